@@ -1,0 +1,145 @@
+//! Time and randomness, as parameters: production reads the system, tests move an offset or fix a seed.
+
+use std::fmt;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::{Duration, SystemTime};
+
+/// A point in time in milliseconds since the Unix epoch, the unit of every store but the session records
+/// (those keep whole seconds).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct Timestamp(i64);
+
+impl Timestamp {
+    /// From milliseconds since the Unix epoch.
+    pub const fn from_millis(millis: i64) -> Self {
+        Self(millis)
+    }
+
+    /// From seconds since the Unix epoch.
+    pub const fn from_secs(secs: i64) -> Self {
+        Self(secs.saturating_mul(1000))
+    }
+
+    /// Milliseconds since the Unix epoch.
+    pub const fn millis(self) -> i64 {
+        self.0
+    }
+
+    /// Whole seconds since the Unix epoch, rounded down.
+    pub const fn secs(self) -> i64 {
+        self.0.div_euclid(1000)
+    }
+
+    /// `self` + `by`, saturating.
+    pub fn plus(self, by: Duration) -> Self {
+        Self(self.0.saturating_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// `self` − `by`, saturating.
+    pub fn minus(self, by: Duration) -> Self {
+        Self(self.0.saturating_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
+    }
+
+    /// How long after `earlier` this is; zero if it is not after.
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
+
+impl fmt::Display for Timestamp {
+    /// RFC 3339 in UTC with whole seconds, as clients see it: `2026-11-24T02:52:26Z`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match jiff::Timestamp::from_second(self.secs()) {
+            Ok(time) => write!(f, "{time}"),
+            Err(_) => write!(f, "{}", self.secs()),
+        }
+    }
+}
+
+/// Where time comes from.
+pub trait Clock: Send + Sync + fmt::Debug {
+    /// The time now.
+    fn now(&self) -> Timestamp;
+
+    /// What tests have moved the time by, in milliseconds; handed on to stores that count with their own clock.
+    fn offset_millis(&self) -> i64 {
+        0
+    }
+}
+
+/// The system's clock.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+        Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+}
+
+/// The system's clock moved by an offset that can be changed while it runs: how tests let a code expire.
+#[derive(Debug, Default)]
+pub struct ShiftedClock {
+    offset: AtomicI64,
+}
+
+impl ShiftedClock {
+    /// Moves the time forward by `by`, on top of what it was moved before.
+    pub fn advance(&self, by: Duration) {
+        self.offset.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
+    }
+}
+
+impl Clock for ShiftedClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(SystemClock.now().0 + self.offset_millis())
+    }
+
+    fn offset_millis(&self) -> i64 {
+        self.offset.load(Ordering::SeqCst)
+    }
+}
+
+/// Where random bytes come from.
+pub trait Randomness: Send + Sync + fmt::Debug {
+    /// Fills `bytes` with random bytes fit for keys.
+    fn fill(&self, bytes: &mut [u8]);
+}
+
+/// `N` random bytes.
+pub fn random_bytes<const N: usize>(source: &dyn Randomness) -> [u8; N] {
+    let mut bytes = [0; N];
+    source.fill(&mut bytes);
+    bytes
+}
+
+/// The operating system's generator.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SystemRandomness;
+
+impl Randomness for SystemRandomness {
+    #[expect(clippy::expect_used, reason = "a system without randomness can do nothing safe: stopping is right")]
+    fn fill(&self, bytes: &mut [u8]) {
+        getrandom::fill(bytes).expect("the operating system gives random bytes");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timestamp_is_shown_as_rfc_3339_in_utc() {
+        assert_eq!(Timestamp::from_millis(1_764_000_000_999).to_string(), "2025-11-24T16:00:00Z");
+    }
+
+    #[test]
+    fn a_shifted_clock_moves_forward() {
+        let clock = ShiftedClock::default();
+        let before = clock.now();
+        clock.advance(Duration::from_secs(600));
+        assert!(clock.now().since(before) >= Duration::from_secs(600));
+        assert_eq!(before.since(clock.now()), Duration::ZERO);
+    }
+}

@@ -1,0 +1,279 @@
+//! Secrets that are computed and never stored: codes, reset tokens, and the authentication codes of user tokens.
+//!
+//! Each is HMAC-SHA-256 under a key of its own purpose, which HKDF (RFC 5869) draws from a secret of the
+//! configuration. A dump of any store therefore holds nothing that opens a door; a retry or a resend computes the
+//! same text again. Secrets are rotated by putting a new one in front: the newest issues, all verify.
+
+use crate::domain::{Digest, Email, Phone, ResetToken, UserId, UserToken, UserTokenBody, redacted_debug};
+use hkdf::Hkdf;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+use subtle::ConstantTimeEq as _;
+use zeroize::Zeroizing;
+
+type HmacSha256 = Hmac<Sha256>;
+
+/// Which secret a stored challenge was issued under; says nothing about the secret.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct KeyId(pub i64);
+
+/// A challenge's random name: 16 bytes, stored.
+pub type ChallengeId = [u8; 16];
+
+/// A phone code: decimal digits.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Code(String);
+
+impl Code {
+    /// The digits somebody typed (or a fixed code of the configuration).
+    pub fn typed(digits: &str) -> Self {
+        Self(digits.to_owned())
+    }
+
+    /// The digits, for the message that carries them.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+redacted_debug!(Code, Keyring, PurposeKeys);
+
+/// Every secret the process was given, newest first.
+pub struct Keyring(Vec<PurposeKeys>);
+
+struct PurposeKeys {
+    id: KeyId,
+    token: HmacSha256,
+    code: HmacSha256,
+    proof: HmacSha256,
+    reset: HmacSha256,
+    subject: HmacSha256,
+}
+
+/// Why a keyring cannot be made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum KeyringError {
+    /// No secret at all.
+    #[error("there is no secret key")]
+    Empty,
+    /// The same secret twice.
+    #[error("the same secret key stands there twice")]
+    Twice,
+}
+
+impl Keyring {
+    /// From secrets of 32 random bytes each, newest first.
+    ///
+    /// # Errors
+    /// When there is none, or one twice.
+    pub fn new(secrets: &[Zeroizing<[u8; 32]>]) -> Result<Self, KeyringError> {
+        let keys: Vec<_> = secrets.iter().map(|secret| PurposeKeys::derive(secret)).collect();
+        if keys.is_empty() {
+            return Err(KeyringError::Empty);
+        }
+        if keys.iter().enumerate().any(|(i, key)| keys[..i].iter().any(|other| other.id == key.id)) {
+            return Err(KeyringError::Twice);
+        }
+        Ok(Self(keys))
+    }
+
+    fn newest(&self) -> &PurposeKeys {
+        &self.0[0]
+    }
+
+    fn find(&self, id: KeyId) -> Option<&PurposeKeys> {
+        self.0.iter().find(|key| key.id == id)
+    }
+
+    /// The secret that issues now.
+    pub fn current(&self) -> KeyId {
+        self.newest().id
+    }
+
+    /// A token for `user`.
+    pub fn issue_token(&self, user: UserId, random: [u8; 16]) -> UserToken {
+        let mut body: UserTokenBody = [0; 24];
+        body[..8].copy_from_slice(&user.0.to_be_bytes());
+        body[8..].copy_from_slice(&random);
+        UserToken::assemble(body, first(&mac(&self.newest().token, &[&body])))
+    }
+
+    /// Whether we issued this token, dead or alive. Constant time for each secret.
+    pub fn vouches_for(&self, token: &UserToken) -> bool {
+        self.0.iter().any(|key| {
+            let code: [u8; 8] = first(&mac(&key.token, &[token.body()]));
+            code.ct_eq(token.code()).into()
+        })
+    }
+
+    /// The code of a phone challenge, truncated as in RFC 4226 §5.3; `None` if the secret is not here (any more).
+    pub fn phone_code(
+        &self,
+        key: KeyId,
+        challenge: &ChallengeId,
+        user: UserId,
+        phone: &Phone,
+        digits: u32,
+    ) -> Option<Code> {
+        let code = mac(&self.find(key)?.code, &[challenge, &user.0.to_be_bytes(), phone.as_str().as_bytes()]);
+        let offset = usize::from(code[31] & 0xf);
+        let bits = u32::from_be_bytes(first(&code[offset..])) & 0x7fff_ffff;
+        let width = digits.clamp(4, 9);
+        Some(Code(format!("{:0width$}", bits % 10_u32.pow(width), width = width as usize)))
+    }
+
+    /// What is stored of a code that is issued now: keyed, since a million codes are quickly tried.
+    pub fn phone_proof(&self, user: UserId, code: &Code) -> Digest {
+        self.newest().proof(user, code)
+    }
+
+    /// What may be stored of a code that somebody typed, under each secret.
+    pub fn phone_proofs(&self, user: UserId, code: &Code) -> Vec<Digest> {
+        self.0.iter().map(|key| key.proof(user, code)).collect()
+    }
+
+    /// The token of a reset challenge; `None` if the secret is not here (any more).
+    pub fn reset_token(&self, key: KeyId, challenge: &ChallengeId, user: UserId, email: &Email) -> Option<ResetToken> {
+        let code = mac(&self.find(key)?.reset, &[challenge, &user.0.to_be_bytes(), email.as_str().as_bytes()]);
+        Some(ResetToken::assemble(user, first(&code)))
+    }
+
+    /// How a counter names its subject, so that a dump of counters names nobody.
+    pub fn subject(&self, text: &str) -> Digest {
+        Digest::truncate(&mac(&self.newest().subject, &[text.as_bytes()]))
+    }
+
+    /// A user number for an address nobody has: negative, always the same one. Who asks for an unknown address
+    /// walks the same path through the same stores as for a known one, and can tell nothing from it.
+    pub fn decoy(&self, email: &Email) -> UserId {
+        let bits = i64::from_be_bytes(first(&mac(&self.newest().subject, &[b"decoy:", email.as_str().as_bytes()])));
+        UserId(bits | i64::MIN)
+    }
+}
+
+impl PurposeKeys {
+    fn derive(secret: &[u8; 32]) -> Self {
+        let hkdf = Hkdf::<Sha256>::new(Some(b"portcullis/1"), secret);
+        let purpose = |name: &str| -> Zeroizing<[u8; 32]> {
+            let mut key = Zeroizing::new([0; 32]);
+            #[expect(clippy::expect_used, reason = "32 bytes are far below HKDF's limit of 255 blocks")]
+            hkdf.expand(name.as_bytes(), key.as_mut_slice()).expect("a possible length");
+            key
+        };
+        Self {
+            // 32 bits name a secret among a few; kept positive so that it reads well in a table.
+            id: KeyId(i64::from(u32::from_be_bytes(first(purpose("id").as_slice())))),
+            token: keyed(&purpose("user-token")),
+            code: keyed(&purpose("phone-code")),
+            proof: keyed(&purpose("phone-proof")),
+            reset: keyed(&purpose("reset-token")),
+            subject: keyed(&purpose("subject")),
+        }
+    }
+
+    fn proof(&self, user: UserId, code: &Code) -> Digest {
+        Digest::truncate(&mac(&self.proof, &[&user.0.to_be_bytes(), code.0.as_bytes()]))
+    }
+}
+
+#[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
+fn keyed(key: &[u8; 32]) -> HmacSha256 {
+    HmacSha256::new_from_slice(key).expect("any key length")
+}
+
+/// The parts before the last one have a fixed length, so the parts cannot run into each other.
+fn mac(key: &HmacSha256, parts: &[&[u8]]) -> [u8; 32] {
+    let mut mac = key.clone();
+    for part in parts {
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
+}
+
+fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {
+    let mut out = [0; N];
+    out.copy_from_slice(&bytes[..N]);
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keyring(secrets: &[u8]) -> Keyring {
+        let secrets: Vec<_> = secrets.iter().map(|byte| Zeroizing::new([*byte; 32])).collect();
+        Keyring::new(&secrets).expect("different secrets")
+    }
+
+    fn phone() -> Phone {
+        Phone::parse("(123)456-7890", "US").expect("possible")
+    }
+
+    #[test]
+    fn a_token_is_vouched_for_by_every_secret_that_is_left() {
+        let token = keyring(&[1]).issue_token(UserId(42), [5; 16]);
+        assert_eq!(token.user(), UserId(42));
+        assert!(keyring(&[2, 1]).vouches_for(&token));
+        assert!(!keyring(&[2]).vouches_for(&token));
+    }
+
+    #[test]
+    fn a_token_with_any_bit_changed_is_not_ours() {
+        let ring = keyring(&[1]);
+        let token = ring.issue_token(UserId(42), [5; 16]);
+        let text = token.expose();
+        for at in 0..text.len() {
+            let mut bytes = text.clone().into_bytes();
+            bytes[at] = if bytes[at] == b'A' { b'B' } else { b'A' };
+            let forged = String::from_utf8(bytes).expect("ASCII").parse::<UserToken>();
+            assert!(!forged.is_ok_and(|forged| forged != token && ring.vouches_for(&forged)));
+        }
+    }
+
+    #[test]
+    fn codes_repeat_for_a_challenge_and_differ_between_them() {
+        let ring = keyring(&[1]);
+        let code = |challenge: u8, user| {
+            ring.phone_code(ring.current(), &[challenge; 16], UserId(user), &phone(), 6).expect("the secret is here")
+        };
+        assert_eq!(code(1, 1), code(1, 1));
+        assert_eq!(code(1, 1).expose().len(), 6);
+        assert_ne!(code(1, 1), code(2, 1));
+        assert_ne!(code(1, 1), code(1, 2));
+        assert_eq!(ring.phone_code(KeyId(-1), &[1; 16], UserId(1), &phone(), 6), None);
+    }
+
+    #[test]
+    fn codes_are_spread_evenly() {
+        let (ring, phone) = (keyring(&[1]), phone());
+        let mut first_digits = [0_u32; 10];
+        for n in 0..20_000_u32 {
+            let mut challenge = [0; 16];
+            challenge[..4].copy_from_slice(&n.to_be_bytes());
+            let code = ring.phone_code(ring.current(), &challenge, UserId(1), &phone, 6).expect("the secret is here");
+            first_digits[usize::from(code.expose().as_bytes()[0] - b'0')] += 1;
+        }
+        assert!(first_digits.iter().all(|count| (1_800..2_200).contains(count)), "{first_digits:?}");
+    }
+
+    #[test]
+    fn a_code_of_the_old_secret_still_proves_itself_after_a_rotation() {
+        let old = keyring(&[1]).phone_proof(UserId(1), &Code::typed("1988"));
+        assert!(keyring(&[2, 1]).phone_proofs(UserId(1), &Code::typed("1988")).contains(&old));
+        assert!(!keyring(&[2, 1]).phone_proofs(UserId(1), &Code::typed("1989")).contains(&old));
+    }
+
+    #[test]
+    fn a_decoy_is_never_a_user() {
+        let email: Email = "nobody@example.com".parse().expect("well formed");
+        assert!(keyring(&[1]).decoy(&email).0 < 0);
+        assert_eq!(keyring(&[1]).decoy(&email), keyring(&[1]).decoy(&email));
+    }
+
+    #[test]
+    fn a_keyring_wants_different_secrets() {
+        let one = || Zeroizing::new([1; 32]);
+        assert_eq!(Keyring::new(&[]).err(), Some(KeyringError::Empty));
+        assert_eq!(Keyring::new(&[one(), one()]).err(), Some(KeyringError::Twice));
+    }
+}

@@ -1,0 +1,70 @@
+//! Parsed values: a string becomes one of these once, at the edge, and is trusted from then on.
+//!
+//! Everything that may name a person or open a door has a redacted `Debug`. No I/O here.
+
+mod credential;
+mod digest;
+mod email;
+mod name;
+mod password;
+mod phone;
+
+pub use credential::{Credential, KeyScope, ResetToken, ServerKey, UserToken, UserTokenBody};
+pub use digest::Digest;
+pub use email::Email;
+pub use name::{AppName, DeviceToken, Locale, MobileOs, PersonName, PushToken};
+pub use password::Password;
+pub use phone::{Phone, PhoneError};
+
+/// Why a text cannot be the value it should be: one sentence, without the text itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Invalid(pub &'static str);
+
+macro_rules! numeric_id {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
+        #[serde(transparent)]
+        pub struct $name(pub i64);
+
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                self.0.fmt(f)
+            }
+        }
+    };
+}
+
+numeric_id! {
+    /// A user's number; positive. Negative numbers are decoys for addresses nobody has (see `derive`).
+    UserId
+}
+numeric_id! {
+    /// An application's row number; clients know its [`AppName`].
+    AppId
+}
+numeric_id! {
+    /// The row number of a device: one (user, application, `device_token`).
+    DeviceId
+}
+numeric_id! {
+    /// The row number of a server key; not a secret.
+    KeyRowId
+}
+numeric_id! {
+    /// The row number of a message in the outbox.
+    MessageId
+}
+
+/// Shows only the type's name in `Debug`, for values that must not reach a log.
+macro_rules! redacted_debug {
+    ($($name:ident),+) => {$(
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str(concat!(stringify!($name), "(…)"))
+            }
+        }
+    )+};
+}
+pub(crate) use redacted_debug;

@@ -1,0 +1,194 @@
+//! Short texts with a meaning: applications, devices, push tokens, people's names, locales.
+
+use super::{Digest, Invalid, redacted_debug};
+use std::fmt;
+use std::str::FromStr;
+
+/// What every short text obeys: present, not too long, no control characters (so it can go into a header or a log).
+fn short(text: &str, longest: usize) -> Result<String, Invalid> {
+    if text.is_empty() {
+        return Err(Invalid("is empty"));
+    }
+    if text.chars().count() > longest {
+        return Err(Invalid("is too long"));
+    }
+    if text.chars().any(char::is_control) {
+        return Err(Invalid("has control characters"));
+    }
+    Ok(text.to_owned())
+}
+
+macro_rules! short_text {
+    ($(#[$doc:meta])* $name:ident, $longest:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub struct $name(String);
+
+        impl $name {
+            /// The text.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = Invalid;
+            fn from_str(text: &str) -> Result<Self, Invalid> {
+                short(text, $longest).map(Self)
+            }
+        }
+    };
+}
+
+short_text! {
+    /// The unique identifier a client gives of its device (an iOS UDID, say); at most 255 characters, no secret.
+    DeviceToken, 255
+}
+short_text! {
+    /// What Apple's or Google's push service knows a device by; at most 4,096 characters.
+    PushToken, 4096
+}
+short_text! {
+    /// A first or last name; at most 255 characters, no control characters, otherwise whatever people are called.
+    PersonName, 255
+}
+redacted_debug!(DeviceToken, PushToken, PersonName);
+
+impl PushToken {
+    /// What uniqueness is judged by (a column of 4,096 characters cannot be indexed everywhere).
+    pub fn digest(&self) -> Digest {
+        Digest::of(self.0.as_bytes())
+    }
+}
+
+/// The public name of an application, `app_id` to clients: 1–64 of `[a-z0-9._-]`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct AppName(String);
+
+impl AppName {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for AppName {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let fits = (1..=64).contains(&text.len())
+            && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b));
+        if fits { Ok(Self(text.to_owned())) } else { Err(Invalid("is not an application's name")) }
+    }
+}
+
+impl fmt::Display for AppName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// The two systems clients run on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MobileOs {
+    /// `ios`
+    Ios,
+    /// `android`
+    Android,
+}
+
+impl MobileOs {
+    /// As clients and stores write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ios => "ios",
+            Self::Android => "android",
+        }
+    }
+}
+
+impl FromStr for MobileOs {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        match text {
+            "ios" => Ok(Self::Ios),
+            "android" => Ok(Self::Android),
+            _ => Err(Invalid("is neither ios nor android")),
+        }
+    }
+}
+
+/// A language that messages are written in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Locale {
+    /// English, the fallback.
+    #[default]
+    En,
+    /// Spanish.
+    Es,
+}
+
+impl Locale {
+    /// The primary subtag (BCP 47).
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::En => "en",
+            Self::Es => "es",
+        }
+    }
+
+    /// The best match of an `Accept-Language` header (RFC 9110 §12.5.4); `None` if none of ours is in it.
+    pub fn from_accept_language(header: &str) -> Option<Self> {
+        let weight = |params: &str| {
+            let quality = params.split(';').find_map(|p| p.trim().strip_prefix("q=")).unwrap_or("1");
+            quality.parse::<f32>().unwrap_or(0.0)
+        };
+        let mut best = None;
+        for part in header.split(',').take(32) {
+            let (tag, params) = part.trim().split_once(';').unwrap_or((part.trim(), ""));
+            let (Ok(locale), q) = (tag.parse::<Self>(), weight(params)) else { continue };
+            if q > 0.0 && best.is_none_or(|(_, held)| q > held) {
+                best = Some((locale, q));
+            }
+        }
+        best.map(|(locale, _)| locale)
+    }
+}
+
+impl FromStr for Locale {
+    type Err = Invalid;
+
+    /// Takes a language tag and looks at its primary subtag: `es-MX` is Spanish.
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let primary = text.split(['-', '_']).next().unwrap_or_default();
+        if primary.eq_ignore_ascii_case("en") {
+            Ok(Self::En)
+        } else if primary.eq_ignore_ascii_case("es") {
+            Ok(Self::Es)
+        } else {
+            Err(Invalid("is not a language that messages are written in"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_heaviest_known_language_wins() {
+        assert_eq!(Locale::from_accept_language("fr, es-MX;q=0.8, en;q=0.9"), Some(Locale::En));
+        assert_eq!(Locale::from_accept_language("es-ES"), Some(Locale::Es));
+        assert_eq!(Locale::from_accept_language("en;q=0, es;q=0.1"), Some(Locale::Es));
+        assert_eq!(Locale::from_accept_language("fr;q=x,,;;"), None);
+    }
+
+    #[test]
+    fn names_carry_no_line_breaks() {
+        assert!("Ada\r\nBcc: x".parse::<PersonName>().is_err());
+        assert!("María José O’Neil".parse::<PersonName>().is_ok());
+        assert!("a".repeat(256).parse::<DeviceToken>().is_err());
+        assert!("Beyond VIP".parse::<AppName>().is_err());
+    }
+}

@@ -1,0 +1,171 @@
+//! A phone number in E.164, and the region it belongs to.
+
+use super::redacted_debug;
+use phonenumber::Type;
+use phonenumber::metadata::{DATABASE, Metadata};
+
+/// A number that can exist (its length fits its calling code), in E.164: `+11234567890`.
+///
+/// *Possible* and not *valid*: numbering plans grow faster than tables of them.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct Phone {
+    e164: String,
+    region: Option<String>,
+}
+
+/// Why a text is no phone number.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("is not a phone number")]
+pub struct PhoneError;
+
+impl Phone {
+    /// Reads the usual spellings: national ones as of `default_region` (ISO 3166 alpha-2), international ones with `+`.
+    ///
+    /// # Errors
+    /// [`PhoneError`] when no number can look like this, or when it carries an extension, which no SMS reaches.
+    pub fn parse(text: &str, default_region: &str) -> Result<Self, PhoneError> {
+        let text = text.trim_matches(' ');
+        let international = text.strip_prefix('+');
+        let spelled = international.unwrap_or(text);
+        let usual = |c: char| c.is_ascii_digit() || matches!(c, '(' | ')' | '-' | '.' | ' ' | '/');
+        if text.len() > 64 || !spelled.chars().all(usual) {
+            return Err(PhoneError);
+        }
+        let digits: String = spelled.chars().filter(char::is_ascii_digit).collect();
+        let (code, national) = match international {
+            Some(_) => split_calling_code(&digits).ok_or(PhoneError)?,
+            None => national_in(&digits, default_region).ok_or(PhoneError)?,
+        };
+        let plans = DATABASE.by_code(&code).ok_or(PhoneError)?;
+        // E.164 allows 15 digits in all; four is the shortest a subscriber number gets.
+        if national.len() < 4 || code.to_string().len() + national.len() > 15 {
+            return Err(PhoneError);
+        }
+        let region = plans.iter().find(|plan| kinds(plan).any(|kind| kind.is_match(national)));
+        // A number of no region must at least be as long as one of its calling code's main region can be.
+        if region.is_none() && !plans.first().is_some_and(|main| has_length(main, national)) {
+            return Err(PhoneError);
+        }
+        Ok(Self { e164: format!("+{code}{national}"), region: region.map(|plan| plan.id().to_owned()) })
+    }
+
+    /// Takes back what [`Phone::as_str`] gave to a store. The region is worked out again.
+    pub fn from_stored(e164: &str) -> Option<Self> {
+        Self::parse(e164, "US").ok()
+    }
+
+    /// E.164.
+    pub fn as_str(&self) -> &str {
+        &self.e164
+    }
+
+    /// The region (ISO 3166 alpha-2) that the number's digits belong to; `None` if its plan assigns them to none.
+    pub fn region(&self) -> Option<&str> {
+        self.region.as_deref()
+    }
+
+    /// The plus sign and the first seven digits: a block of numbers that one carrier or fraudster holds.
+    pub fn prefix(&self) -> &str {
+        self.e164.get(..8).unwrap_or(&self.e164)
+    }
+
+    /// `+1…90`: enough for a log or a list, not for a call.
+    pub fn masked(&self) -> String {
+        let tail = self.e164.len().saturating_sub(2);
+        format!("{}…{}", self.e164.get(..2).unwrap_or("+"), self.e164.get(tail..).unwrap_or(""))
+    }
+}
+
+/// The descriptors of a plan's kinds of number that people can be called on.
+fn kinds(plan: &Metadata) -> impl Iterator<Item = &phonenumber::metadata::Descriptor> {
+    const KINDS: [Type; 8] = [
+        Type::FixedLine,
+        Type::Mobile,
+        Type::TollFree,
+        Type::PremiumRate,
+        Type::SharedCost,
+        Type::PersonalNumber,
+        Type::Voip,
+        Type::Uan,
+    ];
+    KINDS.into_iter().filter_map(|kind| plan.descriptors().get(kind))
+}
+
+fn has_length(plan: &Metadata, national: &str) -> bool {
+    let length = u16::try_from(national.len()).unwrap_or(u16::MAX);
+    kinds(plan).any(|kind| kind.possible_length().contains(&length))
+}
+
+/// Calling codes are one to three digits and prefix-free (ITU-T E.164), so the first that exists is the one.
+fn split_calling_code(digits: &str) -> Option<(u16, &str)> {
+    (1..=3).find_map(|length| {
+        let code = digits.get(..length)?.parse().ok()?;
+        DATABASE.by_code(&code).filter(|plans| !plans.is_empty()).map(|_| (code, &digits[length..]))
+    })
+}
+
+/// A national spelling of `region`: with or without the trunk prefix, and in North America with the leading 1.
+fn national_in<'a>(digits: &'a str, region: &str) -> Option<(u16, &'a str)> {
+    let plan = DATABASE.by_id(region)?;
+    if has_length(plan, digits) {
+        return Some((plan.country_code(), digits));
+    }
+    let trunk = plan.national_prefix()?;
+    digits.strip_prefix(trunk).filter(|rest| has_length(plan, rest)).map(|rest| (plan.country_code(), rest))
+}
+
+redacted_debug!(Phone);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_usual_spellings_are_one_number() {
+        for text in
+            ["(123)456-7890", "123-456-7890", "123.456.7890", "+1 123 456 7890", "1 (123) 456-7890", "1234567890"]
+        {
+            let phone = Phone::parse(text, "US").unwrap_or_else(|_| panic!("{text} is possible"));
+            assert_eq!(phone.as_str(), "+11234567890", "{text}");
+            assert_eq!(phone.region(), None, "no one assigns area code 123");
+        }
+    }
+
+    #[test]
+    fn the_region_is_the_numbers_and_not_the_calling_codes() {
+        let region = |text| Phone::parse(text, "US").expect("possible").region().map(str::to_owned);
+        assert_eq!(region("+12125550123").as_deref(), Some("US"));
+        assert_eq!(region("+14165550123").as_deref(), Some("CA"));
+        assert_eq!(region("+18765550123").as_deref(), Some("JM"), "Jamaica shares +1");
+        assert_eq!(region("+34612345678").as_deref(), Some("ES"));
+    }
+
+    #[test]
+    fn what_cannot_be_a_number_is_refused() {
+        for text in [
+            "",
+            "1",
+            "123",
+            "555-0123",
+            "(123)456-78901234",
+            "+",
+            "++1 212 555 0123",
+            "+999 123456789",
+            "call me",
+            "1-800-FLOWERS",
+            "+1 212 555 0123 ext. 4",
+            "+12125550123;ext=4",
+            "tel:+12125550123",
+            "١٢٣٤٥٦٧٨٩٠",
+        ] {
+            assert!(Phone::parse(text, "US").is_err(), "{text:?}");
+        }
+    }
+
+    #[test]
+    fn debug_hides_the_number() {
+        let phone = Phone::parse("+12125550123", "US").expect("possible");
+        assert_eq!(format!("{phone:?}"), "Phone(…)");
+        assert_eq!(phone.masked(), "+1…23");
+    }
+}

@@ -1,0 +1,1 @@
+//! Password hashing: a bounded pool of threads of its own.

@@ -1,0 +1,321 @@
+//! The traits of the SQL side: accounts, applications, keys, devices and revocations. Nothing here expires by itself.
+
+use super::StoreResult;
+use crate::clock::Timestamp;
+use crate::domain::{
+    AppId, AppName, DeviceId, DeviceToken, Digest, Email, KeyRowId, KeyScope, Locale, MobileOs, PersonName, Phone,
+    PushToken, UserId,
+};
+use crate::notifier::NewMessage;
+use async_trait::async_trait;
+
+/// An account.
+#[derive(Clone, Debug)]
+pub struct User {
+    /// Its number.
+    pub id: UserId,
+    /// What it signs in with.
+    pub email: Email,
+    /// First name.
+    pub first_name: PersonName,
+    /// Last name.
+    pub last_name: PersonName,
+    /// A PHC string (`$argon2id$…`) or a bcrypt hash (`$2b$…`).
+    pub password_hash: String,
+    /// May use what is for administrators.
+    pub admin: bool,
+    /// Since when it may not sign in.
+    pub disabled: Option<Timestamp>,
+    /// A verified phone number.
+    pub phone: Option<Phone>,
+    /// The language of its messages, as far as known.
+    pub locale: Option<Locale>,
+    /// Grows with every "sign out everywhere" that belongs to a change of the account.
+    pub epoch: i64,
+    /// Wrong passwords in a row; a success or a reset sets it to zero.
+    pub failures: i64,
+    /// When it was made.
+    pub created: Timestamp,
+}
+
+/// An account to make.
+#[derive(Clone, Debug)]
+pub struct NewUser {
+    /// What it signs in with.
+    pub email: Email,
+    /// First name.
+    pub first_name: PersonName,
+    /// Last name.
+    pub last_name: PersonName,
+    /// The hash of its password.
+    pub password_hash: String,
+    /// May use what is for administrators.
+    pub admin: bool,
+}
+
+/// An account from elsewhere.
+#[derive(Clone, Debug)]
+pub struct ImportedUser {
+    /// The account.
+    pub user: NewUser,
+    /// A phone number that counts as verified.
+    pub phone: Option<Phone>,
+    /// When it was made there.
+    pub created: Option<Timestamp>,
+}
+
+/// What became of a thing to make whose name may be taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Created<Id> {
+    /// Made, under this number.
+    New(Id),
+    /// The name was taken; nothing was made.
+    Duplicate,
+}
+
+/// An application that users sign in to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Application {
+    /// Its number.
+    pub id: AppId,
+    /// `app_id` to clients.
+    pub name: AppName,
+    /// What its messages call it.
+    pub brand: String,
+    /// The sender of its mails, if not the configured one.
+    pub mail_from: Option<String>,
+    /// The sender of its SMS, if not the provider's.
+    pub sms_from: Option<String>,
+    /// When it was made.
+    pub created: Timestamp,
+}
+
+/// An application to make.
+#[derive(Clone, Debug)]
+pub struct NewApplication {
+    /// `app_id` to clients.
+    pub name: AppName,
+    /// What its messages call it.
+    pub brand: String,
+    /// The sender of its mails, if not the configured one.
+    pub mail_from: Option<String>,
+    /// The sender of its SMS, if not the provider's.
+    pub sms_from: Option<String>,
+}
+
+/// A server key, without the key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KeyRecord {
+    /// Its number.
+    pub id: KeyRowId,
+    /// Its application.
+    pub app: AppId,
+    /// Its application's name.
+    pub app_name: AppName,
+    /// The user it acts as.
+    pub owner: UserId,
+    /// What it may do.
+    pub scopes: Vec<KeyScope>,
+    /// When it was made.
+    pub created: Timestamp,
+    /// Since when it is dead by itself.
+    pub revoked: Option<Timestamp>,
+}
+
+/// A server key to make.
+#[derive(Clone, Debug)]
+pub struct NewKey {
+    /// The digest of the key.
+    pub digest: Digest,
+    /// Its application.
+    pub app: AppId,
+    /// The user it acts as.
+    pub owner: UserId,
+    /// What it may do.
+    pub scopes: Vec<KeyScope>,
+}
+
+/// A change of password and all that belongs to it; one transaction.
+#[derive(Clone, Debug)]
+pub struct PasswordChange {
+    /// Whose.
+    pub user: UserId,
+    /// The hash this change was decided on: if another one stands there by now, nothing happens.
+    pub old_hash: String,
+    /// The hash to set.
+    pub new_hash: String,
+    /// A session that survives.
+    pub keep: Option<Digest>,
+    /// The notice to the owner.
+    pub notice: NewMessage,
+}
+
+/// Sessions that must end because of a change in SQL; lives in the same transaction as that change, and is applied to
+/// the token store until acknowledged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Revocation {
+    /// Its number.
+    pub id: i64,
+    /// Whose sessions.
+    pub user: UserId,
+    /// The user's epoch from then on.
+    pub epoch: i64,
+    /// A session that survives.
+    pub keep: Option<Digest>,
+}
+
+/// Users, applications and server keys.
+#[async_trait]
+pub trait AccountStore: Send + Sync {
+    /// By address, disabled or not.
+    async fn user_by_email(&self, email: &Email) -> StoreResult<Option<User>>;
+
+    /// By number, disabled or not.
+    async fn user(&self, id: UserId) -> StoreResult<Option<User>>;
+
+    /// Up to `most` accounts with a number above `after`, in order.
+    async fn users(&self, after: UserId, most: u32) -> StoreResult<Vec<User>>;
+
+    /// Makes an account.
+    async fn create_user(&self, new: NewUser) -> StoreResult<Created<UserId>>;
+
+    /// Makes accounts in one transaction; the answers are in the order of the rows. A taken address is a `Duplicate`
+    /// and harms no other row.
+    async fn import_users(&self, rows: Vec<ImportedUser>) -> StoreResult<Vec<Created<UserId>>>;
+
+    /// Replaces a hash by a better one of the same password, if `old` still stands there: an upgrade that loses a race
+    /// against a reset changes nothing and answers false.
+    async fn upgrade_hash(&self, user: UserId, old: &str, new: &str) -> StoreResult<bool>;
+
+    /// Sets a new password, counts the epoch up, writes the revocation, and queues the notice. `None` if the old hash
+    /// no longer stands there or the account is disabled.
+    async fn change_password(&self, change: PasswordChange) -> StoreResult<Option<Revocation>>;
+
+    /// Disables the account, counts the epoch up and writes the revocation. `None` if there is no such account;
+    /// disabling twice writes two revocations and is otherwise idempotent.
+    async fn disable_user(&self, user: UserId) -> StoreResult<Option<Revocation>>;
+
+    /// Enables the account. False if there is none.
+    async fn enable_user(&self, user: UserId) -> StoreResult<bool>;
+
+    /// Keeps a verified number. False if there is no such account or it is disabled.
+    async fn set_phone(&self, user: UserId, phone: &Phone) -> StoreResult<bool>;
+
+    /// Keeps the language of the user's messages.
+    async fn set_locale(&self, user: UserId, locale: Locale) -> StoreResult<()>;
+
+    /// Counts one wrong password more and says how many in a row that makes.
+    async fn count_failure(&self, user: UserId) -> StoreResult<i64>;
+
+    /// Sets the wrong passwords in a row to zero.
+    async fn forget_failures(&self, user: UserId) -> StoreResult<()>;
+
+    /// By name; `None` for the name means the default application, which is the first one made.
+    async fn application(&self, name: Option<&AppName>) -> StoreResult<Option<Application>>;
+
+    /// By number.
+    async fn application_by_id(&self, id: AppId) -> StoreResult<Option<Application>>;
+
+    /// All of them, in order of their numbers.
+    async fn applications(&self) -> StoreResult<Vec<Application>>;
+
+    /// Makes an application.
+    async fn create_application(&self, new: NewApplication) -> StoreResult<Created<AppId>>;
+
+    /// A key that lives: not revoked, its owner not disabled.
+    async fn live_key(&self, digest: Digest) -> StoreResult<Option<KeyRecord>>;
+
+    /// All of them, dead ones too.
+    async fn keys(&self) -> StoreResult<Vec<KeyRecord>>;
+
+    /// Makes a key.
+    async fn create_key(&self, new: NewKey) -> StoreResult<Created<KeyRowId>>;
+
+    /// Kills a key; false if there is none.
+    async fn revoke_key(&self, id: KeyRowId) -> StoreResult<bool>;
+
+    /// Answers if the database can be read; for readiness.
+    async fn ping(&self) -> StoreResult<()>;
+}
+
+/// A device of a user in an application.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// Its number.
+    pub id: DeviceId,
+    /// The application.
+    pub app: AppId,
+    /// The client's own name for it.
+    pub device_token: DeviceToken,
+    /// Its system.
+    pub mobile_os: MobileOs,
+    /// Where to push; `None` if nothing is registered.
+    pub push: Option<PushToken>,
+    /// When it last signed in or registered.
+    pub seen: Timestamp,
+}
+
+/// A device that signs in or registers.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    /// Whose.
+    pub user: UserId,
+    /// In which application.
+    pub app: AppId,
+    /// The client's own name for it.
+    pub device_token: DeviceToken,
+    /// Its system.
+    pub mobile_os: MobileOs,
+    /// Where to push; `None` leaves what is registered.
+    pub push: Option<PushToken>,
+}
+
+/// Which push registration of a user to drop.
+#[derive(Clone, Debug)]
+pub enum PushDrop {
+    /// The one with this push token, else the one of the device with this text as its `device_token`; in one
+    /// application, or (for a token too old to know its application) in all.
+    Named {
+        /// What the client sent as `apn_token`.
+        name: PushToken,
+        /// The application, if known.
+        app: Option<AppId>,
+    },
+    /// That of this device.
+    Device {
+        /// The client's own name for it.
+        device_token: DeviceToken,
+        /// The application.
+        app: AppId,
+    },
+}
+
+/// Devices and push registrations.
+#[async_trait]
+pub trait DeviceStore: Send + Sync {
+    /// Makes or refreshes the device, and registers its push token if it brings one: one push token of one
+    /// application belongs to one device, the last to register it (races included).
+    async fn register(&self, registration: Registration) -> StoreResult<DeviceId>;
+
+    /// Drops a push registration of this user; false if there was none. The device stays known.
+    async fn drop_push(&self, user: UserId, which: PushDrop) -> StoreResult<bool>;
+
+    /// The user's devices in an application (or in all), newest first.
+    async fn devices(&self, user: UserId, app: Option<AppId>) -> StoreResult<Vec<Device>>;
+
+    /// Whether this `device_token` signed in or registered as this user since `since`.
+    async fn knows_device(&self, user: UserId, device: &DeviceToken, since: Timestamp) -> StoreResult<bool>;
+}
+
+/// Revocations that bind the two sides together.
+#[async_trait]
+pub trait RevocationStore: Send + Sync {
+    /// Those not acknowledged yet, oldest first.
+    async fn pending(&self, most: u32) -> StoreResult<Vec<Revocation>>;
+
+    /// All written since `since`, acknowledged or not, oldest first: what a failover of the token store may have lost.
+    async fn since(&self, since: Timestamp) -> StoreResult<Vec<Revocation>>;
+
+    /// The token store has applied it.
+    async fn acknowledge(&self, id: i64) -> StoreResult<()>;
+}

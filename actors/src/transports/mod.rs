@@ -1,0 +1,1 @@
+//! Ways out: SMTP, an SMS API, and the inbox of development.

@@ -1,0 +1,116 @@
+//! The numbers of phone codes, resets and passwords, and the pure decisions over them.
+
+use crate::domain::{Email, Password, Phone};
+use crate::stores::Rate;
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// `phone_codes.*` of the configuration.
+#[derive(Debug, Clone, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct PhonePolicy {
+    /// The region (ISO 3166 alpha-2) of a number that is spelled without a calling code, or that has no region.
+    pub default_region: String,
+    /// Regions that codes are sent to.
+    pub regions: Vec<String>,
+    /// Digits of a code.
+    pub digits: u32,
+    /// Seconds a code lives.
+    pub life_secs: u64,
+    /// With less than this many seconds left, asking again sends a new code.
+    pub renew_below_secs: u64,
+    /// Guesses a code has (ASVS 6.6.2).
+    pub guesses: u32,
+    /// Seconds to wait before the second, third … send; the last one repeats.
+    pub resend_waits_secs: Vec<u64>,
+    /// Sends to one number in 10 minutes.
+    pub per_number_10min: u32,
+    /// Sends to one number in a day.
+    pub per_number_day: u32,
+    /// Wrong codes for one number in a day.
+    pub wrong_per_number_day: u32,
+    /// Sends by one account in a day.
+    pub per_account_day: u32,
+    /// Sends by one address (or one server key) in an hour.
+    pub per_address_hour: u32,
+    /// Sends to one block of numbers (the first seven digits) in an hour.
+    pub per_prefix_hour: u32,
+    /// Sends by all nodes in an hour.
+    pub total_hour: u32,
+}
+
+impl PhonePolicy {
+    /// A code's life.
+    pub fn life(&self) -> Duration {
+        Duration::from_secs(self.life_secs)
+    }
+
+    /// Whether messages are sent to this number's region; a number without one counts as of the default region.
+    pub fn serves(&self, phone: &Phone) -> bool {
+        let region = phone.region().unwrap_or(&self.default_region);
+        self.regions.iter().any(|served| served == region)
+    }
+}
+
+/// `resets.*` of the configuration.
+#[derive(Debug, Clone, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct ResetPolicy {
+    /// Seconds a reset link lives.
+    pub life_secs: u64,
+    /// Seconds between two mails to one address.
+    pub apart_secs: u64,
+    /// Mails to one address in an hour.
+    pub per_email_hour: u32,
+    /// Asked for from one address of the network in an hour.
+    pub per_address_hour: u32,
+}
+
+impl ResetPolicy {
+    /// A link's life.
+    pub fn life(&self) -> Duration {
+        Duration::from_secs(self.life_secs)
+    }
+}
+
+/// So many in an hour.
+pub(super) fn hourly(limit: u32) -> Rate {
+    Rate { limit, window: Duration::from_secs(3600) }
+}
+
+/// So many in a day.
+pub(super) fn daily(limit: u32) -> Rate {
+    Rate { limit, window: Duration::from_secs(86_400) }
+}
+
+/// `passwords.*` of the configuration: rules for new passwords (NIST SP 800-63B §3.1.1.2, ASVS 6.2). No composition
+/// rules; length and not being guessable is what counts.
+#[derive(Debug, Clone, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordPolicy {
+    /// The least number of code points after NFKC.
+    pub shortest: usize,
+    /// Refuse what is guessed within so many tries, commonest passwords first (zxcvbn, USENIX Security 2016); 0: off.
+    pub refuse_guesses: u64,
+}
+
+impl PasswordPolicy {
+    /// Says why a new password is not acceptable.
+    ///
+    /// # Errors
+    /// The rule that it breaks, in words for the person who chose it.
+    pub fn accept(&self, password: &Password, email: &Email) -> Result<(), &'static str> {
+        let text = password.normalized();
+        if text.chars().count() < self.shortest {
+            return Err("The password is too short.");
+        }
+        let lower = text.to_lowercase();
+        if lower == email.as_str() {
+            return Err("The password must not be the e-mail address.");
+        }
+        if self.refuse_guesses > 0 && zxcvbn::zxcvbn(&lower, &[email.as_str()]).guesses() <= self.refuse_guesses {
+            return Err("The password is one of the first that anybody would guess.");
+        }
+        Ok(())
+    }
+}
