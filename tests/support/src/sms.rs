@@ -1,0 +1,1 @@
+//! An HTTP server shaped like the SMS API.
