@@ -6,7 +6,7 @@
 //!                 ├──▶ hashing      a bounded pool of threads for argon2 and bcrypt
 //!                 ├──▶ stores       traits ──▶ sql (SQLite, PostgreSQL) · embedded (SQLite) · redis
 //!                 └──▶ transports   trait  ──▶ smtp · twilio · inbox
-//!  domain, clock, derive, error: what every room may use
+//!  work: how an actor runs its flows · domain, clock, derive, error: what every room may use
 //! ```
 //!
 //! Imports point downwards only: an actor names stores and transports, never the other way round, and nothing
@@ -23,3 +23,4 @@ pub mod session;
 pub mod stores;
 pub mod transports;
 pub mod verification;
+mod work;

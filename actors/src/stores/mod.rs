@@ -25,6 +25,7 @@
 //! - Time on the token side is the store's own (all nodes then agree), so these traits take *durations*.
 
 mod accounts;
+mod devices;
 mod tokens;
 
 pub mod embedded;
@@ -32,9 +33,9 @@ pub mod redis;
 pub mod sql;
 
 pub use accounts::{
-    AccountStore, Application, Created, Device, DeviceStore, ImportedUser, KeyRecord, NewApplication, NewKey, NewUser,
-    PasswordChange, PushDrop, Registration, Revocation, RevocationStore, User,
+    AccountStore, Application, Created, ImportedUser, KeyRecord, NewApplication, NewKey, NewUser, PasswordChange, User,
 };
+pub use devices::{Device, DeviceStore, PushDrop, Registration, Revocation, RevocationStore};
 pub use tokens::{
     Backoff, ChallengeStore, Close, LimitStore, NewSession, Opening, PhoneAnswer, PhoneAsk, PhoneChallenge, PhoneIssue,
     Rate, ResetAsk, ResetChallenge, Session, SessionStore, Verdict,

@@ -45,6 +45,11 @@ impl PhonePolicy {
         Duration::from_secs(self.life_secs)
     }
 
+    /// The waits between sends.
+    pub fn resend_waits(&self) -> Vec<Duration> {
+        self.resend_waits_secs.iter().copied().map(Duration::from_secs).collect()
+    }
+
     /// Whether messages are sent to this number's region; a number without one counts as of the default region.
     pub fn serves(&self, phone: &Phone) -> bool {
         let region = phone.region().unwrap_or(&self.default_region);
@@ -71,6 +76,11 @@ impl ResetPolicy {
     pub fn life(&self) -> Duration {
         Duration::from_secs(self.life_secs)
     }
+}
+
+/// So many in ten minutes.
+pub(super) fn ten_minutes(limit: u32) -> Rate {
+    Rate { limit, window: Duration::from_secs(600) }
 }
 
 /// So many in an hour.
@@ -112,5 +122,58 @@ impl PasswordPolicy {
             return Err("The password is one of the first that anybody would guess.");
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn accept(password: &str) -> Result<(), &'static str> {
+        let policy = PasswordPolicy { shortest: 8, refuse_guesses: 10_000 };
+        let email: Email = "ada.admin@example.com".parse().expect("well formed");
+        policy.accept(&password.parse().expect("short enough"), &email)
+    }
+
+    #[test]
+    fn length_and_being_guessable_are_all_that_counts() {
+        assert_eq!(accept("lowercase words only are fine"), Ok(()));
+        assert_eq!(accept("zq8-vbne"), Ok(()));
+        assert!(accept("zq8-vbn").is_err(), "seven code points");
+        for common in ["password", "12345678", "iloveyou", "Password", "qwertyuiop", "sunshine1"] {
+            assert!(accept(common).is_err(), "{common}");
+        }
+        assert!(accept("Ada.Admin@example.com").is_err(), "the address itself");
+    }
+
+    #[test]
+    fn length_is_counted_after_normalisation() {
+        // Eight code points as typed, four after NFKC has composed them.
+        assert!(accept("e\u{301}a\u{301}o\u{301}u\u{301}").is_err());
+    }
+
+    #[test]
+    fn a_number_without_a_region_counts_as_of_the_default_one() {
+        let policy = |regions: &[&str]| PhonePolicy {
+            default_region: "US".into(),
+            regions: regions.iter().map(|&region| region.into()).collect(),
+            digits: 6,
+            life_secs: 600,
+            renew_below_secs: 180,
+            guesses: 5,
+            resend_waits_secs: vec![30, 60, 120, 300],
+            per_number_10min: 5,
+            per_number_day: 10,
+            wrong_per_number_day: 25,
+            per_account_day: 10,
+            per_address_hour: 20,
+            per_prefix_hour: 100,
+            total_hour: 5000,
+        };
+        let phone = |text| Phone::parse(text, "US").expect("possible");
+        assert!(policy(&["US", "CA"]).serves(&phone("(123)456-7890")));
+        assert!(!policy(&["CA"]).serves(&phone("(123)456-7890")));
+        assert!(!policy(&["US", "CA"]).serves(&phone("+18765550123")), "Jamaica");
+        assert!(policy(&["ES"]).serves(&phone("+34612345678")));
     }
 }

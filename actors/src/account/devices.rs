@@ -1,0 +1,61 @@
+//! Push registrations: a phone keeps its own, a back end reads where to push.
+
+use super::AccountPorts;
+use super::messages::{DropDevice, ListDevices, ListedDevice, RegisterDevice, UserDevices};
+use crate::domain::{AppId, KeyScope, UserId};
+use crate::error::ErrorKind;
+use crate::stores::{Device, PushDrop, Registration};
+
+pub(super) async fn register(ports: &AccountPorts, ask: RegisterDevice) -> Result<ListedDevice, ErrorKind> {
+    let acting = ports.auth.user(&ask.credential).await?;
+    let id = ports
+        .devices
+        .register(Registration {
+            user: acting.user,
+            app: acting.app,
+            device_token: ask.device_token.clone(),
+            mobile_os: ask.mobile_os,
+            push: Some(ask.push.clone()),
+        })
+        .await?;
+    ports.counters.devices_registered.add();
+    let device = Device {
+        id,
+        app: acting.app,
+        device_token: ask.device_token,
+        mobile_os: ask.mobile_os,
+        push: Some(ask.push),
+        seen: ports.auth.clock.now(),
+    };
+    Ok(ListedDevice { app: ports.auth.app_name(acting.app).await?, device })
+}
+
+pub(super) async fn list(
+    ports: &AccountPorts,
+    ListDevices(credential): ListDevices,
+) -> Result<Vec<ListedDevice>, ErrorKind> {
+    let acting = ports.auth.user(&credential).await?;
+    registered(ports, acting.user, acting.app).await
+}
+
+pub(super) async fn drop_one(ports: &AccountPorts, ask: DropDevice) -> Result<(), ErrorKind> {
+    let acting = ports.auth.user(&ask.credential).await?;
+    let which = PushDrop::Device { device_token: ask.device_token, app: acting.app };
+    if ports.devices.drop_push(acting.user, which).await? { Ok(()) } else { Err(ErrorKind::NotFound) }
+}
+
+pub(super) async fn of_user(ports: &AccountPorts, ask: UserDevices) -> Result<Vec<ListedDevice>, ErrorKind> {
+    let key = ports.auth.key(&ask.credential, KeyScope::DevicesRead).await?;
+    if ports.auth.accounts.user(ask.user).await?.is_none() {
+        return Err(ErrorKind::NotFound);
+    }
+    registered(ports, ask.user, key.app).await
+}
+
+/// A device that only signed in is known, but there is nowhere to push to: it is no registration.
+async fn registered(ports: &AccountPorts, user: UserId, app: AppId) -> Result<Vec<ListedDevice>, ErrorKind> {
+    let name = ports.auth.app_name(app).await?;
+    let devices = ports.devices.devices(user, Some(app)).await?;
+    let registered = devices.into_iter().filter(|device| device.push.is_some());
+    Ok(registered.map(|device| ListedDevice { app: name.clone(), device }).collect())
+}

@@ -1,0 +1,46 @@
+//! A new password from one who knows the current one.
+
+use super::AccountPorts;
+use super::messages::ChangePassword;
+use crate::error::ErrorKind;
+use crate::hashing::Verified;
+use crate::notifier::{Destination, MessageKind, NewMessage, Wake};
+use crate::stores::PasswordChange;
+use std::time::Duration;
+
+/// How long the notice of a change is worth sending.
+const NOTICE_LIFE: Duration = Duration::from_secs(24 * 3600);
+
+/// Who holds a stolen token gets no more guesses at the password than who holds none.
+pub(super) async fn change(ports: &AccountPorts, ask: ChangePassword) -> Result<(), ErrorKind> {
+    let acting = ports.auth.user(&ask.credential).await?;
+    let user = ports.auth.accounts.user(acting.user).await?.filter(|user| user.disabled.is_none());
+    let user = user.ok_or(ErrorKind::InvalidToken)?;
+    let admission = ports.guard.admit(user.id, user.failures, None, None).await?;
+    if ports.hashing.verify(&ask.current, Some(&user.password_hash)).await? == Verified::No {
+        ports.guard.failed(admission).await?;
+        return Err(ErrorKind::InvalidCredentials);
+    }
+    ports.guard.succeeded(admission, user.failures).await?;
+    ports.passwords.accept(&ask.new, &user.email).map_err(ErrorKind::PasswordUnacceptable)?;
+    let change = PasswordChange {
+        user: user.id,
+        new_hash: ports.hashing.hash(&ask.new).await?,
+        old_hash: user.password_hash,
+        keep: acting.session.map(|session| session.id),
+        notice: NewMessage {
+            kind: MessageKind::PasswordNotice,
+            user: user.id,
+            app: acting.app,
+            to: Destination::Mail(user.email),
+            locale: user.locale.unwrap_or_default(),
+            expires: ports.auth.clock.now().plus(NOTICE_LIFE),
+        },
+    };
+    // Another change came first: the password that was given is not the current one any more.
+    let revocation = ports.auth.accounts.change_password(change).await?.ok_or(ErrorKind::InvalidCredentials)?;
+    ports.notifier.do_send(Wake);
+    ports.revoker.apply(&revocation).await;
+    ports.counters.passwords_changed.add();
+    Ok(())
+}

@@ -1,0 +1,149 @@
+//! The guard before a password is looked at: waits for an account, a budget for an address, a ceiling in SQL.
+//!
+//! Known and unknown accounts walk the same steps with the same number of questions to the stores.
+
+use super::policy::LimitPolicy;
+use crate::clock::Clock;
+use crate::derive::Keyring;
+use crate::domain::{DeviceToken, Digest, UserId};
+use crate::error::ErrorKind;
+use crate::stores::{AccountStore, DeviceStore, LimitStore, Verdict};
+use std::net::IpAddr;
+use std::sync::Arc;
+
+const ACCOUNT: &str = "password";
+const KNOWN_DEVICE: &str = "password-device";
+const ADDRESS: &str = "password-address";
+
+/// Decides whether a password is looked at now.
+#[derive(Clone)]
+pub struct PasswordGuard {
+    /// Counters that all nodes share.
+    pub limits: Arc<dyn LimitStore>,
+    /// Wrong passwords in a row.
+    pub accounts: Arc<dyn AccountStore>,
+    /// Known devices.
+    pub devices: Arc<dyn DeviceStore>,
+    /// Names subjects.
+    pub keyring: Arc<Keyring>,
+    /// How long ago "known" was.
+    pub clock: Arc<dyn Clock>,
+    /// The numbers.
+    pub policy: Arc<LimitPolicy>,
+}
+
+/// A try that was let through; tell the guard how it ended.
+#[derive(Debug)]
+#[must_use]
+pub struct Admission {
+    user: UserId,
+    account: Option<(&'static str, Digest)>,
+    address: Option<Digest>,
+}
+
+impl PasswordGuard {
+    /// Charges a try of `user` (a decoy for an unknown address), who has had `failures` in a row.
+    ///
+    /// A device that is known has a budget of its own, and is not held by what its address has used up: an attacker
+    /// must not lock the owner out.
+    ///
+    /// # Errors
+    /// `TooManyAttempts`, or that a store does not answer.
+    pub async fn admit(
+        &self,
+        user: UserId,
+        failures: i64,
+        device: Option<&DeviceToken>,
+        peer: Option<IpAddr>,
+    ) -> Result<Admission, ErrorKind> {
+        if !self.policy.enabled {
+            return Ok(Admission { user, account: None, address: None });
+        }
+        let since = self.clock.now().minus(self.policy.known_device());
+        let known = match device {
+            Some(device) if self.devices.knows_device(user, device, since).await? => Some(device),
+            _ => None,
+        };
+        let address = peer.map(|peer| self.keyring.subject(&network_of(peer)));
+        if let (None, Some(address)) = (known, address) {
+            allowed(self.limits.peek(ADDRESS, address, self.policy.password_rate()).await?)?;
+        }
+        let account = match known {
+            Some(device) => (KNOWN_DEVICE, self.keyring.subject(&format!("{user}/{}", device.as_str()))),
+            None if failures >= self.policy.password_ceiling => {
+                return Err(ErrorKind::TooManyAttempts { retry_after: None });
+            }
+            None => (ACCOUNT, self.keyring.subject(&user.to_string())),
+        };
+        allowed(self.limits.charge_backoff(account.0, account.1, self.policy.password_backoff()).await?)?;
+        Ok(Admission { user, account: Some(account), address })
+    }
+
+    /// The password was wrong.
+    ///
+    /// # Errors
+    /// That a store does not answer.
+    pub async fn failed(&self, admission: Admission) -> Result<(), ErrorKind> {
+        if let Some(address) = admission.address {
+            self.limits.charge(ADDRESS, address, self.policy.password_rate()).await?;
+        }
+        if admission.account.is_some_and(|(scope, _)| scope == ACCOUNT) {
+            self.accounts.count_failure(admission.user).await?;
+        }
+        Ok(())
+    }
+
+    /// The password was right: what was charged is given back. `failures` are those in a row until now.
+    ///
+    /// # Errors
+    /// That a store does not answer.
+    pub async fn succeeded(&self, admission: Admission, failures: i64) -> Result<(), ErrorKind> {
+        if let Some((scope, subject)) = admission.account {
+            self.limits.clear(scope, subject).await?;
+        }
+        if failures > 0 {
+            self.accounts.forget_failures(admission.user).await?;
+        }
+        Ok(())
+    }
+
+    /// The password was replaced: waits that were for guessing the old one end.
+    ///
+    /// # Errors
+    /// That the token store does not answer.
+    pub async fn forget(&self, user: UserId) -> Result<(), ErrorKind> {
+        Ok(self.limits.clear(ACCOUNT, self.keyring.subject(&user.to_string())).await?)
+    }
+}
+
+fn allowed(verdict: Verdict) -> Result<(), ErrorKind> {
+    match verdict {
+        Verdict::Allowed => Ok(()),
+        Verdict::Refused(wait) => Err(ErrorKind::TooManyAttempts { retry_after: Some(wait) }),
+    }
+}
+
+/// What counts as one address: all of IPv4, the /64 of IPv6, which is what one customer holds.
+pub(crate) fn network_of(peer: IpAddr) -> String {
+    match peer.to_canonical() {
+        IpAddr::V4(v4) => v4.to_string(),
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, ..] = v6.segments();
+            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_ipv6_customer_is_one_address() {
+        let network = |text: &str| network_of(text.parse().expect("an address"));
+        assert_eq!(network("2001:db8:1:2:3:4:5:6"), network("2001:db8:1:2:ffff::1"));
+        assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
+        assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.1"));
+        assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
+    }
+}

@@ -1,0 +1,87 @@
+//! The living sessions: check one, list them, close them, tell a back end about one.
+
+use super::SessionPorts;
+use super::messages::{
+    Check, CheckedSession, CloseSession, CloseSessions, Introspect, Introspection, ListSessions, ListedSession,
+};
+use crate::domain::{Credential, DeviceId, KeyScope, UserToken};
+use crate::error::ErrorKind;
+use crate::stores::{Close, Device, Session};
+use std::collections::HashMap;
+
+pub(super) async fn check(ports: &SessionPorts, Check(credential): Check) -> Result<CheckedSession, ErrorKind> {
+    match &credential {
+        Credential::User(token) => {
+            let session = ports.auth.session(token).await?;
+            ports.counters.checked.add();
+            describe(ports, token, &session).await
+        }
+        Credential::Key(key) => match ports.auth.accounts.live_key(key.digest()).await? {
+            Some(_) => Err(ErrorKind::Forbidden),
+            None => Err(ErrorKind::InvalidToken),
+        },
+    }
+}
+
+async fn describe(ports: &SessionPorts, token: &UserToken, session: &Session) -> Result<CheckedSession, ErrorKind> {
+    Ok(CheckedSession {
+        user: token.user(),
+        app: ports.auth.app_name(session.app).await?,
+        id: session.id,
+        created: session.created,
+        expires: session.expires(),
+    })
+}
+
+pub(super) async fn list(
+    ports: &SessionPorts,
+    ListSessions(credential): ListSessions,
+) -> Result<Vec<ListedSession>, ErrorKind> {
+    let acting = ports.auth.user(&credential).await?;
+    let own = acting.session.map(|session| session.id);
+    let sessions = ports.auth.sessions.list(acting.user).await?;
+    let devices = ports.devices.devices(acting.user, None).await?;
+    let by_id: HashMap<DeviceId, &Device> = devices.iter().map(|device| (device.id, device)).collect();
+    let mut listed = Vec::with_capacity(sessions.len());
+    for session in sessions {
+        let device = session.device.and_then(|id| by_id.get(&id));
+        listed.push(ListedSession {
+            id: session.id,
+            app: ports.auth.app_name(session.app).await?,
+            device: device.map(|device| (device.device_token.clone(), device.mobile_os)),
+            created: session.created,
+            last_seen: ports.auth.policy.last_seen(&session),
+            current: own == Some(session.id),
+        });
+    }
+    Ok(listed)
+}
+
+pub(super) async fn close_one(ports: &SessionPorts, ask: CloseSession) -> Result<(), ErrorKind> {
+    let acting = ports.auth.user(&ask.credential).await?;
+    match ports.auth.sessions.close(acting.user, Close::One(ask.id)).await? {
+        0 => Err(ErrorKind::NotFound),
+        _ => Ok(()),
+    }
+}
+
+pub(super) async fn close_many(ports: &SessionPorts, ask: CloseSessions) -> Result<(), ErrorKind> {
+    let acting = ports.auth.user(&ask.credential).await?;
+    let which = match acting.session {
+        Some(session) if ask.keep_own => Close::Others(session.id),
+        _ => Close::All,
+    };
+    ports.auth.sessions.close(acting.user, which).await?;
+    Ok(())
+}
+
+/// RFC 7662 §2.2: what is dead, foreign or garbage is inactive, and nothing more is said about it.
+pub(super) async fn introspect(ports: &SessionPorts, ask: Introspect) -> Result<Introspection, ErrorKind> {
+    let key = ports.auth.key(&ask.credential, KeyScope::TokensIntrospect).await?;
+    let Some(token) = ask.token else { return Ok(Introspection::Inactive) };
+    match ports.auth.session(&token).await {
+        Ok(session) if session.app == key.app => Ok(Introspection::Active(describe(ports, &token, &session).await?)),
+        Ok(_) | Err(ErrorKind::InvalidToken) => Ok(Introspection::Inactive),
+        Err(error) => Err(error),
+    }
+}

@@ -1,0 +1,81 @@
+//! Sign in: one message, a few questions to the stores, one hash.
+
+use super::SessionPorts;
+use super::messages::{SignIn, SignedIn};
+use crate::clock::random_bytes;
+use crate::domain::Password;
+use crate::error::ErrorKind;
+use crate::hashing::Verified;
+use crate::stores::{NewSession, Opening, Registration, User};
+
+pub(super) async fn run(ports: &SessionPorts, ask: SignIn) -> Result<SignedIn, ErrorKind> {
+    let Some(app) = ports.auth.accounts.application(ask.app.as_ref()).await? else {
+        return Err(ErrorKind::invalid("app_id", "is not a known application"));
+    };
+    let user = ports.auth.accounts.user_by_email(&ask.email).await?;
+    let (id, failures) = match &user {
+        Some(user) => (user.id, user.failures),
+        None => (ports.auth.keyring.decoy(&ask.email), 0),
+    };
+    let device = ask.device.as_ref().map(|(device, _)| device);
+    let admission = ports.guard.admit(id, failures, device, Some(ask.peer)).await?;
+
+    // Unknown accounts hash too, and disabled ones are told from wrong passwords only afterwards, by nobody.
+    let stored = user.as_ref().map(|user| user.password_hash.as_str());
+    let verified = ports.hashing.verify(&ask.password, stored).await?;
+    let user = match (user, verified) {
+        (Some(user), Verified::Yes | Verified::Outdated) if user.disabled.is_none() => user,
+        _ => {
+            ports.counters.refused.add();
+            ports.guard.failed(admission).await?;
+            return Err(ErrorKind::InvalidCredentials);
+        }
+    };
+    ports.guard.succeeded(admission, user.failures).await?;
+    if verified == Verified::Outdated {
+        upgrade(ports, &user, &ask.password).await;
+    }
+    if let Some(locale) = ask.locale.filter(|locale| user.locale != Some(*locale)) {
+        ports.auth.accounts.set_locale(user.id, locale).await?;
+    }
+    let device = match ask.device {
+        None => None,
+        Some((device_token, mobile_os)) => {
+            let registration = Registration { user: user.id, app: app.id, device_token, mobile_os, push: ask.push };
+            Some(ports.devices.register(registration).await?)
+        }
+    };
+
+    let token = ports.auth.keyring.issue_token(user.id, random_bytes(&*ports.random));
+    let opening = ports.auth.sessions.open(NewSession {
+        user: user.id,
+        id: token.digest(),
+        app: app.id,
+        device,
+        epoch: user.epoch,
+        idle: ports.auth.policy.idle(),
+        absolute: ports.auth.policy.absolute(),
+        most: ports.auth.policy.most,
+    });
+    match opening.await? {
+        Opening::Opened(_) => {
+            ports.counters.signed_in.add();
+            Ok(SignedIn { token, user: user.id, first_name: user.first_name, last_name: user.last_name })
+        }
+        // The password was changed, or the account disabled, while this one was being checked.
+        Opening::StaleEpoch => Err(ErrorKind::InvalidCredentials),
+    }
+}
+
+/// A legacy or cheaper hash becomes one of today. Nobody is kept out because that failed.
+async fn upgrade(ports: &SessionPorts, user: &User, password: &Password) {
+    let upgraded = match ports.hashing.hash(password).await {
+        Ok(new) => ports.auth.accounts.upgrade_hash(user.id, &user.password_hash, &new).await.map_err(ErrorKind::from),
+        Err(overloaded) => Err(overloaded.into()),
+    };
+    match upgraded {
+        Ok(true) => tracing::info!(user = %user.id, "password hash upgraded"),
+        Ok(false) => tracing::debug!(user = %user.id, "the password was changed meanwhile: its hash stays"),
+        Err(error) => tracing::info!(user = %user.id, %error, "password hash not upgraded this time"),
+    }
+}

@@ -1,0 +1,62 @@
+//! Sign out: the token dies, and the phone stops getting pushes of somebody who has left.
+
+use super::SessionPorts;
+use super::messages::SignOut;
+use crate::domain::{Credential, KeyScope, UserToken};
+use crate::error::ErrorKind;
+use crate::stores::{Close, KeyRecord, PushDrop};
+
+pub(super) async fn run(ports: &SessionPorts, ask: SignOut) -> Result<(), ErrorKind> {
+    match &ask.credential {
+        Credential::User(token) => by_token(ports, &ask, token).await,
+        Credential::Key(key) => {
+            let key = ports.auth.accounts.live_key(key.digest()).await?.ok_or(ErrorKind::InvalidToken)?;
+            by_key(ports, &ask, &key).await
+        }
+    }
+}
+
+/// The registration is dropped before the session: if the second step fails, the phone can ask again.
+async fn by_token(ports: &SessionPorts, ask: &SignOut, token: &UserToken) -> Result<(), ErrorKind> {
+    if !ports.auth.keyring.vouches_for(token) {
+        return Err(ErrorKind::InvalidToken);
+    }
+    let session = ports.auth.sessions.find(token.user(), token.digest()).await?;
+    if token.user() != ask.user {
+        return Err(if session.is_some() { ErrorKind::Forbidden } else { ErrorKind::InvalidToken });
+    }
+    // A genuine but dead token still names its owner's registration: a phone that missed its own sign-out must not
+    // go on showing another owner's pushes.
+    if session.is_none() && ask.push.is_none() {
+        return Err(ErrorKind::InvalidToken);
+    }
+    if let Some(name) = ask.push.clone() {
+        let app = session.as_ref().map(|session| session.app);
+        ports.devices.drop_push(ask.user, PushDrop::Named { name, app }).await?;
+    }
+    if let Some(session) = session {
+        ports.auth.sessions.close(ask.user, Close::One(session.id)).await?;
+    }
+    Ok(())
+}
+
+/// A key never dies of this. With `sessions:revoke` it ends every session of the user in its application.
+async fn by_key(ports: &SessionPorts, ask: &SignOut, key: &KeyRecord) -> Result<(), ErrorKind> {
+    let revokes = key.scopes.contains(&KeyScope::SessionsRevoke);
+    let acts = key.scopes.contains(&KeyScope::OwnerAct);
+    match (revokes, acts) {
+        (false, false) => return Err(ErrorKind::InsufficientScope(KeyScope::SessionsRevoke.as_str())),
+        (false, true) if key.owner != ask.user => return Err(ErrorKind::Forbidden),
+        _ => {}
+    }
+    if ports.auth.accounts.user(ask.user).await?.is_none() {
+        return Err(ErrorKind::NotFound);
+    }
+    if let Some(name) = ask.push.clone() {
+        ports.devices.drop_push(ask.user, PushDrop::Named { name, app: Some(key.app) }).await?;
+    }
+    if revokes {
+        ports.auth.sessions.close(ask.user, Close::InApp(key.app)).await?;
+    }
+    Ok(())
+}
