@@ -1,0 +1,163 @@
+//! Password hashing: a bounded pool of threads of its own, since a hash is nearly all that a sign-in costs.
+//!
+//! `policy` says what a hash may cost, `argon` computes, `stored` reads what stands in the database, `queue` is the
+//! threads and who waits for them. Not here: what a password must look like (`verification`), and whose hash it is
+//! (`stores`). Calls `domain` and `clock` only.
+
+mod argon;
+mod policy;
+mod queue;
+mod stored;
+#[cfg(test)]
+mod tests;
+
+pub use policy::{Cost, HashingBackend, HashingPolicy};
+pub use queue::HashingSnapshot;
+pub use stored::acceptable;
+
+use crate::clock::{Randomness, random_bytes};
+use crate::domain::{Invalid, Password};
+use crate::error::ErrorKind;
+use argon::{Recipe, Version};
+use queue::Queue;
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use stored::Stored;
+use zeroize::Zeroizing;
+
+/// What a comparison said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verified {
+    /// Not the password, or no such account.
+    No,
+    /// The password.
+    Yes,
+    /// The password, but its hash is of another scheme, older or cheaper than a new one: hash again and replace it.
+    Outdated,
+}
+
+/// Why there is no answer. Never that a password is wrong.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum HashingError {
+    /// It would have had to wait longer than `hashing.max_wait_ms`; nothing was computed.
+    #[error("more passwords are to be hashed than can be in time")]
+    Overloaded {
+        /// When it is worth trying again: whole seconds.
+        retry_after: Duration,
+    },
+    /// There was no memory, or a bug ended the job; the log has more.
+    #[error("a password could not be hashed")]
+    Failed,
+}
+
+impl From<HashingError> for ErrorKind {
+    fn from(error: HashingError) -> Self {
+        let retry_after = match error {
+            HashingError::Overloaded { retry_after } => retry_after,
+            HashingError::Failed => Duration::from_secs(1),
+        };
+        Self::Overloaded { retry_after }
+    }
+}
+
+/// Why the pool does not start: one sentence for the operator.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("hashing cannot start: {0}")]
+pub struct HashingStartError(&'static str);
+
+impl HashingStartError {
+    const DISAGREE: Self = Self("the two implementations of argon2 disagree on this machine; use another build");
+    const NO_MEMORY: Self = Self("there is not enough memory for one hash a thread; lower hashing.memory_kib");
+    const NO_THREAD: Self = Self("the system gives no more threads; lower hashing.threads");
+}
+
+impl From<Invalid> for HashingStartError {
+    fn from(Invalid(reason): Invalid) -> Self {
+        Self(reason)
+    }
+}
+
+/// Hashes and compares passwords. A clone is the same pool; the last one dropped stops and joins the threads.
+#[derive(Clone)]
+pub struct HashingPool {
+    queue: Arc<Queue>,
+    live: Cost,
+    randomness: Arc<dyn Randomness>,
+}
+
+impl fmt::Debug for HashingPool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HashingPool").field("live", &self.live).field("now", &self.observe()).finish()
+    }
+}
+
+impl HashingPool {
+    /// Has both implementations hash once, which must agree, and starts the threads, each with its memory.
+    ///
+    /// # Errors
+    /// [`HashingStartError`] when they disagree, a number is out of bounds, or memory or threads are short.
+    pub fn start(policy: &HashingPolicy, randomness: Arc<dyn Randomness>) -> Result<Self, HashingStartError> {
+        let (live, max_wait) = (policy.cost()?, policy.max_wait()?);
+        let prepared = |backend| argon::prepared(backend, &live).map_err(|_| HashingStartError::NO_MEMORY);
+        let mut engines =
+            (0..policy.thread_count()?).map(|_| prepared(policy.backend)).collect::<Result<Vec<_>, _>>()?;
+        let mut judge = prepared(match policy.backend {
+            HashingBackend::Simd => HashingBackend::Reference,
+            HashingBackend::Reference => HashingBackend::Simd,
+        })?;
+        let recipe = Recipe { cost: live, version: Version::V19, salt: random_bytes::<16>(&*randomness).to_vec() };
+        let took = argon::agree(&mut *engines[0], &mut *judge, &recipe)?;
+        let queue = Arc::new(Queue::start(engines, max_wait, (live.work(), took))?);
+        Ok(Self { queue, live, randomness })
+    }
+
+    /// A new hash of the password's NFKC text, as a PHC string.
+    ///
+    /// # Errors
+    /// [`HashingError`]: too much to do, or not computed.
+    pub async fn hash(&self, password: &Password) -> Result<String, HashingError> {
+        let (live, salt, text) = (self.live, random_bytes(&*self.randomness), password.normalized());
+        self.queue.run(live.work(), move |engine| stored::made(engine, live, salt, &text)).await
+    }
+
+    /// Compares a password with a stored hash. Without one (there is no such account) the same work is done and the
+    /// answer is [`Verified::No`]: time must not tell who has an account (OWASP Authentication, "user enumeration").
+    ///
+    /// Hashes from before normalisation were made of the text as typed, so that is tried first, and NFKC if it differs.
+    ///
+    /// # Errors
+    /// [`HashingError`]: too much to do, or not computed.
+    pub async fn verify(&self, password: &Password, stored: Option<&str>) -> Result<Verified, HashingError> {
+        let live = self.live;
+        let stored = match stored.map(Stored::parse) {
+            None => Stored::decoy(live),
+            Some(Ok(stored)) => stored,
+            Some(Err(reason)) => {
+                tracing::warn!(%reason, "a stored password hash is refused; only a reset helps this account");
+                return Ok(Verified::No);
+            }
+        };
+        let typed = Zeroizing::new(password.raw().to_owned());
+        let normalized = Some(password.normalized()).filter(|normalized| *normalized != typed);
+        let work = stored.work() * if normalized.is_some() { 2 } else { 1 };
+        let task = move |engine: &mut dyn argon::Argon2id| {
+            if stored.matches(engine, &typed)? {
+                let outdated = normalized.is_some() || stored.is_outdated(&live);
+                return Ok(if outdated { Verified::Outdated } else { Verified::Yes });
+            }
+            match normalized {
+                Some(text) if stored.matches(engine, &text)? => {
+                    Ok(if stored.is_outdated(&live) { Verified::Outdated } else { Verified::Yes })
+                }
+                _ => Ok(Verified::No),
+            }
+        };
+        self.queue.run(work, task).await
+    }
+
+    /// How the pool is doing.
+    pub fn observe(&self) -> HashingSnapshot {
+        self.queue.observe()
+    }
+}

@@ -1,0 +1,182 @@
+//! What a hash may cost, and the numbers of the pool. Pure: no hashing and no threads here.
+
+use crate::domain::Invalid;
+use serde::{Deserialize, Serialize};
+use std::num::NonZero;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+/// `hashing.*` of the configuration.
+#[derive(Debug, Clone, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(deny_unknown_fields)]
+pub struct HashingPolicy {
+    /// KiB of memory a hash fills (OWASP Password Storage: 19,456 with two passes and one lane).
+    pub memory_kib: u32,
+    /// Passes over that memory.
+    pub iterations: u32,
+    /// Lanes of that memory; a hash runs on one thread whatever this says.
+    pub lanes: u32,
+    /// Hashing threads; 0 means one a core, and more than that is slower.
+    pub threads: usize,
+    /// Milliseconds that a hash may wait for its turn; what would wait longer is refused at once.
+    pub max_wait_ms: u64,
+    /// Which implementation hashes.
+    pub backend: HashingBackend,
+}
+
+/// The two implementations of argon2; each run of the server begins with one hash by both, which must agree.
+#[derive(Debug, Clone, Copy, Deserialize, Serialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum HashingBackend {
+    /// `argon2-rust`: the instructions of this processor, found at run time.
+    Simd,
+    /// `argon2` of the RustCrypto project: portable, reviewed by more people, about 0.65 of the speed.
+    Reference,
+}
+
+impl Default for HashingPolicy {
+    /// The numbers of `config/default.toml`.
+    fn default() -> Self {
+        Self {
+            memory_kib: 19_456,
+            iterations: 2,
+            lanes: 1,
+            threads: 0,
+            max_wait_ms: 500,
+            backend: HashingBackend::Simd,
+        }
+    }
+}
+
+impl HashingPolicy {
+    /// What a new hash costs.
+    ///
+    /// # Errors
+    /// [`Invalid`] when a hash of this cost would itself be refused as a stored one.
+    pub fn cost(&self) -> Result<Cost, Invalid> {
+        Cost::new(self.memory_kib, self.iterations, self.lanes)
+    }
+
+    /// The longest wait.
+    ///
+    /// # Errors
+    /// [`Invalid`] below 50 ms, where a busy scheduler alone would refuse sign-ins, and above a minute.
+    pub fn max_wait(&self) -> Result<Duration, Invalid> {
+        match self.max_wait_ms {
+            50..=60_000 => Ok(Duration::from_millis(self.max_wait_ms)),
+            _ => Err(Invalid("hashing.max_wait_ms must be 50 to 60000")),
+        }
+    }
+
+    /// How many threads hash.
+    ///
+    /// # Errors
+    /// [`Invalid`] above 1,024.
+    pub fn thread_count(&self) -> Result<usize, Invalid> {
+        match self.threads {
+            0 => Ok(available_parallelism().map_or(1, NonZero::get)),
+            1..=1024 => Ok(self.threads),
+            _ => Err(Invalid("hashing.threads must be at most 1024")),
+        }
+    }
+}
+
+/// What one argon2 hash costs, within bounds that no stored hash can push a sign-in past.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cost {
+    memory_kib: u32,
+    iterations: u32,
+    lanes: u32,
+}
+
+impl Cost {
+    /// The most memory of one hash: 256 MiB.
+    const MOST_MEMORY_KIB: u32 = 262_144;
+    /// The most passes and the most lanes.
+    const MOST: u32 = 16;
+    /// The most memory times passes, in KiB: 1 GiB, some 27 times the default.
+    const MOST_WORK: u64 = 1_048_576;
+
+    /// Checks the bounds.
+    ///
+    /// # Errors
+    /// [`Invalid`] when they are passed, or below what RFC 9106 §3.1 allows (8 KiB a lane, one pass, one lane).
+    pub fn new(memory_kib: u32, iterations: u32, lanes: u32) -> Result<Self, Invalid> {
+        if !(1..=Self::MOST).contains(&lanes) {
+            return Err(Invalid("lanes (p) must be 1 to 16"));
+        }
+        if !(1..=Self::MOST).contains(&iterations) {
+            return Err(Invalid("iterations (t) must be 1 to 16"));
+        }
+        if !(8 * lanes..=Self::MOST_MEMORY_KIB).contains(&memory_kib) {
+            return Err(Invalid("memory (m) must be 8 KiB a lane to 262144 KiB"));
+        }
+        let cost = Self { memory_kib, iterations, lanes };
+        if cost.work() > Self::MOST_WORK {
+            return Err(Invalid("memory times iterations (m × t) must be at most 1048576 KiB"));
+        }
+        Ok(cost)
+    }
+
+    /// KiB of memory.
+    pub fn memory_kib(&self) -> u32 {
+        self.memory_kib
+    }
+
+    /// Passes over the memory.
+    pub fn iterations(&self) -> u32 {
+        self.iterations
+    }
+
+    /// Lanes.
+    pub fn lanes(&self) -> u32 {
+        self.lanes
+    }
+
+    /// KiB filled in all: what the time of a hash is proportional to.
+    pub fn work(&self) -> u64 {
+        u64::from(self.memory_kib) * u64::from(self.iterations)
+    }
+
+    /// Whether guessing is cheaper at this cost than at `live`, in memory or in work.
+    pub fn is_cheaper_than(&self, live: &Self) -> bool {
+        self.work() < live.work() || self.memory_kib < live.memory_kib
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bounds_of_a_cost_hold_at_their_edges() {
+        for (memory, iterations, lanes) in [(8, 1, 1), (19_456, 2, 1), (65_536, 3, 4), (262_144, 4, 16), (128, 16, 16)]
+        {
+            assert!(Cost::new(memory, iterations, lanes).is_ok(), "m={memory} t={iterations} p={lanes}");
+        }
+        for (memory, iterations, lanes) in
+            [(7, 1, 1), (127, 1, 16), (8, 0, 1), (8, 17, 1), (8, 1, 0), (136, 1, 17), (262_145, 1, 1), (262_144, 5, 1)]
+        {
+            assert!(Cost::new(memory, iterations, lanes).is_err(), "m={memory} t={iterations} p={lanes}");
+        }
+    }
+
+    #[test]
+    fn less_memory_or_less_work_is_cheaper() {
+        let cost = |memory, iterations| Cost::new(memory, iterations, 1).expect("within bounds");
+        let live = cost(19_456, 2);
+        assert!(!live.is_cheaper_than(&live));
+        assert!(cost(19_456, 1).is_cheaper_than(&live));
+        assert!(cost(9_728, 4).is_cheaper_than(&live), "the same work in half the memory");
+        assert!(!cost(47_104, 1).is_cheaper_than(&live));
+    }
+
+    #[test]
+    fn numbers_that_cannot_work_are_refused() {
+        let policy = HashingPolicy::default();
+        assert!(policy.thread_count().is_ok_and(|threads| threads >= 1));
+        assert!(HashingPolicy { max_wait_ms: 0, ..policy.clone() }.max_wait().is_err());
+        assert!(HashingPolicy { threads: 1025, ..policy.clone() }.thread_count().is_err());
+        assert!(HashingPolicy { memory_kib: 4, ..policy }.cost().is_err());
+    }
+}

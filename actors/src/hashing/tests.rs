@@ -1,0 +1,154 @@
+//! Tests of what the pool answers: verdicts, upgrades, spellings, and stored hashes that are out to do harm.
+
+use super::*;
+use crate::clock::SystemRandomness;
+use std::time::Instant;
+
+/// A pool of cheap hashes.
+fn pool(backend: HashingBackend) -> HashingPool {
+    let policy = HashingPolicy { memory_kib: 64, iterations: 2, threads: 2, backend, ..HashingPolicy::default() };
+    HashingPool::start(&policy, Arc::new(SystemRandomness)).expect("both agree")
+}
+
+fn password(text: &str) -> Password {
+    text.parse().expect("a password")
+}
+
+#[tokio::test]
+async fn a_hash_verifies_under_both_implementations() {
+    for (made_by, read_by) in
+        [(HashingBackend::Simd, HashingBackend::Reference), (HashingBackend::Reference, HashingBackend::Simd)]
+    {
+        let hash = pool(made_by).hash(&password("correct horse")).await.expect("hashed");
+        let reader = pool(read_by);
+        assert_eq!(reader.verify(&password("correct horse"), Some(&hash)).await, Ok(Verified::Yes));
+        assert_eq!(reader.verify(&password("correct horsf"), Some(&hash)).await, Ok(Verified::No));
+    }
+}
+
+#[tokio::test]
+async fn a_new_hash_is_a_phc_string_that_the_reference_crate_reads() {
+    use argon2::PasswordVerifier as _;
+    let hash = pool(HashingBackend::Simd).hash(&password("correct horse")).await.expect("hashed");
+    assert!(hash.starts_with("$argon2id$v=19$m=64,t=2,p=1$"), "{hash}");
+    let read = argon2::password_hash::phc::PasswordHash::new(&hash).expect("well-formed");
+    argon2::Argon2::default().verify_password(b"correct horse", &read).expect("the password");
+    acceptable(&hash).expect("our own are acceptable");
+}
+
+#[tokio::test]
+async fn an_account_that_is_not_there_costs_the_same_work_and_is_answered_no() {
+    let pool = pool(HashingBackend::Simd);
+    assert_eq!(pool.verify(&password("anything"), None).await, Ok(Verified::No));
+    assert_eq!(pool.observe().done, 1, "it went through the pool");
+}
+
+#[tokio::test]
+async fn bcrypt_is_accepted_and_outdated() {
+    let pool = pool(HashingBackend::Simd);
+    // Devise's, at its test cost: $2a$; and the same in the spelling of PHP.
+    let hash = bcrypt::hash("opensesame", 4).expect("hashed");
+    for prefix in ["$2a$", "$2b$", "$2y$"] {
+        let stored = format!("{prefix}{}", &hash[4..]);
+        assert_eq!(pool.verify(&password("opensesame"), Some(&stored)).await, Ok(Verified::Outdated), "{prefix}");
+        assert_eq!(pool.verify(&password("opensesamf"), Some(&stored)).await, Ok(Verified::No), "{prefix}");
+    }
+}
+
+#[tokio::test]
+async fn cheaper_and_older_argon2_is_outdated_and_dearer_is_not() {
+    let pool = pool(HashingBackend::Simd);
+    let made = |version, memory, iterations, salt: &[u8]| {
+        use argon2_rust::{Algorithm, Argon2, Params, params::Memory};
+        let params = Params::builder().memory(Memory::kib(memory)).passes(iterations).build().expect("in bounds");
+        Argon2::new(Algorithm::Argon2id, version, params).hash_encoded(b"opensesame", salt).expect("hashed")
+    };
+    use argon2_rust::Version::{V0x10, V0x13};
+    let salt = &[7; 16];
+    for (stored, verdict) in [
+        (made(V0x13, 64, 2, salt), Verified::Yes),
+        (made(V0x13, 4096, 3, salt), Verified::Yes),
+        (made(V0x13, 64, 1, salt), Verified::Outdated),
+        (made(V0x13, 32, 4, salt), Verified::Outdated),
+        (made(V0x10, 64, 2, salt), Verified::Outdated),
+        (made(V0x13, 64, 2, &[7; 8]), Verified::Outdated),
+    ] {
+        assert_eq!(pool.verify(&password("opensesame"), Some(&stored)).await, Ok(verdict), "{stored}");
+        assert_eq!(pool.verify(&password("x"), Some(&stored)).await, Ok(Verified::No), "{stored}");
+    }
+}
+
+#[tokio::test]
+async fn a_hash_of_the_text_as_typed_still_verifies_and_is_outdated() {
+    let pool = pool(HashingBackend::Simd);
+    let (decomposed, composed) = ("cafe\u{301} au lait", "caf\u{e9} au lait");
+    let legacy = bcrypt::hash(decomposed, 4).expect("hashed");
+    assert_eq!(pool.verify(&password(decomposed), Some(&legacy)).await, Ok(Verified::Outdated));
+    assert_eq!(pool.verify(&password(composed), Some(&legacy)).await, Ok(Verified::No), "nothing undoes NFKC");
+    let hash = pool.hash(&password(decomposed)).await.expect("hashed");
+    for typed in [decomposed, composed] {
+        assert_eq!(pool.verify(&password(typed), Some(&hash)).await, Ok(Verified::Yes), "one password, two keyboards");
+    }
+}
+
+/// Malformed, unknown, or of a cost that would be an attack.
+const HOSTILE: [&str; 28] = [
+    "",
+    "$",
+    "password",
+    "$argon2id$",
+    "$argon2id$v=19$m=4294967295,t=1,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
+    "$argon2id$v=19$m=99999999999,t=1,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
+    "$argon2id$v=19$m=262145,t=1,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
+    "$argon2id$v=19$m=262144,t=16,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
+    "$argon2id$v=19$m=64,t=4294967295,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
+    "$argon2id$v=19$m=64,t=0,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
+    "$argon2id$v=19$m=134217728,t=1,p=16777215$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
+    "$argon2id$v=19$m=1024,t=1,p=17$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
+    "$argon2id$v=19$m=-64,t=1,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
+    "$argon2id$v=19$m=64,t=2,p=1$$",
+    "$argon2id$v=19$m=64,t=2,p=1$c29tZXNhbHQ$",
+    "$argon2id$v=19$m=64,t=2,p=1$c29tZXNhbHQ$AAAA",
+    "$argon2id$v=19$m=64,t=2,p=1$c29t$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
+    "$argon2id$v=20$m=64,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
+    "$argon2i$v=19$m=64,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
+    "$argon2d$v=19$m=64,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
+    "$2a$31$WApznUPhDubN0oeveSXHp.Rk0rMN6z1Q1Q3H3F4v3QJ0E9o6oYcXm",
+    "$2b$15$WApznUPhDubN0oeveSXHp.Rk0rMN6z1Q1Q3H3F4v3QJ0E9o6oYcXm",
+    "$2b$03$WApznUPhDubN0oeveSXHp.Rk0rMN6z1Q1Q3H3F4v3QJ0E9o6oYcXm",
+    "$2b$+9$WApznUPhDubN0oeveSXHp.Rk0rMN6z1Q1Q3H3F4v3QJ0E9o6oYcXm",
+    "$2x$10$WApznUPhDubN0oeveSXHp.Rk0rMN6z1Q1Q3H3F4v3QJ0E9o6oYcXm",
+    "$2b$10$WApznUPhDubN0oeveSXHp.Rk0rMN6z1Q1Q3H3F4v3QJ0",
+    "$2b$10$WApznUPhDubN0oeveSXHpéRk0rMN6z1Q1Q3H3F4v3QJ0E9o6oYcX",
+    "$pbkdf2-sha256$i=4294967295$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
+];
+
+#[tokio::test]
+async fn hostile_stored_hashes_are_refused_without_hashing() {
+    let pool = pool(HashingBackend::Simd);
+    let long = format!("$argon2id$v=19$m=64,t=2,p=1${}$AAAA", "A".repeat(1 << 20));
+    let nul = "$argon2id$v=19$m=64,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc\0";
+    for hostile in HOSTILE.into_iter().chain([&*long, nul]) {
+        let shown = &hostile[..hostile.len().min(60)];
+        let quickest = (0..3).map(|_| {
+            let begun = Instant::now();
+            assert!(acceptable(hostile).is_err(), "{shown}");
+            begun.elapsed()
+        });
+        assert!(quickest.min().is_some_and(|took| took < Duration::from_millis(10)), "{shown}");
+        assert_eq!(pool.verify(&password("password"), Some(hostile)).await, Ok(Verified::No), "{shown}");
+    }
+    let seen = pool.observe();
+    assert_eq!((seen.done, seen.failed), (0, 0), "nothing came to a thread");
+}
+
+#[test]
+fn numbers_out_of_bounds_do_not_start() {
+    for policy in [
+        HashingPolicy { memory_kib: 4, ..HashingPolicy::default() },
+        HashingPolicy { iterations: 1000, ..HashingPolicy::default() },
+        HashingPolicy { max_wait_ms: 0, ..HashingPolicy::default() },
+    ] {
+        assert!(HashingPool::start(&policy, Arc::new(SystemRandomness)).is_err(), "{policy:?}");
+    }
+}
