@@ -1,1 +1,190 @@
-//! The sql backend.
+//! The SQL side on SQLite or PostgreSQL: one set of statements through sqlx's `Any` driver.
+//!
+//! This file holds the pools and the one way in: [`SqlStore::read`], [`SqlStore::write`] and
+//! [`SqlStore::transaction`] bound every operation in time, its wait for a connection included, and let no
+//! connection back into a pool whose operation did not end well. Opening a database is in `start`, the statements
+//! are in a file for each table, as functions over one connection.
+//!
+//! The databases differ in two places: how a write transaction begins ([`Dialect::begin`]) and how a lease is taken.
+
+mod accounts;
+mod apps;
+mod devices;
+mod keys;
+mod migrations;
+mod outbox;
+mod revocations;
+mod rows;
+mod start;
+mod users;
+
+use super::StoreResult;
+use crate::clock::Clock;
+use crate::error::StoreError;
+
+use sqlx::pool::PoolConnection;
+use sqlx::{Any, AnyConnection, AnyPool, Connection as _};
+use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Where the database is and how long it may take.
+#[derive(Clone)]
+pub struct SqlSettings {
+    /// `sqlite://path/to/file.db` or `postgres://user:password@host/database`.
+    pub url: String,
+    /// The most connections this process holds.
+    pub max_connections: u32,
+    /// The longest an operation may take, its wait for a connection included.
+    pub time_out: Duration,
+    /// The longest the first connection may take, a server that is still starting included.
+    pub connect_time_out: Duration,
+}
+
+impl SqlSettings {
+    /// The defaults for the database at `url`.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            max_connections: 10,
+            time_out: Duration::from_millis(400),
+            connect_time_out: Duration::from_secs(3),
+        }
+    }
+}
+
+impl std::fmt::Debug for SqlSettings {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self { url: _, max_connections, time_out, connect_time_out } = self;
+        f.debug_struct("SqlSettings")
+            .field("max_connections", max_connections)
+            .field("time_out", time_out)
+            .field("connect_time_out", connect_time_out)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Which database is behind the pool.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Dialect {
+    Sqlite,
+    Postgres,
+}
+
+impl Dialect {
+    /// How a transaction that writes begins. SQLite takes the write lock at once: a transaction that reads first and
+    /// asks for the lock later is refused without waiting when another one wrote in between.
+    fn begin(self) -> &'static str {
+        match self {
+            Self::Sqlite => "BEGIN IMMEDIATE",
+            Self::Postgres => "BEGIN",
+        }
+    }
+}
+
+/// The SQL side; a handle that is cheap to clone.
+#[derive(Clone, Debug)]
+pub struct SqlStore {
+    dialect: Dialect,
+    read: AnyPool,
+    /// SQLite has one writer: a pool of one connection makes the others queue here, in order, and not poll a lock.
+    write: AnyPool,
+    time_out: Duration,
+    clock: Arc<dyn Clock>,
+}
+
+impl SqlStore {
+    /// Runs statements that change nothing.
+    async fn read<T>(&self, work: impl AsyncFnOnce(&mut AnyConnection) -> sqlx::Result<T>) -> StoreResult<T> {
+        bounded(&self.read, self.time_out, work).await
+    }
+
+    /// Runs one statement that changes something.
+    async fn write<T>(&self, work: impl AsyncFnOnce(&mut AnyConnection) -> sqlx::Result<T>) -> StoreResult<T> {
+        bounded(&self.write, self.time_out, work).await
+    }
+
+    /// Runs several statements of which all or none take effect.
+    async fn transaction<T>(&self, work: impl AsyncFnOnce(&mut AnyConnection) -> sqlx::Result<T>) -> StoreResult<T> {
+        self.long_transaction(self.time_out, work).await
+    }
+
+    /// The same, for work that by its size takes longer than one request may.
+    async fn long_transaction<T>(
+        &self,
+        time_out: Duration,
+        work: impl AsyncFnOnce(&mut AnyConnection) -> sqlx::Result<T>,
+    ) -> StoreResult<T> {
+        let begin = self.dialect.begin();
+        bounded(&self.write, time_out, async |connection| {
+            let mut transaction = connection.begin_with(begin).await?;
+            let outcome = work(&mut transaction).await?;
+            transaction.commit().await?;
+            Ok(outcome)
+        })
+        .await
+    }
+
+    /// Closes every connection.
+    pub async fn close(&self) {
+        self.read.close().await;
+        self.write.close().await;
+    }
+}
+
+async fn bounded<T>(
+    pool: &AnyPool,
+    time_out: Duration,
+    work: impl AsyncFnOnce(&mut AnyConnection) -> sqlx::Result<T>,
+) -> StoreResult<T> {
+    let operation = async {
+        let mut lease = Lease { connection: Some(pool.acquire().await?), time_out };
+        let outcome = work(&mut lease).await?;
+        lease.give_back();
+        Ok::<_, sqlx::Error>(outcome)
+    };
+    match tokio::time::timeout(time_out, operation).await {
+        Ok(outcome) => outcome.map_err(StoreError::database),
+        Err(elapsed) => Err(StoreError::database(elapsed)),
+    }
+}
+
+/// A connection out of the pool. Unless it is given back it is closed when dropped: after an error, a time-out or a
+/// request that went away nobody knows what the server still means to send on it.
+struct Lease {
+    connection: Option<PoolConnection<Any>>,
+    time_out: Duration,
+}
+
+impl Lease {
+    /// Back into the pool. The pool asks the server for a sign of life first, which must not take for ever either.
+    fn give_back(mut self) {
+        if let Some(mut connection) = self.connection.take() {
+            tokio::spawn(tokio::time::timeout(self.time_out, connection.return_to_pool()));
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(connection) = self.connection.take() {
+            drop(connection.detach());
+        }
+    }
+}
+
+impl Deref for Lease {
+    type Target = AnyConnection;
+
+    #[expect(clippy::expect_used, reason = "only give_back and drop take the connection, and both end the lease")]
+    fn deref(&self) -> &AnyConnection {
+        self.connection.as_ref().expect("a lease in use holds its connection")
+    }
+}
+
+impl DerefMut for Lease {
+    #[expect(clippy::expect_used, reason = "only give_back and drop take the connection, and both end the lease")]
+    fn deref_mut(&mut self) -> &mut AnyConnection {
+        self.connection.as_mut().expect("a lease in use holds its connection")
+    }
+}

@@ -1,0 +1,122 @@
+//! [`AccountStore`] on SQL: which statements make one transition. The statements are in `users`, `apps` and `keys`.
+
+use super::{SqlStore, apps, keys, outbox, users};
+use crate::domain::{AppId, AppName, Digest, Email, KeyRowId, Locale, Phone, UserId};
+use crate::stores::{
+    AccountStore, Application, Created, ImportedUser, KeyRecord, NewApplication, NewKey, NewUser, PasswordChange,
+    Revocation, StoreResult, User,
+};
+use async_trait::async_trait;
+use std::time::Duration;
+
+/// How much longer than one operation an import may take, for each of its rows: twice the slowest import accepted.
+const IMPORT_TIME_PER_ROW: Duration = Duration::from_millis(1);
+
+#[async_trait]
+impl AccountStore for SqlStore {
+    async fn user_by_email(&self, email: &Email) -> StoreResult<Option<User>> {
+        self.read(async |c| users::by_email(c, email).await).await
+    }
+
+    async fn user(&self, id: UserId) -> StoreResult<Option<User>> {
+        self.read(async |c| users::by_id(c, id).await).await
+    }
+
+    async fn users(&self, after: UserId, most: u32) -> StoreResult<Vec<User>> {
+        self.read(async |c| users::page(c, after, most).await).await
+    }
+
+    async fn create_user(&self, new: NewUser) -> StoreResult<Created<UserId>> {
+        let new = ImportedUser { user: new, phone: None, created: None };
+        self.write(async |c| users::insert(c, &new, self.clock.now()).await).await
+    }
+
+    async fn import_users(&self, rows: Vec<ImportedUser>) -> StoreResult<Vec<Created<UserId>>> {
+        let more = IMPORT_TIME_PER_ROW.saturating_mul(u32::try_from(rows.len()).unwrap_or(u32::MAX));
+        let now = self.clock.now();
+        self.long_transaction(self.time_out.saturating_add(more), async |c| {
+            let mut created = Vec::with_capacity(rows.len());
+            for row in &rows {
+                created.push(users::insert(c, row, now).await?);
+            }
+            Ok(created)
+        })
+        .await
+    }
+
+    async fn upgrade_hash(&self, user: UserId, old: &str, new: &str) -> StoreResult<bool> {
+        self.write(async |c| users::upgrade_hash(c, user, old, new).await).await
+    }
+
+    async fn change_password(&self, change: PasswordChange) -> StoreResult<Option<Revocation>> {
+        let now = self.clock.now();
+        self.transaction(async |c| {
+            let revocation = users::change_password(c, &change, now).await?;
+            if revocation.is_some() {
+                outbox::insert(c, &change.notice, now).await?;
+            }
+            Ok(revocation)
+        })
+        .await
+    }
+
+    async fn disable_user(&self, user: UserId) -> StoreResult<Option<Revocation>> {
+        self.transaction(async |c| users::disable(c, user, self.clock.now()).await).await
+    }
+
+    async fn enable_user(&self, user: UserId) -> StoreResult<bool> {
+        self.write(async |c| users::enable(c, user).await).await
+    }
+
+    async fn set_phone(&self, user: UserId, phone: &Phone) -> StoreResult<bool> {
+        self.write(async |c| users::set_phone(c, user, phone).await).await
+    }
+
+    async fn set_locale(&self, user: UserId, locale: Locale) -> StoreResult<()> {
+        self.write(async |c| users::set_locale(c, user, locale).await).await
+    }
+
+    async fn count_failure(&self, user: UserId) -> StoreResult<i64> {
+        self.write(async |c| users::count_failure(c, user).await).await
+    }
+
+    async fn forget_failures(&self, user: UserId) -> StoreResult<()> {
+        self.write(async |c| users::forget_failures(c, user).await).await
+    }
+
+    async fn application(&self, name: Option<&AppName>) -> StoreResult<Option<Application>> {
+        self.read(async |c| apps::by_name(c, name).await).await
+    }
+
+    async fn application_by_id(&self, id: AppId) -> StoreResult<Option<Application>> {
+        self.read(async |c| apps::by_id(c, id).await).await
+    }
+
+    async fn applications(&self) -> StoreResult<Vec<Application>> {
+        self.read(async |c| apps::all(c).await).await
+    }
+
+    async fn create_application(&self, new: NewApplication) -> StoreResult<Created<AppId>> {
+        self.write(async |c| apps::insert(c, &new, self.clock.now()).await).await
+    }
+
+    async fn live_key(&self, digest: Digest) -> StoreResult<Option<KeyRecord>> {
+        self.read(async |c| keys::live(c, digest).await).await
+    }
+
+    async fn keys(&self) -> StoreResult<Vec<KeyRecord>> {
+        self.read(async |c| keys::all(c).await).await
+    }
+
+    async fn create_key(&self, new: NewKey) -> StoreResult<Created<KeyRowId>> {
+        self.write(async |c| keys::insert(c, &new, self.clock.now()).await).await
+    }
+
+    async fn revoke_key(&self, id: KeyRowId) -> StoreResult<bool> {
+        self.write(async |c| keys::revoke(c, id, self.clock.now()).await).await
+    }
+
+    async fn ping(&self) -> StoreResult<()> {
+        self.read(async |c| apps::by_name(c, None).await.map(drop)).await
+    }
+}

@@ -1,0 +1,65 @@
+//! Statements over `applications`.
+
+use super::rows::{parsed, time};
+use crate::clock::Timestamp;
+use crate::domain::{AppId, AppName};
+use crate::stores::{Application, Created, NewApplication};
+use sqlx::AnyConnection;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+fn application(row: &AnyRow) -> sqlx::Result<Application> {
+    Ok(Application {
+        id: AppId(row.try_get("id")?),
+        name: parsed(row, "name")?,
+        brand: row.try_get("brand")?,
+        mail_from: row.try_get("mail_from")?,
+        sms_from: row.try_get("sms_from")?,
+        created: time(row, "created")?,
+    })
+}
+
+macro_rules! select_application {
+    ($rest:literal) => {
+        sqlx::query(concat!("SELECT id, name, brand, mail_from, sms_from, created FROM applications ", $rest))
+    };
+}
+
+pub(super) async fn by_name(
+    connection: &mut AnyConnection,
+    name: Option<&AppName>,
+) -> sqlx::Result<Option<Application>> {
+    let query = match name {
+        Some(name) => select_application!("WHERE name = $1").bind(name.as_str()),
+        None => select_application!("ORDER BY id LIMIT 1"),
+    };
+    query.fetch_optional(connection).await?.as_ref().map(application).transpose()
+}
+
+pub(super) async fn by_id(connection: &mut AnyConnection, id: AppId) -> sqlx::Result<Option<Application>> {
+    let row = select_application!("WHERE id = $1").bind(id.0).fetch_optional(connection).await?;
+    row.as_ref().map(application).transpose()
+}
+
+pub(super) async fn all(connection: &mut AnyConnection) -> sqlx::Result<Vec<Application>> {
+    select_application!("ORDER BY id").fetch_all(connection).await?.iter().map(application).collect()
+}
+
+pub(super) async fn insert(
+    connection: &mut AnyConnection,
+    new: &NewApplication,
+    now: Timestamp,
+) -> sqlx::Result<Created<AppId>> {
+    let row = sqlx::query(
+        "INSERT INTO applications (name, brand, mail_from, sms_from, created) VALUES ($1, $2, $3, $4, $5) \
+         ON CONFLICT (name) DO NOTHING RETURNING id",
+    )
+    .bind(new.name.as_str())
+    .bind(new.brand.as_str())
+    .bind(new.mail_from.as_deref())
+    .bind(new.sms_from.as_deref())
+    .bind(now.millis())
+    .fetch_optional(connection)
+    .await?;
+    row.map_or(Ok(Created::Duplicate), |row| Ok(Created::New(AppId(row.try_get("id")?))))
+}

@@ -1,0 +1,74 @@
+//! Statements over `server_keys`. Only the digest of a key is kept.
+
+use super::rows::{maybe_time, parsed, time, unreadable};
+use crate::clock::Timestamp;
+use crate::domain::{AppId, Digest, KeyRowId, KeyScope, UserId};
+use crate::stores::{Created, KeyRecord, NewKey};
+use sqlx::AnyConnection;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+fn key(row: &AnyRow) -> sqlx::Result<KeyRecord> {
+    let scopes = row.try_get::<&str, _>("scopes")?.split_ascii_whitespace();
+    Ok(KeyRecord {
+        id: KeyRowId(row.try_get("id")?),
+        app: AppId(row.try_get("app_id")?),
+        app_name: parsed(row, "name")?,
+        owner: UserId(row.try_get("user_id")?),
+        scopes: scopes.map(|scope| scope.parse().map_err(|_| unreadable("scopes"))).collect::<Result<_, _>>()?,
+        created: time(row, "created")?,
+        revoked: maybe_time(row, "revoked")?,
+    })
+}
+
+macro_rules! select_key {
+    ($rest:literal) => {
+        sqlx::query(concat!(
+            "SELECT k.id, k.app_id, a.name, k.user_id, k.scopes, k.created, k.revoked \
+             FROM server_keys k JOIN applications a ON a.id = k.app_id JOIN users u ON u.id = k.user_id ",
+            $rest
+        ))
+    };
+}
+
+pub(super) async fn live(connection: &mut AnyConnection, digest: Digest) -> sqlx::Result<Option<KeyRecord>> {
+    let row = select_key!("WHERE k.digest = $1 AND k.revoked IS NULL AND u.disabled IS NULL")
+        .bind(digest.as_bytes().as_slice())
+        .fetch_optional(connection)
+        .await?;
+    row.as_ref().map(key).transpose()
+}
+
+pub(super) async fn all(connection: &mut AnyConnection) -> sqlx::Result<Vec<KeyRecord>> {
+    select_key!("ORDER BY k.id").fetch_all(connection).await?.iter().map(key).collect()
+}
+
+pub(super) async fn insert(
+    connection: &mut AnyConnection,
+    new: &NewKey,
+    now: Timestamp,
+) -> sqlx::Result<Created<KeyRowId>> {
+    let scopes: Vec<_> = new.scopes.iter().map(|scope| KeyScope::as_str(*scope)).collect();
+    let row = sqlx::query(
+        "INSERT INTO server_keys (digest, app_id, user_id, scopes, created) VALUES ($1, $2, $3, $4, $5) \
+         ON CONFLICT (digest) DO NOTHING RETURNING id",
+    )
+    .bind(new.digest.as_bytes().as_slice())
+    .bind(new.app.0)
+    .bind(new.owner.0)
+    .bind(scopes.join(" "))
+    .bind(now.millis())
+    .fetch_optional(connection)
+    .await?;
+    row.map_or(Ok(Created::Duplicate), |row| Ok(Created::New(KeyRowId(row.try_get("id")?))))
+}
+
+/// Keeps the time of the first revocation.
+pub(super) async fn revoke(connection: &mut AnyConnection, id: KeyRowId, now: Timestamp) -> sqlx::Result<bool> {
+    let done = sqlx::query("UPDATE server_keys SET revoked = COALESCE(revoked, $2) WHERE id = $1")
+        .bind(id.0)
+        .bind(now.millis())
+        .execute(connection)
+        .await?;
+    Ok(done.rows_affected() > 0)
+}

@@ -1,0 +1,77 @@
+//! [`RevocationStore`] on SQL, and the row that a change of an account writes in its own transaction.
+
+use super::SqlStore;
+use super::rows::maybe_digest;
+use crate::clock::Timestamp;
+use crate::domain::{Digest, UserId};
+use crate::stores::{Revocation, RevocationStore, StoreResult};
+use async_trait::async_trait;
+use sqlx::AnyConnection;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+#[async_trait]
+impl RevocationStore for SqlStore {
+    async fn pending(&self, most: u32) -> StoreResult<Vec<Revocation>> {
+        self.read(async |c| {
+            let rows = sqlx::query(
+                "SELECT id, user_id, epoch, keep FROM revocations WHERE applied IS NULL ORDER BY id LIMIT $1",
+            )
+            .bind(i64::from(most))
+            .fetch_all(c)
+            .await?;
+            rows.iter().map(revocation).collect()
+        })
+        .await
+    }
+
+    async fn since(&self, since: Timestamp) -> StoreResult<Vec<Revocation>> {
+        self.read(async |c| {
+            let rows = sqlx::query("SELECT id, user_id, epoch, keep FROM revocations WHERE created >= $1 ORDER BY id")
+                .bind(since.millis())
+                .fetch_all(c)
+                .await?;
+            rows.iter().map(revocation).collect()
+        })
+        .await
+    }
+
+    async fn acknowledge(&self, id: i64) -> StoreResult<()> {
+        self.write(async |c| {
+            sqlx::query("UPDATE revocations SET applied = $2 WHERE id = $1 AND applied IS NULL")
+                .bind(id)
+                .bind(self.clock.now().millis())
+                .execute(c)
+                .await
+                .map(drop)
+        })
+        .await
+    }
+}
+
+fn revocation(row: &AnyRow) -> sqlx::Result<Revocation> {
+    Ok(Revocation {
+        id: row.try_get("id")?,
+        user: UserId(row.try_get("user_id")?),
+        epoch: row.try_get("epoch")?,
+        keep: maybe_digest(row, "keep")?,
+    })
+}
+
+pub(super) async fn insert(
+    connection: &mut AnyConnection,
+    user: UserId,
+    epoch: i64,
+    keep: Option<Digest>,
+    now: Timestamp,
+) -> sqlx::Result<Revocation> {
+    let row =
+        sqlx::query("INSERT INTO revocations (user_id, epoch, keep, created) VALUES ($1, $2, $3, $4) RETURNING id")
+            .bind(user.0)
+            .bind(epoch)
+            .bind(keep.map(|digest| digest.as_bytes().to_vec()))
+            .bind(now.millis())
+            .fetch_one(connection)
+            .await?;
+    Ok(Revocation { id: row.try_get("id")?, user, epoch, keep })
+}

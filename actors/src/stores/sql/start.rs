@@ -1,0 +1,215 @@
+//! Opens a database: the URL, the file or the server, the schema, the pools. Every failure becomes one line that
+//! says what to do and repeats no password.
+
+use super::{Dialect, SqlSettings, SqlStore, migrations};
+use crate::clock::Clock;
+use crate::stores::StartError;
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::migrate::MigrateError;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AnyConnection, ConnectOptions as _, Connection as _};
+use std::io::ErrorKind;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::Path;
+use std::str::FromStr as _;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout_at};
+
+/// The longest the schema's steps may take, the wait for another process's included.
+const MIGRATION_TIME_OUT: Duration = Duration::from_secs(300);
+/// More readers than this gain nothing on one file; each is a thread.
+const SQLITE_READERS: u32 = 4;
+
+impl SqlStore {
+    /// Opens the database, makes it if it is a file that does not exist, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// [`StartError`]: a URL, a password or rights that do not fit, a server that does not answer within
+    /// `connect_time_out`, or a database that a newer program has written.
+    pub async fn connect(settings: &SqlSettings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        sqlx::any::install_default_drivers();
+        let (dialect, options) = target(&settings.url)?;
+        let place = place(dialect, &options);
+        let fault = |error: &sqlx::Error| StartError(explain(&place, error));
+
+        let mut first = reach(&options, settings.connect_time_out).await.map_err(|error| fault(&error))?;
+        if dialect == Dialect::Sqlite {
+            prepare_sqlite(&mut first, MIGRATION_TIME_OUT).await.map_err(|error| fault(&error))?;
+        }
+        match tokio::time::timeout(MIGRATION_TIME_OUT, migrations::run(&mut first, dialect)).await {
+            Ok(outcome) => outcome.map_err(|error| StartError(explain_migration(&place, &error)))?,
+            Err(_) => return Err(StartError(format!("{place}: the schema could not be locked or changed in time"))),
+        }
+        first.close().await.map_err(|error| fault(&error))?;
+
+        let pool = |most: u32| {
+            let time_out = settings.time_out;
+            let pool = AnyPoolOptions::new()
+                .max_connections(most.max(1))
+                .acquire_timeout(time_out)
+                // A connection in constant use needs no proof of life, one that has rested may have died.
+                .test_before_acquire(false)
+                .before_acquire(|connection, meta| {
+                    Box::pin(async move {
+                        if meta.idle_for > Duration::from_millis(500) {
+                            connection.ping().await?;
+                        }
+                        Ok(true)
+                    })
+                })
+                .after_connect(move |connection, _| {
+                    Box::pin(async move {
+                        match dialect {
+                            Dialect::Sqlite => prepare_sqlite(connection, time_out).await,
+                            Dialect::Postgres => prepare_postgres(connection, time_out).await,
+                        }
+                    })
+                });
+            let pool = if dialect == Dialect::Sqlite { pool.idle_timeout(None).max_lifetime(None) } else { pool };
+            pool.connect_lazy_with(options.clone())
+        };
+        let (read, write) = match dialect {
+            Dialect::Sqlite => (pool(settings.max_connections.min(SQLITE_READERS)), pool(1)),
+            Dialect::Postgres => {
+                let both = pool(settings.max_connections);
+                (both.clone(), both)
+            }
+        };
+        Ok(Self { dialect, read, write, time_out: settings.time_out, clock })
+    }
+}
+
+/// What the URL means; the file of a SQLite database exists afterwards, readable by its owner alone.
+fn target(url: &str) -> Result<(Dialect, AnyConnectOptions), StartError> {
+    let wrong = || {
+        StartError(
+            "database.url is neither sqlite://path/to/file.db nor postgres://user:password@host:port/database".into(),
+        )
+    };
+    if url.starts_with("postgres://") || url.starts_with("postgresql://") {
+        let options = AnyConnectOptions::from_str(url).map_err(|_| wrong())?;
+        return Ok((Dialect::Postgres, options));
+    }
+    if !url.starts_with("sqlite:") {
+        return Err(wrong());
+    }
+    let options = SqliteConnectOptions::from_str(url).map_err(|_| wrong())?.create_if_missing(true);
+    let file = options.get_filename();
+    if url.contains(":memory:") || url.contains("mode=memory") || file.as_os_str().is_empty() {
+        return Err(StartError("database.url: a database in memory would forget everybody, name a file".into()));
+    }
+    make_private(file).map_err(|error| {
+        let advice = match error.kind() {
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => "this user may not write there",
+            ErrorKind::IsADirectory => "it is a folder, name a file in it",
+            _ => "it cannot be made",
+        };
+        StartError(format!("database file {}: {advice} ({error})", file.display()))
+    })?;
+    let options = AnyConnectOptions::from_url(&options.to_url_lossy()).map_err(|_| wrong())?;
+    Ok((Dialect::Sqlite, options))
+}
+
+/// Makes the file and its folder for this user alone (SQLite gives its log the mode of its file); leaves what is there.
+fn make_private(file: &Path) -> std::io::Result<()> {
+    if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    }
+    std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(file).map(drop)
+}
+
+/// How the database is called in a message: no user, no password, no parameters.
+fn place(dialect: Dialect, options: &AnyConnectOptions) -> String {
+    let url = &options.database_url;
+    match dialect {
+        Dialect::Sqlite => {
+            let file = SqliteConnectOptions::from_str(url.as_str()).unwrap_or_default();
+            format!("database file {}", file.get_filename().display())
+        }
+        Dialect::Postgres => {
+            let host = url.host_str().filter(|host| !host.is_empty()).unwrap_or("localhost");
+            format!("PostgreSQL at {host}:{}{}", url.port().unwrap_or(5432), url.path())
+        }
+    }
+}
+
+/// The first connection; waits for a server that refuses connections or is still starting.
+async fn reach(options: &AnyConnectOptions, time_out: Duration) -> sqlx::Result<AnyConnection> {
+    let deadline = Instant::now() + time_out;
+    loop {
+        let error = match timeout_at(deadline, AnyConnection::connect_with(options)).await {
+            Ok(Ok(connection)) => return Ok(connection),
+            Ok(Err(error)) => error,
+            Err(_) => return Err(sqlx::Error::PoolTimedOut),
+        };
+        let starting = match &error {
+            sqlx::Error::Io(error) => error.kind() == ErrorKind::ConnectionRefused,
+            sqlx::Error::Database(error) => error.code().as_deref() == Some("57P03"),
+            _ => false,
+        };
+        if !starting || Instant::now() + Duration::from_millis(100) > deadline {
+            return Err(error);
+        }
+        sleep(Duration::from_millis(100)).await;
+    }
+}
+
+/// Settings of a connection: a commit survives a power cut, readers and the writer do not wait for each
+/// other, and a reference cannot dangle.
+async fn prepare_sqlite(connection: &mut AnyConnection, time_out: Duration) -> sqlx::Result<()> {
+    let pragmas = format!(
+        "PRAGMA busy_timeout = {}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;",
+        time_out.as_millis()
+    );
+    sqlx::raw_sql(sqlx::AssertSqlSafe(pragmas)).execute(connection).await.map(drop)
+}
+
+/// The server stops what we no longer wait for.
+async fn prepare_postgres(connection: &mut AnyConnection, time_out: Duration) -> sqlx::Result<()> {
+    sqlx::query("SELECT set_config('statement_timeout', $1, false)")
+        .bind(format!("{}ms", time_out.as_millis().max(1)))
+        .execute(connection)
+        .await
+        .map(drop)
+}
+
+fn explain(place: &str, error: &sqlx::Error) -> String {
+    let code = error.as_database_error().and_then(|error| error.code());
+    match (error, code.as_deref()) {
+        (_, Some("28P01" | "28000")) => {
+            format!("{place}: the user or the password of database.url is not accepted, correct it")
+        }
+        (_, Some("3D000")) => format!("{place}: there is no such database, create it or correct database.url"),
+        (_, Some("42501")) => {
+            format!("{place}: the user of database.url lacks rights, grant it CREATE on the schema and its tables")
+        }
+        (_, Some("53300")) => format!("{place}: the server has no connection left, raise its max_connections"),
+        (_, Some("26")) => format!("{place}: the file is not a SQLite database, move it away or correct database.url"),
+        (_, Some("8" | "1032" | "14")) => format!("{place}: the file cannot be written, give this user the right to"),
+        (sqlx::Error::PoolTimedOut, _) => format!("{place}: the server does not answer, check host, port and firewall"),
+        (sqlx::Error::Io(error), _) => {
+            format!("{place}: cannot be reached ({error}), start the server or correct database.url")
+        }
+        (sqlx::Error::Tls(_), _) => format!("{place}: TLS failed, correct the certificate or sslmode in database.url"),
+        (sqlx::Error::Configuration(_), _) => format!("{place}: database.url has a part that cannot be, correct it"),
+        (error, _) => format!("{place}: {}", one_line(&error.to_string())),
+    }
+}
+
+fn explain_migration(place: &str, error: &MigrateError) -> String {
+    match error {
+        MigrateError::VersionMissing(step) => format!(
+            "{place}: the database is newer than this program (it knows step {step} of the schema), install the newer program"
+        ),
+        MigrateError::VersionMismatch(step) => {
+            format!("{place}: step {step} of the schema is not the one of this program, use the program that made it")
+        }
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => explain(place, error),
+        error => format!("{place}: {}", one_line(&error.to_string())),
+    }
+}
+
+fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}

@@ -1,0 +1,169 @@
+//! Statements over `users`. A row's epoch and its revocation change in one transaction; see `revocations`.
+
+use super::revocations;
+use super::rows::{maybe_parsed, maybe_time, parsed, time, unreadable};
+use crate::clock::Timestamp;
+use crate::domain::{Digest, Email, Locale, Phone, UserId};
+use crate::stores::{Created, ImportedUser, PasswordChange, Revocation, User};
+use sqlx::AnyConnection;
+use sqlx::Row as _;
+use sqlx::any::AnyRow;
+
+fn user(row: &AnyRow) -> sqlx::Result<User> {
+    let phone = row.try_get::<Option<&str>, _>("phone")?;
+    Ok(User {
+        id: UserId(row.try_get("id")?),
+        email: parsed(row, "email")?,
+        first_name: parsed(row, "first_name")?,
+        last_name: parsed(row, "last_name")?,
+        password_hash: row.try_get("password_hash")?,
+        admin: row.try_get::<i64, _>("admin")? != 0,
+        disabled: maybe_time(row, "disabled")?,
+        phone: phone.map(|e164| Phone::from_stored(e164).ok_or_else(|| unreadable("phone"))).transpose()?,
+        locale: maybe_parsed(row, "locale")?,
+        epoch: row.try_get("epoch")?,
+        failures: row.try_get("failures")?,
+        created: time(row, "created")?,
+    })
+}
+
+macro_rules! select_user {
+    ($rest:literal) => {
+        sqlx::query(concat!(
+            "SELECT id, email, first_name, last_name, password_hash, admin, disabled, phone, locale, epoch, failures, \
+             created FROM users ",
+            $rest
+        ))
+    };
+}
+
+pub(super) async fn by_email(connection: &mut AnyConnection, email: &Email) -> sqlx::Result<Option<User>> {
+    let row = select_user!("WHERE email = $1").bind(email.as_str()).fetch_optional(connection).await?;
+    row.as_ref().map(user).transpose()
+}
+
+pub(super) async fn by_id(connection: &mut AnyConnection, id: UserId) -> sqlx::Result<Option<User>> {
+    let row = select_user!("WHERE id = $1").bind(id.0).fetch_optional(connection).await?;
+    row.as_ref().map(user).transpose()
+}
+
+pub(super) async fn page(connection: &mut AnyConnection, after: UserId, most: u32) -> sqlx::Result<Vec<User>> {
+    let rows = select_user!("WHERE id > $1 ORDER BY id LIMIT $2").bind(after.0).bind(i64::from(most));
+    rows.fetch_all(connection).await?.iter().map(user).collect()
+}
+
+pub(super) async fn insert(
+    connection: &mut AnyConnection,
+    imported: &ImportedUser,
+    now: Timestamp,
+) -> sqlx::Result<Created<UserId>> {
+    let ImportedUser { user, phone, created } = imported;
+    let row = sqlx::query(
+        "INSERT INTO users (email, first_name, last_name, password_hash, admin, phone, created) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (email) DO NOTHING RETURNING id",
+    )
+    .bind(user.email.as_str())
+    .bind(user.first_name.as_str())
+    .bind(user.last_name.as_str())
+    .bind(user.password_hash.as_str())
+    .bind(i64::from(user.admin))
+    .bind(phone.as_ref().map(Phone::as_str))
+    .bind(created.unwrap_or(now).millis())
+    .fetch_optional(connection)
+    .await?;
+    row.map_or(Ok(Created::Duplicate), |row| Ok(Created::New(UserId(row.try_get("id")?))))
+}
+
+pub(super) async fn upgrade_hash(
+    connection: &mut AnyConnection,
+    id: UserId,
+    old: &str,
+    new: &str,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query("UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2")
+        .bind(id.0)
+        .bind(old)
+        .bind(new)
+        .execute(connection)
+        .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+/// The new hash, the epoch and the revocation; the caller's transaction also queues the notice.
+pub(super) async fn change_password(
+    connection: &mut AnyConnection,
+    change: &PasswordChange,
+    now: Timestamp,
+) -> sqlx::Result<Option<Revocation>> {
+    let epoch = sqlx::query(
+        "UPDATE users SET password_hash = $3, epoch = epoch + 1, failures = 0 \
+         WHERE id = $1 AND password_hash = $2 AND disabled IS NULL RETURNING epoch",
+    )
+    .bind(change.user.0)
+    .bind(change.old_hash.as_str())
+    .bind(change.new_hash.as_str())
+    .fetch_optional(&mut *connection)
+    .await?;
+    revoke(connection, change.user, epoch, change.keep, now).await
+}
+
+pub(super) async fn disable(
+    connection: &mut AnyConnection,
+    id: UserId,
+    now: Timestamp,
+) -> sqlx::Result<Option<Revocation>> {
+    let epoch = sqlx::query(
+        "UPDATE users SET disabled = COALESCE(disabled, $2), epoch = epoch + 1 WHERE id = $1 RETURNING epoch",
+    )
+    .bind(id.0)
+    .bind(now.millis())
+    .fetch_optional(&mut *connection)
+    .await?;
+    revoke(connection, id, epoch, None, now).await
+}
+
+/// The revocation that belongs to a new epoch, if there is one.
+async fn revoke(
+    connection: &mut AnyConnection,
+    user: UserId,
+    epoch: Option<AnyRow>,
+    keep: Option<Digest>,
+    now: Timestamp,
+) -> sqlx::Result<Option<Revocation>> {
+    let Some(row) = epoch else { return Ok(None) };
+    revocations::insert(connection, user, row.try_get("epoch")?, keep, now).await.map(Some)
+}
+
+pub(super) async fn enable(connection: &mut AnyConnection, id: UserId) -> sqlx::Result<bool> {
+    let done = sqlx::query("UPDATE users SET disabled = NULL WHERE id = $1").bind(id.0).execute(connection).await?;
+    Ok(done.rows_affected() > 0)
+}
+
+pub(super) async fn set_phone(connection: &mut AnyConnection, id: UserId, phone: &Phone) -> sqlx::Result<bool> {
+    let done = sqlx::query("UPDATE users SET phone = $2 WHERE id = $1 AND disabled IS NULL")
+        .bind(id.0)
+        .bind(phone.as_str())
+        .execute(connection)
+        .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+pub(super) async fn set_locale(connection: &mut AnyConnection, id: UserId, locale: Locale) -> sqlx::Result<()> {
+    let update = sqlx::query("UPDATE users SET locale = $2 WHERE id = $1").bind(id.0).bind(locale.as_str());
+    update.execute(connection).await.map(drop)
+}
+
+/// Zero for somebody who does not exist.
+pub(super) async fn count_failure(connection: &mut AnyConnection, id: UserId) -> sqlx::Result<i64> {
+    let row = sqlx::query("UPDATE users SET failures = failures + 1 WHERE id = $1 RETURNING failures")
+        .bind(id.0)
+        .fetch_optional(connection)
+        .await?;
+    row.map_or(Ok(0), |row| row.try_get("failures"))
+}
+
+/// Writes only where there is something to forget: most sign-ins have nothing.
+pub(super) async fn forget_failures(connection: &mut AnyConnection, id: UserId) -> sqlx::Result<()> {
+    let update = sqlx::query("UPDATE users SET failures = 0 WHERE id = $1 AND failures <> 0").bind(id.0);
+    update.execute(connection).await.map(drop)
+}
