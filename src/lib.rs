@@ -1,1 +1,6 @@
-//! x
+//! The sign-in server: HTTP, configuration, command line, and the composition root that puts the actors together.
+//!
+//! `main` and the tests start the same thing. There is no global state, so two servers can run in one process.
+
+pub mod cli;
+pub mod config;

@@ -1,0 +1,215 @@
+//! The configuration: layered, parsed into one struct a section, checked as a whole. No global, nothing is started.
+//!
+//! ```text
+//! config/default.toml < config/{profile}.toml < the file of --config < PORTCULLIS__SECTION__KEY
+//! ```
+//!
+//! Every fault is reported, one line each, by the name of its key and never with its value: values may be secrets.
+
+mod check;
+mod layers;
+mod sections;
+#[cfg(test)]
+mod tests;
+mod values;
+
+pub use sections::{
+    CompatConfig, DatabaseConfig, LogConfig, LogFormat, MailConfig, MailTransport, RedisConfig, SandboxConfig,
+    SecretsConfig, ServerConfig, SmsConfig, SmsProvider, SmsTransport,
+};
+pub use values::{PublicUrl, Secret, SecretKey, SecretUrl};
+
+//H use portcullis_actors::hashing::HashingPolicy;
+use layers::Layers;
+use portcullis_actors::session::{LimitPolicy, SessionPolicy};
+use portcullis_actors::verification::{PasswordPolicy, PhonePolicy, ResetPolicy};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use std::ffi::OsString;
+use std::fmt;
+use std::path::Path;
+use toml::Value;
+
+/// What a server is for; decides what it may do without being told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Profile {
+    /// Trying it out on one machine.
+    Development,
+    /// Measuring it.
+    Loadtest,
+    /// Serving people.
+    Production,
+}
+
+impl Profile {
+    /// As the environment writes it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Development => "development",
+            Self::Loadtest => "loadtest",
+            Self::Production => "production",
+        }
+    }
+}
+
+impl fmt::Display for Profile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One line that says what is wrong with the configuration, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault(pub String);
+
+/// All that is wrong with the configuration; one line each.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}", .0.iter().map(|fault| fault.0.as_str()).collect::<Vec<_>>().join("\n"))]
+pub struct ConfigError(pub Vec<Fault>);
+
+/// Where a configuration comes from, besides what is compiled in.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    /// The profile.
+    pub profile: Profile,
+    /// The name and the text of a file.
+    pub file: Option<(String, String)>,
+    /// Variables named `PORTCULLIS__SECTION__KEY`, and their values.
+    pub environment: Vec<(String, String)>,
+}
+
+impl Sources {
+    /// A profile and nothing else.
+    pub fn of(profile: Profile) -> Self {
+        Self { profile, file: None, environment: Vec::new() }
+    }
+
+    /// Adds what an environment variable would set: `("server.bind", "127.0.0.1:0")`.
+    #[must_use]
+    pub fn with(mut self, key: &str, value: impl Into<String>) -> Self {
+        let name = format!("PORTCULLIS__{}", key.to_uppercase().replace('.', "__"));
+        self.environment.push((name, value.into()));
+        self
+    }
+
+    /// From a process's environment and the file of `--config`.
+    ///
+    /// # Errors
+    /// When the profile is none, a variable is not UTF-8, or the file cannot be read.
+    pub fn read(
+        variables: impl IntoIterator<Item = (OsString, OsString)>,
+        file: Option<&Path>,
+    ) -> Result<Self, ConfigError> {
+        let mut sources = Self::of(Profile::Development);
+        let mut faults = Vec::new();
+        for (name, value) in variables {
+            let Some(name) = name.to_str() else { continue };
+            match value.to_str() {
+                _ if name != "PORTCULLIS_PROFILE" && !name.starts_with("PORTCULLIS__") => {}
+                None => faults.push(Fault(format!("environment {name}: is not UTF-8"))),
+                Some("development" | "") if name == "PORTCULLIS_PROFILE" => {}
+                Some("loadtest") if name == "PORTCULLIS_PROFILE" => sources.profile = Profile::Loadtest,
+                Some("production") if name == "PORTCULLIS_PROFILE" => sources.profile = Profile::Production,
+                Some(_) if name == "PORTCULLIS_PROFILE" => {
+                    faults.push(Fault(format!("environment {name}: is none of development, loadtest, production")));
+                }
+                Some(value) => sources.environment.push((name.to_owned(), value.to_owned())),
+            }
+        }
+        sources.environment.sort();
+        if let Some(path) = file {
+            match std::fs::read_to_string(path) {
+                Ok(text) => sources.file = Some((path.display().to_string(), text)),
+                Err(error) => faults.push(Fault(format!("{}: cannot be read ({})", path.display(), error.kind()))),
+            }
+        }
+        if faults.is_empty() { Ok(sources) } else { Err(ConfigError(faults)) }
+    }
+}
+
+/// The whole configuration. `Debug` and `Serialize` show no secret.
+#[derive(Clone, Debug, Serialize)]
+pub struct Config {
+    /// What the server is for.
+    pub profile: Profile,
+    /// `server.*`
+    pub server: ServerConfig,
+    /// `database.*`
+    pub database: DatabaseConfig,
+    /// `redis.*`
+    pub redis: RedisConfig,
+    /// `secrets.*`
+    pub secrets: SecretsConfig,
+    /// `mail.*`
+    pub mail: MailConfig,
+    /// `sms.*`
+    pub sms: SmsConfig,
+    // `hashing.*`
+    //H    pub hashing: HashingPolicy,
+    /// `sessions.*`
+    pub sessions: SessionPolicy,
+    /// `phone_codes.*`
+    pub phone_codes: PhonePolicy,
+    /// `resets.*`
+    pub resets: ResetPolicy,
+    /// `passwords.*`
+    pub passwords: PasswordPolicy,
+    /// `limits.*`
+    pub limits: LimitPolicy,
+    /// `sandbox.*`
+    pub sandbox: SandboxConfig,
+    /// `compat.*`
+    pub compat: CompatConfig,
+    /// `log.*`
+    pub log: LogConfig,
+}
+
+impl Config {
+    /// Lays the sources over each other, parses and checks.
+    ///
+    /// # Errors
+    /// All faults at once: unknown keys, wrong types, values that cannot be, and what the profile does not allow.
+    pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
+        let mut layers = Layers::merge(sources);
+        let config = Self {
+            profile: sources.profile,
+            server: section(&mut layers, "server"),
+            database: section(&mut layers, "database"),
+            redis: section(&mut layers, "redis"),
+            secrets: section(&mut layers, "secrets"),
+            mail: section(&mut layers, "mail"),
+            sms: section(&mut layers, "sms"),
+            //H            hashing: section(&mut layers, "hashing"),
+            sessions: section(&mut layers, "sessions"),
+            phone_codes: section(&mut layers, "phone_codes"),
+            resets: section(&mut layers, "resets"),
+            passwords: section(&mut layers, "passwords"),
+            limits: section(&mut layers, "limits"),
+            sandbox: section(&mut layers, "sandbox"),
+            compat: section(&mut layers, "compat"),
+            log: section(&mut layers, "log"),
+        };
+        let mut faults = layers.faults;
+        check::whole(&config, &mut faults);
+        if faults.is_empty() { Ok(config) } else { Err(ConfigError(faults)) }
+    }
+}
+
+/// Parses a section. A key that cannot be parsed is a fault and takes its default, so that the others are seen too.
+#[expect(clippy::expect_used, reason = "with a default in every key the section parses, which a test shows")]
+fn section<T: DeserializeOwned>(layers: &mut Layers, name: &str) -> T {
+    let default = layers.default.get(name).and_then(Value::as_table).expect("every section stands in the default");
+    let mut section = layers.table.get(name).and_then(Value::as_table).cloned().unwrap_or_default();
+    for _ in 0..=default.len() {
+        let error = match serde_path_to_error::deserialize(section.clone()) {
+            Ok(parsed) => return parsed,
+            Err(error) => error,
+        };
+        let path = error.path().to_string();
+        let key = path.split(['.', '[']).next().unwrap_or_default();
+        layers.faults.push(Fault(format!("`{name}.{path}`: {}", error.inner().message())));
+        section.insert(key.to_owned(), default.get(key).expect("a key that was parsed is in the default").clone());
+    }
+    panic!("the default of {name} does not parse");
+}

@@ -1,0 +1,174 @@
+//! What a configuration must obey beyond its types: the edges of each section, and what the profile allows. Pure.
+
+use super::{Config, Fault, MailTransport, Profile, SmsTransport};
+
+/// Collects what is wrong.
+struct Checks<'a>(&'a mut Vec<Fault>);
+
+impl Checks<'_> {
+    fn demand(&mut self, holds: bool, key: &str, says: &str) {
+        if !holds {
+            self.0.push(Fault(format!("`{key}`: {says}")));
+        }
+    }
+
+    fn at_least_one(&mut self, section: &str, keys: &[(&str, u64)]) {
+        for (key, value) in keys {
+            self.demand(*value > 0, &format!("{section}.{key}"), "must be at least 1");
+        }
+    }
+}
+
+/// Every rule over a configuration.
+pub(super) fn whole(config: &Config, faults: &mut Vec<Fault>) {
+    let mut checks = Checks(faults);
+    server(config, &mut checks);
+    stores(config, &mut checks);
+    mail(config, &mut checks);
+    sms(config, &mut checks);
+    policies(config, &mut checks);
+    phone_codes(config, &mut checks);
+    sandbox(config, &mut checks);
+    if config.profile == Profile::Production {
+        production(config, &mut checks);
+    }
+}
+
+fn server(config: &Config, checks: &mut Checks<'_>) {
+    let server = &config.server;
+    checks.demand(server.workers <= 1024, "server.workers", "must be at most 1024");
+    checks.demand(server.max_body_bytes >= 1024, "server.max_body_bytes", "must be at least 1024");
+    checks.at_least_one(
+        "server",
+        &[
+            ("header_timeout_secs", server.header_timeout_secs),
+            ("body_timeout_secs", server.body_timeout_secs),
+            ("keep_alive_secs", server.keep_alive_secs),
+            ("shutdown_secs", server.shutdown_secs),
+        ],
+    );
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.log.filter);
+    checks.demand(filter.is_ok(), "log.filter", "must be a level, or target=level, comma-separated");
+}
+
+fn stores(config: &Config, checks: &mut Checks<'_>) {
+    let (database, redis) = (&config.database, &config.redis);
+    let known = matches!(database.url.scheme().as_str(), "sqlite" | "postgres" | "postgresql");
+    checks.demand(known, "database.url", "must begin with sqlite: or postgres://");
+    let known = redis.url.is_empty() || matches!(redis.url.scheme().as_str(), "redis" | "rediss");
+    checks.demand(known, "redis.url", "must begin with redis:// or rediss://");
+    checks.at_least_one(
+        "database",
+        &[
+            ("max_connections", database.max_connections.into()),
+            ("acquire_timeout_ms", database.acquire_timeout_ms),
+            ("statement_timeout_ms", database.statement_timeout_ms),
+        ],
+    );
+    checks.at_least_one("redis", &[("pool_size", redis.pool_size as u64), ("timeout_ms", redis.timeout_ms)]);
+}
+
+fn mail(config: &Config, checks: &mut Checks<'_>) {
+    let mail = &config.mail;
+    if mail.transport == MailTransport::Inbox {
+        return;
+    }
+    let known = matches!(mail.smtp_url.scheme().as_str(), "smtp" | "smtps");
+    checks.demand(known, "mail.smtp_url", "must be set: smtps://user:password@host, or smtp://…?tls=required");
+    checks.demand(mail.from.contains('@'), "mail.from", "must be set: the address that mails come from");
+    let encrypted = mail.smtp_url.scheme() != "smtp" || mail.smtp_url.expose().contains("tls=required");
+    checks.demand(
+        encrypted || mail.allow_plaintext || mail.smtp_url.is_loopback(),
+        "mail.smtp_url",
+        "must use TLS (smtps://, or ?tls=required) to another host, unless mail.allow_plaintext = true",
+    );
+}
+
+fn sms(config: &Config, checks: &mut Checks<'_>) {
+    if config.sms.transport == SmsTransport::Inbox {
+        return;
+    }
+    for (at, provider) in config.sms.providers().iter().enumerate() {
+        let key = |name: &str| match at {
+            0 => format!("sms.{name}"),
+            at => format!("sms.fallback[{}].{name}", at - 1),
+        };
+        let known = matches!(provider.base_url.scheme().as_str(), "http" | "https");
+        checks.demand(known, &key("base_url"), "must begin with https://");
+        checks.demand(
+            provider.base_url.scheme() != "http" || config.sms.allow_plaintext || provider.base_url.is_loopback(),
+            &key("base_url"),
+            "must begin with https:// to another host, unless sms.allow_plaintext = true",
+        );
+        checks.demand(!provider.account_sid.is_empty(), &key("account_sid"), "must be set");
+        checks.demand(!provider.auth_token.is_empty(), &key("auth_token"), "must be set");
+        checks.demand(!provider.from.is_empty(), &key("from"), "must be set: a number or a messaging service (MG…)");
+    }
+}
+
+fn policies(config: &Config, checks: &mut Checks<'_>) {
+    let (sessions, resets, limits) = (&config.sessions, &config.resets, &config.limits);
+    checks.at_least_one(
+        "sessions",
+        &[
+            ("idle_secs", sessions.idle_secs),
+            ("most", sessions.most as u64),
+            ("touch_fraction", sessions.touch_fraction.into()),
+        ],
+    );
+    let longer = sessions.absolute_secs >= sessions.idle_secs;
+    checks.demand(longer, "sessions.absolute_secs", "must not be less than sessions.idle_secs");
+    let bounded = sessions.absolute_secs <= 10 * 365 * 86_400 && sessions.most <= 1000;
+    checks.demand(bounded, "sessions", "must not outlive 10 years, nor be more than 1,000 of one user");
+    checks.at_least_one("resets", &[("life_secs", resets.life_secs), ("per_email_hour", resets.per_email_hour.into())]);
+    checks.demand(config.passwords.shortest <= 64, "passwords.shortest", "must be at most 64 (ASVS 6.2.9)");
+    checks.at_least_one(
+        "limits",
+        &[
+            ("password_first_wait_secs", limits.password_first_wait_secs),
+            ("password_per_address", limits.password_per_address.into()),
+        ],
+    );
+    let ordered = limits.password_longest_wait_secs >= limits.password_first_wait_secs;
+    checks.demand(ordered, "limits.password_longest_wait_secs", "must not be less than the first wait");
+    let ceiling = (1..=100).contains(&limits.password_ceiling);
+    checks.demand(ceiling, "limits.password_ceiling", "must be 1 to 100 (NIST SP 800-63B)");
+}
+
+fn phone_codes(config: &Config, checks: &mut Checks<'_>) {
+    let policy = &config.phone_codes;
+    let is_region = |text: &String| text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase());
+    checks.demand(is_region(&policy.default_region), "phone_codes.default_region", "must be a region like US");
+    checks.demand(policy.regions.iter().all(is_region), "phone_codes.regions", "must be regions like US");
+    checks.demand((4..=9).contains(&policy.digits), "phone_codes.digits", "must be 4 to 9");
+    checks.demand((1..=5).contains(&policy.guesses), "phone_codes.guesses", "must be 1 to 5 (ASVS 6.6.2)");
+    checks.demand(policy.life_secs <= 600, "phone_codes.life_secs", "must be at most 600 (ASVS 6.6.2)");
+    let renews = policy.renew_below_secs < policy.life_secs;
+    checks.demand(renews, "phone_codes.renew_below_secs", "must be less than phone_codes.life_secs");
+}
+
+fn sandbox(config: &Config, checks: &mut Checks<'_>) {
+    for (number, code) in &config.sandbox.codes {
+        // Only the form: the tables of numbering plans take a while to load, and a number that cannot be is harmless.
+        let digits = number.strip_prefix('+').unwrap_or_default();
+        let e164 = (8..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
+        checks.demand(e164, "sandbox.codes", "must name numbers in E.164 (+11234567890)");
+        let digits = (4..=9).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_digit());
+        checks.demand(digits, "sandbox.codes", "must have codes of 4 to 9 digits");
+    }
+    let allowed = config.sandbox.codes.is_empty() || config.profile == Profile::Development;
+    checks.demand(allowed, "sandbox.codes", "fixed codes are for the development profile only");
+}
+
+/// What nobody may be served without.
+fn production(config: &Config, checks: &mut Checks<'_>) {
+    let url = &config.server.public_url;
+    checks.demand(!url.is_empty(), "server.public_url", "must be set in production: links in mails begin with it");
+    let keyed = !config.secrets.keys.is_empty();
+    checks.demand(keyed, "secrets.keys", "must be set in production (openssl rand -base64 32)");
+    checks.demand(!config.redis.url.is_empty(), "redis.url", "must be set in production");
+    let mails = config.mail.transport != MailTransport::Inbox;
+    checks.demand(mails, "mail.transport", "must be smtp in production: an inbox delivers to nobody");
+    let texts = config.sms.transport != SmsTransport::Inbox;
+    checks.demand(texts, "sms.transport", "must be twilio in production: an inbox delivers to nobody");
+}

@@ -1,0 +1,130 @@
+//! Laying the sources over each other: default, profile, file, environment. Knows tables and types, and no meaning.
+//!
+//! `config/default.toml` is the schema: a key that is not in it is a fault, and so is a value of another type.
+
+use super::{Fault, Profile, Sources};
+use toml::{Table, Value};
+
+const DEFAULT: &str = include_str!("../../config/default.toml");
+const PREFIX: &str = "PORTCULLIS__";
+
+/// All sources in one table, which has every key of the default and (open tables aside) no other.
+pub(super) struct Layers {
+    /// What results.
+    pub(super) table: Table,
+    /// What stands in the default.
+    pub(super) default: Table,
+    /// What was wrong with the sources.
+    pub(super) faults: Vec<Fault>,
+}
+
+impl Layers {
+    /// Lays the sources over each other.
+    pub(super) fn merge(sources: &Sources) -> Self {
+        let default = built_in(DEFAULT);
+        let mut layers = Self { table: default.clone(), default, faults: Vec::new() };
+        layers.overlay(built_in(profile_text(sources.profile)), &format!("profile {}", sources.profile));
+        if let Some((name, text)) = &sources.file {
+            match text.parse::<Table>() {
+                Ok(file) => layers.overlay(file, name),
+                Err(error) => {
+                    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+                    let line = before.matches('\n').count() + 1;
+                    layers.faults.push(Fault(format!("{name}, line {line}: {}", error.message())));
+                }
+            }
+        }
+        for (name, value) in &sources.environment {
+            layers.set(name, value);
+        }
+        layers
+    }
+
+    fn overlay(&mut self, over: Table, origin: &str) {
+        overlay(&mut self.table, &self.default, over, "", origin, &mut self.faults);
+    }
+
+    /// Sets the key that an environment variable names.
+    fn set(&mut self, name: &str, text: &str) {
+        let key = name.strip_prefix(PREFIX).unwrap_or(name).to_lowercase().replace("__", ".");
+        let (section, rest) = key.split_once('.').unwrap_or((&key, ""));
+        let held = self.table.get_mut(section).and_then(|section| section.get_mut(rest));
+        let default = self.default.get(section).and_then(|section| section.get(rest));
+        let (Some(held), Some(default)) = (held, default) else {
+            return self.faults.push(Fault(format!("`{key}` (environment {name}): there is no such key")));
+        };
+        match typed(default, text) {
+            Some(value) => *held = value,
+            None => {
+                let wanted = type_name(default);
+                self.faults.push(Fault(format!("`{key}` (environment {name}): must be {wanted}")));
+            }
+        }
+    }
+}
+
+#[expect(clippy::expect_used, reason = "compiled in and parsed by a test: it cannot be broken at run time")]
+fn built_in(text: &str) -> Table {
+    text.parse().expect("the built-in configuration is TOML")
+}
+
+fn profile_text(profile: Profile) -> &'static str {
+    match profile {
+        Profile::Development => include_str!("../../config/development.toml"),
+        Profile::Loadtest => include_str!("../../config/loadtest.toml"),
+        Profile::Production => include_str!("../../config/production.toml"),
+    }
+}
+
+/// Puts `over` over `base`. A table that is empty in the default is an open one: its keys are the operator's.
+fn overlay(base: &mut Table, default: &Table, over: Table, path: &str, origin: &str, faults: &mut Vec<Fault>) {
+    for (name, value) in over {
+        let key = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
+        match (base.get_mut(&name), default.get(&name), value) {
+            (Some(Value::Table(inner)), Some(Value::Table(default)), Value::Table(value)) if !default.is_empty() => {
+                overlay(inner, default, value, &key, origin, faults);
+            }
+            (Some(held), Some(_), value) if held.same_type(&value) => *held = value,
+            (Some(held), Some(_), value) => {
+                let (wanted, got) = (type_name(held), type_name(&value));
+                faults.push(Fault(format!("`{key}` ({origin}): must be {wanted} and is {got}")));
+            }
+            _ => faults.push(Fault(format!("`{key}` ({origin}): there is no such key"))),
+        }
+    }
+}
+
+/// `text` as a value of the type that `like` has; `None` if it cannot be one.
+fn typed(like: &Value, text: &str) -> Option<Value> {
+    let items = || text.split(',').map(str::trim).filter(|item| !item.is_empty());
+    match like {
+        Value::String(_) => Some(Value::String(text.to_owned())),
+        Value::Integer(_) => text.trim().replace('_', "").parse().ok().map(Value::Integer),
+        Value::Float(_) => text.trim().parse().ok().map(Value::Float),
+        Value::Boolean(_) => text.trim().parse().ok().map(Value::Boolean),
+        Value::Array(held) => {
+            let like = held.first().cloned().unwrap_or_else(|| Value::String(String::new()));
+            items().map(|item| typed(&like, item)).collect::<Option<_>>().map(Value::Array)
+        }
+        Value::Table(_) => items()
+            .map(|item| {
+                let (name, value) = item.split_once('=')?;
+                Some((name.trim().to_owned(), Value::String(value.trim().to_owned())))
+            })
+            .collect::<Option<_>>()
+            .map(Value::Table),
+        Value::Datetime(_) => None,
+    }
+}
+
+fn type_name(value: &Value) -> &'static str {
+    match value {
+        Value::String(_) => "text",
+        Value::Integer(_) => "a whole number",
+        Value::Float(_) => "a number",
+        Value::Boolean(_) => "true or false",
+        Value::Datetime(_) => "a time",
+        Value::Array(_) => "a list",
+        Value::Table(_) => "a table",
+    }
+}
