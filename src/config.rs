@@ -19,8 +19,8 @@ pub use sections::{
 };
 pub use values::{PublicUrl, Secret, SecretKey, SecretUrl};
 
-//H use portcullis_actors::hashing::HashingPolicy;
 use layers::Layers;
+use portcullis_actors::hashing::HashingPolicy;
 use portcullis_actors::session::{LimitPolicy, SessionPolicy};
 use portcullis_actors::verification::{PasswordPolicy, PhonePolicy, ResetPolicy};
 use serde::de::DeserializeOwned;
@@ -145,8 +145,8 @@ pub struct Config {
     pub mail: MailConfig,
     /// `sms.*`
     pub sms: SmsConfig,
-    // `hashing.*`
-    //H    pub hashing: HashingPolicy,
+    /// `hashing.*`
+    pub hashing: HashingPolicy,
     /// `sessions.*`
     pub sessions: SessionPolicy,
     /// `phone_codes.*`
@@ -180,7 +180,7 @@ impl Config {
             secrets: section(&mut layers, "secrets"),
             mail: section(&mut layers, "mail"),
             sms: section(&mut layers, "sms"),
-            //H            hashing: section(&mut layers, "hashing"),
+            hashing: section(&mut layers, "hashing"),
             sessions: section(&mut layers, "sessions"),
             phone_codes: section(&mut layers, "phone_codes"),
             resets: section(&mut layers, "resets"),

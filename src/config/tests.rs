@@ -66,7 +66,7 @@ fn a_value_of_the_environment_takes_the_type_of_its_key() {
     let config = Config::load(&sources).expect("loads");
     assert_eq!((config.sms.from.as_str(), config.sms.account_sid.as_str()), ("+15005550006", "true"));
     assert!(!config.limits.enabled);
-    //H    assert_eq!(config.hashing.memory_kib, 1024);
+    assert_eq!(config.hashing.memory_kib, 1024);
     assert_eq!(config.phone_codes.regions, ["US", "ES"]);
     assert_eq!(config.phone_codes.resend_waits_secs, [1, 2]);
     assert_eq!(config.server.trusted_proxies.len(), 2);
