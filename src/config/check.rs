@@ -59,11 +59,7 @@ fn stores(config: &Config, checks: &mut Checks<'_>) {
     checks.demand(known, "redis.url", "must begin with redis:// or rediss://");
     checks.at_least_one(
         "database",
-        &[
-            ("max_connections", database.max_connections.into()),
-            ("acquire_timeout_ms", database.acquire_timeout_ms),
-            ("statement_timeout_ms", database.statement_timeout_ms),
-        ],
+        &[("max_connections", database.max_connections.into()), ("timeout_ms", database.timeout_ms)],
     );
     checks.at_least_one("redis", &[("pool_size", redis.pool_size as u64), ("timeout_ms", redis.timeout_ms)]);
 }

@@ -63,10 +63,8 @@ pub struct DatabaseConfig {
     pub url: SecretUrl,
     /// Connections of this node.
     pub max_connections: u32,
-    /// Milliseconds to wait for a connection.
-    pub acquire_timeout_ms: u64,
-    /// Milliseconds a statement may take.
-    pub statement_timeout_ms: u64,
+    /// Milliseconds around every operation.
+    pub timeout_ms: u64,
 }
 
 /// `redis.*`
