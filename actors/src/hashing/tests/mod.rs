@@ -1,4 +1,7 @@
-//! Tests of what the pool answers: verdicts, upgrades, spellings, and stored hashes that are out to do harm.
+//! Tests of what the pool answers (its rooms have files of their own): verdicts, upgrades, spellings, and stored hashes that are out to do harm.
+
+mod implementations;
+mod queueing;
 
 use super::*;
 use crate::clock::SystemRandomness;

@@ -1,0 +1,181 @@
+//! Tests of the queue and its threads: refusing, skipping, surviving, stopping. Time is told to it, not slept.
+
+use crate::hashing::argon::{Argon2id, Recipe};
+use crate::hashing::queue::Queue;
+use crate::hashing::{HashingError, HashingSnapshot};
+use futures_util::poll;
+use std::pin::pin;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
+use std::time::Duration;
+use tracing_subscriber::layer::SubscriberExt as _;
+
+/// Hashes nothing and counts how many of it are left.
+struct Idle(Arc<AtomicUsize>);
+
+impl Argon2id for Idle {
+    fn derive(&mut self, _: &Recipe, _: &[u8], _: &mut [u8]) -> Result<(), HashingError> {
+        Ok(())
+    }
+}
+
+impl Drop for Idle {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+fn secs(secs: u64) -> Duration {
+    Duration::from_secs(secs)
+}
+
+/// Threads that believe a unit of work to take ten seconds.
+fn queue(threads: usize, max_wait: Duration) -> (Queue, Arc<AtomicUsize>) {
+    let alive = Arc::new(AtomicUsize::new(threads));
+    let engines = (0..threads).map(|_| Box::new(Idle(Arc::clone(&alive))) as Box<dyn Argon2id>).collect();
+    (Queue::start(engines, max_wait, (1, secs(10))).expect("the system gives threads"), alive)
+}
+
+/// A task that holds its thread until the gate opens (is dropped).
+fn held(gate: mpsc::Receiver<()>) -> impl FnOnce(&mut dyn Argon2id) -> Result<(), HashingError> + Send + 'static {
+    move |_| {
+        let _ = gate.recv();
+        Ok(())
+    }
+}
+
+async fn until(queue: &Queue, seen: impl Fn(HashingSnapshot) -> bool) {
+    for _ in 0..2_000 {
+        if seen(queue.observe()) {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    panic!("not seen: {:?}", queue.observe());
+}
+
+#[tokio::test]
+async fn what_would_wait_too_long_is_refused_at_once() {
+    let (queue, _) = queue(1, secs(25));
+    let (open, gate) = mpsc::channel();
+    let mut first = pin!(queue.run(1, held(gate)));
+    assert!(poll!(&mut first).is_pending());
+    until(&queue, |seen| seen.running == 1).await;
+    let (mut second, mut third) = (pin!(queue.run(1, |_| Ok(2))), pin!(queue.run(1, |_| Ok(3))));
+    assert!(poll!(&mut second).is_pending(), "10 s of work before it");
+    assert!(poll!(&mut third).is_pending(), "20 s of work before it");
+    // 30 s before it: five too many, and waiting is asked for in whole seconds past that.
+    assert_eq!(queue.run(1, |_| Ok(4)).await, Err(HashingError::Overloaded { retry_after: secs(6) }));
+    let seen = queue.observe();
+    assert_eq!((seen.running, seen.queued, seen.shed), (1, 2, 1));
+    drop(open);
+    assert_eq!((first.await, second.await, third.await), (Ok(()), Ok(2), Ok(3)));
+    let seen = queue.observe();
+    assert_eq!((seen.running, seen.queued, seen.done), (0, 0, 3));
+    assert!(seen.average_ms < 10_000.0, "it learned that work is quicker than it was told");
+}
+
+#[tokio::test]
+async fn large_work_is_weighed_and_an_idle_thread_takes_any() {
+    let (queue, _) = queue(2, secs(25));
+    let (open, gate) = mpsc::channel();
+    let mut large = pin!(queue.run(1_000, held(gate)));
+    assert!(poll!(&mut large).is_pending());
+    assert_eq!(queue.run(1, |_| Ok(())).await, Ok(()), "the other thread is idle");
+    let (open_too, gate) = mpsc::channel();
+    let mut small = pin!(queue.run(1, held(gate)));
+    assert!(poll!(&mut small).is_pending());
+    assert!(matches!(queue.run(1, |_| Ok(())).await, Err(HashingError::Overloaded { .. })), "behind the large one");
+    drop((open, open_too));
+    assert_eq!((large.await, small.await), (Ok(()), Ok(())));
+}
+
+#[tokio::test]
+async fn nobody_is_served_after_waiting_too_long() {
+    let (queue, _) = queue(1, Duration::from_millis(50));
+    let (open, gate) = mpsc::channel();
+    let mut first = pin!(queue.run(0, held(gate)));
+    assert!(poll!(&mut first).is_pending());
+    until(&queue, |seen| seen.running == 1).await;
+    let mut second = pin!(queue.run(0, |_| -> Result<(), HashingError> { panic!("it is not to run") }));
+    assert!(poll!(&mut second).is_pending(), "no work is known to be before it");
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    drop(open);
+    assert_eq!(first.await, Ok(()));
+    assert_eq!(second.await, Err(HashingError::Overloaded { retry_after: secs(1) }));
+    assert_eq!(queue.observe().shed, 1);
+}
+
+#[tokio::test]
+async fn a_job_that_nobody_waits_for_is_skipped() {
+    let (queue, _) = queue(1, secs(25));
+    let (open, gate) = mpsc::channel();
+    let mut first = pin!(queue.run(1, held(gate)));
+    assert!(poll!(&mut first).is_pending());
+    until(&queue, |seen| seen.running == 1).await;
+    let ran = Arc::new(AtomicUsize::new(0));
+    {
+        let ran = Arc::clone(&ran);
+        let mut gone = pin!(queue.run(1, move |_| Ok(ran.fetch_add(1, Ordering::SeqCst))));
+        assert!(poll!(&mut gone).is_pending());
+    }
+    drop(open);
+    assert_eq!(first.await, Ok(()));
+    until(&queue, |seen| seen.skipped == 1).await;
+    assert_eq!(ran.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_panic_fails_one_job_and_leaves_its_thread_to_the_next() {
+    let (queue, alive) = queue(1, secs(25));
+    for _ in 0..3 {
+        let ended: Result<(), _> = queue.run(1, |_| panic!("a bug")).await;
+        assert_eq!(ended, Err(HashingError::Failed));
+    }
+    assert_eq!(queue.run(1, |_| Ok(7)).await, Ok(7));
+    assert_eq!(alive.load(Ordering::SeqCst), 1);
+    until(&queue, |seen| (seen.failed, seen.done, seen.running) == (3, 1, 0)).await;
+}
+
+#[tokio::test]
+async fn dropping_the_queue_joins_its_threads() {
+    let (queue, alive) = queue(3, secs(25));
+    assert_eq!(queue.run(1, |_| Ok(())).await, Ok(()));
+    drop(queue);
+    assert_eq!(alive.load(Ordering::SeqCst), 0, "each thread has ended and dropped its engine");
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn a_hashing_thread_is_nicer_than_the_rest() {
+    let (queue, _) = queue(1, secs(25));
+    let nice = || {
+        let thread = rustix::thread::gettid();
+        rustix::process::getpriority_process(Some(thread)).expect("a thread may ask for its own")
+    };
+    let hashing = queue.run(1, move |_| Ok(nice())).await.expect("asked");
+    assert_eq!(hashing, (nice() + 5).min(19));
+}
+
+#[tokio::test]
+async fn the_span_follows_the_work() {
+    let entered = Entered::default();
+    let threads = Arc::clone(&entered.0);
+    let (queue, _) = queue(1, secs(25));
+    let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(entered));
+    let span = tracing::info_span!("request");
+    tracing::Instrument::instrument(queue.run(1, |_| Ok(())), span).await.expect("done");
+    let threads = threads.lock().expect("not poisoned").clone();
+    assert!(threads.iter().any(|name| name == "hashing-0"), "{threads:?}");
+}
+
+/// Notes on which threads spans are entered.
+#[derive(Default)]
+struct Entered(Arc<std::sync::Mutex<Vec<String>>>);
+
+impl<S: tracing::Subscriber> tracing_subscriber::Layer<S> for Entered {
+    fn on_enter(&self, _: &tracing::span::Id, _: tracing_subscriber::layer::Context<'_, S>) {
+        let name = std::thread::current().name().unwrap_or_default().to_owned();
+        self.0.lock().expect("not poisoned").push(name);
+    }
+}
