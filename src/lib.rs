@@ -4,3 +4,6 @@
 
 pub mod cli;
 pub mod config;
+pub mod http;
+pub mod pages;
+pub mod telemetry;

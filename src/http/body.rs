@@ -1,0 +1,80 @@
+//! Reading a request's body: bounded in size and time, and taken apart by its `Content-Type`. Knows no endpoint.
+
+use super::error::{Code, Problem};
+use super::params::Params;
+use actix_web::dev::Payload;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap};
+use actix_web::web::{Bytes, BytesMut};
+use futures_util::StreamExt as _;
+use std::time::Duration;
+
+/// The longest body, in bytes: four times the longest push token, and nothing else is that long.
+pub const LONGEST: usize = 16 * 1024;
+
+/// How long a body may take to arrive (OWASP: slow bodies hold connections).
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The parameters in the body; none if there is no body, whatever it was announced as.
+///
+/// # Errors
+/// `body_too_large`, `unsupported_media_type`, or `malformed_request` when it does not arrive or cannot be read.
+pub async fn read(headers: &HeaderMap, payload: &mut Payload) -> Result<Params, Problem> {
+    let coded = headers.get_all(CONTENT_ENCODING).any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
+    if coded {
+        return Err(Problem::new(Code::UnsupportedMediaType, "Bodies are read without a Content-Encoding."));
+    }
+    let bytes = match payload {
+        Payload::None => return Ok(Params::default()),
+        payload => tokio::time::timeout(PATIENCE, collect(headers, payload))
+            .await
+            .unwrap_or_else(|_| Err(Problem::malformed("The body did not arrive in time.")))?,
+    };
+    if bytes.is_empty() {
+        return Ok(Params::default());
+    }
+    match Kind::of(headers) {
+        Some(Kind::Form) => Ok(Params::from_form(&bytes)),
+        Some(Kind::Json) => Params::from_json(&bytes),
+        Some(Kind::Multipart) => Params::from_multipart(headers, bytes).await,
+        None => Err(Problem::new(
+            Code::UnsupportedMediaType,
+            "A body is application/x-www-form-urlencoded, multipart/form-data or application/json.",
+        )),
+    }
+}
+
+async fn collect(headers: &HeaderMap, payload: &mut Payload) -> Result<Bytes, Problem> {
+    let too_large = || Problem::new(Code::BodyTooLarge, "A body has at most 16 KiB.");
+    let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
+    if announced.is_some_and(|length| length > LONGEST) {
+        return Err(too_large());
+    }
+    let mut bytes = BytesMut::new();
+    while let Some(chunk) = payload.next().await {
+        let chunk = chunk.map_err(|_| Problem::malformed("The body ended before its time."))?;
+        if bytes.len() + chunk.len() > LONGEST {
+            return Err(too_large());
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes.freeze())
+}
+
+enum Kind {
+    Form,
+    Json,
+    Multipart,
+}
+
+impl Kind {
+    fn of(headers: &HeaderMap) -> Option<Self> {
+        let header = headers.get(CONTENT_TYPE)?.to_str().ok()?;
+        let essence = header.split(';').next().unwrap_or_default().trim();
+        match essence.to_ascii_lowercase().as_str() {
+            "application/x-www-form-urlencoded" => Some(Self::Form),
+            "application/json" => Some(Self::Json),
+            "multipart/form-data" => Some(Self::Multipart),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! What every answer carries: a request id, `Cache-Control: no-store`, and for a refusal its problem document; and
+//! what every request leaves: its line in the log. Knows no endpoint.
+
+use super::error::{Code, Problem};
+use crate::telemetry::RequestLine;
+use actix_web::body::BoxBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpResponse};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use portcullis_actors::clock::{SystemRandomness, random_bytes};
+use portcullis_actors::error::FieldError;
+use serde_json::{Map, Value, json};
+use std::time::Instant;
+
+static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Wraps every request.
+///
+/// # Errors
+/// None of its own: a refusal is an answer.
+pub async fn wrap(request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse<BoxBody>, Error> {
+    let begun = Instant::now();
+    let id = request_id(&request);
+    let method = request.method().clone();
+    let mut response = next.call(request).await?;
+
+    let problem = response.response().error().map(|error| match error.as_error::<Problem>() {
+        Some(problem) => problem.clone(),
+        None => {
+            tracing::error!(%error, "a request failed in no known way");
+            Problem::overloaded()
+        }
+    });
+    let code = match &problem {
+        Some(problem) => Some(problem.code),
+        None => response.response().extensions().get::<Code>().copied(),
+    };
+    if let Some(problem) = problem {
+        response = response.into_response(document(&problem, &id));
+    }
+    let headers = response.headers_mut();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if let Ok(value) = HeaderValue::from_str(&id) {
+        headers.insert(X_REQUEST_ID.clone(), value);
+    }
+    RequestLine {
+        method: method.as_str(),
+        route: response.request().match_pattern().as_deref().unwrap_or("unmatched"),
+        status: response.status().as_u16(),
+        took: begun.elapsed(),
+        id: &id,
+        outcome: code.map_or("ok", Code::as_str),
+    }
+    .log();
+    Ok(response)
+}
+
+/// The client's own id if it can stand in a log, else a new one.
+fn request_id(request: &ServiceRequest) -> String {
+    let own = request.headers().get(&X_REQUEST_ID).and_then(|value| value.to_str().ok());
+    let fits = |id: &&str| {
+        (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+    };
+    own.filter(fits).map_or_else(|| URL_SAFE_NO_PAD.encode(random_bytes::<12>(&SystemRandomness)), str::to_owned)
+}
+
+/// The problem document (RFC 9457) with the headers that belong to its status.
+fn document(problem: &Problem, request_id: &str) -> HttpResponse {
+    let code = problem.code;
+    let mut body = json!({
+        "type": format!("urn:portcullis:problem:{}", code.as_str()),
+        "title": code.title(),
+        "status": code.status().as_u16(),
+        "detail": problem.detail,
+        "code": code.as_str(),
+        "request_id": request_id,
+    });
+    if code.status().as_u16() == 422 {
+        body["errors"] = by_field(&problem.errors).into();
+    }
+    let mut answer = HttpResponse::build(code.status());
+    answer.insert_header((CONTENT_TYPE, "application/problem+json"));
+    if code.status().as_u16() == 401 {
+        answer.insert_header((WWW_AUTHENTICATE, "Bearer"));
+    }
+    if let Some(seconds) = problem.retry_after_secs() {
+        answer.insert_header((RETRY_AFTER, seconds));
+    }
+    if let Some(allow) = &problem.allow {
+        answer.insert_header((ALLOW, allow.as_str()));
+    }
+    answer.body(body.to_string())
+}
+
+fn by_field(errors: &[FieldError]) -> Map<String, Value> {
+    let mut fields = Map::new();
+    for error in errors {
+        let reasons = fields.entry(error.field).or_insert_with(|| json!([]));
+        if let Some(reasons) = reasons.as_array_mut() {
+            reasons.push(error.reason.clone().into());
+        }
+    }
+    fields
+}

@@ -1,0 +1,76 @@
+//! The route table, and nothing else. What each call takes and answers stands in the file of its name.
+//!
+//! ```text
+//!  request ──▶ envelope (id, log line, problem document) ──▶ suffix (.json) ──▶ a handler of the files below
+//!  handler: extract (parameters, credential) ──▶ gateway (permit, deadline) ──message──▶ an actor
+//! ```
+//!
+//! This layer may name the messages of `portcullis_actors` and its parsed values; never a store, a transport or an
+//! actor. Handlers decide nothing: they turn a request into a message and an answer into JSON.
+
+mod body;
+mod devices;
+mod envelope;
+pub mod error;
+mod extract;
+mod front;
+pub mod gateway;
+mod health;
+mod params;
+mod password;
+mod peer;
+mod routes;
+mod sessions;
+mod settings;
+mod suffix;
+mod tokens;
+
+pub(crate) use extract::{Incoming, front, last_segment};
+pub use front::{Front, Ports, Settings};
+pub use health::Readiness;
+
+use crate::pages;
+use actix_web::middleware::from_fn;
+use actix_web::web::{self, ServiceConfig, scope};
+use routes::{Calls, nothing_here};
+
+/// Puts every route under `config`.
+pub fn configure(config: &mut ServiceConfig, front: web::Data<Front>) {
+    let with_inbox = front.inbox.is_some();
+    config.service(
+        scope("")
+            .app_data(front)
+            .wrap(from_fn(suffix::cut))
+            .wrap(from_fn(envelope::wrap))
+            .service(scope("/api/v1").configure(api).default_service(nothing_here()))
+            .configure(|rest| outside_the_api(rest, with_inbox))
+            .default_service(nothing_here()),
+    );
+}
+
+fn api(config: &mut ServiceConfig) {
+    Calls::at("/tokens").post(tokens::sign_in).put_into(config);
+    Calls::at("/tokens/reset").post(tokens::send_reset).put_into(config);
+    Calls::at("/tokens/introspect").post(tokens::introspect).put_into(config);
+    Calls::at("/tokens/{user_id}").delete(tokens::sign_out).put_into(config);
+    Calls::at("/settings/send_phone_verification").post(settings::send_code).put_into(config);
+    Calls::at("/settings/verify_phone").post(settings::verify_code).put_into(config);
+    Calls::at("/sessions").get(sessions::list).delete(sessions::close_all).put_into(config);
+    Calls::at("/sessions/current").get(sessions::check).put_into(config);
+    Calls::at("/sessions/{id}").delete(sessions::close).put_into(config);
+    Calls::at("/devices").get(devices::list).put_into(config);
+    Calls::at("/devices/{device_token}").put(devices::register).delete(devices::drop).put_into(config);
+    Calls::at("/users/{user_id}/devices").get(devices::of_user).put_into(config);
+    Calls::at("/password").put(password::set).put_into(config);
+}
+
+fn outside_the_api(config: &mut ServiceConfig, with_inbox: bool) {
+    Calls::at("/health/live").get(health::live).put_into(config);
+    Calls::at("/health/ready").get(health::ready).put_into(config);
+    Calls::at("/password/reset/{token}").get(pages::reset::show).post(pages::reset::submit).put_into(config);
+    Calls::at("/pages/style.css").get(pages::style).put_into(config);
+    if with_inbox {
+        Calls::at("/dev/inbox").get(pages::inbox::html).put_into(config);
+        Calls::at("/dev/inbox.json").get(pages::inbox::json).put_into(config);
+    }
+}

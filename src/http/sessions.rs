@@ -1,0 +1,97 @@
+//! The caller's sessions: the check, the list, and ending them.
+
+use super::Front;
+use super::error::Problem;
+use super::extract::{Incoming, last_segment};
+use super::gateway::Cost;
+use super::routes::{Answer, message};
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use portcullis_actors::domain::{Digest, Invalid, MobileOs, UserId};
+use portcullis_actors::session::{Check, CloseSession, CloseSessions, ListSessions};
+use serde::Serialize;
+use std::str::FromStr;
+
+#[derive(Serialize)]
+struct CheckAnswer<'a> {
+    user_id: UserId,
+    app_id: &'a str,
+    session_id: String,
+    created_at: String,
+    expires_at: String,
+}
+
+/// `GET /sessions/current`: **the check**.
+pub async fn check(front: Data<Front>, incoming: Incoming) -> Answer {
+    let ask = Check(incoming.credential()?);
+    let session = front.gateway.ask(Cost::Ordinary, &front.ports.check, ask).await?;
+    Ok(HttpResponse::Ok().json(CheckAnswer {
+        user_id: session.user,
+        app_id: session.app.as_str(),
+        session_id: session.id.to_text(),
+        created_at: session.created.to_string(),
+        expires_at: session.expires.to_string(),
+    }))
+}
+
+#[derive(Serialize)]
+struct SessionLine<'a> {
+    id: String,
+    app_id: &'a str,
+    device_token: Option<&'a str>,
+    mobile_os: Option<&'a str>,
+    created_at: String,
+    last_seen_at: String,
+    current: bool,
+}
+
+/// `GET /sessions`
+pub async fn list(front: Data<Front>, incoming: Incoming) -> Answer {
+    let ask = ListSessions(incoming.credential()?);
+    let sessions = front.gateway.ask(Cost::Ordinary, &front.ports.list_sessions, ask).await?;
+    let lines: Vec<_> = sessions
+        .iter()
+        .map(|session| SessionLine {
+            id: session.id.to_text(),
+            app_id: session.app.as_str(),
+            device_token: session.device.as_ref().map(|(device, _)| device.as_str()),
+            mobile_os: session.device.as_ref().map(|(_, os)| MobileOs::as_str(*os)),
+            created_at: session.created.to_string(),
+            last_seen_at: session.last_seen.to_string(),
+            current: session.current,
+        })
+        .collect();
+    Ok(HttpResponse::Ok().json(lines))
+}
+
+/// `DELETE /sessions/:id`
+pub async fn close(front: Data<Front>, request: HttpRequest, incoming: Incoming) -> Answer {
+    let credential = incoming.credential()?;
+    let id = Digest::from_text(&last_segment(&request)?).ok_or_else(Problem::not_found)?;
+    front.gateway.ask(Cost::Ordinary, &front.ports.close_session, CloseSession { credential, id }).await?;
+    message("Session ended.")
+}
+
+/// `DELETE /sessions`
+pub async fn close_all(front: Data<Front>, incoming: Incoming) -> Answer {
+    let mut fields = incoming.fields(&["others"])?;
+    let credential = incoming.credential()?;
+    // Not `may`: an empty text must not end the session that its sender meant to keep.
+    let others = if fields.text("others").is_some() { fields.need("others") } else { Some(Flag(false)) };
+    let ask = fields.make(|| {
+        let Flag(keep_own) = others?;
+        Some(CloseSessions { credential, keep_own })
+    })?;
+    front.gateway.ask(Cost::Ordinary, &front.ports.close_sessions, ask).await?;
+    message("Sessions ended.")
+}
+
+struct Flag(bool);
+
+impl FromStr for Flag {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        text.parse().map(Self).map_err(|_| Invalid("is neither true nor false"))
+    }
+}

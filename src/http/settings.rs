@@ -1,0 +1,35 @@
+//! Phone verification: `/settings` as clients in the field know it.
+
+use super::Front;
+use super::extract::{Incoming, ShortText};
+use super::gateway::Cost;
+use super::routes::{Answer, message};
+use actix_web::web::Data;
+use portcullis_actors::derive::Code;
+use portcullis_actors::verification::{IssueCode, VerifyCode};
+
+/// `POST /settings/send_phone_verification`
+pub async fn send_code(front: Data<Front>, incoming: Incoming) -> Answer {
+    let mut fields = incoming.fields(&["phone"])?;
+    let credential = incoming.credential()?;
+    let phone = fields.need("phone");
+    let ask = fields.make(|| {
+        let ShortText(phone) = phone?;
+        Some(IssueCode { credential, phone, locale: incoming.language, peer: incoming.peer })
+    })?;
+    front.gateway.ask(Cost::Costly, &front.ports.issue_code, ask).await?;
+    message("Verification code sent.")
+}
+
+/// `POST /settings/verify_phone`
+pub async fn verify_code(front: Data<Front>, incoming: Incoming) -> Answer {
+    let mut fields = incoming.fields(&["token"])?;
+    let credential = incoming.credential()?;
+    let digits = fields.need("token");
+    let ask = fields.make(|| {
+        let ShortText(digits) = digits?;
+        Some(VerifyCode { credential, code: Code::typed(&digits) })
+    })?;
+    front.gateway.ask(Cost::Ordinary, &front.ports.verify_code, ask).await?;
+    message("Your number was successfully confirmed.")
+}

@@ -1,0 +1,79 @@
+//! `.json` at the end of an API path: cut off before the route table is asked. Knows no endpoint but one prefix.
+
+use super::error::{Code, Problem};
+use actix_web::Error;
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Uri;
+use actix_web::http::uri::PathAndQuery;
+use actix_web::middleware::Next;
+
+/// What the end of a path says about the format of the answer.
+#[derive(Debug, PartialEq, Eq)]
+enum Format<'a> {
+    Unsaid,
+    Json(&'a str),
+    Other,
+}
+
+impl<'a> Format<'a> {
+    fn of(path: &'a str) -> Self {
+        let Some(call) = path.strip_prefix("/api/v1/") else { return Self::Unsaid };
+        // What follows here is a client's own name for a device, and a dot in it is just a dot.
+        if call.starts_with("devices/") {
+            return Self::Unsaid;
+        }
+        let last = call.rsplit('/').next().unwrap_or_default();
+        match last.rsplit_once('.') {
+            None => Self::Unsaid,
+            Some((_, "json")) => Self::Json(path.strip_suffix(".json").unwrap_or(path)),
+            Some(_) => Self::Other,
+        }
+    }
+}
+
+/// Lets `/tokens.json` be `/tokens`, and refuses `/tokens.xml`.
+///
+/// # Errors
+/// None of its own: a refusal is an answer.
+pub async fn cut(mut request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse<BoxBody>, Error> {
+    let uri = match Format::of(request.path()) {
+        Format::Unsaid => return next.call(request).await,
+        Format::Other => {
+            let refusal = Problem::new(Code::NotAcceptable, "Only .json may stand at the end of a path.");
+            return Ok(request.error_response(refusal));
+        }
+        Format::Json(path) => match renamed(request.uri(), path) {
+            Some(uri) => uri,
+            None => return Ok(request.error_response(Problem::not_found())),
+        },
+    };
+    request.match_info_mut().get_mut().update(&uri);
+    request.head_mut().uri = uri;
+    Ok(next.call(request).await?.map_body(|_, body| body.boxed()))
+}
+
+fn renamed(uri: &Uri, path: &str) -> Option<Uri> {
+    let mut parts = uri.clone().into_parts();
+    let target = uri.query().map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+    parts.path_and_query = Some(PathAndQuery::try_from(target).ok()?);
+    Uri::from_parts(parts).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_end_of_an_api_path_says_a_format() {
+        assert_eq!(Format::of("/api/v1/tokens"), Format::Unsaid);
+        assert_eq!(Format::of("/api/v1/tokens.json"), Format::Json("/api/v1/tokens"));
+        assert_eq!(Format::of("/api/v1/tokens/1.json"), Format::Json("/api/v1/tokens/1"));
+        assert_eq!(Format::of("/api/v1/tokens.xml"), Format::Other);
+        assert_eq!(Format::of("/api/v1/tokens."), Format::Other);
+        assert_eq!(Format::of("/api/v1/tokens.json.xml"), Format::Other);
+        assert_eq!(Format::of("/api/v1/devices.json"), Format::Json("/api/v1/devices"));
+        assert_eq!(Format::of("/api/v1/devices/a.json"), Format::Unsaid);
+        assert_eq!(Format::of("/dev/inbox.json"), Format::Unsaid);
+    }
+}

@@ -1,0 +1,101 @@
+//! Signing in and out, reset mails, introspection: `/tokens` as clients in the field know it.
+
+use super::error::Problem;
+use super::extract::{Incoming, Language, UserInPath};
+use super::gateway::Cost;
+use super::{Front, routes::Answer, routes::message};
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+use portcullis_actors::domain::{AppName, Email, MobileOs, UserId, UserToken};
+use portcullis_actors::session::{Introspect, Introspection, SignIn, SignOut};
+use portcullis_actors::verification::IssueReset;
+use serde::Serialize;
+
+#[derive(Serialize)]
+struct SignedInAnswer<'a> {
+    token: String,
+    user_info: UserInfo<'a>,
+}
+
+#[derive(Serialize)]
+struct UserInfo<'a> {
+    id: UserId,
+    first_name: &'a str,
+    last_name: &'a str,
+}
+
+/// `POST /tokens`
+pub async fn sign_in(front: Data<Front>, incoming: Incoming) -> Answer {
+    let mut fields =
+        incoming.fields(&["email", "password", "device_token", "mobile_os", "app_id", "apn_token", "locale"])?;
+    let email = fields.need("email");
+    let password = fields.need("password");
+    let device_token = fields.may("device_token");
+    let mobile_os = if device_token.is_some() { fields.need("mobile_os") } else { fields.may::<MobileOs>("mobile_os") };
+    let app = fields.may("app_id");
+    let push = fields.may("apn_token");
+    let locale = fields.may("locale").map_or(incoming.language, |Language(known)| known.or(incoming.language));
+    let ask = fields.make(|| {
+        let device = device_token.zip(mobile_os);
+        Some(SignIn { email: email?, password: password?, device, push, app, locale, peer: incoming.peer })
+    })?;
+    let signed_in = front.gateway.ask(Cost::Costly, &front.ports.sign_in, ask).await?;
+    Ok(HttpResponse::Ok().json(SignedInAnswer {
+        token: signed_in.token.expose(),
+        user_info: UserInfo {
+            id: signed_in.user,
+            first_name: signed_in.first_name.as_str(),
+            last_name: signed_in.last_name.as_str(),
+        },
+    }))
+}
+
+/// `DELETE /tokens/:user_id`
+pub async fn sign_out(front: Data<Front>, UserInPath(user): UserInPath, incoming: Incoming) -> Answer {
+    let mut fields = incoming.fields(&["apn_token"])?;
+    let credential = incoming.credential()?;
+    let push = fields.may("apn_token");
+    let ask = fields.make(|| Some(SignOut { credential, user, push }))?;
+    front.gateway.ask(Cost::Ordinary, &front.ports.sign_out, ask).await?;
+    message("User signed out.")
+}
+
+/// `POST /tokens/reset`
+pub async fn send_reset(front: Data<Front>, incoming: Incoming) -> Answer {
+    let mut fields = incoming.fields(&["email", "app_id"])?;
+    let email: Option<Email> = fields.need("email");
+    let app: Option<AppName> = fields.may("app_id");
+    let ask =
+        fields.make(|| Some(IssueReset { email: email?, app, locale: incoming.language, peer: incoming.peer }))?;
+    front.gateway.ask(Cost::Costly, &front.ports.issue_reset, ask).await?;
+    // Byte for byte what clients compare with, its slip included.
+    message("Please check the email associated with this account for instructions on how to reset you password")
+}
+
+/// The answer of RFC 7662 §2.2, as far as we know it.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum IntrospectionAnswer<'a> {
+    Inactive { active: bool },
+    Active { active: bool, sub: String, client_id: &'a str, iat: i64, exp: i64, token_type: &'static str },
+}
+
+/// `POST /tokens/introspect`
+pub async fn introspect(front: Data<Front>, incoming: Incoming) -> Answer {
+    let mut fields = incoming.fields(&["token"])?;
+    let credential = incoming.credential()?;
+    let token = fields.need("token").map(|super::extract::ShortText(text)| text.parse::<UserToken>().ok());
+    let ask = fields.make(|| Some(Introspect { credential, token: token? }))?;
+    let answer = front.gateway.ask(Cost::Ordinary, &front.ports.introspect, ask).await?;
+    Ok(HttpResponse::Ok().json(match &answer {
+        Introspection::Inactive => IntrospectionAnswer::Inactive { active: false },
+        Introspection::Active(session) => IntrospectionAnswer::Active {
+            active: true,
+            sub: session.user.to_string(),
+            client_id: session.app.as_str(),
+            iat: session.created.secs(),
+            exp: session.expires.secs(),
+            token_type: "Bearer",
+        },
+    }))
+}

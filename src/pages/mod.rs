@@ -1,0 +1,50 @@
+//! HTML pages and their templates: the reset form, and the inbox of development. They work without JavaScript.
+//!
+//! Pages are handlers like those of `http`, and may use what that layer gives to handlers; their templates stand in
+//! `templates/`.
+
+pub mod inbox;
+mod origin;
+pub mod reset;
+mod words;
+
+use crate::http::error::Code;
+use actix_web::HttpResponse;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER, X_FRAME_OPTIONS};
+use askama::Template;
+
+/// No script, no frame around it, nothing from elsewhere (OWASP Content Security Policy cheat sheet).
+const STRICT: &str =
+    "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+/// An HTML answer under the policy `csp`. Its address may hold a secret, so no `Referer` leaves it.
+fn html(status: StatusCode, csp: &'static str, page: &impl Template) -> HttpResponse {
+    let text = page.render().unwrap_or_else(|error| {
+        tracing::error!(%error, "a page cannot be rendered");
+        String::new()
+    });
+    HttpResponse::build(status)
+        .insert_header((CONTENT_TYPE, "text/html; charset=utf-8"))
+        .insert_header((CONTENT_SECURITY_POLICY, csp))
+        .insert_header((REFERRER_POLICY, "no-referrer"))
+        .insert_header((X_FRAME_OPTIONS, "DENY"))
+        .body(text)
+}
+
+/// The same for a refusal; its code goes into the log line.
+fn refused(code: Code, status: StatusCode, retry_after: Option<u64>, page: &impl Template) -> HttpResponse {
+    let mut answer = html(status, STRICT, page);
+    if let Some(seconds) = retry_after {
+        answer.headers_mut().insert(RETRY_AFTER, seconds.into());
+    }
+    answer.extensions_mut().insert(code);
+    answer
+}
+
+/// `GET /pages/style.css`
+pub async fn style() -> HttpResponse {
+    HttpResponse::Ok()
+        .insert_header((CONTENT_TYPE, "text/css; charset=utf-8"))
+        .body(include_str!("templates/style.css"))
+}

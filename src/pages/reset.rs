@@ -1,0 +1,97 @@
+//! The page behind a reset link: a form, and what became of it. The token stands in the path and nowhere else.
+
+use super::words::{self, Words};
+use super::{STRICT, html, origin, refused};
+use crate::http::error::{Code, Problem};
+use crate::http::gateway::Cost;
+use crate::http::{Front, Incoming, last_segment};
+use actix_web::http::StatusCode;
+use actix_web::http::header::ACCEPT_LANGUAGE;
+use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
+use askama::Template;
+use portcullis_actors::domain::{Locale, Password, ResetToken};
+use portcullis_actors::verification::{FinishReset, InspectReset};
+
+#[derive(Template)]
+#[template(path = "reset_form.html", config = "src/pages/askama.toml")]
+struct Form<'a> {
+    words: &'a Words,
+    fault: Option<&'a str>,
+}
+
+#[derive(Template)]
+#[template(path = "note.html", config = "src/pages/askama.toml")]
+struct Note<'a> {
+    words: &'a Words,
+    title: &'a str,
+    text: &'a str,
+}
+
+/// `GET /password/reset/:token`
+pub async fn show(front: Data<Front>, request: HttpRequest) -> HttpResponse {
+    let words = words_for(&request);
+    let Some(token) = token(&request) else { return dead(words) };
+    match front.gateway.ask(Cost::Ordinary, &front.ports.inspect_reset, InspectReset(token)).await {
+        Ok(()) => html(StatusCode::OK, STRICT, &Form { words, fault: None }),
+        Err(problem) => failed(words, &problem),
+    }
+}
+
+/// `POST /password/reset/:token` with `password` and `repeat`.
+///
+/// # Errors
+/// When the body cannot be read as parameters.
+pub async fn submit(front: Data<Front>, request: HttpRequest, incoming: Incoming) -> Result<HttpResponse, Problem> {
+    let words = words_for(&request);
+    if !origin::is_own(request.headers(), &front.settings.public_url) {
+        let note = Note { words, title: words.stranger_title, text: words.stranger };
+        return Ok(refused(Code::Forbidden, StatusCode::FORBIDDEN, None, &note));
+    }
+    let fields = incoming.fields(&["password", "repeat"])?;
+    let Some(token) = token(&request) else { return Ok(dead(words)) };
+    let password = match chosen(words, fields.text("password"), fields.text("repeat")) {
+        Ok(password) => password,
+        Err(fault) => return Ok(again(words, Code::InvalidParameters, fault)),
+    };
+    let ask = FinishReset { token, password };
+    Ok(match front.gateway.ask(Cost::Costly, &front.ports.finish_reset, ask).await {
+        Ok(()) => html(StatusCode::OK, STRICT, &Note { words, title: words.done_title, text: words.done }),
+        Err(problem) if problem.code == Code::PasswordUnacceptable => again(words, problem.code, &problem.detail),
+        Err(problem) => failed(words, &problem),
+    })
+}
+
+fn chosen(words: &Words, password: Option<&str>, repeat: Option<&str>) -> Result<Password, &'static str> {
+    let password = password.filter(|text| !text.is_empty()).ok_or(words.empty)?;
+    if repeat != Some(password) {
+        return Err(words.differ);
+    }
+    password.parse().map_err(|_| words.too_long)
+}
+
+fn again(words: &Words, code: Code, fault: &str) -> HttpResponse {
+    refused(code, StatusCode::UNPROCESSABLE_ENTITY, None, &Form { words, fault: Some(fault) })
+}
+
+fn dead(words: &Words) -> HttpResponse {
+    let note = Note { words, title: words.dead_title, text: words.dead };
+    refused(Code::ResetTokenInvalid, StatusCode::GONE, None, &note)
+}
+
+fn failed(words: &Words, problem: &Problem) -> HttpResponse {
+    if problem.code == Code::ResetTokenInvalid {
+        return dead(words);
+    }
+    let note = Note { words, title: words.later_title, text: words.later };
+    refused(problem.code, problem.code.status(), problem.retry_after_secs(), &note)
+}
+
+fn token(request: &HttpRequest) -> Option<ResetToken> {
+    last_segment(request).ok()?.parse().ok()
+}
+
+fn words_for(request: &HttpRequest) -> &'static Words {
+    let header = request.headers().get(ACCEPT_LANGUAGE).and_then(|header| header.to_str().ok());
+    words::in_language(header.and_then(Locale::from_accept_language).unwrap_or_default())
+}

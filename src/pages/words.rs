@@ -1,0 +1,72 @@
+//! What the reset pages say, in each language that messages are written in. A missing sentence does not compile.
+
+use portcullis_actors::domain::Locale;
+
+/// The sentences of the reset pages.
+pub struct Words {
+    pub lang: &'static str,
+    pub title: &'static str,
+    pub intro: &'static str,
+    pub password: &'static str,
+    pub repeat: &'static str,
+    pub submit: &'static str,
+    pub done_title: &'static str,
+    pub done: &'static str,
+    pub dead_title: &'static str,
+    pub dead: &'static str,
+    pub differ: &'static str,
+    pub empty: &'static str,
+    pub too_long: &'static str,
+    pub stranger_title: &'static str,
+    pub stranger: &'static str,
+    pub later_title: &'static str,
+    pub later: &'static str,
+}
+
+const ENGLISH: Words = Words {
+    lang: "en",
+    title: "Choose a new password",
+    intro: "You will be signed out on all your devices and can then sign in with the new password.",
+    password: "New password",
+    repeat: "New password again",
+    submit: "Save password",
+    done_title: "Password saved",
+    done: "You can now sign in with your new password.",
+    dead_title: "This link is no longer valid",
+    dead: "It was used or has expired. Ask for a new one in the app.",
+    differ: "The two passwords differ.",
+    empty: "Please enter a password.",
+    too_long: "The password has more than 128 characters.",
+    stranger_title: "The form was not sent from this page",
+    stranger: "Nothing was changed. Open the link from the mail again.",
+    later_title: "That did not work just now",
+    later: "Nothing was changed. Try again in a moment.",
+};
+
+const SPANISH: Words = Words {
+    lang: "es",
+    title: "Elige una contraseña nueva",
+    intro: "Se cerrará la sesión en todos tus dispositivos y podrás entrar con la contraseña nueva.",
+    password: "Contraseña nueva",
+    repeat: "Repite la contraseña nueva",
+    submit: "Guardar contraseña",
+    done_title: "Contraseña guardada",
+    done: "Ya puedes entrar con tu contraseña nueva.",
+    dead_title: "Este enlace ya no es válido",
+    dead: "Ya se ha usado o ha caducado. Pide otro en la aplicación.",
+    differ: "Las dos contraseñas no coinciden.",
+    empty: "Escribe una contraseña.",
+    too_long: "La contraseña tiene más de 128 caracteres.",
+    stranger_title: "El formulario no se ha enviado desde esta página",
+    stranger: "No se ha cambiado nada. Vuelve a abrir el enlace del correo.",
+    later_title: "Ahora mismo no ha sido posible",
+    later: "No se ha cambiado nada. Inténtalo de nuevo en un momento.",
+};
+
+/// The sentences in this language.
+pub fn in_language(locale: Locale) -> &'static Words {
+    match locale {
+        Locale::En => &ENGLISH,
+        Locale::Es => &SPANISH,
+    }
+}
