@@ -56,7 +56,7 @@ impl FromRequest for Incoming {
 }
 
 /// What the routes stand on; there wherever the routes are.
-pub fn front(request: &HttpRequest) -> Result<&web::Data<Front>, Problem> {
+fn front(request: &HttpRequest) -> Result<&web::Data<Front>, Problem> {
     request.app_data::<web::Data<Front>>().ok_or_else(Problem::not_found)
 }
 
@@ -81,8 +81,9 @@ impl Incoming {
     /// # Errors
     /// `malformed_request` when one of them came twice or is no text.
     pub fn fields(&self, names: &[&'static str]) -> Result<Fields<'_>, Problem> {
-        let texts: Result<Vec<_>, _> = names.iter().map(|name| Ok((*name, self.params.text(name)?))).collect();
-        Ok(Fields { texts: texts?, errors: Vec::new() })
+        let text = |name: &&'static str| self.params.text(name).map(|text| (*name, text));
+        let texts = names.iter().map(text).collect::<Result<_, Problem>>()?;
+        Ok(Fields { texts, errors: Vec::new() })
     }
 
     /// The credential, in either form.
@@ -124,7 +125,7 @@ impl Fields<'_> {
 
     /// A parameter that must be given.
     pub fn need<T: FromStr<Err = Invalid>>(&mut self, name: &'static str) -> Option<T> {
-        match self.text(name).map(str::parse) {
+        match self.text(name).map(str::parse::<T>) {
             None => {
                 self.refuse(name, "is missing");
                 None

@@ -25,7 +25,7 @@ mod settings;
 mod suffix;
 mod tokens;
 
-pub(crate) use extract::{Incoming, front, last_segment};
+pub(crate) use extract::{Incoming, last_segment};
 pub use front::{Front, Ports, Settings};
 pub use health::Readiness;
 

@@ -9,7 +9,7 @@ use actix_web::http::header::HeaderMap;
 use actix_web::web::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use percent_encoding::percent_decode;
-use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use std::fmt;
 
 /// One value: a text, or something that stands where a text is due.
@@ -122,6 +122,7 @@ impl<'de> Deserialize<'de> for Params {
 
 impl<'de> Deserialize<'de> for Value {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        const A_NUMBER: Value = Value::Unfit("is a number where a text is due");
         struct Any;
         impl<'de> Visitor<'de> for Any {
             type Value = Value;
@@ -135,13 +136,13 @@ impl<'de> Deserialize<'de> for Value {
                 Ok(Value::Unfit("is true or false where a text is due"))
             }
             fn visit_i64<E>(self, _: i64) -> Result<Value, E> {
-                Ok(Value::Unfit("is a number where a text is due"))
+                Ok(A_NUMBER)
             }
             fn visit_u64<E>(self, _: u64) -> Result<Value, E> {
-                self.visit_i64(0)
+                Ok(A_NUMBER)
             }
             fn visit_f64<E>(self, _: f64) -> Result<Value, E> {
-                self.visit_i64(0)
+                Ok(A_NUMBER)
             }
             fn visit_unit<E>(self) -> Result<Value, E> {
                 Ok(Value::Unfit("is null where a text is due"))
@@ -155,7 +156,7 @@ impl<'de> Deserialize<'de> for Value {
                 Ok(Value::Unfit("is an object where a text is due"))
             }
         }
-        deserializer.deserialize_any(Any).map_err(D::Error::custom)
+        deserializer.deserialize_any(Any)
     }
 }
 

@@ -1,6 +1,5 @@
 //! Signing in and out, reset mails, introspection: `/tokens` as clients in the field know it.
 
-use super::error::Problem;
 use super::extract::{Incoming, Language, UserInPath};
 use super::gateway::Cost;
 use super::{Front, routes::Answer, routes::message};
