@@ -1,7 +1,7 @@
 //! Whether a form was sent from one of our own pages (OWASP Cross-Site Request Forgery Prevention).
 
-use actix_web::http::Uri;
 use actix_web::http::header::{HeaderMap, ORIGIN};
+use url::{Origin, Url};
 
 /// Whether a POST with these headers comes from a page of `public_url`.
 ///
@@ -16,15 +16,8 @@ pub fn is_own(headers: &HeaderMap, public_url: &str) -> bool {
 }
 
 /// Scheme, host and port (RFC 6454 §4).
-fn origin_of(url: &str) -> Option<(String, String, u16)> {
-    let uri: Uri = url.parse().ok()?;
-    let scheme = uri.scheme_str()?.to_ascii_lowercase();
-    let port = uri.port_u16().or(match scheme.as_str() {
-        "http" => Some(80),
-        "https" => Some(443),
-        _ => None,
-    })?;
-    Some((scheme, uri.host()?.to_ascii_lowercase(), port))
+fn origin_of(url: &str) -> Option<Origin> {
+    Url::parse(url).ok().map(|url| url.origin()).filter(Origin::is_tuple)
 }
 
 #[cfg(test)]
