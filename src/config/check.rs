@@ -28,6 +28,7 @@ pub(super) fn whole(config: &Config, faults: &mut Vec<Fault>) {
     sms(config, &mut checks);
     policies(config, &mut checks);
     phone_codes(config, &mut checks);
+    hashing(config, &mut checks);
     sandbox(config, &mut checks);
     if config.profile == Profile::Production {
         production(config, &mut checks);
@@ -62,6 +63,12 @@ fn stores(config: &Config, checks: &mut Checks<'_>) {
         &[("max_connections", database.max_connections.into()), ("timeout_ms", database.timeout_ms)],
     );
     checks.at_least_one("redis", &[("pool_size", redis.pool_size as u64), ("timeout_ms", redis.timeout_ms)]);
+}
+
+fn hashing(config: &Config, checks: &mut Checks<'_>) {
+    for (key, says) in config.hashing.faults() {
+        checks.demand(false, &format!("hashing.{key}"), says);
+    }
 }
 
 fn mail(config: &Config, checks: &mut Checks<'_>) {

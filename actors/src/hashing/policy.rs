@@ -49,6 +49,16 @@ impl Default for HashingPolicy {
 }
 
 impl HashingPolicy {
+    /// Keys whose value cannot be, each with what it must be.
+    pub fn faults(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
+        let checked = [
+            ("memory_kib", self.cost().err()),
+            ("threads", self.thread_count().err()),
+            ("max_wait_ms", self.max_wait().err()),
+        ];
+        checked.into_iter().filter_map(|(key, fault)| fault.map(|Invalid(says)| (key, says)))
+    }
+
     /// What a new hash costs.
     ///
     /// # Errors
@@ -64,7 +74,7 @@ impl HashingPolicy {
     pub fn max_wait(&self) -> Result<Duration, Invalid> {
         match self.max_wait_ms {
             50..=60_000 => Ok(Duration::from_millis(self.max_wait_ms)),
-            _ => Err(Invalid("hashing.max_wait_ms must be 50 to 60000")),
+            _ => Err(Invalid("must be 50 to 60000 ms, the longest wait")),
         }
     }
 
@@ -76,7 +86,7 @@ impl HashingPolicy {
         match self.threads {
             0 => Ok(available_parallelism().map_or(1, NonZero::get)),
             1..=1024 => Ok(self.threads),
-            _ => Err(Invalid("hashing.threads must be at most 1024")),
+            _ => Err(Invalid("must be at most 1024 threads")),
         }
     }
 }
@@ -103,17 +113,17 @@ impl Cost {
     /// [`Invalid`] when they are passed, or below what RFC 9106 §3.1 allows (8 KiB a lane, one pass, one lane).
     pub fn new(memory_kib: u32, iterations: u32, lanes: u32) -> Result<Self, Invalid> {
         if !(1..=Self::MOST).contains(&lanes) {
-            return Err(Invalid("lanes (p) must be 1 to 16"));
+            return Err(Invalid("must come with 1 to 16 lanes (p)"));
         }
         if !(1..=Self::MOST).contains(&iterations) {
-            return Err(Invalid("iterations (t) must be 1 to 16"));
+            return Err(Invalid("must come with 1 to 16 iterations (t)"));
         }
         if !(8 * lanes..=Self::MOST_MEMORY_KIB).contains(&memory_kib) {
-            return Err(Invalid("memory (m) must be 8 KiB a lane to 262144 KiB"));
+            return Err(Invalid("must be 8 KiB a lane to 262144 KiB of memory (m)"));
         }
         let cost = Self { memory_kib, iterations, lanes };
         if cost.work() > Self::MOST_WORK {
-            return Err(Invalid("memory times iterations (m × t) must be at most 1048576 KiB"));
+            return Err(Invalid("must be at most 1048576 KiB times iterations (m × t)"));
         }
         Ok(cost)
     }
@@ -175,8 +185,9 @@ mod tests {
     fn numbers_that_cannot_work_are_refused() {
         let policy = HashingPolicy::default();
         assert!(policy.thread_count().is_ok_and(|threads| threads >= 1));
-        assert!(HashingPolicy { max_wait_ms: 0, ..policy.clone() }.max_wait().is_err());
-        assert!(HashingPolicy { threads: 1025, ..policy.clone() }.thread_count().is_err());
-        assert!(HashingPolicy { memory_kib: 4, ..policy }.cost().is_err());
+        assert_eq!(policy.faults().count(), 0);
+        let wrong = HashingPolicy { memory_kib: 4, threads: 1025, max_wait_ms: 0, ..policy };
+        let keys: Vec<_> = wrong.faults().map(|(key, _)| key).collect();
+        assert_eq!(keys, ["memory_kib", "threads", "max_wait_ms"]);
     }
 }
