@@ -2,6 +2,7 @@
 //!
 //! `main` and the tests start the same thing. There is no global state, so two servers can run in one process.
 
+mod app;
 pub mod cli;
 pub mod config;
 pub mod http;

@@ -3,14 +3,24 @@
 //! Commands go to the stores directly, through the same composition root as the server; what they change, a running
 //! server notices within a second.
 
+mod apps;
 mod config;
+mod keys;
 mod output;
+mod passwords;
+mod users;
 
+use crate::app;
 use crate::config::{Config, ConfigError, Sources};
 use clap::{Parser, Subcommand};
 use output::Output;
+use portcullis_actors::clock::SystemClock;
+use portcullis_actors::error::StoreError;
+use portcullis_actors::stores::StartError;
+use portcullis_actors::stores::sql::SqlStore;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 /// The sign-in server of a mobile fleet. Without a command: serve.
 #[derive(Debug, Parser)]
@@ -28,6 +38,15 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Add, import, list and disable users.
+    #[command(subcommand)]
+    Users(users::UsersCommand),
+    /// Add and list applications.
+    #[command(subcommand)]
+    Apps(apps::AppsCommand),
+    /// Make, list and revoke the keys of applications' back ends.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
     /// Look at the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -44,11 +63,16 @@ impl Refused {
     }
 }
 
-impl From<ConfigError> for Refused {
-    fn from(error: ConfigError) -> Self {
-        Self(error.to_string())
-    }
+macro_rules! refusing {
+    ($($error:ty),+) => {$(
+        impl From<$error> for Refused {
+            fn from(error: $error) -> Self {
+                Self(error.to_string())
+            }
+        }
+    )+};
 }
+refusing!(ConfigError, StartError, StoreError);
 
 /// What every command is given.
 struct Shell {
@@ -60,6 +84,10 @@ impl Shell {
     fn config(&self) -> Result<Config, Refused> {
         let sources = Sources::read(std::env::vars_os(), self.arguments.as_deref())?;
         Ok(Config::load(&sources)?)
+    }
+
+    async fn database(&self, config: &Config) -> Result<SqlStore, Refused> {
+        Ok(app::database(config, Arc::new(SystemClock)).await?)
     }
 }
 
@@ -81,6 +109,9 @@ pub fn main() -> ExitCode {
 
 async fn run(shell: &Shell, command: Option<Command>) -> Result<(), Refused> {
     match command {
+        Some(Command::Users(command)) => users::run(shell, command).await,
+        Some(Command::Apps(command)) => apps::run(shell, command).await,
+        Some(Command::Keys(command)) => keys::run(shell, command).await,
         Some(Command::Config(command)) => config::run(shell, command),
         None => Err(Refused::because("nothing to serve yet")),
     }

@@ -1,5 +1,6 @@
 //! How a command answers: text for people, or one JSON object for scripts. A reader that has gone is no error.
 
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use serde::Serialize;
 use std::io::Write as _;
 
@@ -19,6 +20,12 @@ impl Output {
         }
     }
 
+    /// How far a long command is, on standard error, and only if that is a terminal.
+    pub(super) fn progress(&self, length: u64, template: &str) -> ProgressBar {
+        let style = ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr()).with_style(style)
+    }
+
     /// A line on standard output.
     pub(super) fn line(&self, line: &str) {
         let _ = writeln!(std::io::stdout(), "{line}");
@@ -26,7 +33,6 @@ impl Output {
 }
 
 /// Rows under their titles, each column as wide as its widest cell.
-#[expect(dead_code, reason = "lists come next")]
 pub(super) fn table(titles: &[&str], rows: &[Vec<String>]) -> String {
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());

@@ -1,0 +1,73 @@
+//! `apps add|list`: the applications that users sign in to.
+
+use super::output::table;
+use super::{Refused, Shell};
+use clap::Subcommand;
+use portcullis_actors::domain::AppName;
+use portcullis_actors::stores::{AccountStore as _, Created, NewApplication};
+use serde_json::json;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum AppsCommand {
+    /// Add an application. The first one is the default: whoever names none signs in to it.
+    #[command(after_help = "Example:\n  portcullis apps add driver --brand \"Fleet Driver\"")]
+    Add {
+        /// Its name, app_id to clients: 1 to 64 of a-z, 0-9, dot, underscore, dash.
+        name: AppName,
+        /// What its messages call it; its name if not given.
+        #[arg(long, value_parser = brand)]
+        brand: Option<String>,
+        /// The sender of its mails, if not the configured one.
+        #[arg(long, value_name = "ADDRESS")]
+        mail_from: Option<String>,
+        /// The sender of its SMS, if not the configured one.
+        #[arg(long, value_name = "NUMBER")]
+        sms_from: Option<String>,
+    },
+    /// List the applications.
+    #[command(after_help = "Example:\n  portcullis apps list --json")]
+    List,
+}
+
+pub(super) async fn run(shell: &Shell, command: AppsCommand) -> Result<(), Refused> {
+    let accounts = shell.database(&shell.config()?).await?;
+    match command {
+        AppsCommand::Add { name, brand, mail_from, sms_from } => {
+            let brand = brand.unwrap_or_else(|| name.to_string());
+            match accounts.create_application(NewApplication { name: name.clone(), brand, mail_from, sms_from }).await? {
+                Created::Duplicate => return Err(Refused(format!("there is an application {name} already"))),
+                Created::New(id) => shell.output.answer(&json!({"id": id, "app_id": name.as_str()}), || {
+                    format!("Application {name} is number {id}.")
+                }),
+            }
+        }
+        AppsCommand::List => {
+            let apps = accounts.applications().await?;
+            let objects: Vec<_> = apps
+                .iter()
+                .map(|app| {
+                    json!({
+                        "id": app.id, "app_id": app.name.as_str(), "brand": app.brand, "mail_from": app.mail_from,
+                        "sms_from": app.sms_from, "created_at": app.created.to_string(),
+                    })
+                })
+                .collect();
+            shell.output.answer(&json!({"apps": objects}), || {
+                let rows: Vec<_> = apps
+                    .iter()
+                    .map(|app| vec![app.id.to_string(), app.name.to_string(), app.brand.clone(), app.created.to_string()])
+                    .collect();
+                table(&["ID", "APP", "BRAND", "CREATED"], &rows)
+            });
+        }
+    }
+    Ok(())
+}
+
+/// A line of text that can stand in a subject.
+fn brand(text: &str) -> Result<String, &'static str> {
+    match text.chars().count() {
+        1..=64 if !text.chars().any(char::is_control) => Ok(text.to_owned()),
+        _ => Err("must be 1 to 64 characters on one line"),
+    }
+}

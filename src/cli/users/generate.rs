@@ -1,0 +1,62 @@
+//! `users generate`: accounts for load tests, which share one password and so cost one hash.
+
+use super::{Refused, Shell, SqlStore};
+use crate::config::{Config, Profile};
+use clap::Args;
+use portcullis_actors::clock::SystemRandomness;
+use portcullis_actors::domain::Password;
+use portcullis_actors::hashing::HashingPool;
+use portcullis_actors::stores::{AccountStore as _, Created, ImportedUser, NewUser};
+use serde_json::json;
+use std::sync::Arc;
+
+/// What every generated user signs in with; no secret, since these accounts are never in production.
+const PASSWORD: &str = "portcullis-load-test";
+const BATCH: u64 = 1000;
+
+#[derive(Debug, Args)]
+pub(super) struct GenerateArguments {
+    /// How many there shall be: load-1@example.invalid to load-N@example.invalid.
+    #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
+    count: u64,
+}
+
+pub(super) async fn run(
+    shell: &Shell,
+    config: &Config,
+    accounts: &SqlStore,
+    arguments: GenerateArguments,
+) -> Result<(), Refused> {
+    if config.profile == Profile::Production {
+        return Err(Refused("users with a known password are not made in production".to_owned()));
+    }
+    let pool = HashingPool::start(&config.hashing, Arc::new(SystemRandomness)).map_err(Refused::because)?;
+    let password: Password = PASSWORD.parse().map_err(Refused::because)?;
+    let password_hash = pool.hash(&password).await.map_err(Refused::because)?;
+    let bar = shell.output.progress(arguments.count, "{bar:40} {pos}/{len} users, {eta} left");
+    let mut made = 0_u64;
+    for first in (1..=arguments.count).step_by(BATCH as usize) {
+        let last = arguments.count.min(first + BATCH - 1);
+        let rows = (first..=last).map(|number| row(number, &password_hash)).collect::<Result<_, _>>()?;
+        let outcomes = accounts.import_users(rows).await?;
+        made += outcomes.iter().filter(|outcome| matches!(outcome, Created::New(_))).count() as u64;
+        bar.set_position(last);
+    }
+    bar.finish_and_clear();
+    let there = arguments.count - made;
+    shell.output.answer(&json!({"made": made, "already_there": there, "password": PASSWORD}), || {
+        format!("{made} users made, {there} were there already; their password is {PASSWORD}")
+    });
+    Ok(())
+}
+
+fn row(number: u64, password_hash: &str) -> Result<ImportedUser, Refused> {
+    let user = NewUser {
+        email: format!("load-{number}@example.invalid").parse().map_err(Refused::because)?,
+        first_name: "Load".parse().map_err(Refused::because)?,
+        last_name: number.to_string().parse().map_err(Refused::because)?,
+        password_hash: password_hash.to_owned(),
+        admin: false,
+    };
+    Ok(ImportedUser { user, phone: None, created: None })
+}

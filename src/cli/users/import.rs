@@ -1,0 +1,204 @@
+//! `users import`: accounts from elsewhere, all or nothing for each line; running it again makes no duplicates.
+
+use super::{Refused, Shell, SqlStore};
+use crate::config::Config;
+use clap::Args;
+use portcullis_actors::clock::Timestamp;
+use portcullis_actors::domain::Phone;
+use portcullis_actors::hashing::acceptable;
+use portcullis_actors::stores::{AccountStore as _, Created, ImportedUser, NewUser};
+use serde::Deserialize;
+use serde_json::json;
+use std::fs::File;
+use std::io::{BufRead, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+
+pub(super) const HELP: &str = "Each line is an object with email, first_name, last_name, password_hash (bcrypt \
+$2a$/$2b$/$2y$ or $argon2id$)\nand, if known, phone and created_at (RFC 3339). A line that cannot be is reported with \
+its number and changes nothing;\nan address that is there already is left as it is.\n\nExample:\n  portcullis users \
+import users.ndjson\n  {\"email\":\"ada@example.com\",\"first_name\":\"Ada\",\"last_name\":\"Lovelace\",\
+\"password_hash\":\"$2a$12$…\"}";
+
+/// Lines in one transaction: enough that the disk's waits do not count, few enough for a short wait of others.
+const BATCH: usize = 1000;
+/// No line of five short fields is longer.
+const LONGEST_LINE: u64 = 16 * 1024;
+
+#[derive(Debug, Args)]
+pub(super) struct ImportArguments {
+    /// The file, or - for standard input.
+    file: PathBuf,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Line {
+    email: String,
+    first_name: String,
+    last_name: String,
+    password_hash: String,
+    phone: Option<String>,
+    created_at: Option<String>,
+}
+
+/// What has become of the lines so far.
+#[derive(Default)]
+struct Report {
+    imported: u64,
+    already_there: u64,
+    refused: Vec<(u64, String)>,
+}
+
+pub(super) async fn run(
+    shell: &Shell,
+    config: &Config,
+    accounts: &SqlStore,
+    arguments: ImportArguments,
+) -> Result<(), Refused> {
+    let (mut source, size) = open(&arguments.file)?;
+    let bar = shell.output.progress(size, "{bar:40} {binary_bytes}/{binary_total_bytes}, {eta} left");
+    let region = &config.phone_codes.default_region;
+    let mut report = Report::default();
+    let mut batch = Vec::with_capacity(BATCH);
+    let (mut number, mut stored) = (0_u64, 0_u64);
+    loop {
+        let line = next_line(&mut source).map_err(|error| broken(&arguments.file, number + 1, &error))?;
+        if let Some(line) = &line {
+            number += 1;
+            bar.inc(line.len() as u64);
+            match parse(line, region) {
+                Ok(Some(user)) => batch.push(user),
+                Ok(None) => {}
+                Err(reason) => report.refused.push((number, reason)),
+            }
+        }
+        if batch.len() == BATCH || (line.is_none() && !batch.is_empty()) {
+            let outcomes = accounts.import_users(std::mem::take(&mut batch)).await.map_err(|error| {
+                Refused(format!("{error}; lines up to {stored} are done, run it again to go on"))
+            })?;
+            let made = outcomes.iter().filter(|outcome| matches!(outcome, Created::New(_))).count() as u64;
+            report.imported += made;
+            report.already_there += outcomes.len() as u64 - made;
+            stored = number;
+        }
+        if line.is_none() {
+            break;
+        }
+    }
+    bar.finish_and_clear();
+    tell(shell, &report);
+    match report.refused.len() {
+        0 => Ok(()),
+        refused => Err(Refused(format!("{refused} of {number} lines were refused and changed nothing"))),
+    }
+}
+
+fn open(path: &Path) -> Result<(Box<dyn BufRead>, u64), Refused> {
+    if path == Path::new("-") {
+        return Ok((Box::new(BufReader::new(std::io::stdin())), 0));
+    }
+    let file = File::open(path).map_err(|error| Refused(format!("{}: {}", path.display(), error.kind())))?;
+    let size = file.metadata().map_or(0, |metadata| metadata.len());
+    Ok((Box::new(BufReader::with_capacity(1 << 20, file)), size))
+}
+
+fn broken(path: &Path, number: u64, error: &std::io::Error) -> Refused {
+    Refused(format!("{}, line {number}: cannot be read ({})", path.display(), error.kind()))
+}
+
+/// The next line with its end; a longer one than can be is cut, and what is left of it thrown away.
+fn next_line(source: &mut dyn BufRead) -> std::io::Result<Option<Vec<u8>>> {
+    let mut line = Vec::new();
+    source.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line)?;
+    if line.len() as u64 == LONGEST_LINE && !line.ends_with(b"\n") {
+        source.skip_until(b'\n')?;
+    }
+    Ok(if line.is_empty() { None } else { Some(line) })
+}
+
+/// The account that a line describes; `None` for an empty line. Reasons name fields and never their values.
+fn parse(line: &[u8], region: &str) -> Result<Option<ImportedUser>, String> {
+    if line.len() as u64 == LONGEST_LINE {
+        return Err("is too long".to_owned());
+    }
+    if line.trim_ascii().is_empty() {
+        return Ok(None);
+    }
+    let line: Line = serde_json::from_slice(line).map_err(|error| {
+        let text = error.to_string();
+        text.split(" at line ").next().unwrap_or_default().to_owned()
+    })?;
+    let says = |field: &'static str| move |invalid: portcullis_actors::domain::Invalid| format!("{field} {invalid}");
+    acceptable(&line.password_hash).map_err(|invalid| format!("password_hash: {invalid}"))?;
+    let phone = line.phone.map(|text| Phone::parse(&text, region)).transpose();
+    let created = line.created_at.map(|text| text.parse::<jiff::Timestamp>()).transpose();
+    Ok(Some(ImportedUser {
+        user: NewUser {
+            email: line.email.parse().map_err(says("email"))?,
+            first_name: line.first_name.parse().map_err(says("first_name"))?,
+            last_name: line.last_name.parse().map_err(says("last_name"))?,
+            password_hash: line.password_hash,
+            admin: false,
+        },
+        phone: phone.map_err(|error| format!("phone {error}"))?,
+        created: created
+            .map_err(|_| "created_at is not a time like 2024-05-17T09:30:00Z".to_owned())?
+            .map(|time| Timestamp::from_millis(time.as_millisecond())),
+    }))
+}
+
+fn tell(shell: &Shell, report: &Report) {
+    let refused: Vec<_> =
+        report.refused.iter().map(|(line, reason)| json!({"line": line, "reason": reason})).collect();
+    let object = json!({"imported": report.imported, "already_there": report.already_there, "refused": refused});
+    shell.output.answer(&object, || {
+        let refused = report.refused.iter().map(|(line, reason)| format!("line {line}: {reason}\n"));
+        let (imported, there) = (report.imported, report.already_there);
+        format!("{}{imported} users imported, {there} were there already.", refused.collect::<String>())
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = r#"{"email":"Ada@Example.com","first_name":"Ada","last_name":"L","password_hash":"$2a$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW","phone":"(212)555-0123","created_at":"2014-05-17T09:30:00Z"}"#;
+
+    #[test]
+    fn a_line_becomes_an_account() {
+        let user = parse(GOOD.as_bytes(), "US").expect("is one").expect("is not empty");
+        assert_eq!(user.user.email.as_str(), "ada@example.com");
+        assert_eq!(user.phone.map(|phone| phone.as_str().to_owned()).as_deref(), Some("+12125550123"));
+        assert_eq!(user.created, Some(Timestamp::from_secs(1_400_319_000)));
+        assert!(parse(b"  \r\n", "US").expect("is nothing").is_none());
+    }
+
+    #[test]
+    fn a_line_that_cannot_be_says_which_field() {
+        for (from, to, field) in [
+            ("Ada@Example.com", "nobody", "email"),
+            (r#""first_name":"Ada""#, r#""first_name":"""#, "first_name"),
+            (r#""last_name":"L""#, r#""last_name":5"#, "invalid type"),
+            ("$2a$12$", "$2a$31$", "password_hash"),
+            ("$2a$12$", "$1$12$", "password_hash"),
+            ("(212)555-0123", "12", "phone"),
+            ("2014-05-17T09:30:00Z", "yesterday", "created_at"),
+            (r#""phone""#, r#""admin""#, "unknown field `admin`"),
+            (r#""email""#, r#""first_name""#, "duplicate field `first_name`"),
+        ] {
+            let reason = parse(GOOD.replace(from, to).as_bytes(), "US").expect_err(to);
+            assert!(reason.starts_with(field), "{to}: {reason}");
+            assert!(!reason.contains("R9h/cIPz"), "{reason}");
+        }
+    }
+
+    #[test]
+    fn a_line_without_end_is_cut_and_skipped() {
+        let text = format!("{}\nnext\n", "x".repeat(100_000));
+        let mut source = text.as_bytes();
+        let first = next_line(&mut source).expect("reads").expect("is there");
+        assert!(parse(&first, "US").is_err());
+        assert_eq!(next_line(&mut source).expect("reads").as_deref(), Some(&b"next\n"[..]));
+        assert_eq!(next_line(&mut source).expect("reads"), None);
+    }
+}
