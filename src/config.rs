@@ -27,7 +27,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use toml::Value;
 
 /// What a server is for; decides what it may do without being told.
@@ -193,6 +193,12 @@ impl Config {
         let mut faults = layers.faults;
         check::whole(&config, &mut faults);
         if faults.is_empty() { Ok(config) } else { Err(ConfigError(faults)) }
+    }
+
+    /// Where files beside the database go: the folder of the SQLite file, or `data`.
+    pub fn data_folder(&self) -> PathBuf {
+        let file = self.database.file();
+        file.as_deref().and_then(Path::parent).map_or_else(|| PathBuf::from("data"), Path::to_owned)
     }
 }
 

@@ -34,7 +34,8 @@ pub(super) async fn run(shell: &Shell, command: AppsCommand) -> Result<(), Refus
     match command {
         AppsCommand::Add { name, brand, mail_from, sms_from } => {
             let brand = brand.unwrap_or_else(|| name.to_string());
-            match accounts.create_application(NewApplication { name: name.clone(), brand, mail_from, sms_from }).await? {
+            match accounts.create_application(NewApplication { name: name.clone(), brand, mail_from, sms_from }).await?
+            {
                 Created::Duplicate => return Err(Refused(format!("there is an application {name} already"))),
                 Created::New(id) => shell.output.answer(&json!({"id": id, "app_id": name.as_str()}), || {
                     format!("Application {name} is number {id}.")
@@ -55,7 +56,9 @@ pub(super) async fn run(shell: &Shell, command: AppsCommand) -> Result<(), Refus
             shell.output.answer(&json!({"apps": objects}), || {
                 let rows: Vec<_> = apps
                     .iter()
-                    .map(|app| vec![app.id.to_string(), app.name.to_string(), app.brand.clone(), app.created.to_string()])
+                    .map(|app| {
+                        vec![app.id.to_string(), app.name.to_string(), app.brand.clone(), app.created.to_string()]
+                    })
                     .collect();
                 table(&["ID", "APP", "BRAND", "CREATED"], &rows)
             });

@@ -11,7 +11,9 @@ use serde_json::json;
 #[derive(Debug, Subcommand)]
 pub(super) enum KeysCommand {
     /// Make a key and show it, this once.
-    #[command(after_help = "Example:\n  portcullis keys add --app driver --owner 1 --scope tokens:introspect devices:read")]
+    #[command(
+        after_help = "Example:\n  portcullis keys add --app driver --owner 1 --scope tokens:introspect devices:read"
+    )]
     Add {
         /// The application it belongs to.
         #[arg(long)]
@@ -69,9 +71,9 @@ async fn add(
     let Created::New(id) = accounts.create_key(new).await? else {
         return Err(Refused("this key exists already".to_owned()));
     };
-    shell.output.answer(&json!({"id": id, "key": key.expose()}), || {
-        format!("Key {id}, shown this once:\n{}", key.expose())
-    });
+    shell
+        .output
+        .answer(&json!({"id": id, "key": key.expose()}), || format!("Key {id}, shown this once:\n{}", key.expose()));
     Ok(())
 }
 

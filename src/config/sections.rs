@@ -5,6 +5,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// `server.*`
@@ -65,6 +66,15 @@ pub struct DatabaseConfig {
     pub max_connections: u32,
     /// Milliseconds around every operation.
     pub timeout_ms: u64,
+}
+
+impl DatabaseConfig {
+    /// The file of a SQLite database.
+    pub fn file(&self) -> Option<PathBuf> {
+        let path = self.url.expose().strip_prefix("sqlite:")?;
+        let path = path.strip_prefix("//").unwrap_or(path);
+        Some(PathBuf::from(path.split('?').next().unwrap_or(path)))
+    }
 }
 
 /// `redis.*`

@@ -15,7 +15,7 @@ const PASSWORD: &str = "portcullis-load-test";
 const BATCH: u64 = 1000;
 
 #[derive(Debug, Args)]
-pub(super) struct GenerateArguments {
+pub(in crate::cli) struct GenerateArguments {
     /// How many there shall be: load-1@example.invalid to load-N@example.invalid.
     #[arg(long, value_parser = clap::value_parser!(u64).range(1..=10_000_000))]
     count: u64,

@@ -25,7 +25,7 @@ const BATCH: usize = 1000;
 const LONGEST_LINE: u64 = 16 * 1024;
 
 #[derive(Debug, Args)]
-pub(super) struct ImportArguments {
+pub(in crate::cli) struct ImportArguments {
     /// The file, or - for standard input.
     file: PathBuf,
 }
@@ -73,9 +73,10 @@ pub(super) async fn run(
             }
         }
         if batch.len() == BATCH || (line.is_none() && !batch.is_empty()) {
-            let outcomes = accounts.import_users(std::mem::take(&mut batch)).await.map_err(|error| {
-                Refused(format!("{error}; lines up to {stored} are done, run it again to go on"))
-            })?;
+            let outcomes = accounts
+                .import_users(std::mem::take(&mut batch))
+                .await
+                .map_err(|error| Refused(format!("{error}; lines up to {stored} are done, run it again to go on")))?;
             let made = outcomes.iter().filter(|outcome| matches!(outcome, Created::New(_))).count() as u64;
             report.imported += made;
             report.already_there += outcomes.len() as u64 - made;
@@ -107,7 +108,7 @@ fn broken(path: &Path, number: u64, error: &std::io::Error) -> Refused {
 }
 
 /// The next line with its end; a longer one than can be is cut, and what is left of it thrown away.
-fn next_line(source: &mut dyn BufRead) -> std::io::Result<Option<Vec<u8>>> {
+fn next_line(source: &mut impl BufRead) -> std::io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
     source.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line)?;
     if line.len() as u64 == LONGEST_LINE && !line.ends_with(b"\n") {
@@ -148,8 +149,7 @@ fn parse(line: &[u8], region: &str) -> Result<Option<ImportedUser>, String> {
 }
 
 fn tell(shell: &Shell, report: &Report) {
-    let refused: Vec<_> =
-        report.refused.iter().map(|(line, reason)| json!({"line": line, "reason": reason})).collect();
+    let refused: Vec<_> = report.refused.iter().map(|(line, reason)| json!({"line": line, "reason": reason})).collect();
     let object = json!({"imported": report.imported, "already_there": report.already_there, "refused": refused});
     shell.output.answer(&object, || {
         let refused = report.refused.iter().map(|(line, reason)| format!("line {line}: {reason}\n"));

@@ -1,0 +1,103 @@
+//! The demo data: what makes the reference's examples work in development, and what production refuses to start with.
+
+use portcullis_actors::domain::{Email, KeyScope, Password, ServerKey, UserId};
+use portcullis_actors::hashing::{HashingPool, Verified};
+use portcullis_actors::stores::{AccountStore, NewApplication, NewKey, NewUser, StartError};
+
+pub(crate) const EMAIL: &str = "admin@beyondvip.com";
+pub(crate) const PASSWORD: &str = "password";
+pub(crate) const APP: &str = "beyondvip";
+pub(crate) const KEY: &str = "2zLJaxqVzKJgQ0XfYIg8Wg";
+
+struct Demo {
+    email: Email,
+    password: Password,
+    key: ServerKey,
+}
+
+#[expect(clippy::expect_used, reason = "constants, which a test parses")]
+fn demo() -> Demo {
+    Demo {
+        email: EMAIL.parse().expect("is an address"),
+        password: PASSWORD.parse().expect("is a password"),
+        key: KEY.parse().expect("is a key"),
+    }
+}
+
+/// Makes what is missing of the demo data, in a database that nobody else has begun to use.
+pub(crate) async fn plant(accounts: &dyn AccountStore, hashing: &HashingPool) -> Result<(), StartError> {
+    let Demo { email, password, key } = demo();
+    let first = accounts.users(UserId(0), 1).await.map_err(failed)?;
+    if first.first().is_some_and(|user| user.email != email) {
+        return Ok(());
+    }
+    let name = APP.parse().map_err(failed)?;
+    let app = NewApplication { name, brand: "Beyond VIP".to_owned(), mail_from: None, sms_from: None };
+    accounts.create_application(app.clone()).await.map_err(failed)?;
+    let app = accounts.application(Some(&app.name)).await.map_err(failed)?;
+    if first.is_empty() {
+        let user = NewUser {
+            email: email.clone(),
+            first_name: "Ada".parse().map_err(failed)?,
+            last_name: "Admin".parse().map_err(failed)?,
+            password_hash: hashing.hash(&password).await.map_err(failed)?,
+            admin: true,
+        };
+        accounts.create_user(user).await.map_err(failed)?;
+    }
+    let user = accounts.user_by_email(&email).await.map_err(failed)?;
+    if let (Some(app), Some(user)) = (app, user) {
+        let new = NewKey { digest: key.digest(), app: app.id, owner: user.id, scopes: KeyScope::ALL.to_vec() };
+        accounts.create_key(new).await.map_err(failed)?;
+    }
+    Ok(())
+}
+
+/// Refuses a database in which what everybody can read here opens a door.
+pub(crate) async fn refuse(accounts: &dyn AccountStore, hashing: &HashingPool) -> Result<(), StartError> {
+    let Demo { email, password, key } = demo();
+    let mut faults = Vec::new();
+    if let Some(user) = accounts.user_by_email(&email).await.map_err(failed)?
+        && user.disabled.is_none()
+        && hashing.verify(&password, Some(&user.password_hash)).await.map_err(failed)? != Verified::No
+    {
+        faults.push(format!("the demo user {EMAIL} has its demo password: portcullis users disable {}", user.id));
+    }
+    if let Some(key) = accounts.live_key(key.digest()).await.map_err(failed)? {
+        faults.push(format!("the demo key is alive: portcullis keys revoke {}", key.id));
+    }
+    if faults.is_empty() { Ok(()) } else { Err(StartError(faults.join("\n"))) }
+}
+
+fn failed(error: impl std::fmt::Display) -> StartError {
+    StartError(error.to_string())
+}
+
+/// What to try, for the terminal; at most 20 lines.
+pub(crate) fn greeting(url: &str) -> String {
+    format!(
+        "Portcullis listens on {url} (development profile, demo data).
+Mail and SMS stay in memory: {url}/dev/inbox
+
+  curl -X POST -d email={EMAIL} -d password={PASSWORD} -d device_token=324628746283682634 -d mobile_os=ios \\
+    {url}/api/v1/tokens.json
+  curl -X DELETE -d auth_token=TOKEN {url}/api/v1/tokens/1.json
+  curl -X POST -d email={EMAIL} {url}/api/v1/tokens/reset.json
+  curl -X POST -d auth_token={KEY} -d phone=\"(123)456-7890\" \\
+    {url}/api/v1/settings/send_phone_verification.json
+  curl -X POST -d auth_token={KEY} -d token=1988 {url}/api/v1/settings/verify_phone.json
+
+Stop it with Ctrl-C."
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_constants_parse_and_the_greeting_is_short() {
+        assert_eq!(demo().email.as_str(), EMAIL);
+        assert!(greeting("http://127.0.0.1:8080").lines().count() <= 20);
+    }
+}
