@@ -8,24 +8,33 @@ use actix_web::web::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use std::time::Duration;
 
-/// The longest body, in bytes: four times the longest push token, and nothing else is that long.
-pub const LONGEST: usize = 16 * 1024;
+/// What a body may take.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyLimits {
+    /// Its largest size in bytes: four times the longest push token, and nothing else is that long.
+    pub bytes: usize,
+    /// How long it may take to arrive: slow senders hold no connection.
+    pub time: Duration,
+}
 
-/// How long a body may take to arrive (OWASP: slow bodies hold connections).
-pub const PATIENCE: Duration = Duration::from_secs(10);
+impl Default for BodyLimits {
+    fn default() -> Self {
+        Self { bytes: 16 * 1024, time: Duration::from_secs(10) }
+    }
+}
 
 /// The parameters in the body; none if there is no body, whatever it was announced as.
 ///
 /// # Errors
 /// `body_too_large`, `unsupported_media_type`, or `malformed_request` when it does not arrive or cannot be read.
-pub async fn read(headers: &HeaderMap, payload: &mut Payload) -> Result<Params, Problem> {
+pub async fn read(headers: &HeaderMap, payload: &mut Payload, limits: BodyLimits) -> Result<Params, Problem> {
     let coded = headers.get_all(CONTENT_ENCODING).any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
     if coded {
         return Err(Problem::new(Code::UnsupportedMediaType, "Bodies are read without a Content-Encoding."));
     }
     let bytes = match payload {
         Payload::None => return Ok(Params::default()),
-        payload => tokio::time::timeout(PATIENCE, collect(headers, payload))
+        payload => tokio::time::timeout(limits.time, collect(headers, payload, limits.bytes))
             .await
             .unwrap_or_else(|_| Err(Problem::malformed("The body did not arrive in time.")))?,
     };
@@ -43,16 +52,16 @@ pub async fn read(headers: &HeaderMap, payload: &mut Payload) -> Result<Params, 
     }
 }
 
-async fn collect(headers: &HeaderMap, payload: &mut Payload) -> Result<Bytes, Problem> {
-    let too_large = || Problem::new(Code::BodyTooLarge, "A body has at most 16 KiB.");
+async fn collect(headers: &HeaderMap, payload: &mut Payload, longest: usize) -> Result<Bytes, Problem> {
+    let too_large = || Problem::new(Code::BodyTooLarge, format!("A body has at most {longest} bytes."));
     let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > LONGEST) {
+    if announced.is_some_and(|length| length > longest) {
         return Err(too_large());
     }
     let mut bytes = BytesMut::new();
     while let Some(chunk) = payload.next().await {
         let chunk = chunk.map_err(|_| Problem::malformed("The body ended before its time."))?;
-        if bytes.len() + chunk.len() > LONGEST {
+        if bytes.len() + chunk.len() > longest {
             return Err(too_large());
         }
         bytes.extend_from_slice(&chunk);

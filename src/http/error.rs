@@ -51,7 +51,7 @@ codes! {
     MethodNotAllowed = 405 "method_not_allowed" "This method is not for this path",
     /// A format other than JSON was asked for.
     NotAcceptable = 406 "not_acceptable" "Answers come as JSON only",
-    /// More than 16 KiB.
+    /// Larger than what the server takes.
     BodyTooLarge = 413 "body_too_large" "The body is too large",
     /// A kind of body, or a coding, that is not read.
     UnsupportedMediaType = 415 "unsupported_media_type" "This kind of body is not read",

@@ -43,7 +43,7 @@ impl FromRequest for Incoming {
             if let Some(name) = params.any_of(secrets) {
                 return Err(Problem::new(Code::TokenInUrl, format!("Send {name} in the body.")));
             }
-            params.extend(body::read(request.headers(), &mut payload).await?);
+            params.extend(body::read(request.headers(), &mut payload, settings.body).await?);
             let language = request.headers().get(ACCEPT_LANGUAGE).and_then(|header| header.to_str().ok());
             Ok(Self {
                 params,

@@ -1,5 +1,6 @@
 //! What the routes stand on: the actors' recipients, the gateway, and the few settings this layer has.
 
+use super::body::BodyLimits;
 use super::gateway::Gateway;
 use super::health::Readiness;
 use crate::pages::inbox::InboxView;
@@ -42,6 +43,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// `compat.auth_token_in_query`: old clients may put their token into the URL.
     pub token_in_query: bool,
+    /// What a body may take.
+    pub body: BodyLimits,
 }
 
 /// Everything a handler may reach; one a worker.

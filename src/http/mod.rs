@@ -25,6 +25,7 @@ mod settings;
 mod suffix;
 mod tokens;
 
+pub use body::BodyLimits;
 pub(crate) use extract::{Incoming, last_segment};
 pub use front::{Front, Ports, Settings};
 pub use health::Readiness;
