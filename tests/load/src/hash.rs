@@ -68,7 +68,8 @@ fn pooled(pool: &HashingPool, threads: usize, length: Duration) -> Outcome<u64> 
     })
 }
 
-fn bare(policy: &HashingPolicy, threads: usize, length: Duration) -> u64 {
+/// How many hashes a bare loop makes on `threads` threads, each with its memory kept.
+pub fn bare(policy: &HashingPolicy, threads: usize, length: Duration) -> u64 {
     let params = Params::builder()
         .memory(Memory::kib(u64::from(policy.memory_kib)))
         .passes(policy.iterations)

@@ -2,15 +2,22 @@
 //! machine than about the program. Loopback only; each run ends by itself.
 //!
 //! ```text
-//! cargo build --release && cargo run --release -p portcullis-load -- hash
+//! cargo build --release && cargo run --release -p portcullis-load -- check
 //! ```
 //!
 //! Not here: pass or fail. A benchmark that fails a build on a busy machine teaches people to ignore it.
 
+mod check;
 mod hash;
+mod http;
 mod measure;
+mod sides;
+mod sign_in;
+mod storm;
 
 use clap::{Parser, Subcommand};
+use measure::Outcome;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// Load and benchmarks of Portcullis.
@@ -24,24 +31,43 @@ struct Arguments {
     /// Seconds of each round.
     #[arg(long, global = true, default_value_t = 1.0)]
     seconds: f64,
+    /// The server to measure.
+    #[arg(long, global = true, default_value = "target/release/portcullis")]
+    binary: PathBuf,
 }
 
 #[derive(Subcommand)]
 enum What {
     /// The hashing pool beside a bare argon2 loop on as many threads.
     Hash,
+    /// The check of a token beside a static answer of the same framework.
+    Check,
+    /// Sign-ins beside a bare argon2 loop, and their own CPU time beside the hash.
+    SignIn,
+    /// Checks during a storm of sign-ins.
+    Storm,
+    /// Serves the static answer (`check` starts this by itself).
+    #[command(hide = true)]
+    StaticAnswer,
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
-    let done = match arguments.what {
-        What::Hash => hash::run(&arguments),
-    };
-    match done {
+    match run(&Arguments::parse()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
             ExitCode::FAILURE
         }
+    }
+}
+
+fn run(arguments: &Arguments) -> Outcome<()> {
+    let client = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    match arguments.what {
+        What::Hash => hash::run(arguments),
+        What::Check => client.block_on(check::run(arguments)),
+        What::SignIn => client.block_on(sign_in::run(arguments)),
+        What::Storm => client.block_on(storm::run(arguments)),
+        What::StaticAnswer => sides::static_answer(),
     }
 }

@@ -2,5 +2,6 @@
 
 pub mod postgres;
 pub mod redis;
+pub mod server;
 pub mod sms;
 pub mod smtp;

@@ -1,0 +1,59 @@
+//! A sign-in beside the hash that it cannot cost less than: as a rate at the full cost of hashing, and as CPU time
+//! at the least cost of hashing, where everything else shows.
+
+use crate::Arguments;
+use crate::hash::bare;
+use crate::http::load;
+use crate::measure::{Outcome, Pair, Round, cpu_time, median};
+use crate::sides::Portcullis;
+use portcullis_actors::hashing::HashingPolicy;
+use std::time::{Duration, Instant};
+
+/// Connections that sign in at once: enough to keep every hashing thread busy, and too few to be shed.
+const CONNECTIONS: usize = 8;
+const USERS: usize = 20;
+
+/// Runs both and prints them.
+///
+/// # Errors
+/// When a server does not start, or refuses a sign-in.
+pub async fn run(arguments: &Arguments) -> Outcome<()> {
+    let length = Duration::from_secs_f64(arguments.seconds);
+    let policy = HashingPolicy::default();
+    let threads = policy.thread_count().map_err(|fault| fault.0)?;
+    let server = Portcullis::start(arguments, USERS, &[])?;
+    let mut pair = Pair { names: ("sign-in", "bare argon2 loop"), rounds: Vec::new() };
+    for _ in 0..arguments.rounds {
+        let signed_in = round(&server, length).await?;
+        let (begun, before) = (Instant::now(), cpu_time("self")?);
+        let count = bare(&policy, threads, length);
+        pair.rounds.push((signed_in, Round { count, wall: begun.elapsed(), cpu: cpu_time("self")? - before }));
+    }
+    println!("{CONNECTIONS} connections, {USERS} users, {threads} hashing threads\n{pair}");
+    drop(server);
+
+    let least = [("hashing.memory_kib", "8"), ("hashing.iterations", "1")];
+    let server = Portcullis::start(arguments, USERS, &least)?;
+    let mut own = Vec::new();
+    for _ in 0..arguments.rounds {
+        own.push(round(&server, length).await?.cpu_ms());
+    }
+    let policy = HashingPolicy { memory_kib: 8, iterations: 1, ..policy };
+    let (begun, before) = (Instant::now(), cpu_time("self")?);
+    let count = bare(&policy, threads, length);
+    let hash = Round { count, wall: begun.elapsed(), cpu: cpu_time("self")? - before }.cpu_ms();
+    let all = median(own);
+    println!("at the least hashing cost a sign-in takes {all:.3} ms of CPU, {:.3} without its hash", all - hash);
+    Ok(())
+}
+
+async fn round(server: &Portcullis, length: Duration) -> Outcome<Round> {
+    let process = server.server.id().to_string();
+    let requests = (0..CONNECTIONS).map(|connection| server.sign_ins(connection)).collect();
+    let (begun, before) = (Instant::now(), cpu_time(&process)?);
+    let calls = load(server.server.address(), requests, length, Duration::ZERO).await?;
+    if calls.statuses.keys().any(|status| *status != 200) {
+        return Err(format!("not all sign-ins are answered 200: {:?}", calls.statuses).into());
+    }
+    Ok(Round { count: calls.with(200), wall: begun.elapsed(), cpu: cpu_time(&process)? - before })
+}
