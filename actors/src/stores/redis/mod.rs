@@ -1,1 +1,128 @@
-//! The redis backend.
+//! The Redis backend of the token side, for many nodes. No policy here, and no other store but the revocations that the
+//! fence applies again.
+//!
+//! | key | type | held | ends |
+//! | --- | --- | --- | --- |
+//! | `pc:{42}:sessions` | hash | a user's sessions, `sessions.lua` | with the last session |
+//! | `pc:{42}:phone` | hash | a phone code, `phone_issue.lua` | with the code |
+//! | `pc:{42}:reset` | hash | a reset link, `reset_issue.lua` | with the link |
+//! | `pc:limit:<scope>:<digest>` | string | a counter, `counter.lua` | when it is forgotten |
+//!
+//! All keys of a user share the tag `{42}`, so a script touches one slot of a cluster. Nothing at rest opens a door.
+//!
+//! Two ways lead in. *Transitions* ([`calls`]) are scripts over a bounded pool. *Checks* ([`worker`]) go over one tracked
+//! connection a worker ([`link`]), with a [`cache`] that Redis itself keeps true; before a new connection serves any, the
+//! [`fence`] applies again what a failover may have lost.
+
+mod cache;
+mod calls;
+mod challenges;
+mod fence;
+mod limits;
+mod link;
+mod record;
+mod scripts;
+mod sessions;
+mod start;
+mod tracked;
+mod worker;
+
+pub use start::StartError;
+pub use worker::WorkerSessions;
+
+use super::{RevocationStore, StoreResult};
+use crate::clock::Clock;
+use crate::domain::UserId;
+use calls::Calls;
+use fence::Fence;
+use redis::{FromRedisValue, ScriptInvocation};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::Duration;
+use tracked::Tracked;
+
+/// Where Redis is and how long to wait for it.
+#[derive(Clone)]
+pub struct RedisSettings {
+    /// `redis://…` or `rediss://…`; may hold a password.
+    pub url: String,
+    /// Connections for transitions, at most.
+    pub pool_size: usize,
+    /// How long any call may take, connecting included.
+    pub timeout: Duration,
+}
+
+/// Sessions, challenges and counters in Redis. Cheap to clone; checks are answered uncached, for the cached ones
+/// see [`RedisTokenStore::for_worker`].
+#[derive(Clone)]
+pub struct RedisTokenStore(Arc<Inner>);
+
+struct Inner {
+    calls: Calls,
+    client: redis::Client,
+    timeout: Duration,
+    clock: Arc<dyn Clock>,
+    fence: Fence,
+    workers: Mutex<Vec<Weak<Tracked>>>,
+}
+
+impl RedisTokenStore {
+    /// Connects, and looks whether this Redis can serve.
+    ///
+    /// # Errors
+    /// One line that says what to do: a wrong URL or password, a server that cannot be reached or is too old, or an
+    /// eviction policy that would drop sessions.
+    pub async fn connect(
+        settings: &RedisSettings,
+        clock: Arc<dyn Clock>,
+        revocations: Arc<dyn RevocationStore>,
+    ) -> Result<Self, StartError> {
+        let client = start::client(&settings.url)?;
+        start::examine(&client, settings.timeout).await?;
+        let calls = Calls::new(&client, settings.pool_size, settings.timeout);
+        Ok(Self(Arc::new(Inner {
+            calls,
+            client,
+            timeout: settings.timeout,
+            fence: Fence::new(revocations, clock.clone()),
+            clock,
+            workers: Mutex::default(),
+        })))
+    }
+
+    /// The sessions as one worker uses them: checks come from a cache fed by a connection of its own. Call it on the
+    /// runtime of that worker; the connection ends with the value.
+    pub fn for_worker(&self) -> WorkerSessions {
+        WorkerSessions::start(self.clone())
+    }
+
+    /// Runs a script; its first argument is what tests moved the time by.
+    async fn run<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> StoreResult<T> {
+        self.0.calls.run(call).await
+    }
+
+    fn offset(&self) -> i64 {
+        self.0.clock.offset_millis()
+    }
+
+    fn workers(&self) -> std::sync::MutexGuard<'_, Vec<Weak<Tracked>>> {
+        self.0.workers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Makes every worker of this process forget a user before a change of his sessions is answered: Redis tells them
+    /// too, but not necessarily first.
+    fn forget(&self, user: UserId) {
+        self.workers().retain(|worker| worker.upgrade().is_some_and(|worker| worker.forget(user)));
+    }
+}
+
+fn sessions_key(user: UserId) -> String {
+    format!("pc:{{{user}}}:sessions")
+}
+
+fn phone_key(user: UserId) -> String {
+    format!("pc:{{{user}}}:phone")
+}
+
+fn reset_key(user: UserId) -> String {
+    format!("pc:{{{user}}}:reset")
+}

@@ -1,0 +1,18 @@
+-- Charges a try, unless a wait is running; after the free ones each try brings a wait twice as long as the one before.
+--
+-- KEYS[1]  pc:limit:<scope>:<digest> (see counter.lua)
+-- ARGV     2 free tries · 3 first wait, ms · 4 longest wait, ms · 5 forgotten after, ms
+-- returns  nil if it is charged, or when to come back, ms
+
+local count, _, wait = read()
+if wait > now then
+  return wait - now
+end
+count = count + 1
+local pause, over = 0, count - ARGV[2]
+if over > 0 then
+  -- Past 2^52 a double counts no longer in ones; the longest wait is reached long before.
+  pause = math.min(ARGV[3] * 2 ^ math.min(over - 1, 52), tonumber(ARGV[4]))
+end
+write(count, now + math.max(pause, tonumber(ARGV[5])), now + pause)
+return false

@@ -1,0 +1,154 @@
+//! Phone codes and reset links: one hash each a user, one script a transition.
+
+use super::super::{
+    ChallengeStore, PhoneAnswer, PhoneAsk, PhoneChallenge, PhoneIssue, ResetAsk, ResetChallenge, StoreResult,
+};
+use super::{RedisTokenStore, phone_key, record, reset_key, scripts};
+use crate::clock::Timestamp;
+use crate::derive::KeyId;
+use crate::domain::{Digest, Phone, UserId};
+use async_trait::async_trait;
+use redis::{FromRedisValue, Value, from_redis_value};
+use std::time::Duration;
+
+/// Whole milliseconds, saturating.
+pub(super) fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+pub(super) fn pause(millis: i64) -> Duration {
+    Duration::from_millis(u64::try_from(millis).unwrap_or(0))
+}
+
+/// The fields of a reply, taken one after the other.
+struct Fields(std::vec::IntoIter<Value>);
+
+impl Fields {
+    fn of(reply: Vec<Value>) -> Self {
+        Self(reply.into_iter())
+    }
+
+    fn next<T: FromRedisValue>(&mut self) -> StoreResult<T> {
+        self.0.next().and_then(|value| from_redis_value(value).ok()).ok_or_else(record::unreadable)
+    }
+
+    fn bytes(&mut self) -> StoreResult<[u8; 16]> {
+        self.next::<Vec<u8>>()?.try_into().map_err(|_| record::unreadable())
+    }
+
+    fn digest(&mut self) -> StoreResult<Digest> {
+        self.bytes().and_then(|bytes| Digest::from_slice(&bytes).ok_or_else(record::unreadable))
+    }
+
+    fn pause(&mut self) -> StoreResult<Duration> {
+        self.next().map(pause)
+    }
+
+    fn time(&mut self) -> StoreResult<Timestamp> {
+        self.next().map(Timestamp::from_millis)
+    }
+
+    fn number(&mut self) -> StoreResult<Phone> {
+        Phone::from_stored(&self.next::<String>()?).ok_or_else(record::unreadable)
+    }
+
+    fn phone(&mut self) -> StoreResult<PhoneChallenge> {
+        Ok(PhoneChallenge {
+            id: self.bytes()?,
+            key: KeyId(self.next()?),
+            proof: self.digest()?,
+            phone: self.number()?,
+            expires: self.time()?,
+            guesses: self.next()?,
+            sends: self.next()?,
+            last_sent: self.time()?,
+        })
+    }
+
+    fn reset(&mut self) -> StoreResult<ResetChallenge> {
+        Ok(ResetChallenge {
+            id: self.bytes()?,
+            key: KeyId(self.next()?),
+            digest: self.digest()?,
+            expires: self.time()?,
+        })
+    }
+}
+
+impl RedisTokenStore {
+    async fn take_reset(&self, user: UserId, digest: Digest, how: &str) -> StoreResult<Option<ResetChallenge>> {
+        let mut call = scripts::RESET_TAKE.prepare_invoke();
+        call.key(reset_key(user)).arg(self.offset()).arg(digest.as_bytes().as_slice()).arg(how);
+        let reply: Option<Vec<Value>> = self.run(&call).await?;
+        reply.map(|reply| Fields::of(reply).reset()).transpose()
+    }
+}
+
+#[async_trait]
+impl ChallengeStore for RedisTokenStore {
+    async fn issue_phone(&self, ask: PhoneAsk) -> StoreResult<PhoneIssue> {
+        let mut call = scripts::PHONE_ISSUE.prepare_invoke();
+        call.key(phone_key(ask.user)).arg(self.offset()).arg(ask.phone.as_str());
+        call.arg(ask.fresh_id.as_slice()).arg(ask.fresh_key.0).arg(ask.fresh_proof.as_bytes().as_slice());
+        call.arg(millis(ask.life)).arg(millis(ask.renew_below)).arg(ask.guesses);
+        for wait in ask.waits {
+            call.arg(millis(wait));
+        }
+        let mut reply = Fields::of(self.run(&call).await?);
+        match reply.next::<String>()?.as_str() {
+            "send" => Ok(PhoneIssue::Send(reply.phone()?)),
+            "wait" => Ok(PhoneIssue::Wait(reply.pause()?)),
+            "exhausted" => Ok(PhoneIssue::Exhausted(reply.pause()?)),
+            _ => Err(record::unreadable()),
+        }
+    }
+
+    async fn answer_phone(&self, user: UserId, proofs: &[Digest], guesses: u32) -> StoreResult<PhoneAnswer> {
+        let mut call = scripts::PHONE_ANSWER.prepare_invoke();
+        call.key(phone_key(user)).arg(self.offset()).arg(guesses);
+        for proof in proofs {
+            call.arg(proof.as_bytes().as_slice());
+        }
+        let mut reply = Fields::of(self.run(&call).await?);
+        match reply.next::<String>()?.as_str() {
+            "right" => Ok(PhoneAnswer::Right(reply.phone()?)),
+            "wrong" => Ok(PhoneAnswer::Wrong(reply.number()?)),
+            "exhausted" => Ok(PhoneAnswer::Exhausted(reply.pause()?)),
+            "none" => Ok(PhoneAnswer::None),
+            _ => Err(record::unreadable()),
+        }
+    }
+
+    async fn restore_phone(&self, user: UserId, challenge: &PhoneChallenge) -> StoreResult<()> {
+        let mut call = scripts::PHONE_RESTORE.prepare_invoke();
+        call.key(phone_key(user)).arg(self.offset());
+        call.arg(challenge.id.as_slice()).arg(challenge.key.0).arg(challenge.proof.as_bytes().as_slice());
+        call.arg(challenge.phone.as_str()).arg(challenge.expires.millis()).arg(challenge.guesses.saturating_sub(1));
+        call.arg(challenge.sends).arg(challenge.last_sent.millis());
+        self.run(&call).await
+    }
+
+    async fn issue_reset(&self, ask: ResetAsk) -> StoreResult<ResetChallenge> {
+        let mut call = scripts::RESET_ISSUE.prepare_invoke();
+        call.key(reset_key(ask.user)).arg(self.offset());
+        call.arg(ask.fresh_id.as_slice()).arg(ask.fresh_key.0).arg(ask.fresh_digest.as_bytes().as_slice());
+        call.arg(millis(ask.life));
+        Fields::of(self.run(&call).await?).reset()
+    }
+
+    async fn find_reset(&self, user: UserId, digest: Digest) -> StoreResult<Option<ResetChallenge>> {
+        self.take_reset(user, digest, "find").await
+    }
+
+    async fn consume_reset(&self, user: UserId, digest: Digest) -> StoreResult<Option<ResetChallenge>> {
+        self.take_reset(user, digest, "consume").await
+    }
+
+    async fn restore_reset(&self, user: UserId, challenge: &ResetChallenge) -> StoreResult<()> {
+        let mut call = scripts::RESET_RESTORE.prepare_invoke();
+        call.key(reset_key(user)).arg(self.offset());
+        call.arg(challenge.id.as_slice()).arg(challenge.key.0).arg(challenge.digest.as_bytes().as_slice());
+        call.arg(challenge.expires.millis());
+        self.run(&call).await
+    }
+}

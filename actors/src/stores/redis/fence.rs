@@ -1,0 +1,69 @@
+//! Before checks are served over a new connection: what was revoked in SQL and may have been lost here (by a crash
+//! between the two stores, by a failover to a replica that lagged) is applied again.
+
+use super::RedisTokenStore;
+use crate::clock::Clock;
+use crate::stores::{Revocation, RevocationStore, SessionStore as _, StoreResult};
+use futures_util::{TryStreamExt as _, stream};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+
+/// How far back a failover may have lost what was written. Replicas that lag by minutes are not promoted.
+const LOOK_BACK: Duration = Duration::from_secs(600);
+
+/// Revocations read, and applied at once, at most.
+const BATCH: u32 = 500;
+const AT_ONCE: usize = 8;
+
+pub(super) struct Fence {
+    revocations: Arc<dyn RevocationStore>,
+    clock: Arc<dyn Clock>,
+    /// When the last pass that succeeded began.
+    passed: Mutex<Option<Instant>>,
+}
+
+impl Fence {
+    pub(super) fn new(revocations: Arc<dyn RevocationStore>, clock: Arc<dyn Clock>) -> Self {
+        Self { revocations, clock, passed: Mutex::default() }
+    }
+
+    /// Applies everything again, unless another worker did so since `connected`.
+    ///
+    /// # Errors
+    /// When either store does not answer; the connection must not serve then.
+    pub(super) async fn pass(&self, store: &RedisTokenStore, connected: Instant) -> StoreResult<()> {
+        let mut passed = self.passed.lock().await;
+        if passed.is_some_and(|began| began >= connected) {
+            return Ok(());
+        }
+        let began = Instant::now();
+        let recent = self.revocations.since(self.clock.now().minus(LOOK_BACK)).await?;
+        store.apply(&recent).await?;
+        loop {
+            let pending = self.revocations.pending(BATCH).await?;
+            store.apply(&pending).await?;
+            for revocation in &pending {
+                self.revocations.acknowledge(revocation.id).await?;
+            }
+            if pending.is_empty() {
+                break;
+            }
+        }
+        *passed = Some(began);
+        Ok(())
+    }
+}
+
+impl RedisTokenStore {
+    /// Applies revocations, in any order and as often as one likes; does not acknowledge them.
+    ///
+    /// # Errors
+    /// When Redis does not answer; some may have been applied.
+    pub async fn apply(&self, revocations: &[Revocation]) -> StoreResult<()> {
+        stream::iter(revocations.iter().cloned().map(Ok))
+            .try_for_each_concurrent(AT_ONCE, |Revocation { user, epoch, keep, .. }| self.revoke(user, epoch, keep))
+            .await
+    }
+}

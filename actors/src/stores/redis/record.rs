@@ -1,0 +1,57 @@
+//! A session as Redis holds it: `app:device:created:idle:absolute[:epoch]` (see `sessions.lua`).
+
+use super::super::{Session, StoreResult};
+use crate::clock::Timestamp;
+use crate::domain::{AppId, DeviceId, Digest};
+use crate::error::StoreError;
+
+/// Reads a field and its value.
+///
+/// # Errors
+/// When they are not what our scripts write.
+pub(super) fn parse(id: Digest, value: &[u8]) -> StoreResult<Session> {
+    let text = std::str::from_utf8(value).map_err(StoreError::token_store)?;
+    let mut numbers = text.split(':').map(str::parse::<i64>);
+    let mut next = || numbers.next().and_then(Result::ok).ok_or_else(unreadable);
+    Ok(Session {
+        id,
+        app: AppId(next()?),
+        device: Some(next()?).filter(|device| *device != 0).map(DeviceId),
+        created: Timestamp::from_secs(next()?),
+        idle_expires: Timestamp::from_secs(next()?),
+        absolute_expires: Timestamp::from_secs(next()?),
+    })
+}
+
+/// Whether it lives; in whole seconds, as the scripts judge it.
+pub(super) fn lives(session: &Session, now: Timestamp) -> bool {
+    session.expires().secs() > now.secs()
+}
+
+pub(super) fn unreadable() -> StoreError {
+    StoreError::token_store("what Redis holds cannot be read")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_read_with_and_without_an_epoch() {
+        let id = Digest::of(b"token");
+        for line in ["7:0:100:200:300", "7:0:100:200:300:12"] {
+            let session = parse(id, line.as_bytes()).expect("well formed");
+            assert_eq!((session.app, session.device), (AppId(7), None));
+            assert_eq!(session.expires(), Timestamp::from_secs(200));
+            assert!(lives(&session, Timestamp::from_millis(199_999)));
+            assert!(!lives(&session, Timestamp::from_millis(200_000)));
+        }
+    }
+
+    #[test]
+    fn a_line_that_we_did_not_write_is_an_error() {
+        for line in ["", "7:0:100:200", "7:x:100:200:300", "\u{e9}"] {
+            assert!(parse(Digest::of(b"token"), line.as_bytes()).is_err(), "{line}");
+        }
+    }
+}

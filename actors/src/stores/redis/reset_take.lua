@@ -1,0 +1,14 @@
+-- The living reset link with a digest, left as it is or used up.
+--
+-- KEYS[1]  pc:{user}:reset (see reset_issue.lua)
+-- ARGV     2 digest · 3 find | consume
+-- returns  {id, key, digest, expires}, or nil
+
+local held = redis.call('HMGET', KEYS[1], 'id', 'key', 'digest', 'expires')
+if not held[4] or tonumber(held[4]) <= now or held[3] ~= ARGV[2] then
+  return false
+end
+if ARGV[3] == 'consume' then
+  redis.call('DEL', KEYS[1])
+end
+return held

@@ -1,0 +1,53 @@
+//! The scripts, each a file of its own with its keys, types and expiry on top. What several share is put in front.
+
+use redis::Script;
+use std::sync::LazyLock;
+
+macro_rules! scripts {
+    ($($name:ident = $($file:literal)+;)+) => {
+        $(pub(super) static $name: LazyLock<Script> =
+            LazyLock::new(|| Script::new(concat!(include_str!("time.lua"), $("\n", include_str!($file)),+)));)+
+
+        #[cfg(test)]
+        const FILES: &[&str] = &[include_str!("time.lua"), $($(include_str!($file)),+),+];
+    };
+}
+
+scripts! {
+    OPEN = "sessions.lua" "open.lua";
+    TOUCH = "sessions.lua" "touch.lua";
+    LIST = "sessions.lua" "list.lua";
+    CLOSE = "sessions.lua" "close.lua";
+    REVOKE = "sessions.lua" "revoke.lua";
+    PHONE_ISSUE = "phone_issue.lua";
+    PHONE_ANSWER = "phone_answer.lua";
+    PHONE_RESTORE = "phone_restore.lua";
+    RESET_ISSUE = "reset_issue.lua";
+    RESET_TAKE = "reset_take.lua";
+    RESET_RESTORE = "reset_restore.lua";
+    RATE = "counter.lua" "rate.lua";
+    REFUND = "counter.lua" "refund.lua";
+    BACKOFF = "counter.lua" "backoff.lua";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_key_a_script_touches_is_declared() {
+        for call in FILES.iter().flat_map(|file| file.split("redis.call(").skip(1)) {
+            let declared = call.starts_with("'TIME'")
+                || call.split_once(", ").is_some_and(|(_, arguments)| arguments.starts_with("KEYS["));
+            assert!(declared, "redis.call({}", call.lines().next().unwrap_or_default());
+        }
+    }
+
+    #[test]
+    fn every_file_begins_with_what_it_is_and_names_its_keys() {
+        for file in FILES {
+            assert!(file.starts_with("-- "), "{file}");
+            assert!(file.contains("-- KEYS[1]") || file.contains("the time on which all nodes agree"), "{file}");
+        }
+    }
+}

@@ -1,0 +1,52 @@
+-- Put in front of every script over a user's sessions.
+--
+-- KEYS[1]  pc:{user}:sessions, a hash that expires with the last of its sessions, but while it holds an epoch not
+--          within 10 minutes of its last change
+--   field  16 raw bytes, the digest of a token
+--   value  app:device:created:idle:absolute[:epoch], decimal; device 0 is none, times are Unix seconds, the epoch is
+--          the user's at sign-in and left out where it is 0; with at most 64 bytes the hash keeps its compact encoding
+--   field  epoch, where it is not 0: sessions of a sign-in that began before it are refused
+
+local EPOCH_KEPT = 600
+local seconds = math.floor(now / 1000)
+
+-- All sessions, dead ones too, in the order they were written, and the epoch.
+local function read()
+  local all, epoch = {}, 0
+  local flat = redis.call('HGETALL', KEYS[1])
+  for i = 1, #flat, 2 do
+    if flat[i] == 'epoch' then
+      epoch = tonumber(flat[i + 1])
+    else
+      local app, device, created, idle, absolute, born =
+        string.match(flat[i + 1], '^(%d+):(%d+):(%d+):(%d+):(%d+):?(%d*)$')
+      local ends = math.min(tonumber(idle), tonumber(absolute))
+      all[#all + 1] = {
+        name = flat[i], line = flat[i + 1], app = app, device = device, created = created, absolute = absolute,
+        born = born, epoch = tonumber(born) or 0, ends = ends, live = ends > seconds, order = i,
+      }
+    end
+  end
+  return all, epoch
+end
+
+local function line(app, device, created, idle, absolute, born)
+  local text = string.format('%s:%s:%.0f:%.0f:%.0f', app, device, created, idle, absolute)
+  if born ~= '' and born ~= '0' then
+    text = text .. ':' .. born
+  end
+  return text
+end
+
+-- Lets the key expire with what is left in it; with nothing left it is gone at once.
+local function settle()
+  local all, epoch = read()
+  local last = 0
+  for _, session in ipairs(all) do
+    last = math.max(last, session.ends)
+  end
+  if epoch > 0 then
+    last = math.max(last, seconds + EPOCH_KEPT)
+  end
+  redis.call('EXPIREAT', KEYS[1], math.ceil(last - shift / 1000))
+end
