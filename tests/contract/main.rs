@@ -1,1 +1,3 @@
 //! Tests of the contract theme.
+
+mod redis;

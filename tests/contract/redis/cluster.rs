@@ -1,0 +1,51 @@
+//! Every script runs on a cluster: it touches one slot, and only keys it was given.
+
+use super::{ADA, connect, digest, open, phone_ask, reset_ask};
+use portcullis_actors::stores::{
+    Backoff, ChallengeStore, Close, LimitStore, PhoneAnswer, PhoneIssue, Rate, SessionStore, Verdict,
+};
+use portcullis_testkit::redis::Redis;
+use std::time::Duration;
+
+#[tokio::test]
+async fn every_script_touches_one_slot() {
+    let redis = Redis::start_with(&["--cluster-enabled", "yes"]).await;
+    let owned = redis.command(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]).await;
+    assert_eq!(owned.expect("Redis answers"), "+OK");
+    let mut state = String::new();
+    while !state.contains("cluster_state:ok") {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        state = redis.command(&["CLUSTER", "INFO"]).await.expect("Redis answers");
+    }
+    // Two keys of different slots in one script are refused here: the test would notice.
+    let crossing = redis.command(&["EVAL", "return 1", "2", "pc:{42}:phone", "pc:{43}:phone"]).await;
+    assert!(crossing.expect("Redis answers").starts_with("-CROSSSLOT"));
+
+    let store = connect(&redis.url()).await;
+    let session = open(&store, ADA, "a").await;
+    assert!(store.touch(ADA, session.id, Duration::from_secs(60)).await.expect("one slot"));
+    assert_eq!(store.list(ADA).await.expect("one slot").len(), 1);
+    let worker = store.for_worker();
+    assert_eq!(worker.find(ADA, session.id).await.expect("one slot").map(|session| session.id), Some(session.id));
+    assert_eq!(store.close(ADA, Close::All).await.expect("one slot"), 1);
+
+    let PhoneIssue::Send(phone) = store.issue_phone(phone_ask(ADA)).await.expect("one slot") else { panic!("no code") };
+    let right = store.answer_phone(ADA, &[digest("code")], 5).await.expect("one slot");
+    assert!(matches!(right, PhoneAnswer::Right(_)));
+    store.restore_phone(ADA, &phone).await.expect("one slot");
+    let reset = store.issue_reset(reset_ask(ADA)).await.expect("one slot");
+    assert!(store.find_reset(ADA, reset.digest).await.expect("one slot").is_some());
+    assert!(store.consume_reset(ADA, reset.digest).await.expect("one slot").is_some());
+    store.restore_reset(ADA, &reset).await.expect("one slot");
+    store.revoke(ADA, 1, None).await.expect("one slot");
+
+    let rate = Rate { limit: 1, window: Duration::from_secs(60) };
+    assert_eq!(store.charge("test", digest("x"), rate).await.expect("one slot"), Verdict::Allowed);
+    assert!(matches!(store.peek("test", digest("x"), rate).await.expect("one slot"), Verdict::Refused(_)));
+    store.refund("test", digest("x")).await.expect("one slot");
+    store.clear("test", digest("x")).await.expect("one slot");
+    let second = Duration::from_secs(1);
+    let backoff = Backoff { free: 1, first: second, longest: second, forget: Duration::from_secs(60) };
+    assert_eq!(store.charge_backoff("test", digest("x"), backoff).await.expect("one slot"), Verdict::Allowed);
+    store.ping().await.expect("one slot");
+}

@@ -1,0 +1,108 @@
+//! A Redis that stalls, dies, or sits behind a network that swallows everything.
+
+use super::{ADA, connect, digest, new_session, open, reset_ask, until};
+use portcullis_actors::domain::UserId;
+use portcullis_actors::stores::redis::{RedisTokenStore, WorkerSessions};
+use portcullis_actors::stores::{ChallengeStore, Close, LimitStore, Rate, SessionStore};
+use portcullis_testkit::gate::Gate;
+use portcullis_testkit::redis::Redis;
+use std::time::{Duration, Instant};
+
+const HALF_A_SECOND: Duration = Duration::from_millis(500);
+
+/// Every kind of call fails, and in time.
+async fn nothing_works(store: &RedisTokenStore, worker: &WorkerSessions) {
+    let rate = Rate { limit: 1, window: Duration::from_secs(60) };
+    for round in 0..3 {
+        let began = Instant::now();
+        let failed = tokio::join!(
+            async { store.open(new_session(ADA, round, 0)).await.is_err() },
+            async { worker.find(UserId(7), digest("never asked for")).await.is_err() },
+            async { store.close(UserId(8), Close::All).await.is_err() },
+            async { store.issue_reset(reset_ask(ADA)).await.is_err() },
+            async { store.charge("test", digest("x"), rate).await.is_err() },
+            async { worker.ping().await.is_err() },
+        );
+        assert_eq!(failed, (true, true, true, true, true, true));
+        assert!(began.elapsed() < HALF_A_SECOND, "{:?}", began.elapsed());
+    }
+}
+
+async fn everything_works_within_two_seconds(store: &RedisTokenStore, worker: &WorkerSessions) {
+    let took = until(async || {
+        worker.ping().await.is_ok()
+            && store.open(new_session(ADA, "again", 0)).await.is_ok()
+            && worker.find(ADA, digest("again")).await.is_ok_and(|found| found.is_some())
+    });
+    let took = took.await;
+    assert!(took < Duration::from_secs(2), "{took:?}");
+}
+
+#[tokio::test]
+async fn a_stalled_redis() {
+    let redis = Redis::start().await;
+    let store = connect(&redis.url()).await;
+    let worker = store.for_worker();
+    open(&store, ADA, "known").await;
+    assert!(worker.find(ADA, digest("known")).await.expect("Redis answers").is_some());
+    redis.stall().await;
+    // A new connection is not answered either, so what is known stays known, for a while.
+    tokio::time::sleep(Duration::from_millis(1_500)).await;
+    assert!(worker.find(ADA, digest("known")).await.expect("known").is_some());
+    nothing_works(&store, &worker).await;
+    redis.resume().await;
+    everything_works_within_two_seconds(&store, &worker).await;
+}
+
+#[tokio::test]
+async fn a_killed_redis_that_comes_back_empty() {
+    let mut redis = Redis::start().await;
+    let store = connect(&redis.url()).await;
+    let worker = store.for_worker();
+    open(&store, ADA, "known").await;
+    assert!(worker.find(ADA, digest("known")).await.expect("Redis answers").is_some());
+    redis.kill().await;
+    until(async || worker.known_users() == 0).await;
+    assert!(worker.find(ADA, digest("known")).await.is_err(), "nothing is believed after a disconnect");
+    nothing_works(&store, &worker).await;
+    redis.restart().await;
+    let came_back = Instant::now();
+    until(async || worker.find(ADA, digest("known")).await.is_ok()).await;
+    assert_eq!(worker.find(ADA, digest("known")).await.expect("Redis answers"), None);
+    assert!(came_back.elapsed() < Duration::from_secs(1), "{:?}", came_back.elapsed());
+    everything_works_within_two_seconds(&store, &worker).await;
+}
+
+#[tokio::test]
+async fn a_network_that_swallows_everything() {
+    let redis = Redis::start().await;
+    let gate = Gate::before(redis.address()).await;
+    let store = connect(&format!("redis://{}", gate.address())).await;
+    let worker = store.for_worker();
+    open(&store, ADA, "known").await;
+    assert!(worker.find(ADA, digest("known")).await.expect("Redis answers").is_some());
+    gate.swallow();
+    nothing_works(&store, &worker).await;
+    // Signed out elsewhere meanwhile; connections from before never speak again.
+    let elsewhere = connect(&redis.url()).await;
+    elsewhere.close(ADA, Close::All).await.expect("Redis answers");
+    gate.open();
+    everything_works_within_two_seconds(&store, &worker).await;
+    assert_eq!(worker.find(ADA, digest("known")).await.expect("Redis answers"), None);
+}
+
+#[tokio::test]
+async fn a_network_that_cuts_everything() {
+    let redis = Redis::start().await;
+    let gate = Gate::before(redis.address()).await;
+    let store = connect(&format!("redis://{}", gate.address())).await;
+    let worker = store.for_worker();
+    open(&store, ADA, "known").await;
+    assert!(worker.find(ADA, digest("known")).await.expect("Redis answers").is_some());
+    gate.cut();
+    let took = until(async || worker.known_users() == 0).await;
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    nothing_works(&store, &worker).await;
+    gate.open();
+    everything_works_within_two_seconds(&store, &worker).await;
+}

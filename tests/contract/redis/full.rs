@@ -1,0 +1,55 @@
+//! A full Redis refuses what needs room, and nothing else: who wants out gets out.
+
+use super::{ADA, connect, digest, new_session, open, phone_ask, reset_ask};
+use portcullis_actors::stores::{ChallengeStore, Close, Opening, SessionStore};
+use portcullis_testkit::redis::Redis;
+
+#[tokio::test]
+async fn sign_in_is_refused_and_signing_out_works() {
+    let redis = Redis::start().await;
+    let store = connect(&redis.url()).await;
+    for name in ["a", "b", "c"] {
+        open(&store, ADA, name).await;
+    }
+    redis.fill().await;
+    // Redis forgets scripts when it restarts; they must get in again where there is no room.
+    assert_eq!(redis.command(&["SCRIPT", "FLUSH"]).await.expect("Redis answers"), "+OK");
+
+    assert!(store.open(new_session(ADA, "d", 0)).await.is_err());
+    assert_eq!(store.list(ADA).await.expect("reads work").len(), 3, "a refused sign-in closes nothing");
+    assert_eq!(store.close(ADA, Close::One(digest("a"))).await.expect("works on a full store"), 1);
+    assert_eq!(store.close(ADA, Close::Others(digest("b"))).await.expect("works on a full store"), 1);
+    assert_eq!(store.list(ADA).await.expect("reads work")[0].id, digest("b"));
+    store.ping().await.expect("a full store still serves checks and sign-outs");
+}
+
+#[tokio::test]
+async fn a_reset_signs_out_everywhere_and_its_epoch_is_kept() {
+    let redis = Redis::start().await;
+    let store = connect(&redis.url()).await;
+    let (grace, hedy) = (portcullis_actors::domain::UserId(43), portcullis_actors::domain::UserId(44));
+    open(&store, ADA, "a").await;
+    open(&store, grace, "b").await;
+    store.issue_phone(phone_ask(ADA)).await.expect("there is room");
+    redis.fill().await;
+
+    let reset = store.issue_reset(reset_ask(ADA)).await.expect("a link can be asked for");
+    assert!(store.consume_reset(ADA, reset.digest).await.expect("it can be used").is_some());
+    store.restore_reset(ADA, &reset).await.expect("and be put back");
+    assert!(store.consume_reset(ADA, reset.digest).await.expect("it can be used").is_some());
+
+    // One who has sessions, one who has none, and one whose session survives.
+    for user in [ADA, hedy] {
+        store.revoke(user, 5, None).await.expect("works on a full store");
+        assert_eq!(store.list(user).await.expect("reads work"), []);
+    }
+    store.revoke(grace, 5, Some(digest("b"))).await.expect("works on a full store");
+    assert_eq!(store.list(grace).await.expect("reads work").len(), 1);
+
+    redis.empty().await;
+    for user in [ADA, grace, hedy] {
+        let late = store.open(new_session(user, "late", 4)).await.expect("there is room");
+        assert_eq!(late, Opening::StaleEpoch, "{user}: the epoch was kept");
+        assert!(matches!(store.open(new_session(user, "new", 5)).await, Ok(Opening::Opened(_))));
+    }
+}

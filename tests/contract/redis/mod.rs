@@ -1,0 +1,128 @@
+//! What is particular to Redis: cached checks, revocations between nodes, a Redis that is cut off, full or gone.
+//! What every token store does is tested in `tokens`.
+
+mod cluster;
+mod faults;
+mod full;
+mod size;
+mod start;
+mod tracking;
+
+use async_trait::async_trait;
+use portcullis_actors::clock::{ShiftedClock, Timestamp};
+use portcullis_actors::derive::KeyId;
+use portcullis_actors::domain::{AppId, Digest, Phone, UserId};
+use portcullis_actors::stores::redis::{RedisSettings, RedisTokenStore, StartError};
+use portcullis_actors::stores::{
+    NewSession, Opening, PhoneAsk, ResetAsk, Revocation, RevocationStore, Session, SessionStore, StoreResult,
+};
+use std::future::Future;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+pub const ADA: UserId = UserId(42);
+
+/// The revocations of an SQL side that holds nothing else.
+#[derive(Default)]
+pub struct Revocations {
+    pub written: Mutex<Vec<Revocation>>,
+    pub acknowledged: Mutex<Vec<i64>>,
+}
+
+impl Revocations {
+    pub fn write(&self, user: UserId, epoch: i64) {
+        let mut written = self.written.lock().expect("not poisoned");
+        let id = i64::try_from(written.len()).expect("few") + 1;
+        written.push(Revocation { id, user, epoch, keep: None });
+    }
+}
+
+#[async_trait]
+impl RevocationStore for Revocations {
+    async fn pending(&self, most: u32) -> StoreResult<Vec<Revocation>> {
+        let acknowledged = self.acknowledged.lock().expect("not poisoned").clone();
+        let written = self.written.lock().expect("not poisoned");
+        let open = written.iter().filter(|revocation| !acknowledged.contains(&revocation.id));
+        Ok(open.take(most as usize).cloned().collect())
+    }
+
+    async fn since(&self, _: Timestamp) -> StoreResult<Vec<Revocation>> {
+        Ok(self.written.lock().expect("not poisoned").clone())
+    }
+
+    async fn acknowledge(&self, id: i64) -> StoreResult<()> {
+        self.acknowledged.lock().expect("not poisoned").push(id);
+        Ok(())
+    }
+}
+
+pub async fn try_connect(url: &str) -> Result<RedisTokenStore, StartError> {
+    connect_with(url, Arc::default()).await
+}
+
+pub async fn connect_with(url: &str, revocations: Arc<Revocations>) -> Result<RedisTokenStore, StartError> {
+    let settings = RedisSettings { url: url.to_owned(), pool_size: 8, timeout: Duration::from_millis(250) };
+    RedisTokenStore::connect(&settings, Arc::new(ShiftedClock::default()), revocations).await
+}
+
+pub async fn connect(url: &str) -> RedisTokenStore {
+    try_connect(url).await.unwrap_or_else(|error| panic!("{error}"))
+}
+
+pub fn digest(name: impl std::fmt::Display) -> Digest {
+    Digest::of(name.to_string().as_bytes())
+}
+
+pub fn new_session(user: UserId, name: impl std::fmt::Display, epoch: i64) -> NewSession {
+    NewSession {
+        user,
+        id: digest(name),
+        app: AppId(1),
+        device: None,
+        epoch,
+        idle: Duration::from_secs(14 * 86_400),
+        absolute: Duration::from_secs(30 * 86_400),
+        most: 20,
+    }
+}
+
+pub async fn open(store: &dyn SessionStore, user: UserId, name: impl std::fmt::Display) -> Session {
+    match store.open(new_session(user, name, 0)).await.expect("Redis answers") {
+        Opening::Opened(session) => session,
+        Opening::StaleEpoch => panic!("the epoch is not stale"),
+    }
+}
+
+pub fn reset_ask(user: UserId) -> ResetAsk {
+    ResetAsk {
+        user,
+        fresh_id: [1; 16],
+        fresh_key: KeyId(7),
+        fresh_digest: digest("reset"),
+        life: Duration::from_secs(1800),
+    }
+}
+
+pub fn phone_ask(user: UserId) -> PhoneAsk {
+    PhoneAsk {
+        user,
+        phone: Phone::parse("+12125550123", "US").expect("possible"),
+        fresh_id: [2; 16],
+        fresh_key: KeyId(7),
+        fresh_proof: digest("code"),
+        life: Duration::from_secs(600),
+        renew_below: Duration::from_secs(180),
+        guesses: 5,
+        waits: vec![],
+    }
+}
+
+/// How long it takes until something holds.
+pub async fn until<F: Future<Output = bool>>(mut holds: impl FnMut() -> F) -> Duration {
+    let began = Instant::now();
+    while !holds().await {
+        assert!(began.elapsed() < Duration::from_secs(20), "it never holds");
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    began.elapsed()
+}

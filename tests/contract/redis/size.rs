@@ -1,0 +1,37 @@
+//! A signed-in user is small.
+
+use super::{connect, open};
+use futures_util::{StreamExt as _, stream};
+use portcullis_actors::domain::UserId;
+use portcullis_testkit::redis::Redis;
+
+/// Bytes a user, by `INFO memory`, with one session each and nobody's checks tracked.
+async fn bytes_a_user(users: i64) -> f64 {
+    let redis = Redis::start().await;
+    let store = connect(&redis.url()).await;
+    open(&store, UserId(1), "first").await;
+    let before = redis.info("used_memory").await;
+    stream::iter(2..users + 2)
+        .for_each_concurrent(8, |user| {
+            let store = &store;
+            async move {
+                open(store, UserId(user), user).await;
+            }
+        })
+        .await;
+    let used = redis.info("used_memory").await - before;
+    assert_eq!(redis.info("tracking_total_keys").await, 0);
+    #[expect(clippy::cast_precision_loss, reason = "a few megabytes")]
+    let (used, users) = (used as f64, users as f64);
+    used / users
+}
+
+#[tokio::test]
+async fn a_signed_in_user_takes_at_most_220_bytes() {
+    // Just below and just above a power of two: what the table of keys takes is shared by few, and by many.
+    for users in [16_000, 20_000] {
+        let bytes = bytes_a_user(users).await;
+        println!("{users} users: {bytes:.1} bytes each");
+        assert!(bytes <= 220.0, "{users} users: {bytes:.1} bytes each");
+    }
+}

@@ -1,0 +1,140 @@
+//! Cached checks never outlive the truth.
+
+use super::{ADA, Revocations, connect, connect_with, digest, open, until};
+use portcullis_actors::domain::UserId;
+use portcullis_actors::stores::{Close, SessionStore};
+use portcullis_testkit::redis::Redis;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+#[tokio::test]
+async fn a_check_is_answered_from_the_cache() {
+    let redis = Redis::start().await;
+    let store = connect(&redis.url()).await;
+    let worker = store.for_worker();
+    let session = open(&store, ADA, "a").await;
+    assert_eq!(worker.find(ADA, session.id).await.expect("Redis answers"), Some(session.clone()));
+    assert_eq!(worker.known_users(), 1);
+
+    let before = redis.info("total_commands_processed").await;
+    for _ in 0..1_000 {
+        assert_eq!(worker.find(ADA, session.id).await.expect("Redis answers"), Some(session.clone()));
+    }
+    // The pulse of the connection and this question are all that Redis heard.
+    assert!(redis.info("total_commands_processed").await - before < 100);
+    assert_eq!(worker.find(ADA, digest("none")).await.expect("Redis answers"), None);
+}
+
+#[tokio::test]
+async fn another_node_sees_a_sign_out_within_200_ms() {
+    let redis = Redis::start().await;
+    let (here, there) = (connect(&redis.url()).await, connect(&redis.url()).await.for_worker());
+    let mut slowest = Duration::ZERO;
+    for round in 0..50 {
+        let session = open(&here, ADA, round).await;
+        assert!(there.find(ADA, session.id).await.expect("Redis answers").is_some());
+        here.close(ADA, Close::One(session.id)).await.expect("Redis answers");
+        let took = until(async || there.find(ADA, session.id).await.expect("Redis answers").is_none()).await;
+        slowest = slowest.max(took);
+    }
+    assert!(slowest < Duration::from_millis(200), "{slowest:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_hundred_thousand_checks_racing_sign_outs_are_never_stale() {
+    const ROUNDS: u32 = 2_500;
+    const CHECKS: u32 = 40;
+    let redis = Redis::start().await;
+    let store = connect(&redis.url()).await;
+    let other_node = Arc::new(connect(&redis.url()).await.for_worker());
+    let workers = [Arc::new(store.for_worker()), Arc::new(store.for_worker())];
+    let checks = Arc::new(AtomicU32::new(0));
+
+    for round in 0..ROUNDS {
+        let user = UserId(i64::from(round % 7) + 1);
+        let session = open(&store, user, round).await;
+        let gone = Arc::new(AtomicBool::new(false));
+        let checkers = workers.iter().map(|worker| {
+            let (worker, gone, checks, id) = (worker.clone(), gone.clone(), checks.clone(), session.id);
+            tokio::spawn(async move {
+                for _ in 0..CHECKS / 2 {
+                    let after = gone.load(Ordering::SeqCst);
+                    let found = worker.find(user, id).await.expect("Redis answers").is_some();
+                    assert!(!(after && found), "a check that began after the sign-out found the session");
+                    checks.fetch_add(1, Ordering::Relaxed);
+                    tokio::task::yield_now().await;
+                }
+            })
+        });
+        let checkers: Vec<_> = checkers.collect();
+        let seen_there = other_node.find(user, session.id).await.expect("Redis answers").is_some();
+        assert!(seen_there);
+        store.close(user, Close::One(session.id)).await.expect("Redis answers");
+        gone.store(true, Ordering::SeqCst);
+        for worker in &workers {
+            assert!(worker.find(user, session.id).await.expect("Redis answers").is_none());
+        }
+        for checker in checkers {
+            checker.await.expect("no stale check");
+        }
+        // The other node may take a moment, but what it says then, it says for good.
+        until(async || other_node.find(user, session.id).await.expect("Redis answers").is_none()).await;
+    }
+    assert!(checks.load(Ordering::Relaxed) >= 100_000);
+}
+
+#[tokio::test]
+async fn a_cut_connection_empties_the_cache_within_a_second() {
+    let redis = Redis::start().await;
+    let store = connect(&redis.url()).await;
+    let worker = store.for_worker();
+    for user in 1..=100 {
+        open(&store, UserId(user), user).await;
+        assert!(worker.find(UserId(user), digest(user)).await.expect("Redis answers").is_some());
+    }
+    assert_eq!(worker.known_users(), 100);
+    redis.command(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).await.expect("Redis answers");
+    let took = until(async || worker.known_users() == 0).await;
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    let back = until(async || worker.find(ADA, digest(42)).await.is_ok()).await;
+    assert!(back < Duration::from_secs(2), "{back:?}");
+}
+
+#[tokio::test]
+async fn a_flush_is_noticed_at_once() {
+    let redis = Redis::start().await;
+    let store = connect(&redis.url()).await;
+    let worker = store.for_worker();
+    let session = open(&store, ADA, "a").await;
+    assert!(worker.find(ADA, session.id).await.expect("Redis answers").is_some());
+    redis.command(&["FLUSHALL"]).await.expect("Redis answers");
+    let took = until(async || worker.find(ADA, session.id).await.expect("Redis answers").is_none()).await;
+    assert!(took < Duration::from_secs(1), "{took:?}");
+}
+
+#[tokio::test]
+async fn no_check_is_served_before_lost_revocations_are_applied_again() {
+    let redis = Redis::start().await;
+    let revocations = Arc::new(Revocations::default());
+    let store = connect_with(&redis.url(), revocations.clone()).await.expect("Redis answers");
+    open(&store, ADA, "old").await;
+    open(&store, UserId(43), "other").await;
+
+    // Committed in SQL, never applied here: the process died in between.
+    revocations.write(ADA, 1);
+    let worker = connect_with(&redis.url(), revocations.clone()).await.expect("Redis answers").for_worker();
+    assert_eq!(worker.find(ADA, digest("old")).await.expect("Redis answers"), None);
+    assert!(worker.find(UserId(43), digest("other")).await.expect("Redis answers").is_some());
+    assert_eq!(*revocations.acknowledged.lock().expect("not poisoned"), [1]);
+
+    // A failover to a replica that lagged: the session is back, the epoch is gone.
+    for _ in 0..10 {
+        redis.command(&["FLUSHALL"]).await.expect("Redis answers");
+        open(&store, ADA, "old").await;
+        redis.command(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).await.expect("Redis answers");
+        let answer = until(async || worker.find(ADA, digest("old")).await.is_ok());
+        answer.await;
+        until(async || worker.find(ADA, digest("old")).await.is_ok_and(|found| found.is_none())).await;
+    }
+}
