@@ -1,3 +1,4 @@
-//! Tests of the contract theme.
+//! Tests of the contract theme: each is written once, over a trait, and run on every backend.
 
 mod redis;
+mod sql;

@@ -1,1 +1,258 @@
-//! A real PostgreSQL.
+//! A real PostgreSQL: an instance of a test's own that can be stalled, killed and restarted, or a fresh database on
+//! an instance that many tests share.
+
+use sqlx::{Connection as _, PgConnection};
+use std::fs;
+use std::io;
+use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt as _, chown};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// Names the instance that [`shared_database`] uses: `postgres://postgres@127.0.0.1:5432/postgres`, a superuser's.
+pub const SHARED: &str = "PORTCULLIS_TEST_POSTGRES";
+
+/// Who may come in how: the superuser just so, everybody else with a password.
+const WHO_MAY_CONNECT: &str = "\
+host all postgres 127.0.0.1/32 trust
+host all all 127.0.0.1/32 scram-sha-256
+";
+
+/// An instance of its own on a free port; ended when dropped.
+pub struct Postgres {
+    folder: TempDir,
+    port: u16,
+    server: Child,
+}
+
+impl Postgres {
+    /// Makes and starts one; takes a second or two.
+    ///
+    /// # Panics
+    /// When PostgreSQL is not installed or does not start.
+    pub async fn start() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        if let Some((user, group)) = other_user() {
+            chown(folder.path(), Some(user), Some(group)).expect("root may give a folder away");
+        }
+        let cluster = folder.path().join("cluster");
+        let made = as_server("initdb")
+            .args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "-D"])
+            .arg(&cluster)
+            .output()
+            .expect("initdb runs");
+        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+        fs::write(cluster.join("pg_hba.conf"), WHO_MAY_CONNECT).expect("a file in the cluster");
+        for _ in 0..5 {
+            let port = free_port();
+            let mut server = launch(folder.path(), port).expect("postgres runs");
+            if answers(&mut server, port).await {
+                return Self { folder, port, server };
+            }
+        }
+        panic!("PostgreSQL did not start: {}", fs::read_to_string(folder.path().join("log")).unwrap_or_default());
+    }
+
+    /// The URL of one of its databases, for the superuser.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Where it listens, on 127.0.0.1.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Runs statements as the superuser.
+    ///
+    /// # Panics
+    /// When they fail.
+    pub async fn execute(&self, database: &str, statements: &'static str) {
+        execute(&self.url(database), statements).await;
+    }
+
+    /// Stops it in its tracks: connections stay open and nothing answers.
+    ///
+    /// The postmaster first, since it makes the others; those lead process groups of their own.
+    pub fn stall(&self) {
+        send("STOP", &[self.server.id()]);
+        send("STOP", &children(self.server.id()));
+    }
+
+    /// Lets it go on.
+    pub fn resume(&self) {
+        send("CONT", &self.processes());
+    }
+
+    /// Kills it without a farewell (SIGKILL to every process of it).
+    pub fn kill(&mut self) {
+        self.stall();
+        send("KILL", &self.processes());
+        let _ = self.server.wait();
+    }
+
+    /// Starts it again after [`Postgres::kill`], on the same port with the same data; returns when it answers.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub async fn restart(&mut self) {
+        // A worker that outlives its postmaster holds the shared memory for a moment, and the start is refused.
+        for _ in 0..20 {
+            self.server = launch(self.folder.path(), self.port).expect("postgres runs");
+            if answers(&mut self.server, self.port).await {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("PostgreSQL did not start again");
+    }
+
+    fn processes(&self) -> Vec<u32> {
+        let mut all = children(self.server.id());
+        all.push(self.server.id());
+        all
+    }
+}
+
+impl Drop for Postgres {
+    fn drop(&mut self) {
+        if self.server.try_wait().is_ok_and(|ended| ended.is_none()) {
+            self.kill();
+        }
+    }
+}
+
+/// A database of a test's own, gone when dropped.
+pub struct Database {
+    url: String,
+    server: String,
+    name: String,
+    /// Dropped last.
+    own: Option<Postgres>,
+}
+
+impl Database {
+    /// Its URL, for the superuser.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+}
+
+impl Drop for Database {
+    fn drop(&mut self) {
+        if self.own.is_none() {
+            let maintenance = format!("--maintenance-db={}", self.server);
+            let _ = Command::new(program("dropdb")).args(["--force", "--if-exists", &maintenance, &self.name]).status();
+        }
+    }
+}
+
+/// A fresh database on the instance that [`SHARED`] names, or on one of its own if it names none.
+///
+/// # Panics
+/// When there is no PostgreSQL.
+pub async fn shared_database() -> Database {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let (server, own) = match std::env::var(SHARED) {
+        Ok(url) => (url, None),
+        Err(_) => {
+            let own = Postgres::start().await;
+            (own.url("postgres"), Some(own))
+        }
+    };
+    let name = format!("test_{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+    execute(&server, format!("CREATE DATABASE {name}")).await;
+    let (base, _) = server.rsplit_once('/').expect("the URL names a database");
+    Database { url: format!("{base}/{name}"), server: server.clone(), name, own }
+}
+
+async fn execute(url: &str, statements: impl Into<String>) {
+    let mut connection = PgConnection::connect(url).await.expect("the superuser may connect");
+    let statements = sqlx::AssertSqlSafe(statements.into());
+    sqlx::raw_sql(statements).execute(&mut connection).await.expect("the statements are right");
+}
+
+fn launch(folder: &Path, port: u16) -> io::Result<Child> {
+    let log = fs::OpenOptions::new().create(true).append(true).open(folder.join("log"))?;
+    let mut command = as_server("postgres");
+    command.arg("-D").arg(folder.join("cluster")).args(["-p", &port.to_string()]);
+    for setting in [
+        "listen_addresses=127.0.0.1",
+        "unix_socket_directories=",
+        "fsync=off",
+        "full_page_writes=off",
+        "shared_buffers=16MB",
+        "max_connections=300",
+        "max_wal_size=128MB",
+        "jit=off",
+        "autovacuum=off",
+    ] {
+        command.args(["-c", setting]);
+    }
+    command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()
+}
+
+/// Waits until it takes a connection; false if it ended instead.
+async fn answers(server: &mut Child, port: u16) -> bool {
+    let url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while Instant::now() < deadline && server.try_wait().is_ok_and(|ended| ended.is_none()) {
+        if let Ok(connection) = PgConnection::connect(&url).await {
+            let _ = connection.close().await;
+            return server.try_wait().is_ok_and(|ended| ended.is_none());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    false
+}
+
+/// A program of the server that ends with the test, and as a user that PostgreSQL accepts: it refuses root.
+fn as_server(name: &str) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "QUIT"]);
+    if let Some((user, group)) = other_user() {
+        command.args(["--reuid", &user.to_string(), "--regid", &group.to_string(), "--clear-groups"]);
+    }
+    command.arg("--").arg(program(name)).current_dir("/");
+    command
+}
+
+/// User and group of the account `postgres` if we are root, else nothing.
+fn other_user() -> Option<(u32, u32)> {
+    let root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
+    let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let line = accounts.lines().find(|line| root && line.starts_with("postgres:"))?;
+    let mut numbers = line.split(':').skip(2).map_while(|number| number.parse().ok());
+    Some((numbers.next()?, numbers.next()?))
+}
+
+/// The newest installed one; Debian keeps them out of the path.
+fn program(name: &str) -> PathBuf {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut versions: Vec<_> = versions.filter_map(|v| v.file_name().to_str()?.parse::<u32>().ok()).collect();
+    versions.sort_unstable();
+    versions.last().map_or_else(|| name.into(), |v| format!("/usr/lib/postgresql/{v}/bin/{name}").into())
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port()
+}
+
+fn children(parent: u32) -> Vec<u32> {
+    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    numbers.filter(|number| parent_of(*number) == Some(parent)).collect()
+}
+
+fn parent_of(process: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
+}
+
+fn send(signal: &str, processes: &[u32]) {
+    let numbers = processes.iter().map(u32::to_string);
+    let _ = Command::new("kill").arg(format!("-{signal}")).args(numbers).stderr(Stdio::null()).status();
+}

@@ -36,10 +36,10 @@ pub(super) async fn run(connection: &mut AnyConnection, dialect: Dialect) -> Res
     match dialect {
         Dialect::Sqlite => {
             let mut transaction = connection.begin_with(dialect.begin()).await?;
-            migrator.run(&mut *transaction).await?;
+            migrator.run_direct(None, &mut *transaction, false).await?;
             transaction.commit().await?;
             Ok(())
         }
-        Dialect::Postgres => migrator.run(connection).await,
+        Dialect::Postgres => migrator.run_direct(None, connection, false).await,
     }
 }

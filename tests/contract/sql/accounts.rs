@@ -1,0 +1,127 @@
+//! Accounts and applications.
+
+use super::{Backend, new_user};
+use futures_util::future::join_all;
+use portcullis_actors::clock::{Clock as _, Timestamp};
+use portcullis_actors::domain::{AppId, Locale, Phone, UserId};
+use portcullis_actors::stores::{AccountStore as _, Created, ImportedUser, NewApplication, NewUser};
+
+pub(super) async fn an_account_reads_back_as_it_was_made(backend: Backend) {
+    let store = &backend.store;
+    let before = backend.clock.now();
+    let new = NewUser { admin: true, ..new_user("ada") };
+    let Created::New(id) = store.create_user(new.clone()).await.expect("made") else { panic!("is new") };
+    let user = store.user_by_email(&new.email).await.expect("read").expect("is there");
+    assert_eq!((user.id, &user.email, &user.first_name), (id, &new.email, &new.first_name));
+    assert_eq!((&user.last_name, &user.password_hash, user.admin), (&new.last_name, &new.password_hash, true));
+    assert_eq!((user.disabled, &user.phone, user.locale, user.epoch, user.failures), (None, &None, None, 0, 0));
+    assert!(user.created >= before && user.created <= backend.clock.now());
+    assert_eq!(store.user(id).await.expect("read").expect("is there").email, new.email);
+    assert!(store.user(UserId(id.0 + 1)).await.expect("read").is_none());
+    assert!(store.user(UserId(-7)).await.expect("read").is_none());
+    assert!(store.user_by_email(&new_user("nobody").email).await.expect("read").is_none());
+    assert!(!store.user(backend.user("grace").await).await.expect("read").expect("is there").admin);
+    store.ping().await.expect("answers");
+}
+
+pub(super) async fn one_of_many_who_want_an_address_gets_it(backend: Backend) {
+    for round in 0..5 {
+        let name = format!("wanted{round}");
+        let asked = join_all((0..20).map(|_| backend.store.create_user(new_user(&name)))).await;
+        let made = asked.into_iter().filter(|one| matches!(one, Ok(Created::New(_)))).count();
+        assert_eq!(made, 1);
+    }
+    assert_eq!(backend.number("SELECT COUNT(*) FROM users").await, 5);
+}
+
+pub(super) async fn accounts_are_listed_in_pages(backend: Backend) {
+    let mut made = Vec::new();
+    for name in ["a", "b", "c", "d", "e"] {
+        made.push(backend.user(name).await);
+    }
+    let mut listed: Vec<UserId> = Vec::new();
+    loop {
+        let after = listed.last().copied().unwrap_or(UserId(0));
+        let page = backend.store.users(after, 2).await.expect("read");
+        assert!(page.len() <= 2);
+        if page.is_empty() {
+            break;
+        }
+        listed.extend(page.iter().map(|user| user.id));
+    }
+    assert_eq!(listed, made);
+}
+
+pub(super) async fn an_import_harms_no_row_for_another(backend: Backend) {
+    let there = backend.user("there").await;
+    let phone = Phone::parse("+12125550123", "US").expect("possible");
+    let row = |name: &str| ImportedUser { user: new_user(name), phone: None, created: None };
+    let mut rows = vec![row("first"), row("there"), row("first"), row("last")];
+    rows[3].phone = Some(phone.clone());
+    rows[3].created = Some(Timestamp::from_millis(1_000));
+    let made = backend.store.import_users(rows).await.expect("imported");
+    let [Created::New(first), Created::Duplicate, Created::Duplicate, Created::New(last)] = made[..] else {
+        panic!("{made:?}")
+    };
+    let last = backend.store.user(last).await.expect("read").expect("is there");
+    assert_eq!((last.email, last.phone), (new_user("last").email, Some(phone)));
+    assert_eq!(last.created, Timestamp::from_millis(1_000));
+    let first = backend.store.user(first).await.expect("read").expect("is there");
+    assert!(backend.clock.now().since(first.created).as_secs() < 60, "without a time it is made now");
+    assert_eq!(backend.store.user(there).await.expect("read").expect("is there").email, new_user("there").email);
+
+    let many = (0..1_000).map(|n| row(&format!("many{n}"))).collect();
+    let made = backend.store.import_users(many).await.expect("imported");
+    assert_eq!(made.iter().filter(|one| matches!(one, Created::New(_))).count(), 1_000);
+    assert!(backend.store.import_users(Vec::new()).await.expect("nothing to do").is_empty());
+}
+
+pub(super) async fn a_phone_and_a_language_are_kept(backend: Backend) {
+    let (store, user) = (&backend.store, backend.user("ada").await);
+    let phone = Phone::parse("(123)456-7890", "US").expect("possible");
+    assert!(store.set_phone(user, &phone).await.expect("kept"));
+    store.set_locale(user, Locale::Es).await.expect("kept");
+    let read = store.user(user).await.expect("read").expect("is there");
+    assert_eq!((read.phone.as_ref().map(Phone::as_str), read.locale), (Some("+11234567890"), Some(Locale::Es)));
+
+    store.disable_user(user).await.expect("disabled");
+    let other = Phone::parse("+12125550123", "US").expect("possible");
+    assert!(!store.set_phone(user, &other).await.expect("refused"), "not for a disabled account");
+    assert!(!store.set_phone(UserId(-1), &other).await.expect("refused"));
+    store.set_locale(UserId(-1), Locale::En).await.expect("no matter");
+    assert_eq!(store.user(user).await.expect("read").expect("is there").phone, Some(phone));
+}
+
+pub(super) async fn no_wrong_password_is_lost_among_many(backend: Backend) {
+    let (store, user) = (&backend.store, backend.user("ada").await);
+    let mut counts: Vec<i64> =
+        join_all((0..40).map(|_| store.count_failure(user))).await.into_iter().map(|n| n.expect("counted")).collect();
+    counts.sort_unstable();
+    assert_eq!(counts, (1..=40).collect::<Vec<_>>());
+    assert_eq!(store.user(user).await.expect("read").expect("is there").failures, 40);
+    store.forget_failures(user).await.expect("forgotten");
+    assert_eq!(store.count_failure(user).await.expect("counted"), 1);
+    assert_eq!(store.count_failure(UserId(-5)).await.expect("counted"), 0, "nobody");
+}
+
+pub(super) async fn applications_read_back_and_the_first_is_the_default(backend: Backend) {
+    let store = &backend.store;
+    assert_eq!(store.application(None).await.expect("read"), None);
+    let first = backend.app("zulu").await;
+    let new = NewApplication {
+        name: "alpha".parse().expect("a name"),
+        brand: "Alpha & Söhne".to_owned(),
+        mail_from: Some("alpha@example.com".to_owned()),
+        sms_from: Some("+15005550006".to_owned()),
+    };
+    let Created::New(second) = store.create_application(new.clone()).await.expect("made") else { panic!("is new") };
+    assert_eq!(store.create_application(new.clone()).await.expect("asked"), Created::Duplicate);
+    assert_eq!(store.application(None).await.expect("read").expect("is there").id, first);
+    let read = store.application(Some(&new.name)).await.expect("read").expect("is there");
+    assert_eq!((read.id, &read.name, &read.brand), (second, &new.name, &new.brand));
+    assert_eq!((&read.mail_from, &read.sms_from), (&new.mail_from, &new.sms_from));
+    assert_eq!(store.application_by_id(second).await.expect("read").as_ref(), Some(&read));
+    assert_eq!(store.application_by_id(AppId(99)).await.expect("read"), None);
+    assert_eq!(store.application(Some(&"beta".parse().expect("a name"))).await.expect("read"), None);
+    assert_eq!(store.applications().await.expect("read").iter().map(|app| app.id).collect::<Vec<_>>(), [first, second]);
+}

@@ -1,0 +1,158 @@
+//! Devices and their push registrations.
+
+use super::Backend;
+use futures_util::future::{join, join_all};
+use portcullis_actors::clock::Clock as _;
+use portcullis_actors::domain::{AppId, DeviceId, DeviceToken, MobileOs, PushToken, UserId};
+use portcullis_actors::stores::{Device, DeviceStore as _, PushDrop, Registration};
+use std::time::Duration;
+
+fn registration(user: UserId, app: AppId, device: &str, push: Option<&str>) -> Registration {
+    Registration { user, app, device_token: token(device), mobile_os: MobileOs::Ios, push: push.map(push_token) }
+}
+
+fn token(text: &str) -> DeviceToken {
+    text.parse().expect("a device token")
+}
+
+fn push_token(text: &str) -> PushToken {
+    text.parse().expect("a push token")
+}
+
+async fn register(backend: &Backend, user: UserId, app: AppId, device: &str, push: Option<&str>) -> DeviceId {
+    backend.store.register(registration(user, app, device, push)).await.expect("registered")
+}
+
+async fn devices(backend: &Backend, user: UserId) -> Vec<Device> {
+    backend.store.devices(user, None).await.expect("read")
+}
+
+async fn pushes(backend: &Backend, user: UserId) -> Vec<PushToken> {
+    devices(backend, user).await.into_iter().filter_map(|device| device.push).collect()
+}
+
+pub(super) async fn a_device_is_one_row(backend: Backend) {
+    let (user, app, other) = (backend.user("ada").await, backend.app("fleet").await, backend.app("other").await);
+    let id = register(&backend, user, app, "phone", None).await;
+    let first = devices(&backend, user).await;
+    assert_eq!((first.len(), first[0].id, first[0].app, &first[0].push), (1, id, app, &None));
+    backend.clock.advance(Duration::from_secs(60));
+    let again = Registration { mobile_os: MobileOs::Android, ..registration(user, app, "phone", Some("push")) };
+    assert_eq!(backend.store.register(again).await.expect("registered"), id);
+    backend.clock.advance(Duration::from_secs(60));
+    assert_eq!(register(&backend, user, app, "phone", None).await, id);
+    let second = devices(&backend, user).await;
+    assert_eq!((second.len(), second[0].mobile_os), (1, MobileOs::Ios));
+    assert_eq!(second[0].push, Some(push_token("push")), "a sign-in without a push token leaves it");
+    assert!(second[0].seen.since(first[0].seen) >= Duration::from_secs(120));
+
+    backend.clock.advance(Duration::from_secs(60));
+    let tablet = register(&backend, user, app, "tablet", None).await;
+    let elsewhere = register(&backend, user, other, "phone", None).await;
+    assert_ne!(elsewhere, id, "another application, another row");
+    let in_app = backend.store.devices(user, Some(app)).await.expect("read");
+    assert_eq!(in_app.iter().map(|device| device.id).collect::<Vec<_>>(), [tablet, id], "newest first");
+    assert_eq!(devices(&backend, user).await.len(), 3);
+    assert_eq!(devices(&backend, UserId(99)).await, []);
+}
+
+pub(super) async fn a_push_token_follows_the_last_to_register_it(backend: Backend) {
+    let (ada, grace) = (backend.user("ada").await, backend.user("grace").await);
+    let (app, other) = (backend.app("fleet").await, backend.app("other").await);
+    let long = "p".repeat(4_096);
+    register(&backend, ada, app, "phone", Some(&long)).await;
+    register(&backend, ada, other, "phone", Some(&long)).await;
+    register(&backend, grace, app, "phone", Some(&long)).await;
+    assert_eq!(pushes(&backend, grace).await, [push_token(&long)]);
+    let adas = devices(&backend, ada).await;
+    let of = |app| adas.iter().find(|device| device.app == app).expect("is there").push.clone();
+    assert_eq!((of(app), of(other)), (None, Some(push_token(&long))), "the other application is another matter");
+
+    register(&backend, grace, app, "phone", Some("new")).await;
+    assert_eq!(pushes(&backend, grace).await, [push_token("new")], "a device has one");
+    register(&backend, grace, app, "tablet", Some("new")).await;
+    assert_eq!(pushes(&backend, grace).await, [push_token("new")], "and moves between one user's devices too");
+}
+
+pub(super) async fn a_push_token_has_one_owner_after_any_race(backend: Backend) {
+    let (ada, grace) = (backend.user("ada").await, backend.user("grace").await);
+    let app = backend.app("fleet").await;
+    for round in 0..60 {
+        let push = format!("push{round}");
+        let (first, second) = (
+            registration(ada, app, "phone", Some(&push)),
+            registration(grace, app, if round % 2 == 0 { "phone" } else { "tablet" }, Some(&push)),
+        );
+        let (first, second) = join(backend.store.register(first), backend.store.register(second)).await;
+        first.and(second).expect("both are registered");
+        let owners = [pushes(&backend, ada).await, pushes(&backend, grace).await].concat();
+        assert_eq!(owners.iter().filter(|one| **one == push_token(&push)).count(), 1);
+    }
+    let crowd = (0..40).map(|n| {
+        let user = if n % 2 == 0 { ada } else { grace };
+        backend.store.register(registration(user, app, &format!("device{n}"), Some("crowd")))
+    });
+    assert!(join_all(crowd).await.into_iter().all(|one| one.is_ok()));
+    let owners = [pushes(&backend, ada).await, pushes(&backend, grace).await].concat();
+    assert_eq!(owners.iter().filter(|one| **one == push_token("crowd")).count(), 1);
+}
+
+pub(super) async fn a_device_has_one_push_token_after_any_race(backend: Backend) {
+    let (user, app) = (backend.user("ada").await, backend.app("fleet").await);
+    let all = (0..40).map(|n| backend.store.register(registration(user, app, "phone", Some(&format!("push{n}")))));
+    let registered: Vec<_> = join_all(all).await.into_iter().map(|one| one.expect("registered")).collect();
+    assert!(registered.iter().all(|id| *id == registered[0]));
+    assert_eq!(pushes(&backend, user).await.len(), 1);
+    assert_eq!(backend.number("SELECT COUNT(*) FROM pushes").await, 1);
+}
+
+pub(super) async fn a_registration_is_dropped_by_either_name(backend: Backend) {
+    let store = &backend.store;
+    let (ada, grace) = (backend.user("ada").await, backend.user("grace").await);
+    let (app, other) = (backend.app("fleet").await, backend.app("other").await);
+    let named = |name: &str, app| PushDrop::Named { name: push_token(name), app };
+    let both = async || {
+        register(&backend, ada, app, "phone", Some("push")).await;
+        register(&backend, ada, other, "phone", Some("push")).await;
+    };
+    both().await;
+    assert!(!store.drop_push(grace, named("push", Some(app))).await.expect("asked"), "it is not hers");
+    assert!(!store.drop_push(grace, named("phone", None)).await.expect("asked"));
+    assert!(!store.drop_push(ada, named("nothing", None)).await.expect("asked"));
+    assert_eq!(pushes(&backend, ada).await.len(), 2);
+
+    assert!(store.drop_push(ada, named("push", Some(app))).await.expect("dropped"));
+    assert_eq!(pushes(&backend, ada).await.len(), 1);
+    assert!(!store.drop_push(ada, named("push", Some(app))).await.expect("asked"), "it is gone");
+    assert!(store.drop_push(ada, named("phone", Some(other))).await.expect("dropped"), "by the device's name");
+    assert_eq!(pushes(&backend, ada).await, []);
+
+    both().await;
+    assert!(store.drop_push(ada, named("push", None)).await.expect("dropped"), "in every application");
+    assert_eq!(pushes(&backend, ada).await, []);
+    both().await;
+    assert!(store.drop_push(ada, named("phone", None)).await.expect("dropped"));
+    assert_eq!(pushes(&backend, ada).await, []);
+
+    both().await;
+    let device = PushDrop::Device { device_token: token("phone"), app };
+    assert!(store.drop_push(ada, device.clone()).await.expect("dropped"));
+    assert!(!store.drop_push(ada, device).await.expect("asked"));
+    assert_eq!(pushes(&backend, ada).await.len(), 1);
+    assert_eq!(devices(&backend, ada).await.len(), 2, "the devices stay known");
+}
+
+pub(super) async fn a_known_device_is_known_for_a_while(backend: Backend) {
+    let (user, app) = (backend.user("ada").await, backend.app("fleet").await);
+    register(&backend, user, app, "phone", None).await;
+    let knows = async |user, device: &str, days: u64| {
+        let since = backend.clock.now().minus(Duration::from_secs(days * 86_400));
+        backend.store.knows_device(user, &token(device), since).await.expect("read")
+    };
+    assert!(knows(user, "phone", 90).await);
+    assert!(!knows(user, "tablet", 90).await);
+    assert!(!knows(backend.user("grace").await, "phone", 90).await);
+    backend.clock.advance(Duration::from_secs(91 * 86_400));
+    assert!(!knows(user, "phone", 90).await);
+    assert!(knows(user, "phone", 92).await);
+}

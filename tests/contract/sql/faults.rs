@@ -1,0 +1,111 @@
+//! A database that stalls, dies, or is held by somebody else: an error in time, and a pool that recovers by itself.
+
+use super::new_user;
+use futures_util::future::join_all;
+use portcullis_actors::clock::SystemClock;
+use portcullis_actors::stores::AccountStore as _;
+use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
+use portcullis_testkit::postgres::Postgres;
+use sqlx::{AnyConnection, Connection as _};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// An operation may take 400 ms; the rest is for a machine that does other things too.
+const SOON: Duration = Duration::from_millis(900);
+const RECOVERED: Duration = Duration::from_secs(2);
+
+async fn open(url: String) -> SqlStore {
+    let settings = SqlSettings { connect_time_out: Duration::from_secs(20), ..SqlSettings::new(url) };
+    let store = SqlStore::connect(&settings, Arc::new(SystemClock)).await.expect("opens");
+    store.create_user(new_user("ada")).await.expect("made");
+    store
+}
+
+/// Far more requests than connections, all at once; every one of them must fail, and soon.
+async fn all_fail_soon(store: &SqlStore) {
+    let email = new_user("ada").email;
+    let began = Instant::now();
+    let outcomes = join_all((0..60).map(async |n| {
+        if n % 2 == 0 {
+            store.user_by_email(&email).await.map(drop)
+        } else {
+            store.create_user(new_user("x")).await.map(drop)
+        }
+    }))
+    .await;
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+    assert!(outcomes.iter().all(Result::is_err));
+}
+
+async fn recovers(store: &SqlStore) {
+    let (began, email) = (Instant::now(), new_user("ada").email);
+    while store.user_by_email(&email).await.is_err() {
+        assert!(began.elapsed() < RECOVERED, "still failing");
+    }
+    let outcomes = join_all((0..60).map(|_| store.user_by_email(&email))).await;
+    assert!(began.elapsed() < RECOVERED, "{:?}", began.elapsed());
+    assert!(outcomes.into_iter().all(|one| one.is_ok_and(|user| user.is_some())), "the whole pool works");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stalled_postgres_costs_half_a_second_and_recovers() {
+    let postgres = Postgres::start().await;
+    let store = open(postgres.url("postgres")).await;
+    for _ in 0..2 {
+        postgres.stall();
+        for _ in 0..3 {
+            all_fail_soon(&store).await;
+        }
+        postgres.resume();
+        recovers(&store).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_killed_postgres_costs_half_a_second_and_recovers() {
+    let mut postgres = Postgres::start().await;
+    let store = open(postgres.url("postgres")).await;
+    recovers(&store).await;
+    postgres.kill();
+    for _ in 0..3 {
+        all_fail_soon(&store).await;
+    }
+    postgres.restart().await;
+    recovers(&store).await;
+}
+
+/// Holds everything that a writer wants, past the store.
+async fn hold(url: &str, statements: &'static str) -> AnyConnection {
+    let mut holder = AnyConnection::connect(url).await.expect("connects");
+    sqlx::raw_sql(statements).execute(&mut holder).await.expect("held");
+    holder
+}
+
+async fn writes_fail_soon_while_held(url: String, statements: &'static str) {
+    let store = open(url.clone()).await;
+    let user = store.user_by_email(&new_user("ada").email).await.expect("read").expect("is there").id;
+    let holder = hold(&url, statements).await;
+    let began = Instant::now();
+    store.count_failure(user).await.expect_err("somebody holds the row");
+    assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
+    store.user(user).await.expect("reading goes on").expect("is there");
+    holder.close().await.expect("closed");
+    recovers(&store).await;
+    let began = Instant::now();
+    while store.count_failure(user).await.is_err() {
+        assert!(began.elapsed() < RECOVERED);
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_somebody_holds_is_an_error_in_time() {
+    let postgres = Postgres::start().await;
+    writes_fail_soon_while_held(postgres.url("postgres"), "BEGIN; UPDATE users SET epoch = 7").await;
+}
+
+#[tokio::test]
+async fn a_file_that_somebody_holds_is_an_error_in_time() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let url = format!("sqlite://{}/portcullis.db", folder.path().display());
+    writes_fail_soon_while_held(url, "BEGIN IMMEDIATE; UPDATE users SET epoch = 7").await;
+}

@@ -1,0 +1,184 @@
+//! The SQL side: every method and race of its traits, on SQLite and on PostgreSQL, and what each does when its
+//! database misbehaves or cannot be used.
+
+mod accounts;
+mod cancelled;
+mod devices;
+mod faults;
+mod keys;
+mod passwords;
+mod revocations;
+mod starting;
+
+use portcullis_actors::clock::ShiftedClock;
+use portcullis_actors::domain::{AppId, Locale, UserId};
+use portcullis_actors::notifier::{Destination, MessageKind, NewMessage};
+use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
+use portcullis_actors::stores::{AccountStore, Created, NewApplication, NewUser, PasswordChange};
+use portcullis_testkit::postgres::{Database, shared_database};
+use sqlx::{AnyConnection, Connection as _, Row as _};
+use std::sync::Arc;
+use std::time::Duration;
+use tempfile::TempDir;
+
+/// Writes each test once and runs it on both databases.
+macro_rules! suite {
+    ($($module:ident { $($test:ident),+ $(,)? })+) => {
+        mod sqlite {
+            $($(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    super::$module::$test(super::Backend::sqlite().await).await;
+                }
+            )+)+
+        }
+        mod postgres {
+            $($(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    super::$module::$test(super::Backend::postgres().await).await;
+                }
+            )+)+
+        }
+    };
+}
+
+suite! {
+    accounts {
+        an_account_reads_back_as_it_was_made,
+        one_of_many_who_want_an_address_gets_it,
+        accounts_are_listed_in_pages,
+        an_import_harms_no_row_for_another,
+        a_phone_and_a_language_are_kept,
+        no_wrong_password_is_lost_among_many,
+        applications_read_back_and_the_first_is_the_default,
+    }
+    keys {
+        a_key_lives_until_it_or_its_owner_dies,
+        a_key_is_made_once,
+    }
+    passwords {
+        a_change_of_password_is_one_step,
+        a_change_that_cannot_be_whole_is_nothing,
+        an_upgrade_never_undoes_a_change,
+        one_of_many_changes_wins,
+        disabling_ends_everything_and_is_undone_by_enabling,
+        epochs_are_never_given_twice,
+    }
+    devices {
+        a_device_is_one_row,
+        a_push_token_follows_the_last_to_register_it,
+        a_push_token_has_one_owner_after_any_race,
+        a_device_has_one_push_token_after_any_race,
+        a_registration_is_dropped_by_either_name,
+        a_known_device_is_known_for_a_while,
+    }
+    revocations {
+        a_revocation_is_pending_until_acknowledged,
+    }
+    cancelled {
+        a_request_that_goes_away_leaves_no_half_change,
+    }
+    starting {
+        two_processes_may_start_at_once,
+        what_was_written_is_there_after_a_restart,
+        a_database_of_a_newer_program_is_refused,
+    }
+}
+
+/// A store on a fresh database, with whatever must outlive it.
+struct Backend {
+    store: SqlStore,
+    clock: Arc<ShiftedClock>,
+    settings: SqlSettings,
+    _file: Option<TempDir>,
+    _database: Option<Database>,
+}
+
+impl Backend {
+    async fn sqlite() -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let url = format!("sqlite://{}/portcullis.db", folder.path().display());
+        Self::open(url, Some(folder), None).await
+    }
+
+    async fn postgres() -> Self {
+        let database = shared_database().await;
+        Self::open(database.url().to_owned(), None, Some(database)).await
+    }
+
+    async fn open(url: String, file: Option<TempDir>, database: Option<Database>) -> Self {
+        let settings = patient(url);
+        let clock = Arc::new(ShiftedClock::default());
+        let store = SqlStore::connect(&settings, clock.clone()).await.expect("the database can be used");
+        Self { store, clock, settings, _file: file, _database: database }
+    }
+
+    async fn user(&self, name: &str) -> UserId {
+        match self.store.create_user(new_user(name)).await.expect("the store answers") {
+            Created::New(id) => id,
+            Created::Duplicate => panic!("{name} exists"),
+        }
+    }
+
+    async fn app(&self, name: &str) -> AppId {
+        let new = NewApplication {
+            name: name.parse().expect("a name"),
+            brand: format!("The {name}"),
+            mail_from: None,
+            sms_from: None,
+        };
+        match self.store.create_application(new).await.expect("the store answers") {
+            Created::New(id) => id,
+            Created::Duplicate => panic!("{name} exists"),
+        }
+    }
+
+    /// The answer to a question with one number, asked past the store.
+    async fn number(&self, question: &'static str) -> i64 {
+        let mut connection = AnyConnection::connect(&self.settings.url).await.expect("the database answers");
+        sqlx::query(question).fetch_one(&mut connection).await.expect("a row").try_get(0).expect("a number")
+    }
+
+    /// Does something past the store.
+    async fn execute(&self, statement: &'static str) {
+        let mut connection = AnyConnection::connect(&self.settings.url).await.expect("the database answers");
+        sqlx::raw_sql(statement).execute(&mut connection).await.expect("the statement is right");
+    }
+}
+
+/// Time enough for a machine that runs everything at once; the time-outs themselves have tests of their own.
+fn patient(url: impl Into<String>) -> SqlSettings {
+    SqlSettings {
+        time_out: Duration::from_secs(20),
+        connect_time_out: Duration::from_secs(20),
+        ..SqlSettings::new(url)
+    }
+}
+
+fn new_user(name: &str) -> NewUser {
+    NewUser {
+        email: format!("{name}@example.com").parse().expect("an address"),
+        first_name: "Ada".parse().expect("a name"),
+        last_name: "O’Neil".parse().expect("a name"),
+        password_hash: "old".to_owned(),
+        admin: false,
+    }
+}
+
+fn change(user: UserId, app: AppId, old: &str, new: &str) -> PasswordChange {
+    PasswordChange {
+        user,
+        old_hash: old.to_owned(),
+        new_hash: new.to_owned(),
+        keep: None,
+        notice: NewMessage {
+            kind: MessageKind::PasswordNotice,
+            user,
+            app,
+            to: Destination::Mail("ada@example.com".parse().expect("an address")),
+            locale: Locale::En,
+            expires: portcullis_actors::clock::Timestamp::from_millis(i64::MAX),
+        },
+    }
+}

@@ -1,0 +1,31 @@
+//! Revocations.
+
+use super::Backend;
+use portcullis_actors::clock::Clock as _;
+use portcullis_actors::stores::{AccountStore as _, RevocationStore as _};
+use std::time::Duration;
+
+pub(super) async fn a_revocation_is_pending_until_acknowledged(backend: Backend) {
+    let store = &backend.store;
+    let mut written = Vec::new();
+    for name in ["a", "b", "c"] {
+        let user = backend.user(name).await;
+        written.push(store.disable_user(user).await.expect("disabled").expect("is there"));
+    }
+    backend.clock.advance(Duration::from_secs(100));
+    let later = backend.clock.now().minus(Duration::from_secs(10));
+    let user = backend.user("d").await;
+    written.push(store.disable_user(user).await.expect("disabled").expect("is there"));
+
+    assert_eq!(store.pending(9).await.expect("read"), written, "oldest first");
+    assert_eq!(store.pending(2).await.expect("read"), written[..2]);
+    store.acknowledge(written[1].id).await.expect("noted");
+    store.acknowledge(written[1].id).await.expect("again is no matter");
+    store.acknowledge(999).await.expect("nor is one that is not there");
+    let left = [written[0].clone(), written[2].clone(), written[3].clone()];
+    assert_eq!(store.pending(9).await.expect("read"), left);
+
+    store.acknowledge(written[3].id).await.expect("noted");
+    assert_eq!(store.since(later).await.expect("read"), written[3..], "acknowledged or not");
+    assert_eq!(store.since(later.minus(Duration::from_secs(1_000))).await.expect("read"), written);
+}

@@ -1,0 +1,116 @@
+//! Opening a database: at once from two processes, again after a restart, and every way in which it cannot be used.
+
+use super::{Backend, new_user, patient};
+use futures_util::future::join_all;
+use portcullis_actors::clock::SystemClock;
+use portcullis_actors::stores::AccountStore as _;
+use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
+use portcullis_testkit::postgres::{Postgres, shared_database};
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+async fn open(settings: &SqlSettings) -> Result<SqlStore, String> {
+    SqlStore::connect(settings, Arc::new(SystemClock)).await.map_err(|error| error.to_string())
+}
+
+/// The line an operator reads; it is one, and it says `advice`.
+async fn refused(settings: &SqlSettings, advice: &str) {
+    let line = open(settings).await.expect_err(advice);
+    assert!(line.contains(advice) && !line.contains('\n'), "{line}");
+    assert!(!line.contains("s3cret"), "{line}");
+}
+
+async fn start_together(url: &str) {
+    let settings = patient(url);
+    let starts = (0..6).map(|_| {
+        tokio::spawn({
+            let settings = settings.clone();
+            async move { open(&settings).await }
+        })
+    });
+    for started in join_all(starts).await {
+        let store = started.expect("no panic").expect("every one of them starts");
+        assert!(store.applications().await.expect("read").is_empty());
+    }
+}
+
+pub(super) async fn two_processes_may_start_at_once(backend: Backend) {
+    // The backend's own start is done; the race is for a database nobody has opened yet.
+    if backend.settings.url.starts_with("sqlite") {
+        for _ in 0..5 {
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            start_together(&format!("sqlite://{}/new.db", folder.path().display())).await;
+        }
+    } else {
+        start_together(shared_database().await.url()).await;
+    }
+}
+
+pub(super) async fn what_was_written_is_there_after_a_restart(backend: Backend) {
+    let user = backend.user("ada").await;
+    backend.store.close().await;
+    backend.store.user(user).await.expect_err("closed is closed");
+    let again = open(&backend.settings).await.expect("opens again");
+    assert_eq!(again.user(user).await.expect("read").expect("is there").email, new_user("ada").email);
+}
+
+pub(super) async fn a_database_of_a_newer_program_is_refused(backend: Backend) {
+    let later = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+                 SELECT 9999, description, success, checksum, execution_time FROM _sqlx_migrations WHERE version = 1";
+    backend.execute(later).await;
+    refused(&backend.settings, "newer than this program (it knows step 9999").await;
+}
+
+#[tokio::test]
+async fn a_file_is_made_for_its_owner_alone() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let file = folder.path().join("a b/ü/portcullis.db");
+    let store = open(&patient(format!("sqlite://{}", file.display()))).await.expect("opens");
+    store.create_user(new_user("ada")).await.expect("made");
+    let mode = |path: &std::path::Path| std::fs::metadata(path).expect("is there").permissions().mode() & 0o777;
+    assert_eq!(mode(&file), 0o600);
+    assert_eq!(mode(&file.with_extension("db-wal")), 0o600, "its log too");
+    assert_eq!(mode(file.parent().expect("a folder")), 0o700);
+}
+
+#[tokio::test]
+async fn a_url_or_file_that_cannot_be_is_refused_in_one_line() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().display();
+    for url in ["", "mysql://root:s3cret@localhost/db", "portcullis.db", "postgres:/s3cret", "postgres://u:s3cret@:x/"]
+    {
+        refused(&patient(url), "database.url is neither sqlite://").await;
+    }
+    refused(&patient("sqlite::memory:"), "name a file").await;
+    refused(&patient("sqlite://"), "name a file").await;
+    refused(&patient(format!("sqlite://{path}")), "it is a folder").await;
+    refused(&patient("sqlite:///proc/nothing/here.db"), "cannot be made").await;
+    std::fs::write(folder.path().join("letter.db"), "Dear Ada, this is not a database. ".repeat(100)).expect("written");
+    refused(&patient(format!("sqlite://{path}/letter.db")), "not a SQLite database").await;
+}
+
+#[tokio::test]
+async fn a_postgres_that_cannot_be_used_is_refused_in_one_line() {
+    let postgres = Postgres::start().await;
+    postgres.execute("postgres", "CREATE ROLE app LOGIN PASSWORD 's3cret'").await;
+    let url = |rest: &str| format!("postgres://{}{rest}", "app:s3cret@127.0.0.1");
+    let port = postgres.port();
+    refused(&patient(url(&format!(":{port}/postgres"))), "lacks rights").await;
+    refused(&patient(url(&format!(":{port}/nowhere"))), "there is no such database").await;
+    let wrong = format!("postgres://app:s3cretive@127.0.0.1:{port}/postgres");
+    refused(&patient(wrong), "the user or the password").await;
+    let nobody = format!("postgres://nobody:s3cret@127.0.0.1:{port}/postgres");
+    refused(&patient(nobody), "the user or the password").await;
+
+    let impatient = |url| SqlSettings { connect_time_out: Duration::from_millis(300), ..SqlSettings::new(url) };
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let silent_port = silent.local_addr().expect("bound").port();
+    refused(&impatient(url(&format!(":{silent_port}/db"))), "does not answer").await;
+    drop(silent);
+    refused(&impatient(url(&format!(":{silent_port}/db"))), "cannot be reached").await;
+
+    postgres.execute("postgres", "CREATE DATABASE fleet OWNER app").await;
+    open(&patient(url(&format!(":{port}/fleet")))).await.expect("with its rights it opens");
+}
