@@ -1,1 +1,158 @@
-//! The embedded backend.
+//! The token side on SQLite: what runs when no Redis is configured. A real store: a restart signs nobody out.
+//!
+//! Normally the same file as the SQL side's, with tables and a migrations table of its own. One connection writes
+//! ([`writer`]), a few read, and the check is answered from memory ([`cache`]) that other processes' changes empty
+//! ([`upkeep`]). Only digests are stored. Knows nothing of actors.
+
+mod cache;
+mod challenges;
+mod limits;
+mod phone;
+mod sessions;
+mod upkeep;
+mod writer;
+
+use super::{StartError, StoreResult};
+use crate::clock::Clock;
+use crate::domain::Digest;
+use crate::error::StoreError;
+use cache::Cache;
+use futures_util::future::BoxFuture;
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
+use sqlx::{Row as _, SqliteConnection, SqlitePool};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::timeout;
+use tokio_util::task::AbortOnDropHandle;
+use writer::{Accounted, Touches, Writer};
+
+/// How long any call may take.
+const CALL: Duration = Duration::from_millis(400);
+/// How long SQLite waits for another writer of the file; less than a call, so that the reason reaches the log.
+const BUSY: Duration = Duration::from_millis(300);
+/// Connections that read. They only serve what the cache does not know.
+const READERS: u32 = 4;
+
+static MIGRATIONS: Migrator = sqlx::migrate!("migrations/embedded");
+
+/// Sessions, challenges and counters in a SQLite file. Cheap to clone; the last clone dropped ends its tasks.
+#[derive(Clone)]
+pub struct EmbeddedTokenStore(Arc<Inner>);
+
+struct Inner {
+    readers: SqlitePool,
+    writer: Writer,
+    cache: Arc<Cache>,
+    clock: Arc<dyn Clock>,
+    _watch: AbortOnDropHandle<()>,
+    _sweep: AbortOnDropHandle<()>,
+}
+
+impl EmbeddedTokenStore {
+    /// Opens the file, makes it if it is not there, and brings its tables up to date. Its background tasks run on the
+    /// runtime that this is called on.
+    ///
+    /// # Errors
+    /// [`StartError`] when the file cannot be opened or written, or was written by a newer version of the program.
+    pub async fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let refused = |error: sqlx::Error| StartError(format!("cannot open {}: {error}", path.display()));
+        // A file that stays in WAL mode takes no lock to enter it again; FULL also survives the loss of power.
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .busy_timeout(BUSY)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full);
+        let pool = || {
+            SqlitePoolOptions::new()
+                .acquire_timeout(CALL)
+                .idle_timeout(None)
+                .max_lifetime(None)
+                .test_before_acquire(false)
+        };
+        let writing = pool().max_connections(1).connect_with(options.clone().create_if_missing(true));
+        let writing = writing.await.map_err(refused)?;
+        migrate(&writing, path).await?;
+        let reading = pool().max_connections(READERS).connect_with(options.read_only(true));
+        let readers = reading.await.map_err(refused)?;
+        let changes = sqlx::query_scalar(upkeep::CHANGES).fetch_one(&readers).await.map_err(refused)?;
+
+        let cache = Arc::new(Cache::new());
+        let accounted = Arc::new(Accounted::new(changes));
+        let watch = tokio::spawn(upkeep::watch(readers.clone(), cache.clone(), accounted.clone()));
+        let writer = Writer::start(writing.clone(), cache.clone(), accounted);
+        let sweep = tokio::spawn(upkeep::sweep_now_and_then(writing, clock.clone()));
+        let (_watch, _sweep) = (AbortOnDropHandle::new(watch), AbortOnDropHandle::new(sweep));
+        Ok(Self(Arc::new(Inner { readers, writer, cache, clock, _watch, _sweep })))
+    }
+
+    /// Seconds since the Unix epoch, for sessions.
+    fn now_secs(&self) -> i64 {
+        self.0.clock.now().secs()
+    }
+
+    /// Milliseconds since the Unix epoch, for all else.
+    fn now_millis(&self) -> i64 {
+        self.0.clock.now().millis()
+    }
+
+    /// Changes rows that no cache holds.
+    async fn write<T, W>(&self, work: W) -> StoreResult<T>
+    where
+        T: Send + 'static,
+        W: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, sqlx::Result<T>> + Send + 'static,
+    {
+        self.0.writer.write(Touches::Nothing, work).await
+    }
+
+    /// Reads, in time.
+    async fn read<T>(&self, query: impl Future<Output = sqlx::Result<T>>) -> StoreResult<T> {
+        timeout(CALL, query).await.map_err(failed)?.map_err(failed)
+    }
+}
+
+/// Two processes may start at once; the one that comes second finds the tables made or the file locked for a moment,
+/// and looks again.
+async fn migrate(pool: &SqlitePool, path: &Path) -> Result<(), StartError> {
+    let mut migrations = Migrator::with_migrations(MIGRATIONS.iter().cloned().collect());
+    migrations.dangerous_set_table_name("token_migrations");
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match migrations.run(pool).await {
+            Ok(()) => return Ok(()),
+            Err(MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..)) => {
+                let path = path.display();
+                return Err(StartError(format!("{path} was written by a newer version of this program; upgrade it")));
+            }
+            Err(error) if tries == 10 => return Err(StartError(format!("cannot prepare {}: {error}", path.display()))),
+            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+        }
+    }
+}
+
+/// The store did not answer.
+fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
+    StoreError::token_store(error)
+}
+
+/// Whole milliseconds, saturating.
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// What is left until `end`.
+fn left(end: i64, now: i64) -> Duration {
+    Duration::from_millis(u64::try_from(end.saturating_sub(now)).unwrap_or_default())
+}
+
+/// A digest as it was stored.
+fn digest(row: &SqliteRow, column: &str) -> sqlx::Result<Digest> {
+    Digest::from_slice(row.try_get(column)?).ok_or_else(|| unreadable("a digest"))
+}
+
+/// A row that this program did not write.
+fn unreadable(what: &str) -> sqlx::Error {
+    sqlx::Error::Decode(format!("{what} in the token store cannot be read").into())
+}

@@ -1,0 +1,151 @@
+//! Phone codes: one row a user. Which code is sent is decided under the write lock; a guess is counted, then compared.
+
+use super::{EmbeddedTokenStore, digest, left, millis, unreadable};
+use crate::clock::Timestamp;
+use crate::derive::{ChallengeId, KeyId};
+use crate::domain::{Digest, Phone, UserId};
+use crate::stores::{PhoneAnswer, PhoneAsk, PhoneChallenge, PhoneIssue, StoreResult};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Row as _, SqliteConnection};
+use std::time::Duration;
+
+const LIVING: &str = "SELECT * FROM phone_challenges WHERE user_id = ?1 AND expires > ?2";
+
+const PUT: &str = "
+    INSERT OR REPLACE INTO phone_challenges
+        (user_id, id, key_id, proof, phone, expires, guesses, sends, last_sent)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+
+const GUESS: &str = "
+    UPDATE phone_challenges SET guesses = guesses + 1
+    WHERE user_id = ?1 AND expires > ?2 AND guesses < ?3 RETURNING *";
+
+const DROP: &str = "DELETE FROM phone_challenges WHERE user_id = ?1";
+
+impl EmbeddedTokenStore {
+    pub(super) async fn issue_phone_code(&self, ask: PhoneAsk) -> StoreResult<PhoneIssue> {
+        let now = self.now_millis();
+        self.write(move |db| {
+            Box::pin(async move {
+                let living = living(db, ask.user, now).await?;
+                let user = ask.user;
+                let issue = decide(ask, living, now);
+                if let PhoneIssue::Send(challenge) = &issue {
+                    put(db, user, challenge).await?;
+                }
+                Ok(issue)
+            })
+        })
+        .await
+    }
+
+    pub(super) async fn answer_phone_code(
+        &self,
+        user: UserId,
+        proofs: &[Digest],
+        guesses: u32,
+    ) -> StoreResult<PhoneAnswer> {
+        let (now, proofs) = (self.now_millis(), proofs.to_vec());
+        self.write(move |db| {
+            Box::pin(async move {
+                let guess = sqlx::query(GUESS).bind(user.0).bind(now).bind(guesses);
+                let Some(row) = guess.fetch_optional(&mut *db).await? else {
+                    let living = living(db, user, now).await?;
+                    return Ok(living
+                        .map_or(PhoneAnswer::None, |spent| PhoneAnswer::Exhausted(left(spent.expires.millis(), now))));
+                };
+                let challenge = challenge(&row)?;
+                // Both sides are keyed digests: how long a comparison takes says nothing about a code.
+                if !proofs.contains(&challenge.proof) {
+                    return Ok(PhoneAnswer::Wrong(challenge.phone));
+                }
+                sqlx::query(DROP).bind(user.0).execute(db).await?;
+                Ok(PhoneAnswer::Right(challenge))
+            })
+        })
+        .await
+    }
+
+    pub(super) async fn restore_phone_code(&self, user: UserId, challenge: &PhoneChallenge) -> StoreResult<()> {
+        let now = self.now_millis();
+        let restored = PhoneChallenge { guesses: challenge.guesses.saturating_sub(1), ..challenge.clone() };
+        self.write(move |db| {
+            Box::pin(async move {
+                if restored.expires.millis() > now && living(db, user, now).await?.is_none() {
+                    put(db, user, &restored).await?;
+                }
+                Ok(())
+            })
+        })
+        .await
+    }
+}
+
+/// What to send: the living code for the same number if enough of its life is left, else the fresh one on the budget
+/// of the living one.
+fn decide(ask: PhoneAsk, living: Option<PhoneChallenge>, now: i64) -> PhoneIssue {
+    let fresh = PhoneChallenge {
+        id: ask.fresh_id,
+        key: ask.fresh_key,
+        proof: ask.fresh_proof,
+        phone: ask.phone,
+        expires: Timestamp::from_millis(now.saturating_add(millis(ask.life))),
+        guesses: 0,
+        sends: 1,
+        last_sent: Timestamp::from_millis(now),
+    };
+    let Some(living) = living else { return PhoneIssue::Send(fresh) };
+    let life = left(living.expires.millis(), now);
+    if living.guesses >= ask.guesses {
+        return PhoneIssue::Exhausted(life);
+    }
+    let wait = left(living.last_sent.plus(wait_after(living.sends, &ask.waits)).millis(), now);
+    if !wait.is_zero() {
+        return PhoneIssue::Wait(wait);
+    }
+    let sends = living.sends.saturating_add(1);
+    if living.phone == fresh.phone && life >= ask.renew_below {
+        PhoneIssue::Send(PhoneChallenge { sends, last_sent: fresh.last_sent, ..living })
+    } else {
+        PhoneIssue::Send(PhoneChallenge { sends, guesses: living.guesses, ..fresh })
+    }
+}
+
+/// The wait after so many sends; the last one repeats.
+fn wait_after(sends: u32, waits: &[Duration]) -> Duration {
+    let at = usize::try_from(sends.saturating_sub(1)).unwrap_or(usize::MAX);
+    waits.get(at).or(waits.last()).copied().unwrap_or_default()
+}
+
+async fn living(db: &mut SqliteConnection, user: UserId, now: i64) -> sqlx::Result<Option<PhoneChallenge>> {
+    sqlx::query(LIVING).bind(user.0).bind(now).fetch_optional(db).await?.as_ref().map(challenge).transpose()
+}
+
+async fn put(db: &mut SqliteConnection, user: UserId, challenge: &PhoneChallenge) -> sqlx::Result<()> {
+    sqlx::query(PUT)
+        .bind(user.0)
+        .bind(challenge.id.as_slice())
+        .bind(challenge.key.0)
+        .bind(challenge.proof.as_bytes().as_slice())
+        .bind(challenge.phone.as_str())
+        .bind(challenge.expires.millis())
+        .bind(challenge.guesses)
+        .bind(challenge.sends)
+        .bind(challenge.last_sent.millis())
+        .execute(db)
+        .await?;
+    Ok(())
+}
+
+fn challenge(row: &SqliteRow) -> sqlx::Result<PhoneChallenge> {
+    Ok(PhoneChallenge {
+        id: ChallengeId::try_from(row.try_get::<&[u8], _>("id")?).map_err(|_| unreadable("a challenge"))?,
+        key: KeyId(row.try_get("key_id")?),
+        proof: digest(row, "proof")?,
+        phone: Phone::from_stored(row.try_get("phone")?).ok_or_else(|| unreadable("a phone number"))?,
+        expires: Timestamp::from_millis(row.try_get("expires")?),
+        guesses: row.try_get("guesses")?,
+        sends: row.try_get("sends")?,
+        last_sent: Timestamp::from_millis(row.try_get("last_sent")?),
+    })
+}

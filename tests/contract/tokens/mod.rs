@@ -1,0 +1,205 @@
+//! The contract of the token side, written once over the traits and run on every backend.
+//!
+//! # How to plug in a backend
+//! A file beside this one with a [`Backend`] and one line: `token_contract!(ItsName);`. That makes a test of every
+//! case, each on a store of its own. A case gets [`Ports`] and moves time with [`Ports::advance`].
+//!
+//! What only one backend promises (its files, its cache, its failures) is tested in that backend's file.
+
+mod embedded;
+mod limits;
+mod phone;
+mod races;
+mod resets;
+mod sessions;
+
+use async_trait::async_trait;
+use portcullis_actors::clock::ShiftedClock;
+use portcullis_actors::domain::{AppId, DeviceId, Digest, UserId};
+use portcullis_actors::stores::{ChallengeStore, LimitStore, NewSession, Opening, Session, SessionStore, StoreResult};
+use std::any::Any;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// A backend that the contract runs on.
+#[async_trait]
+pub trait Backend {
+    /// A fresh store, empty and apart from that of any other test.
+    async fn start() -> Ports;
+}
+
+/// An open store, as a case sees it.
+pub struct Ports {
+    pub sessions: Arc<dyn SessionStore>,
+    pub challenges: Arc<dyn ChallengeStore>,
+    pub limits: Arc<dyn LimitStore>,
+    /// The same store as another node or process sees it: opened apart, with a cache of its own.
+    pub elsewhere: Arc<dyn SessionStore>,
+    /// The clock that both were opened with.
+    pub clock: Arc<ShiftedClock>,
+    /// What must outlive them: a folder, a server.
+    pub keep: Box<dyn Any + Send + Sync>,
+}
+
+impl Ports {
+    /// Moves the time of the store forward.
+    pub fn advance(&self, by: Duration) {
+        self.clock.advance(by);
+    }
+
+    /// Opens a session that must open.
+    pub async fn opened(&self, new: NewSession) -> Session {
+        match self.sessions.open(new).await.expect("the store answers") {
+            Opening::Opened(session) => session,
+            Opening::StaleEpoch => panic!("the epoch is not stale"),
+        }
+    }
+
+    /// Whether the session is there, to the check here.
+    pub async fn lives(&self, user: UserId, id: Digest) -> bool {
+        self.sessions.find(user, id).await.expect("the store answers").is_some()
+    }
+
+    /// The names of the sessions in the order of the list.
+    pub async fn listed(&self, user: UserId) -> Vec<Digest> {
+        self.sessions.list(user).await.expect("the store answers").into_iter().map(|session| session.id).collect()
+    }
+}
+
+pub const USER: UserId = UserId(42);
+pub const OTHER: UserId = UserId(43);
+
+/// A name that differs for every `n`.
+pub fn digest(n: u64) -> Digest {
+    Digest::of(&n.to_be_bytes())
+}
+
+/// Seconds, shorter to read.
+pub const fn secs(n: u64) -> Duration {
+    Duration::from_secs(n)
+}
+
+/// Session `n` of `user` with the usual lives and no device.
+pub fn session(user: UserId, n: u64) -> NewSession {
+    NewSession {
+        user,
+        id: digest(n),
+        app: AppId(1),
+        device: None,
+        epoch: 0,
+        idle: secs(14 * 86_400),
+        absolute: secs(30 * 86_400),
+        most: 20,
+    }
+}
+
+/// The same on a device.
+pub fn session_on(user: UserId, n: u64, device: i64) -> NewSession {
+    NewSession { device: Some(DeviceId(device)), ..session(user, n) }
+}
+
+/// A duration that the store answers, if time has run by at most a few seconds since (the tests share a busy machine).
+#[track_caller]
+pub fn assert_about(found: Duration, expected: Duration) {
+    let slack = secs(5);
+    assert!(found <= expected && found + slack >= expected, "{found:?} is not about {expected:?}");
+}
+
+/// Repeats a call that a store under a thousand at once may refuse with a time-out: a call that was refused has done
+/// nothing, as every backend promises.
+pub async fn patiently<T, F: Future<Output = StoreResult<T>>>(mut call: impl FnMut() -> F) -> T {
+    let begun = Instant::now();
+    loop {
+        match call().await {
+            Ok(answer) => return answer,
+            Err(error) => assert!(begun.elapsed() < secs(30), "the store does not answer: {error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
+/// Makes one test of each case for a backend. A case that is missing here is an unused function, hence a warning.
+macro_rules! token_contract {
+    ($backend:ty) => {
+        $crate::tokens::token_contract! { $backend;
+            sessions: [
+                a_session_is_found_by_its_user_and_name,
+                a_session_on_a_device_replaces_that_devices,
+                the_oldest_go_beyond_the_most,
+                expired_sessions_do_not_count_towards_the_most,
+                a_session_ends_when_it_is_not_used,
+                a_touch_extends_the_idle_life_only,
+                a_touch_of_a_closed_session_resurrects_nothing,
+                the_list_is_newest_first,
+                closing_one_is_idempotent,
+                closing_others_keeps_one,
+                closing_an_application_leaves_the_others,
+                closing_all_leaves_other_users_alone,
+                a_revocation_keeps_one_and_refuses_an_older_epoch,
+                a_revocation_holds_for_ten_minutes_without_a_session,
+                a_revocation_is_idempotent_and_never_lowered,
+                a_revocation_drops_the_challenges,
+                a_close_elsewhere_is_seen_here,
+                the_store_can_be_written_to,
+            ]
+            phone: [
+                asking_again_sends_the_same_code,
+                resends_wait_longer_each_time,
+                no_waits_are_no_waits,
+                little_life_left_sends_a_fresh_code_on_the_same_guesses,
+                another_number_inherits_guesses_and_sends,
+                a_right_code_is_used_up,
+                any_of_the_proofs_may_fit,
+                wrong_codes_use_up_the_guesses,
+                an_expired_code_is_none,
+                a_restored_code_is_worth_one_guess_more,
+                restoring_leaves_a_living_code_alone,
+                restoring_never_prolongs,
+                users_do_not_share_codes,
+            ]
+            resets: [
+                asking_again_sends_the_same_link,
+                an_expired_link_is_replaced,
+                looking_at_a_link_leaves_it,
+                a_link_works_once,
+                a_restored_link_works_again,
+                restoring_leaves_a_living_link_alone,
+                restoring_never_prolongs,
+            ]
+            limits: [
+                a_rate_lets_so_many_through,
+                a_window_closes_as_a_whole,
+                a_limit_of_zero_lets_nothing_through,
+                peeking_charges_nothing,
+                a_refund_gives_one_back_and_never_more,
+                scopes_and_subjects_are_apart,
+                waits_double_after_the_free_tries,
+                a_refused_try_is_not_charged,
+                waits_are_forgotten,
+                clearing_forgets,
+            ]
+            races: [
+                of_a_thousand_right_codes_one_wins,
+                of_a_thousand_wrong_codes_five_are_compared,
+                of_a_thousand_holders_of_a_link_one_wins,
+                of_a_thousand_charges_the_limit_passes,
+                a_touch_racing_a_close_resurrects_nothing,
+                an_opening_racing_a_revocation_leaves_nothing_old,
+                a_check_after_a_sign_out_never_succeeds,
+            ]
+        }
+    };
+    ($backend:ty; $($module:ident: [$($case:ident),+ $(,)?])+) => {
+        $(mod $module {
+            use super::*;
+            $(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+                async fn $case() {
+                    let ports = <$backend as $crate::tokens::Backend>::start().await;
+                    $crate::tokens::$module::$case(ports).await;
+                }
+            )+
+        })+
+    };
+}
+pub(crate) use token_contract;
