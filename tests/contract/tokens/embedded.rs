@@ -20,7 +20,7 @@ impl Backend for Embedded {
             limits: store,
             elsewhere,
             clock,
-            keep: Box::new(folder),
+            _keep: Box::new(folder),
         }
     }
 }

@@ -38,7 +38,7 @@ pub struct Ports {
     /// The clock that both were opened with.
     pub clock: Arc<ShiftedClock>,
     /// What must outlive them: a folder, a server.
-    pub keep: Box<dyn Any + Send + Sync>,
+    pub _keep: Box<dyn Any + Send + Sync>,
 }
 
 impl Ports {
