@@ -1,10 +1,20 @@
-//! A message on its way: what a row of the outbox carries, and the store that keeps it.
+//! A message on its way: what a row of the outbox carries and the states it goes through.
+//!
+//! ```text
+//! queued ──lease──▶ leased ──▶ delivered ──(a receipt says "undelivered")──▶ retry
+//!    ▲                 ├─────▶ retry ──lease──▶ leased        (and so does a lease that lapsed: its node died)
+//!    └──(by hand)──────┼─────▶ dead      refused for good, given up, or without a recipient
+//!                      └─────▶ expired   past its life: never sent
+//! ```
+//!
+//! The store that keeps the rows is [`OutboxStore`](super::OutboxStore).
 
+use super::retry::Next;
 use crate::clock::Timestamp;
 use crate::derive::{ChallengeId, KeyId};
 use crate::domain::{AppId, Email, Locale, MessageId, Phone, UserId};
-use crate::stores::StoreResult;
-use async_trait::async_trait;
+use std::collections::HashMap;
+use std::time::Duration;
 
 /// Where a message goes; says its channel too.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +23,60 @@ pub enum Destination {
     Mail(Email),
     /// By SMS.
     Sms(Phone),
+}
+
+impl Destination {
+    /// By which kind of transport.
+    pub fn channel(&self) -> Channel {
+        match self {
+            Self::Mail(_) => Channel::Mail,
+            Self::Sms(_) => Channel::Sms,
+        }
+    }
+
+    /// What of a recipient may be slow as a whole: a mail's domain, an SMS's block of numbers. Only so many deliveries
+    /// of one lane run at a time.
+    pub fn lane(&self) -> &str {
+        match self {
+            Self::Mail(email) => email.domain(),
+            Self::Sms(phone) => phone.prefix(),
+        }
+    }
+
+    /// The address or number in full.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Mail(email) => email.as_str(),
+            Self::Sms(phone) => phone.as_str(),
+        }
+    }
+
+    /// Enough for a list or a log.
+    pub fn masked(&self) -> String {
+        match self {
+            Self::Mail(email) => email.masked(),
+            Self::Sms(phone) => phone.masked(),
+        }
+    }
+}
+
+/// Mail or SMS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Channel {
+    /// By mail.
+    Mail,
+    /// By SMS.
+    Sms,
+}
+
+impl Channel {
+    /// As stores and operators write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Mail => "mail",
+            Self::Sms => "sms",
+        }
+    }
 }
 
 /// What a message says. The text is rendered at delivery; no row ever holds a code or a link.
@@ -36,6 +100,17 @@ pub enum MessageKind {
     PasswordNotice,
 }
 
+impl MessageKind {
+    /// As stores and operators write it.
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Self::PhoneCode { .. } => "phone_code",
+            Self::ResetLink { .. } => "reset_link",
+            Self::PasswordNotice => "password_notice",
+        }
+    }
+}
+
 /// A message to queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NewMessage {
@@ -53,9 +128,167 @@ pub struct NewMessage {
     pub expires: Timestamp,
 }
 
-/// The outbox; part of the SQL side.
-#[async_trait]
-pub trait OutboxStore: Send + Sync {
-    /// Queues a message; once this returns it will be delivered, or end with its reason on record.
-    async fn enqueue(&self, message: NewMessage) -> StoreResult<MessageId>;
+/// Where a message's tries stand.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Progress {
+    /// Tries that were answered with a temporary refusal of this very message.
+    pub refusals: u32,
+    /// The place in the list of providers to try next.
+    pub provider: u32,
+    /// Failures in a row at that provider.
+    pub strikes: u32,
+    /// Tries that ended without an answer after everything was handed over.
+    pub doubts: u32,
+}
+
+/// A message that this node may deliver until the lease ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Leased {
+    /// Its number.
+    pub id: MessageId,
+    /// Counts up with every lease; only the newest may settle.
+    pub lease: i64,
+    /// When the lease ends.
+    pub until: Timestamp,
+    /// When it was queued.
+    pub created: Timestamp,
+    /// Where its tries stand.
+    pub progress: Progress,
+    /// The message.
+    pub message: NewMessage,
+}
+
+/// What to lease.
+#[derive(Clone, Debug)]
+pub struct LeaseAsk {
+    /// Of which channel.
+    pub channel: Channel,
+    /// At most so many.
+    pub most: usize,
+    /// At most so many of one lane, those that run already included.
+    pub per_lane: usize,
+    /// How many of each lane run already.
+    pub running: HashMap<String, usize>,
+    /// For how long.
+    pub lease: Duration,
+}
+
+/// One try, for the attempt log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Attempt {
+    /// When it began.
+    pub at: Timestamp,
+    /// With which provider.
+    pub provider: String,
+    /// `accepted`, `transient`, `permanent`, `provider_fault`, `unconfirmed`; later what a receipt says instead of
+    /// `accepted`: `delivered`, `undelivered`, `failed`.
+    pub outcome: String,
+    /// For operators; no address, body or credential.
+    pub detail: Option<String>,
+    /// The provider's own name for the message.
+    pub reference: Option<String>,
+    /// How long it took, in milliseconds.
+    pub millis: u64,
+}
+
+/// The end of a lease.
+#[derive(Clone, Debug)]
+pub struct Settlement {
+    /// Which message.
+    pub id: MessageId,
+    /// Under which lease: an older one settles nothing.
+    pub lease: i64,
+    /// What becomes of it.
+    pub next: Next,
+    /// The try that was made, if one was.
+    pub attempt: Option<Attempt>,
+}
+
+/// What a list of the outbox is narrowed to.
+#[derive(Clone, Debug, Default)]
+pub struct OutboxFilter {
+    /// Only messages in this state.
+    pub state: Option<MessageState>,
+    /// Only this channel.
+    pub channel: Option<Channel>,
+    /// At most so many, newest first.
+    pub most: u32,
+}
+
+/// Where a message stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum MessageState {
+    /// Waits for its first try.
+    Queued,
+    /// A node is delivering it.
+    Leased,
+    /// Waits for another try.
+    Retry,
+    /// A provider took it over.
+    Delivered,
+    /// It will not be sent; the reason is on record.
+    Dead,
+    /// Its life ended first.
+    Expired,
+}
+
+impl MessageState {
+    /// All there are.
+    pub const ALL: [Self; 6] =
+        [Self::Queued, Self::Leased, Self::Retry, Self::Delivered, Self::Dead, Self::Expired];
+
+    /// As stores and operators write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Queued => "queued",
+            Self::Leased => "leased",
+            Self::Retry => "retry",
+            Self::Delivered => "delivered",
+            Self::Dead => "dead",
+            Self::Expired => "expired",
+        }
+    }
+}
+
+impl std::str::FromStr for MessageState {
+    type Err = crate::domain::Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let known = Self::ALL.into_iter().find(|state| state.as_str() == text);
+        known.ok_or(crate::domain::Invalid("is none of queued, leased, retry, delivered, dead, expired"))
+    }
+}
+
+/// One line of a list of the outbox.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ListedMessage {
+    /// Its number.
+    pub id: MessageId,
+    /// Where it stands.
+    pub state: MessageState,
+    /// What it says, in snake case.
+    pub kind: String,
+    /// Where to.
+    pub to: Destination,
+    /// When it was queued.
+    pub created: Timestamp,
+    /// When it is tried next, or its lease ends; `None` once it is settled.
+    pub due: Option<Timestamp>,
+    /// When it is not worth sending any more.
+    pub expires: Timestamp,
+    /// How many tries were made.
+    pub attempts: u64,
+    /// Why the last try failed, or why it is dead.
+    pub last_error: Option<String>,
+}
+
+/// How the outbox stands as a whole.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OutboxStats {
+    /// Messages on their way: queued, leased or waiting for another try.
+    pub pending: u64,
+    /// When the oldest of those was queued.
+    pub oldest: Option<Timestamp>,
+    /// Dead ones that are still on record.
+    pub dead: u64,
 }

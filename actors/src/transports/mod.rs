@@ -1,1 +1,187 @@
-//! Ways out: SMTP, an SMS API, and the inbox of development.
+//! Ways out of the house: what a mail and an SMS are once they are written, and the trait of what carries them.
+//!
+//! | transport | carries | for |
+//! | --- | --- | --- |
+//! | [`SmtpTransport`] | mail | a relay that speaks SMTP |
+//! | [`TwilioTransport`] | SMS | an HTTP API of Twilio's shape |
+//! | [`Inbox`] | both | development and load tests: keeps them in memory |
+//!
+//! A transport sends one message once and says what came of it. When to try again, and with which provider, is
+//! decided by the notifier; nothing here knows the outbox.
+
+mod inbox;
+mod signature;
+mod smtp;
+mod twilio;
+
+pub use inbox::{Inbox, InboxMessage};
+pub use smtp::{SmtpSettings, SmtpTransport};
+pub use twilio::{TwilioSettings, TwilioTransport};
+
+use crate::domain::{Email, Phone, redacted_debug};
+use async_trait::async_trait;
+use std::time::Duration;
+
+/// One line of text without control characters: the only text that gets into a header.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Line(String);
+
+impl Line {
+    /// Keeps what may stand on one line; control characters and line separators become spaces.
+    pub fn new(text: &str) -> Self {
+        let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{85}');
+        let spaced: String = text.chars().map(|c| if breaks(c) { ' ' } else { c }).collect();
+        Self(spaced.split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+
+    /// The text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// A mail that is ready to go.
+#[derive(Clone)]
+pub struct Mail {
+    /// The same at every try: what receivers tell a repetition by. Characters of base64url.
+    pub id: String,
+    /// What it is about, in snake case; for the inbox.
+    pub kind: &'static str,
+    /// To whom.
+    pub to: Email,
+    /// The sender, if it is not the transport's own; `Name <address>` or an address.
+    pub from: Option<Line>,
+    /// The subject.
+    pub subject: Line,
+    /// The body as plain text.
+    pub text: String,
+    /// The body as HTML.
+    pub html: String,
+}
+
+/// An SMS that is ready to go.
+#[derive(Clone)]
+pub struct Sms {
+    /// What it is about, in snake case; for the inbox.
+    pub kind: &'static str,
+    /// To which number.
+    pub to: Phone,
+    /// The sender, if it is not the transport's own.
+    pub from: Option<Line>,
+    /// The text; fits one segment.
+    pub text: String,
+}
+
+redacted_debug!(Mail, Sms);
+
+/// The provider took the message over.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Receipt {
+    /// The provider's own name for it, if it gave one.
+    pub reference: Option<String>,
+}
+
+/// The provider did not take the message over. The texts are for operators: codes and stages, never an address, a
+/// body or a credential.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// Not now; about this message alone, so it says nothing of the provider.
+    #[error("{text}")]
+    Transient {
+        /// When the provider wants to be asked again.
+        retry_after: Option<Duration>,
+        /// What happened.
+        text: String,
+    },
+    /// Never: this recipient or this content is refused.
+    #[error("{0}")]
+    Permanent(String),
+    /// The provider, or our access to it, is out of order; says nothing of the message.
+    #[error("{0}")]
+    ProviderFault(String),
+    /// All of the message was handed over and no answer came: it may or may not arrive.
+    #[error("{0}")]
+    Unconfirmed(String),
+}
+
+/// What carries messages of kind `M`.
+#[async_trait]
+pub trait Transport<M>: Send + Sync {
+    /// Which provider this is: the name in logs, in the attempt log and in callback addresses.
+    fn name(&self) -> &str;
+
+    /// Sends once, within the transport's time-out.
+    ///
+    /// # Errors
+    /// Says whose fault it was, and thereby whether another try makes sense.
+    async fn send(&self, message: &M) -> Result<Receipt, SendError>;
+
+    /// Reads a callback of the provider; `None` unless its signature proves that the provider sent it.
+    fn read_callback(&self, _signature: &str, _params: &[(String, String)]) -> Option<Callback> {
+        None
+    }
+}
+
+/// What a provider says later about a message it took over.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Callback {
+    /// Its own name for the message.
+    pub reference: String,
+    /// What became of it.
+    pub status: CallbackStatus,
+    /// The provider's number for the reason, if there is one.
+    pub code: Option<u32>,
+}
+
+/// The ends a message can come to at a provider.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CallbackStatus {
+    /// It reached the phone.
+    Delivered,
+    /// The carrier did not deliver it.
+    Undelivered,
+    /// The provider could not send it.
+    Failed,
+    /// On its way; nothing to do.
+    Underway,
+}
+
+impl CallbackStatus {
+    /// As the attempt log keeps it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Undelivered => "undelivered",
+            Self::Failed => "failed",
+            Self::Underway => "underway",
+        }
+    }
+}
+
+/// Settings that a transport cannot be made of: one clear line, without secrets.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct TransportFault(pub String);
+
+/// Whether a host is this machine: there, and only there, plain text needs no permission.
+fn is_loopback(host: &str) -> bool {
+    let host = host.trim_start_matches('[').trim_end_matches(']');
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_one_line() {
+        assert_eq!(Line::new("Beyond\r\nBcc: x@y.zz\0VIP\u{2028}!").as_str(), "Beyond Bcc: x@y.zz VIP !");
+        assert_eq!(Line::new("  Beyond VIP ").as_str(), "Beyond VIP");
+    }
+
+    #[test]
+    fn only_this_machine_is_loopback() {
+        assert!(["localhost", "127.0.0.1", "127.8.8.8", "::1", "[::1]"].iter().all(|host| is_loopback(host)));
+        assert!(!["example.com", "10.0.0.1", "localhost.example.com", ""].iter().any(|host| is_loopback(host)));
+    }
+}

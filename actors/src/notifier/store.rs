@@ -1,0 +1,67 @@
+//! The store that keeps the outbox; part of the SQL side. Every method is one transaction.
+
+use super::outbox::{
+    Attempt, Channel, LeaseAsk, Leased, ListedMessage, NewMessage, OutboxFilter, OutboxStats, Settlement,
+};
+use crate::domain::MessageId;
+use crate::stores::StoreResult;
+use crate::transports::Callback;
+use async_trait::async_trait;
+use std::time::Duration;
+
+/// What a receipt changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ReceiptEffect {
+    /// The provider's name for the message is on no record (yet).
+    Unknown,
+    /// The attempt was settled by a receipt before: nothing changed.
+    Repeated,
+    /// The attempt is settled now.
+    Noted,
+    /// The attempt failed, and the message waits for the next provider.
+    Requeued,
+}
+
+/// The outbox.
+#[async_trait]
+pub trait OutboxStore: Send + Sync {
+    /// Queues a message; once this returns it will be delivered, or end with its reason on record.
+    async fn enqueue(&self, message: NewMessage) -> StoreResult<MessageId>;
+
+    /// Takes messages that are due, oldest first: queued ones, those waiting for another try whose time has come, and
+    /// those of a lease that lapsed. Of any number of concurrent callers on any number of nodes one gets a message.
+    async fn lease(&self, ask: &LeaseAsk) -> StoreResult<Vec<Leased>>;
+
+    /// Ends leases and logs their attempts, all or none. A lease that is no longer the newest changes nothing but
+    /// logs its attempt.
+    async fn settle(&self, settlements: &[Settlement]) -> StoreResult<()>;
+
+    /// Settles what is due and past its life as expired; says how many.
+    async fn expire(&self) -> StoreResult<u64>;
+
+    /// Forgets messages that were settled longer than `age` ago, with their attempts; says how many.
+    async fn forget(&self, age: Duration) -> StoreResult<u64>;
+
+    /// Settles the attempt that `provider` took over under the callback's reference. An attempt is settled once;
+    /// replays change nothing. If it failed, the message lives, and fewer than `providers` are used up, the message
+    /// waits for the next one; if it failed otherwise, it is dead.
+    async fn record_receipt(&self, provider: &str, callback: &Callback, providers: u32) -> StoreResult<ReceiptEffect>;
+
+    /// A list, newest first.
+    async fn list(&self, filter: &OutboxFilter) -> StoreResult<Vec<ListedMessage>>;
+
+    /// The attempts of a message, oldest first.
+    async fn attempts(&self, id: MessageId) -> StoreResult<Vec<Attempt>>;
+
+    /// Queues a dead message again, with all its tries; false if it is not dead, past its life, or a decoy.
+    async fn retry(&self, id: MessageId) -> StoreResult<bool>;
+
+    /// Does so with all dead messages; says how many.
+    async fn retry_dead(&self) -> StoreResult<u64>;
+
+    /// How the outbox stands.
+    async fn stats(&self) -> StoreResult<OutboxStats>;
+
+    /// How many of a channel are due now; for tests and drains.
+    async fn due(&self, channel: Channel) -> StoreResult<u64>;
+}

@@ -1,0 +1,134 @@
+//! A transport that keeps what it is given in memory: development's mailbox, and the load tests'. Never production's.
+
+use super::{Mail, Receipt, SendError, Sms, Transport};
+use crate::clock::{Clock, Timestamp};
+use async_trait::async_trait;
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// A message somebody would have received.
+#[derive(Clone)]
+pub struct InboxMessage {
+    /// Counts up from 1.
+    pub id: u64,
+    /// When it arrived.
+    pub received: Timestamp,
+    /// `mail` or `sms`.
+    pub channel: &'static str,
+    /// What it is about, in snake case.
+    pub kind: &'static str,
+    /// The address or the number.
+    pub to: String,
+    /// The subject; none for an SMS.
+    pub subject: Option<String>,
+    /// The plain text.
+    pub text: String,
+    /// The HTML; none for an SMS.
+    pub html: Option<String>,
+}
+
+/// The newest messages; a clone shows the same ones.
+#[derive(Clone)]
+pub struct Inbox {
+    most: usize,
+    clock: Arc<dyn Clock>,
+    kept: Arc<Mutex<Kept>>,
+}
+
+#[derive(Default)]
+struct Kept {
+    last: u64,
+    messages: VecDeque<InboxMessage>,
+}
+
+impl Inbox {
+    /// Keeps the newest `most` messages.
+    pub fn new(most: usize, clock: Arc<dyn Clock>) -> Self {
+        Self { most: most.max(1), clock, kept: Arc::default() }
+    }
+
+    /// What is kept, newest first.
+    pub fn newest_first(&self) -> Vec<InboxMessage> {
+        self.kept().messages.iter().rev().cloned().collect()
+    }
+
+    /// How many arrived in all, those no longer kept included.
+    pub fn received(&self) -> u64 {
+        self.kept().last
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn keep(&self, message: InboxMessage) -> Receipt {
+        let mut kept = self.kept();
+        kept.last += 1;
+        let id = kept.last;
+        if kept.messages.len() == self.most {
+            kept.messages.pop_front();
+        }
+        kept.messages.push_back(InboxMessage { id, ..message });
+        Receipt { reference: Some(format!("inbox-{id}")) }
+    }
+}
+
+#[async_trait]
+impl Transport<Mail> for Inbox {
+    fn name(&self) -> &str {
+        "inbox"
+    }
+
+    async fn send(&self, mail: &Mail) -> Result<Receipt, SendError> {
+        Ok(self.keep(InboxMessage {
+            id: 0,
+            received: self.clock.now(),
+            channel: "mail",
+            kind: mail.kind,
+            to: mail.to.as_str().to_owned(),
+            subject: Some(mail.subject.as_str().to_owned()),
+            text: mail.text.clone(),
+            html: Some(mail.html.clone()),
+        }))
+    }
+}
+
+#[async_trait]
+impl Transport<Sms> for Inbox {
+    fn name(&self) -> &str {
+        "inbox"
+    }
+
+    async fn send(&self, sms: &Sms) -> Result<Receipt, SendError> {
+        Ok(self.keep(InboxMessage {
+            id: 0,
+            received: self.clock.now(),
+            channel: "sms",
+            kind: sms.kind,
+            to: sms.to.as_str().to_owned(),
+            subject: None,
+            text: sms.text.clone(),
+            html: None,
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::domain::Phone;
+
+    #[tokio::test]
+    async fn the_newest_are_kept_and_shown_first() {
+        let inbox = Inbox::new(2, Arc::new(SystemClock));
+        for text in ["one", "two", "three"] {
+            let to = Phone::parse("+12125550123", "US").expect("possible");
+            let sms = Sms { kind: "phone_code", to, from: None, text: text.to_owned() };
+            inbox.send(&sms).await.expect("an inbox takes everything");
+        }
+        let texts: Vec<_> = inbox.newest_first().into_iter().map(|message| (message.id, message.text)).collect();
+        assert_eq!(texts, [(3, "three".to_owned()), (2, "two".to_owned())]);
+        assert_eq!(inbox.received(), 3);
+    }
+}

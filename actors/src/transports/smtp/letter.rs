@@ -1,0 +1,105 @@
+//! A mail as it goes over the wire. Every header value comes from a type that cannot hold a line break.
+
+use super::{address, sender};
+use crate::transports::{Mail, SendError};
+use lettre::message::header::{Header, HeaderName, HeaderValue};
+use lettre::message::{Mailbox, Message, MultiPart};
+use lettre::Address;
+
+/// Envelope and content (RFC 5322).
+pub(super) struct Letter {
+    pub(super) sender: Address,
+    pub(super) recipient: Address,
+    pub(super) content: Vec<u8>,
+}
+
+impl Letter {
+    /// Writes it down. A sender of the application's own that is no address gives way to the configured one.
+    pub(super) fn write(mail: &Mail, from: &Mailbox) -> Result<Self, SendError> {
+        let own = mail.from.as_ref().and_then(|text| sender(text.as_str()));
+        let from = own.as_ref().unwrap_or(from);
+        let recipient = address(&mail.to).ok_or_else(|| SendError::Permanent("the address is not one".to_owned()))?;
+        let message = Message::builder()
+            .from(from.clone())
+            .to(Mailbox::new(None, recipient.clone()))
+            .subject(mail.subject.as_str())
+            .message_id(Some(format!("<{}@{}>", mail.id, from.email.domain())))
+            .date_now()
+            .header(AutoSubmitted)
+            .multipart(MultiPart::alternative_plain_html(mail.text.clone(), mail.html.clone()))
+            .map_err(|_| SendError::Permanent("the mail cannot be written down".to_owned()))?;
+        Ok(Self { sender: from.email.clone(), recipient, content: message.formatted() })
+    }
+}
+
+/// `Auto-Submitted: auto-generated` (RFC 3834 §5): out-of-office replies stay away.
+#[derive(Clone)]
+struct AutoSubmitted;
+
+impl Header for AutoSubmitted {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("Auto-Submitted")
+    }
+
+    fn parse(_: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self)
+    }
+
+    fn display(&self) -> HeaderValue {
+        HeaderValue::new(Self::name(), "auto-generated".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transports::Line;
+
+    fn mail() -> Mail {
+        Mail {
+            id: "AbC".to_owned(),
+            kind: "reset_link",
+            to: "ada@example.com".parse().expect("well formed"),
+            from: None,
+            subject: Line::new("Contraseña\r\nBcc: eve@example.net"),
+            text: "Hola\r\n.\r\nFin".to_owned(),
+            html: "<p>Hola</p>".to_owned(),
+        }
+    }
+
+    fn headers(letter: &Letter) -> String {
+        let content = String::from_utf8(letter.content.clone()).expect("ASCII");
+        content.split("\r\n\r\n").next().expect("headers").to_owned()
+    }
+
+    #[test]
+    fn the_headers_are_there_and_no_other() {
+        let from: Mailbox = "Portcullis <no-reply@example.org>".parse().expect("a sender");
+        let letter = Letter::write(&mail(), &from).expect("a letter");
+        let headers = headers(&letter);
+        let names: Vec<_> = headers
+            .lines()
+            .filter(|line| !line.starts_with([' ', '\t']))
+            .filter_map(|line| line.split_once(':'))
+            .map(|(name, _)| name.to_ascii_lowercase())
+            .collect();
+        let mut sorted = names.clone();
+        sorted.sort();
+        let expected =
+            ["auto-submitted", "content-type", "date", "from", "message-id", "mime-version", "subject", "to"];
+        assert_eq!(sorted, expected);
+        assert!(headers.contains("Message-ID: <AbC@example.org>"), "{headers}");
+        assert!(headers.contains("Auto-Submitted: auto-generated"));
+        assert!(headers.contains("To: ada@example.com"));
+    }
+
+    #[test]
+    fn an_applications_own_sender_is_used_if_it_is_one() {
+        let from: Mailbox = "no-reply@example.org".parse().expect("a sender");
+        let with = |text| Mail { from: Some(Line::new(text)), ..mail() };
+        let letter = Letter::write(&with("Beyond <hello@beyond.example>"), &from).expect("a letter");
+        assert_eq!(letter.sender.to_string(), "hello@beyond.example");
+        let letter = Letter::write(&with("a@b.example\r\nBcc: x@y.zz"), &from).expect("a letter");
+        assert_eq!(letter.sender.to_string(), "no-reply@example.org");
+    }
+}

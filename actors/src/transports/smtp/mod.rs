@@ -1,0 +1,153 @@
+//! Mail through an SMTP relay: settings, the pool of connections, and what a reply means.
+//!
+//! The steps of a transaction are taken one by one, because the step at which a server says no tells whose fault it
+//! is: before `MAIL` the relay's or ours, at `RCPT` and after `DATA` the message's (RFC 5321 §4.2, §4.3.2).
+
+mod connection;
+mod letter;
+mod verdict;
+
+use super::{Mail, Receipt, SendError, Transport, TransportFault};
+use async_trait::async_trait;
+use connection::{Connection, Relay};
+use lettre::Address;
+use lettre::message::Mailbox;
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+use verdict::{Progress, Step};
+
+/// How the relay is reached.
+#[derive(Clone)]
+pub struct SmtpSettings {
+    /// `smtps://user:password@host`, `smtp://host:port?tls=required`, `smtp://127.0.0.1:1025`; a path is the EHLO name.
+    pub url: String,
+    /// The sender: `Name <address>` or an address.
+    pub from: String,
+    /// Plain text, or TLS only if offered, is allowed beyond this machine.
+    pub allow_plaintext: bool,
+    /// A certificate authority to trust besides the system's, as PEM.
+    pub extra_root: Option<Vec<u8>>,
+    /// The longest a whole send may take.
+    pub timeout: Duration,
+    /// Connections kept open between sends.
+    pub connections: usize,
+}
+
+impl fmt::Debug for SmtpSettings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SmtpSettings").field("connections", &self.connections).finish_non_exhaustive()
+    }
+}
+
+/// A connection nobody used for this long may be dead, and is not kept.
+const LONGEST_IDLE: Duration = Duration::from_secs(30);
+
+/// A relay, and open connections to it.
+pub struct SmtpTransport {
+    relay: Relay,
+    from: Mailbox,
+    timeout: Duration,
+    most_idle: usize,
+    idle: Mutex<Vec<(Connection, Instant)>>,
+}
+
+impl SmtpTransport {
+    /// Checks the settings; connects to nobody.
+    ///
+    /// # Errors
+    /// One clear line that names the setting; never the URL, which may hold a password.
+    pub fn new(settings: SmtpSettings) -> Result<Self, TransportFault> {
+        let fault = |text: &str| TransportFault(format!("mail: {text}"));
+        let from = settings.from.parse().map_err(|_| fault("from is not an address"))?;
+        let relay = Relay::new(&settings).map_err(|text| fault(&text))?;
+        let (timeout, most_idle) = (settings.timeout, settings.connections);
+        Ok(Self { relay, from, timeout, most_idle, idle: Mutex::default() })
+    }
+
+    /// Says goodbye on the open connections.
+    pub async fn close(&self) {
+        let idle = std::mem::take(&mut *self.idle());
+        let goodbyes = idle.into_iter().map(|(connection, _)| connection.quit());
+        futures_util::future::join_all(goodbyes).await;
+    }
+
+    fn idle(&self) -> std::sync::MutexGuard<'_, Vec<(Connection, Instant)>> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take_idle(&self) -> Option<Connection> {
+        let mut idle = self.idle();
+        idle.retain(|(_, since)| since.elapsed() < LONGEST_IDLE);
+        idle.pop().map(|(connection, _)| connection)
+    }
+
+    fn keep(&self, connection: Connection) {
+        let mut idle = self.idle();
+        if idle.len() < self.most_idle {
+            idle.push((connection, Instant::now()));
+        }
+    }
+
+    async fn deliver(&self, letter: &letter::Letter, progress: &Progress) -> Result<Receipt, SendError> {
+        if let Some(mut connection) = self.take_idle() {
+            let sent = connection.transact(letter, progress).await;
+            let died = sent.as_ref().is_err_and(verdict::is_dead_connection);
+            if !(died && progress.step() < Step::Content) {
+                return self.conclude(connection, sent, progress).await;
+            }
+            // The relay closed it while it lay here: that says nothing, and costs one more try.
+            progress.reach(Step::Greeting);
+        }
+        let mut connection = self.relay.connect().await.map_err(|error| verdict::of(&error, Step::Greeting))?;
+        let sent = connection.transact(letter, progress).await;
+        self.conclude(connection, sent, progress).await
+    }
+
+    async fn conclude(
+        &self,
+        mut connection: Connection,
+        sent: Result<Receipt, lettre::transport::smtp::Error>,
+        progress: &Progress,
+    ) -> Result<Receipt, SendError> {
+        match sent {
+            Ok(receipt) => {
+                self.keep(connection);
+                Ok(receipt)
+            }
+            Err(error) => {
+                // A refused recipient costs no connection.
+                if error.status().is_some() && !verdict::is_dead_connection(&error) && connection.reset().await {
+                    self.keep(connection);
+                }
+                Err(verdict::of(&error, progress.step()))
+            }
+        }
+    }
+}
+
+#[async_trait]
+impl Transport<Mail> for SmtpTransport {
+    fn name(&self) -> &str {
+        "smtp"
+    }
+
+    async fn send(&self, mail: &Mail) -> Result<Receipt, SendError> {
+        let letter = letter::Letter::write(mail, &self.from)?;
+        let progress = Progress::default();
+        match tokio::time::timeout(self.timeout, self.deliver(&letter, &progress)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(verdict::of_silence(progress.step())),
+        }
+    }
+}
+
+/// Whether a text can be a sender (`Name <address>` or an address), for those who configure one.
+pub(super) fn sender(text: &str) -> Option<Mailbox> {
+    text.parse().ok()
+}
+
+/// An address that was parsed before.
+fn address(email: &crate::domain::Email) -> Option<Address> {
+    email.as_str().parse().ok()
+}

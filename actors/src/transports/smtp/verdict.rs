@@ -1,0 +1,129 @@
+//! What a reply, a broken connection or silence means, by the step at which it came. Pure.
+
+use crate::transports::SendError;
+use lettre::transport::smtp::Error;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// How far a transaction got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Step {
+    /// Connecting, TLS, greeting, EHLO, AUTH.
+    Greeting,
+    /// `MAIL FROM`.
+    Sender,
+    /// `RCPT TO`.
+    Recipient,
+    /// `DATA`, before the final dot went out.
+    Data,
+    /// The final dot may have gone out.
+    Content,
+}
+
+impl Step {
+    const ALL: [Self; 5] = [Self::Greeting, Self::Sender, Self::Recipient, Self::Data, Self::Content];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Greeting => "greeting",
+            Self::Sender => "MAIL",
+            Self::Recipient => "RCPT",
+            Self::Data => "DATA",
+            Self::Content => "content",
+        }
+    }
+}
+
+/// The step that is being taken; outlives the attempt that a time-out cuts off.
+#[derive(Default)]
+pub(super) struct Progress(AtomicU8);
+
+impl Progress {
+    pub(super) fn reach(&self, step: Step) {
+        self.0.store(step as u8, Ordering::Relaxed);
+    }
+
+    pub(super) fn step(&self) -> Step {
+        Step::ALL[usize::from(self.0.load(Ordering::Relaxed))]
+    }
+}
+
+/// Broken, or announced as closing (421, RFC 5321 §3.8): nothing more comes over it.
+pub(super) fn is_dead_connection(error: &Error) -> bool {
+    code(error).is_none_or(|code| code == 421)
+}
+
+/// Whose fault it was.
+pub(super) fn of(error: &Error, step: Step) -> SendError {
+    let Some(code) = code(error) else { return of_breakage(step) };
+    let text = describe(step, code, error);
+    match (step, code) {
+        // Closing, or refused for lack of a login (RFC 4954 §4, §6): about us, at whatever step it is said.
+        (_, 421 | 432 | 454 | 530 | 534 | 535 | 538) | (Step::Greeting, _) => SendError::ProviderFault(text),
+        (_, 400..=499) => SendError::Transient { retry_after: None, text },
+        (Step::Sender, _) => SendError::ProviderFault(text),
+        _ => SendError::Permanent(text),
+    }
+}
+
+/// The connection broke.
+fn of_breakage(step: Step) -> SendError {
+    match step {
+        Step::Content => SendError::Unconfirmed("the connection broke after the final dot".to_owned()),
+        _ => SendError::ProviderFault(format!("the connection broke at {}", step.name())),
+    }
+}
+
+/// Nothing came until the time was up. After `MAIL` it may be this recipient that the server is slow with.
+pub(super) fn of_silence(step: Step) -> SendError {
+    match step {
+        Step::Content => SendError::Unconfirmed("no answer in time after the final dot".to_owned()),
+        Step::Greeting => SendError::ProviderFault("no answer in time at greeting".to_owned()),
+        _ => SendError::Transient { retry_after: None, text: format!("no answer in time at {}", step.name()) },
+    }
+}
+
+fn code(error: &Error) -> Option<u16> {
+    error.status().and_then(|code| code.to_string().parse().ok())
+}
+
+/// Step, reply code and, if there is one, the enhanced status code (RFC 3463); not the server's own words, which
+/// repeat addresses.
+fn describe(step: Step, code: u16, error: &Error) -> String {
+    let words = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
+    let enhanced = words.split_whitespace().next().filter(|word| {
+        let mut parts = word.split('.');
+        let digits = |part: &str| (1..=3).contains(&part.len()) && part.bytes().all(|c| c.is_ascii_digit());
+        parts.clone().count() == 3 && parts.all(digits)
+    });
+    match enhanced {
+        Some(enhanced) => format!("{} refused: {code} {enhanced}", step.name()),
+        None => format!("{} refused: {code}", step.name()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn silence_is_the_recipients_only_after_the_sender_was_taken() {
+        assert!(matches!(of_silence(Step::Greeting), SendError::ProviderFault(_)));
+        assert!(matches!(of_silence(Step::Recipient), SendError::Transient { .. }));
+        assert!(matches!(of_silence(Step::Content), SendError::Unconfirmed(_)));
+    }
+
+    #[test]
+    fn only_what_broke_after_the_final_dot_is_in_doubt() {
+        assert!(matches!(of_breakage(Step::Data), SendError::ProviderFault(_)));
+        assert!(matches!(of_breakage(Step::Content), SendError::Unconfirmed(_)));
+    }
+
+    #[test]
+    fn progress_is_read_back() {
+        let progress = Progress::default();
+        for step in Step::ALL {
+            progress.reach(step);
+            assert_eq!(progress.step(), step);
+        }
+    }
+}
