@@ -1,0 +1,147 @@
+//! A circuit breaker, one a provider: who fails again and again is left alone for a while, then tried with one
+//! message. Time is a parameter; nothing here waits.
+
+use crate::clock::Timestamp;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+/// The breaker of one provider, on one node.
+#[derive(Debug)]
+pub struct Breaker {
+    failures_to_open: u32,
+    rest: Duration,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    Closed { failures: u32 },
+    Open { until: Timestamp },
+    /// One message is being tried; if nothing is heard of it until then, another one may be.
+    Trial { until: Timestamp },
+}
+
+impl State {
+    fn seen_at(self, now: Timestamp) -> BreakerState {
+        match self {
+            Self::Closed { .. } => BreakerState::Closed,
+            Self::Open { until } | Self::Trial { until } if now < until => BreakerState::Open,
+            Self::Open { .. } | Self::Trial { .. } => BreakerState::HalfOpen,
+        }
+    }
+}
+
+/// How a breaker stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BreakerState {
+    /// Messages pass.
+    Closed,
+    /// No message passes.
+    Open,
+    /// One message passes, and decides.
+    HalfOpen,
+}
+
+impl Breaker {
+    /// Opens after `failures` in a row, for `rest`.
+    pub fn new(failures: u32, rest: Duration) -> Self {
+        Self { failures_to_open: failures.max(1), rest, state: Mutex::new(State::Closed { failures: 0 }) }
+    }
+
+    /// How it stands.
+    pub fn state(&self, now: Timestamp) -> BreakerState {
+        self.lock().seen_at(now)
+    }
+
+    /// Whether a message may pass; if the breaker is half open, this message is the one that decides, and has
+    /// `patience` to do so.
+    pub fn admit(&self, now: Timestamp, patience: Duration) -> bool {
+        let mut state = self.lock();
+        let seen = state.seen_at(now);
+        if seen == BreakerState::HalfOpen {
+            *state = State::Trial { until: now.plus(patience) };
+        }
+        seen != BreakerState::Open
+    }
+
+    /// The provider did its part.
+    pub fn succeeded(&self) {
+        *self.lock() = State::Closed { failures: 0 };
+    }
+
+    /// The provider failed. True if that opened the breaker.
+    pub fn failed(&self, now: Timestamp) -> bool {
+        let mut state = self.lock();
+        let failures = match *state {
+            State::Closed { failures } => failures + 1,
+            State::Trial { .. } => self.failures_to_open,
+            // Sent before it opened: no news.
+            State::Open { .. } => return false,
+        };
+        let opens = failures >= self.failures_to_open;
+        *state =
+            if opens { State::Open { until: now.plus(self.rest) } } else { State::Closed { failures } };
+        opens
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(75);
+
+    fn at(secs: i64) -> Timestamp {
+        Timestamp::from_secs(secs)
+    }
+
+    fn opened() -> Breaker {
+        let breaker = Breaker::new(5, Duration::from_secs(10));
+        for _ in 0..4 {
+            assert!(!breaker.failed(at(0)));
+        }
+        assert!(breaker.failed(at(0)));
+        breaker
+    }
+
+    #[test]
+    fn five_failures_in_a_row_open_it_and_a_success_between_them_does_not() {
+        let breaker = Breaker::new(5, Duration::from_secs(10));
+        for _ in 0..4 {
+            breaker.failed(at(0));
+        }
+        breaker.succeeded();
+        for _ in 0..4 {
+            breaker.failed(at(0));
+        }
+        assert!(breaker.admit(at(0), PATIENCE));
+        breaker.failed(at(0));
+        assert!(!breaker.admit(at(0), PATIENCE));
+    }
+
+    #[test]
+    fn after_its_rest_one_message_decides() {
+        let breaker = opened();
+        assert!(!breaker.admit(at(9), PATIENCE));
+        assert_eq!(breaker.state(at(10)), BreakerState::HalfOpen);
+        assert!(breaker.admit(at(10), PATIENCE));
+        assert!(!breaker.admit(at(10), PATIENCE), "only one");
+        breaker.failed(at(11));
+        assert!(!breaker.admit(at(20), PATIENCE));
+        assert!(breaker.admit(at(21), PATIENCE));
+        breaker.succeeded();
+        assert_eq!(breaker.state(at(21)), BreakerState::Closed);
+    }
+
+    #[test]
+    fn a_trial_that_is_never_heard_of_again_does_not_lock_it() {
+        let breaker = opened();
+        assert!(breaker.admit(at(10), PATIENCE));
+        assert!(!breaker.admit(at(84), PATIENCE));
+        assert!(breaker.admit(at(85), PATIENCE));
+    }
+}

@@ -1,0 +1,113 @@
+//! From a leased row to a message that is ready to go: who it is for, in whose name, and the secret that it carries,
+//! which is computed here and nowhere kept.
+
+use super::NotifierPorts;
+use super::outbox::{Destination, Leased, MessageKind};
+use super::templates::{self, Setting};
+use crate::clock::Timestamp;
+use crate::derive::{ChallengeId, Code, KeyId};
+use crate::domain::{Digest, Email, Phone};
+use crate::error::StoreError;
+use crate::stores::Application;
+use crate::transports::{Line, Mail, Sms};
+
+/// A message that is ready to go.
+#[derive(Debug)]
+pub(super) enum Composed {
+    Mail(Mail),
+    Sms(Sms),
+}
+
+/// Why there is nothing to send.
+#[derive(Debug)]
+pub(super) enum Unsendable {
+    /// Nobody wants it any more.
+    Dead(&'static str),
+    /// This node lacks the secret; another one may have it.
+    KeyMissing,
+    /// The accounts could not be read.
+    Store(StoreError),
+}
+
+impl From<StoreError> for Unsendable {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<askama::Error> for Unsendable {
+    fn from(_: askama::Error) -> Self {
+        Self::Dead("its text cannot be written")
+    }
+}
+
+/// Writes the message of a row.
+pub(super) async fn compose(ports: &NotifierPorts, row: &Leased) -> Result<Composed, Unsendable> {
+    let message = &row.message;
+    let (user, app) =
+        futures_util::try_join!(ports.accounts.user(message.user), ports.accounts.application_by_id(message.app))?;
+    let user = user.ok_or(Unsendable::Dead("the account is gone"))?;
+    let app = app.ok_or(Unsendable::Dead("the application is gone"))?;
+    if user.disabled.is_some() {
+        return Err(Unsendable::Dead("the account is disabled"));
+    }
+    let setting = Setting {
+        locale: message.locale,
+        brand: Line::new(&app.brand),
+        name: Line::new(user.first_name.as_str()),
+        public_url: ports.public_url.trim_end_matches('/').to_owned(),
+    };
+    let kind = message.kind.as_str();
+    match (&message.kind, &message.to) {
+        (MessageKind::PhoneCode { challenge, key }, Destination::Sms(phone)) => {
+            let code = code(ports, *key, challenge, row, phone)?;
+            let text = templates::phone_code(&setting, &code)?;
+            Ok(Composed::Sms(Sms { kind, to: phone.clone(), from: own_sender(app.sms_from.as_deref()), text }))
+        }
+        (MessageKind::ResetLink { challenge, key }, Destination::Mail(email)) => {
+            let token = ports.keyring.reset_token(*key, challenge, message.user, email);
+            let token = token.ok_or(Unsendable::KeyMissing)?;
+            Ok(mail(row, email, &app, templates::reset_link(&setting, &token, message.expires)?))
+        }
+        (MessageKind::PasswordNotice, Destination::Mail(email)) => {
+            Ok(mail(row, email, &app, templates::password_notice(&setting, row.created)?))
+        }
+        (MessageKind::PhoneCode { .. }, Destination::Mail(_)) => Err(Unsendable::Dead("a phone code is no mail")),
+        (_, Destination::Sms(_)) => Err(Unsendable::Dead("a mail is no SMS")),
+    }
+}
+
+fn code(
+    ports: &NotifierPorts,
+    key: KeyId,
+    challenge: &ChallengeId,
+    row: &Leased,
+    phone: &Phone,
+) -> Result<Code, Unsendable> {
+    if let Some(code) = ports.fixed_codes.get(phone) {
+        return Ok(code.clone());
+    }
+    let code = ports.keyring.phone_code(key, challenge, row.message.user, phone, ports.code_digits);
+    code.ok_or(Unsendable::KeyMissing)
+}
+
+fn mail(row: &Leased, to: &Email, app: &Application, text: templates::MailText) -> Composed {
+    Composed::Mail(Mail {
+        id: stable_id(row.id.0, row.created, to),
+        kind: row.message.kind.as_str(),
+        to: to.clone(),
+        from: own_sender(app.mail_from.as_deref()),
+        subject: text.subject,
+        text: text.text,
+        html: text.html,
+    })
+}
+
+fn own_sender(configured: Option<&str>) -> Option<Line> {
+    configured.map(Line::new).filter(|line| !line.as_str().is_empty())
+}
+
+/// The same for every try on every node, and never that of another message of any database.
+fn stable_id(id: i64, created: Timestamp, to: &Email) -> String {
+    Digest::of(format!("{id}:{}:{}", created.millis(), to.as_str()).as_bytes()).to_text()
+}
