@@ -15,10 +15,16 @@ pub struct Breaker {
 
 #[derive(Debug, Clone, Copy)]
 enum State {
-    Closed { failures: u32 },
-    Open { until: Timestamp },
+    Closed {
+        failures: u32,
+    },
+    Open {
+        until: Timestamp,
+    },
     /// One message is being tried; if nothing is heard of it until then, another one may be.
-    Trial { until: Timestamp },
+    Trial {
+        until: Timestamp,
+    },
 }
 
 impl State {
@@ -79,8 +85,7 @@ impl Breaker {
             State::Open { .. } => return false,
         };
         let opens = failures >= self.failures_to_open;
-        *state =
-            if opens { State::Open { until: now.plus(self.rest) } } else { State::Closed { failures } };
+        *state = if opens { State::Open { until: now.plus(self.rest) } } else { State::Closed { failures } };
         opens
     }
 

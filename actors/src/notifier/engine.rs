@@ -148,6 +148,7 @@ impl Engine {
     /// Ends within `within`: takes nothing new, waits, and puts back what is still under way near the end.
     pub(super) async fn drain(&self, within: Duration) {
         self.stopping.cancel();
+        drop(self.leasing.lock().await);
         self.bell.notify_one();
         self.tasks.close();
         let patience = within.mul_f64(0.8);

@@ -234,8 +234,7 @@ pub enum MessageState {
 
 impl MessageState {
     /// All there are.
-    pub const ALL: [Self; 6] =
-        [Self::Queued, Self::Leased, Self::Retry, Self::Delivered, Self::Dead, Self::Expired];
+    pub const ALL: [Self; 6] = [Self::Queued, Self::Leased, Self::Retry, Self::Delivered, Self::Dead, Self::Expired];
 
     /// As stores and operators write it.
     pub fn as_str(self) -> &'static str {

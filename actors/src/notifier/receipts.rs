@@ -13,14 +13,15 @@ const OVERTAKEN: [Duration; 3] = [Duration::from_millis(100), Duration::from_mil
 impl Engine {
     /// Hears a report.
     pub(super) async fn record_receipt(&self, receipt: &RecordReceipt) -> Result<ReceiptEffect, ReceiptRefusal> {
-        let provider = self.sms.iter().find(|provider| provider.transport.name() == receipt.provider);
-        let callback = provider.and_then(|p| p.transport.read_callback(&receipt.signature, &receipt.params));
+        let place = self.sms.iter().position(|provider| provider.transport.name() == receipt.provider);
+        let place = place.ok_or(ReceiptRefusal::NotGenuine)?;
+        let callback = self.sms[place].transport.read_callback(&receipt.signature, &receipt.params);
         let callback = callback.ok_or(ReceiptRefusal::NotGenuine)?;
         if callback.status == CallbackStatus::Underway {
             return Ok(ReceiptEffect::Repeated);
         }
-        let providers = u32::try_from(self.sms.len()).unwrap_or(1);
-        let record = || self.ports.outbox.record_receipt(&receipt.provider, &callback, providers);
+        let next = u32::try_from(place + 1).ok().filter(|_| place + 1 < self.sms.len());
+        let record = || self.ports.outbox.record_receipt(&receipt.provider, &callback, next);
         let mut effect = record().await.map_err(ErrorKind::from)?;
         for pause in OVERTAKEN {
             if effect != ReceiptEffect::Unknown {

@@ -43,9 +43,14 @@ pub trait OutboxStore: Send + Sync {
     async fn forget(&self, age: Duration) -> StoreResult<u64>;
 
     /// Settles the attempt that `provider` took over under the callback's reference. An attempt is settled once;
-    /// replays change nothing. If it failed, the message lives, and fewer than `providers` are used up, the message
-    /// waits for the next one; if it failed otherwise, it is dead.
-    async fn record_receipt(&self, provider: &str, callback: &Callback, providers: u32) -> StoreResult<ReceiptEffect>;
+    /// replays change nothing. If it failed, was the message's newest, and the message lives, the message waits for
+    /// the provider at place `next_provider`; if there is none, it is dead.
+    async fn record_receipt(
+        &self,
+        provider: &str,
+        callback: &Callback,
+        next_provider: Option<u32>,
+    ) -> StoreResult<ReceiptEffect>;
 
     /// A list, newest first.
     async fn list(&self, filter: &OutboxFilter) -> StoreResult<Vec<ListedMessage>>;

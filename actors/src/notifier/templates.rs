@@ -159,7 +159,9 @@ mod tests {
     fn every_sms_fits_one_segment_with_the_code_first_and_the_origin_last() {
         let long = "The Very Long Name Of A Company ".repeat(8);
         for locale in [Locale::En, Locale::Es] {
-            for brand in ["Beyond VIP", "Café Ñandú", "東京サインイン株式会社", "Кириллица и ещё немного букв и слов", "", &long] {
+            for brand in
+                ["Beyond VIP", "Café Ñandú", "東京サインイン株式会社", "Кириллица и ещё немного букв и слов", "", &long]
+            {
                 let text = phone_code(&setting(locale, brand), &Code::typed("198812")).expect("a text");
                 assert!(segment::fits_one(&text), "{text:?}");
                 assert!(text.starts_with("198812"), "{text:?}");

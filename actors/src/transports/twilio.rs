@@ -67,7 +67,8 @@ impl TwilioTransport {
             return Err(fault("a provider's name is 1 to 32 of a-z, 0-9 and -"));
         }
         let base = Url::parse(&settings.base_url).map_err(|_| fault("base_url is not an address"))?;
-        let private = base.scheme() == "https" || settings.allow_plaintext || is_loopback(base.host_str().unwrap_or(""));
+        let private =
+            base.scheme() == "https" || settings.allow_plaintext || is_loopback(base.host_str().unwrap_or(""));
         if !matches!(base.scheme(), "http" | "https") || !private {
             return Err(fault("base_url must be https (or set allow_plaintext)"));
         }
@@ -80,11 +81,12 @@ impl TwilioTransport {
         }
         let mut messages_url = base;
         let account = settings.account_sid.as_str();
-        messages_url
-            .path_segments_mut()
-            .map_err(|()| fault("base_url is not an address"))?
-            .pop_if_empty()
-            .extend(["2010-04-01", "Accounts", account, "Messages.json"]);
+        messages_url.path_segments_mut().map_err(|()| fault("base_url is not an address"))?.pop_if_empty().extend([
+            "2010-04-01",
+            "Accounts",
+            account,
+            "Messages.json",
+        ]);
         // Somebody may have installed a provider before; any will do.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()

@@ -138,7 +138,8 @@ fn percent_decoded(text: &str) -> Option<String> {
 /// What most relays say a mail is called in their queue (`queued as …`); other words are not kept.
 fn queue_name(words: &str) -> Option<String> {
     let (_, after) = words.split_once("queued as ")?;
-    let name: String = after.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_')).collect();
+    let name: String =
+        after.chars().take_while(|c| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_')).collect();
     (1..=64).contains(&name.len()).then_some(name)
 }
 

@@ -2,9 +2,9 @@
 
 use super::{address, sender};
 use crate::transports::{Mail, SendError};
+use lettre::Address;
 use lettre::message::header::{Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message, MultiPart};
-use lettre::Address;
 
 /// Envelope and content (RFC 5322).
 pub(super) struct Letter {

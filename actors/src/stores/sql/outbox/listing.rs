@@ -1,0 +1,106 @@
+//! What operators see of the outbox, and what they can do to a dead message.
+
+use super::super::rows::{maybe_time, parsed, time, unreadable};
+use super::lease::destination;
+use crate::clock::Timestamp;
+use crate::domain::MessageId;
+use crate::notifier::{Attempt, Channel, ListedMessage, OutboxFilter, OutboxStats};
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row as _};
+
+/// A list, newest first.
+pub(super) async fn list(connection: &mut AnyConnection, filter: &OutboxFilter) -> sqlx::Result<Vec<ListedMessage>> {
+    let rows = sqlx::query(
+        "SELECT id, state, kind, channel, destination, created, due, expires, last_error, \
+         (SELECT COUNT(*) FROM outbox_attempts WHERE message_id = outbox.id) AS attempts \
+         FROM outbox WHERE ($1 = '' OR state = $1) AND ($2 = '' OR channel = $2) ORDER BY id DESC LIMIT $3",
+    )
+    .bind(filter.state.map_or("", |state| state.as_str()))
+    .bind(filter.channel.map_or("", Channel::as_str))
+    .bind(i64::from(filter.most))
+    .fetch_all(connection)
+    .await?;
+    rows.iter().map(listed).collect()
+}
+
+fn listed(row: &AnyRow) -> sqlx::Result<ListedMessage> {
+    Ok(ListedMessage {
+        id: MessageId(row.try_get("id")?),
+        state: parsed(row, "state")?,
+        kind: row.try_get("kind")?,
+        to: destination(row)?,
+        created: time(row, "created")?,
+        due: maybe_time(row, "due")?,
+        expires: time(row, "expires")?,
+        attempts: count(row, "attempts")?,
+        last_error: row.try_get("last_error")?,
+    })
+}
+
+fn count(row: &AnyRow, column: &str) -> sqlx::Result<u64> {
+    u64::try_from(row.try_get::<i64, _>(column)?).map_err(|_| unreadable(column))
+}
+
+/// The attempts of a message, oldest first.
+pub(super) async fn attempts(connection: &mut AnyConnection, id: MessageId) -> sqlx::Result<Vec<Attempt>> {
+    let rows = sqlx::query(
+        "SELECT at, provider, outcome, detail, reference, millis FROM outbox_attempts WHERE message_id = $1 ORDER BY id",
+    )
+    .bind(id.0)
+    .fetch_all(connection)
+    .await?;
+    let attempt = |row: &AnyRow| {
+        Ok(Attempt {
+            at: time(row, "at")?,
+            provider: row.try_get("provider")?,
+            outcome: row.try_get("outcome")?,
+            detail: row.try_get("detail")?,
+            reference: row.try_get("reference")?,
+            millis: count(row, "millis")?,
+        })
+    };
+    rows.iter().map(attempt).collect()
+}
+
+/// Gives dead messages (or this one) all their tries again; not decoys, and not what is past its life.
+pub(super) async fn requeue(
+    connection: &mut AnyConnection,
+    id: Option<MessageId>,
+    now: Timestamp,
+) -> sqlx::Result<u64> {
+    let done = sqlx::query(
+        "UPDATE outbox SET state = 'queued', due = $1, settled = NULL, refusals = 0, provider = 0, strikes = 0, \
+         doubts = 0 WHERE state = 'dead' AND user_id > 0 AND expires > $1 AND ($2 = 0 OR id = $2)",
+    )
+    .bind(now.millis())
+    .bind(id.map_or(0, |id| id.0))
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+/// How the outbox stands; decoys are no dead messages.
+pub(super) async fn stats(connection: &mut AnyConnection) -> sqlx::Result<OutboxStats> {
+    let row = sqlx::query(
+        "SELECT (SELECT COUNT(*) FROM outbox WHERE due IS NOT NULL) AS pending, \
+         (SELECT MIN(created) FROM outbox WHERE due IS NOT NULL) AS oldest, \
+         (SELECT COUNT(*) FROM outbox WHERE state = 'dead' AND user_id > 0) AS dead",
+    )
+    .fetch_one(connection)
+    .await?;
+    Ok(OutboxStats {
+        pending: count(&row, "pending")?,
+        oldest: maybe_time(&row, "oldest")?,
+        dead: count(&row, "dead")?,
+    })
+}
+
+/// How many of a channel are due.
+pub(super) async fn due(connection: &mut AnyConnection, channel: Channel, now: Timestamp) -> sqlx::Result<u64> {
+    let row = sqlx::query("SELECT COUNT(*) AS due FROM outbox WHERE channel = $1 AND due IS NOT NULL AND due <= $2")
+        .bind(channel.as_str())
+        .bind(now.millis())
+        .fetch_one(connection)
+        .await?;
+    count(&row, "due")
+}

@@ -1,0 +1,161 @@
+//! [`OutboxStore`] on SQL, and the row that a change of an account writes in its own transaction.
+//!
+//! The statements are in `lease` (taking and settling), `receipts` and `listing`; here is what stands at both ends of
+//! a message's life: queueing it, and forgetting it.
+
+mod lease;
+mod listing;
+mod receipts;
+
+use super::SqlStore;
+use crate::clock::Timestamp;
+use crate::domain::MessageId;
+use crate::notifier::{
+    Attempt, Channel, LeaseAsk, Leased, ListedMessage, MessageKind, NewMessage, OutboxFilter, OutboxStats, OutboxStore,
+    ReceiptEffect, Settlement,
+};
+use crate::stores::StoreResult;
+use crate::transports::Callback;
+use async_trait::async_trait;
+use sqlx::AnyConnection;
+use sqlx::Row as _;
+use std::time::Duration;
+
+/// The longest a transaction of the delivery loop may take: nobody waits for an answer, and a group is large.
+const IN_BACKGROUND: Duration = Duration::from_secs(5);
+
+#[async_trait]
+impl OutboxStore for SqlStore {
+    async fn enqueue(&self, message: NewMessage) -> StoreResult<MessageId> {
+        self.write(async |c| insert(c, &message, self.clock.now()).await).await
+    }
+
+    async fn lease(&self, ask: &LeaseAsk) -> StoreResult<Vec<Leased>> {
+        let now = self.clock.now();
+        self.long_transaction(IN_BACKGROUND, async |c| lease::lease(c, self.dialect, ask, now).await).await
+    }
+
+    async fn settle(&self, settlements: &[Settlement]) -> StoreResult<()> {
+        let now = self.clock.now();
+        self.long_transaction(IN_BACKGROUND, async |c| {
+            for settlement in settlements {
+                lease::settle(c, settlement, now).await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    async fn expire(&self) -> StoreResult<u64> {
+        let now = self.clock.now();
+        // Nearly always there is nothing to do, and a look costs no write.
+        let any = self
+            .read(async |c| {
+                sqlx::query("SELECT 1 FROM outbox WHERE due IS NOT NULL AND due <= $1 AND expires <= $1 LIMIT 1")
+                    .bind(now.millis())
+                    .fetch_optional(c)
+                    .await
+            })
+            .await?;
+        if any.is_none() {
+            return Ok(0);
+        }
+        self.long_transaction(IN_BACKGROUND, async |c| {
+            let done = sqlx::query(
+                "UPDATE outbox SET state = 'expired', due = NULL, settled = $1 \
+                 WHERE due IS NOT NULL AND due <= $1 AND expires <= $1",
+            )
+            .bind(now.millis())
+            .execute(c)
+            .await?;
+            Ok(done.rows_affected())
+        })
+        .await
+    }
+
+    async fn forget(&self, age: Duration) -> StoreResult<u64> {
+        let before = self.clock.now().minus(age);
+        self.long_transaction(IN_BACKGROUND, async |c| {
+            let done = sqlx::query("DELETE FROM outbox WHERE settled IS NOT NULL AND settled < $1")
+                .bind(before.millis())
+                .execute(c)
+                .await?;
+            Ok(done.rows_affected())
+        })
+        .await
+    }
+
+    async fn record_receipt(
+        &self,
+        provider: &str,
+        callback: &Callback,
+        next_provider: Option<u32>,
+    ) -> StoreResult<ReceiptEffect> {
+        let now = self.clock.now();
+        self.transaction(async |c| receipts::record(c, provider, callback, next_provider, now).await).await
+    }
+
+    async fn list(&self, filter: &OutboxFilter) -> StoreResult<Vec<ListedMessage>> {
+        self.read(async |c| listing::list(c, filter).await).await
+    }
+
+    async fn attempts(&self, id: MessageId) -> StoreResult<Vec<Attempt>> {
+        self.read(async |c| listing::attempts(c, id).await).await
+    }
+
+    async fn retry(&self, id: MessageId) -> StoreResult<bool> {
+        let now = self.clock.now();
+        Ok(self.transaction(async |c| listing::requeue(c, Some(id), now).await).await? > 0)
+    }
+
+    async fn retry_dead(&self) -> StoreResult<u64> {
+        let now = self.clock.now();
+        self.long_transaction(IN_BACKGROUND, async |c| listing::requeue(c, None, now).await).await
+    }
+
+    async fn stats(&self) -> StoreResult<OutboxStats> {
+        self.read(async |c| listing::stats(c).await).await
+    }
+
+    async fn due(&self, channel: Channel) -> StoreResult<u64> {
+        let now = self.clock.now();
+        self.read(async |c| listing::due(c, channel, now).await).await
+    }
+}
+
+/// Queues a message; a decoy's is dead from the start.
+pub(super) async fn insert(
+    connection: &mut AnyConnection,
+    message: &NewMessage,
+    now: Timestamp,
+) -> sqlx::Result<MessageId> {
+    let secret = match message.kind {
+        MessageKind::PhoneCode { challenge, key } | MessageKind::ResetLink { challenge, key } => Some((challenge, key)),
+        MessageKind::PasswordNotice => None,
+    };
+    let decoy = message.user.0 < 0;
+    let row = sqlx::query(
+        "INSERT INTO outbox \
+         (kind, challenge, key_id, user_id, app_id, channel, destination, lane, locale, state, created, expires, \
+         due, settled, last_error) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING id",
+    )
+    .bind(message.kind.as_str())
+    .bind(secret.map(|(challenge, _)| challenge.to_vec()))
+    .bind(secret.map(|(_, key)| key.0))
+    .bind(message.user.0)
+    .bind(message.app.0)
+    .bind(message.to.channel().as_str())
+    .bind(message.to.as_str())
+    .bind(message.to.lane())
+    .bind(message.locale.as_str())
+    .bind(if decoy { "dead" } else { "queued" })
+    .bind(now.millis())
+    .bind(message.expires.millis())
+    .bind((!decoy).then_some(now.millis()))
+    .bind(decoy.then_some(now.millis()))
+    .bind(decoy.then_some("no account has this address"))
+    .fetch_one(connection)
+    .await?;
+    row.try_get("id").map(MessageId)
+}
