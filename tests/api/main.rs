@@ -1,1 +1,13 @@
-//! Tests of the api theme.
+//! What clients see, over real connections. The HTTP layer is tested against a probe in place of the actors; so these
+//! tests say what the layer asks for, and what it makes of an answer.
+
+mod app;
+mod bad_input;
+mod bodies;
+mod calls;
+mod credentials;
+mod envelope;
+mod pages;
+mod probe;
+mod refusals;
+mod table;

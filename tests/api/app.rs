@@ -1,0 +1,141 @@
+//! The real HTTP layer on a free port, with a probe in place of the actors; one for each test.
+
+use super::probe::Probe;
+use actix_web::dev::ServerHandle;
+use actix_web::web::Data;
+use actix_web::{App as WebApp, HttpServer};
+use async_trait::async_trait;
+use portcullis::http::gateway::{Gateway, GatewayPolicy};
+use portcullis::http::{Front, Readiness, Settings, configure};
+use portcullis::pages::inbox::{InboxItem, InboxView};
+use portcullis_actors::error::Dependency;
+use reqwest::{Client, Method, RequestBuilder, Response, redirect};
+use serde_json::Value;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+
+/// What a test may set before the server starts.
+#[derive(Default)]
+pub struct Setup {
+    pub settings: Settings,
+    pub gateway: GatewayPolicy,
+    pub inbox: Option<Vec<InboxItem>>,
+}
+
+/// A running server.
+pub struct App {
+    pub address: SocketAddr,
+    pub url: String,
+    pub probe: Probe,
+    pub failing: Arc<Mutex<Vec<Dependency>>>,
+    pub client: Client,
+    handle: ServerHandle,
+}
+
+struct Stores(Arc<Mutex<Vec<Dependency>>>);
+
+#[async_trait]
+impl Readiness for Stores {
+    async fn failing(&self) -> Vec<Dependency> {
+        self.0.lock().expect("not poisoned").clone()
+    }
+}
+
+struct Kept(Vec<InboxItem>);
+
+impl InboxView for Kept {
+    fn newest_first(&self) -> Vec<InboxItem> {
+        self.0.clone()
+    }
+}
+
+impl App {
+    /// With the settings of a default configuration.
+    pub async fn start() -> Self {
+        Self::start_with(Setup::default()).await
+    }
+
+    /// With other settings. Without a public URL, it is the address listened on.
+    pub async fn start_with(setup: Setup) -> Self {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
+        let address = listener.local_addr().expect("bound");
+        let url = format!("http://{address}");
+        let probe = Probe::default();
+        let failing = Arc::new(Mutex::new(Vec::new()));
+
+        let ports = probe.ports();
+        let gateway = Arc::new(Gateway::new(setup.gateway));
+        let mut settings = setup.settings;
+        if settings.public_url.is_empty() {
+            settings.public_url = url.clone();
+        }
+        let readiness: Arc<dyn Readiness> = Arc::new(Stores(failing.clone()));
+        let inbox = setup.inbox.map(|items| Arc::new(Kept(items)) as Arc<dyn InboxView>);
+        let server = HttpServer::new(move || {
+            let front = Front {
+                ports: ports.clone(),
+                gateway: gateway.clone(),
+                settings: settings.clone(),
+                readiness: readiness.clone(),
+                inbox: inbox.clone(),
+            };
+            WebApp::new().configure(|config| configure(config, Data::new(front)))
+        })
+        .workers(1)
+        .disable_signals()
+        .listen(listener)
+        .expect("a listener")
+        .run();
+        let handle = server.handle();
+        actix_web::rt::spawn(server);
+        // A second one to install it finds the first one's.
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = Client::builder().redirect(redirect::Policy::none()).no_proxy().build().expect("a client");
+        Self { address, url, probe, failing, client, handle }
+    }
+
+    /// A request to a path of the server.
+    pub fn request(&self, method: &str, path: &str) -> RequestBuilder {
+        let method = Method::from_bytes(method.as_bytes()).expect("a method");
+        self.client.request(method, format!("{}{path}", self.url))
+    }
+}
+
+impl Drop for App {
+    fn drop(&mut self) {
+        drop(self.handle.stop(false));
+    }
+}
+
+/// The status, and the body as JSON.
+pub async fn json(request: RequestBuilder) -> (u16, Value) {
+    let response = request.send().await.expect("an answer");
+    let status = response.status().as_u16();
+    (status, serde_json::from_str(&response.text().await.expect("a text")).expect("JSON"))
+}
+
+/// Demands a whole problem document with this status and code; gives it back.
+pub async fn problem(request: RequestBuilder, status: u16, code: &str) -> Value {
+    refusal(request.send().await.expect("an answer"), status, code).await
+}
+
+/// The same of an answer that is there.
+pub async fn refusal(response: Response, status: u16, code: &str) -> Value {
+    let header = |name: &str| response.headers().get(name).map(|value| value.to_str().expect("text").to_owned());
+    assert_eq!(response.status().as_u16(), status, "status; due is {code}");
+    assert_eq!(header("content-type").as_deref(), Some("application/problem+json"));
+    assert_eq!(header("cache-control").as_deref(), Some("no-store"));
+    assert_eq!(header("www-authenticate").as_deref(), (status == 401).then_some("Bearer"));
+    assert_eq!(header("retry-after").is_some(), status == 429 || code == "overloaded", "Retry-After");
+    assert_eq!(header("allow").is_some(), status == 405, "Allow");
+    let id = header("x-request-id").expect("a request id");
+    let body: Value = serde_json::from_str(&response.text().await.expect("a text")).expect("JSON");
+    assert_eq!(body["code"], code, "{body}");
+    assert_eq!(body["status"], status, "{body}");
+    assert_eq!(body["request_id"], id, "{body}");
+    for field in ["type", "title", "detail"] {
+        assert!(body[field].as_str().is_some_and(|text| !text.is_empty()), "{field} in {body}");
+    }
+    assert_eq!(body["errors"].is_object(), status == 422, "{body}");
+    body
+}

@@ -1,0 +1,155 @@
+//! The reset page without a browser, and the inbox of development.
+
+use super::app::{App, Setup, problem};
+use super::probe::{Mood, TOKEN};
+use portcullis::pages::inbox::InboxItem;
+use portcullis_actors::error::ErrorKind;
+use portcullis_actors::verification::{FinishReset, InspectReset};
+use reqwest::{RequestBuilder, Response};
+use std::time::Duration;
+
+fn path() -> String {
+    format!("/password/reset/{TOKEN}")
+}
+
+/// As a browser posts the form of a page with `Referrer-Policy: no-referrer`.
+fn post(app: &App, pairs: &[(&str, &str)]) -> RequestBuilder {
+    app.request("POST", &path()).header("origin", "null").header("sec-fetch-site", "same-origin").form(pairs)
+}
+
+async fn page(request: RequestBuilder, status: u16) -> String {
+    let response = request.send().await.expect("an answer");
+    assert_eq!(response.status().as_u16(), status);
+    demand_page_headers(&response);
+    response.text().await.expect("text")
+}
+
+fn demand_page_headers(response: &Response) {
+    let header = |name: &str| response.headers()[name].to_str().expect("text");
+    assert_eq!(header("content-type"), "text/html; charset=utf-8");
+    assert_eq!(header("referrer-policy"), "no-referrer");
+    assert_eq!(header("x-frame-options"), "DENY");
+    assert_eq!(header("cache-control"), "no-store");
+    let policy = header("content-security-policy");
+    assert!(policy.contains("default-src 'none'") && !policy.contains("script-src"), "{policy}");
+}
+
+#[actix_web::test]
+async fn a_live_link_shows_a_form_and_its_token_nowhere() {
+    let app = App::start().await;
+    let text = page(app.request("GET", &path()), 200).await;
+    assert!(text.contains("<form method=\"post\">") && text.contains("Choose a new password"), "{text}");
+    assert!(!text.contains(TOKEN) && !text.contains("<script"), "{text}");
+    assert_eq!(app.probe.only::<InspectReset>().0.expose(), TOKEN);
+    let spanish = page(app.request("GET", &path()).header("accept-language", "es-MX,en;q=0.5"), 200).await;
+    assert!(spanish.contains("lang=\"es\"") && spanish.contains("Elige una contraseña nueva"), "{spanish}");
+}
+
+#[actix_web::test]
+async fn a_dead_link_says_so() {
+    let app = App::start().await;
+    let text = page(app.request("GET", "/password/reset/rubbish"), 410).await;
+    assert!(text.contains("no longer valid") && !text.contains("<form"), "{text}");
+    assert_eq!(app.probe.count(), 0, "rubbish is asked of nobody");
+    app.probe.be(Mood::Refusing(ErrorKind::ResetTokenInvalid));
+    page(app.request("GET", &path()), 410).await;
+    page(post(&app, &[("password", "new one"), ("repeat", "new one")]), 410).await;
+}
+
+#[actix_web::test]
+async fn a_new_password_is_set() {
+    let app = App::start().await;
+    let text = page(post(&app, &[("password", "a new one "), ("repeat", "a new one ")]), 200).await;
+    assert!(text.contains("Password saved"), "{text}");
+    let asked: FinishReset = app.probe.only();
+    assert_eq!((asked.token.expose().as_str(), asked.password.raw()), (TOKEN, "a new one "));
+}
+
+#[actix_web::test]
+async fn a_wrong_password_is_told_on_the_form() {
+    let app = App::start().await;
+    let long = "a".repeat(129);
+    for (pairs, fault) in [
+        (vec![("password", "one"), ("repeat", "two")], "The two passwords differ."),
+        (vec![("password", "one")], "The two passwords differ."),
+        (vec![("password", ""), ("repeat", "")], "Please enter a password."),
+        (vec![], "Please enter a password."),
+        (vec![("password", &long), ("repeat", &long)], "The password has more than 128 characters."),
+    ] {
+        let text = page(post(&app, &pairs), 422).await;
+        assert!(text.contains(fault) && text.contains("<form"), "{text}");
+    }
+    assert_eq!(app.probe.count(), 0);
+    app.probe.be(Mood::Refusing(ErrorKind::PasswordUnacceptable("The password is <too> short.")));
+    let text = page(post(&app, &[("password", "one"), ("repeat", "one")]), 422).await;
+    assert!(text.contains("The password is &#60;too&#62; short.") && text.contains("<form"), "{text}");
+}
+
+#[actix_web::test]
+async fn a_form_from_elsewhere_is_refused() {
+    let app = App::start().await;
+    let pairs = [("password", "one"), ("repeat", "one")];
+    let bare = || app.request("POST", &path()).form(&pairs);
+    for request in [
+        bare(),
+        bare().header("origin", "null"),
+        bare().header("origin", "null").header("sec-fetch-site", "cross-site"),
+        bare().header("origin", "http://evil.example").header("sec-fetch-site", "same-origin"),
+        bare().header("origin", format!("{}0", app.url)),
+    ] {
+        page(request, 403).await;
+    }
+    assert_eq!(app.probe.count(), 0);
+    page(bare().header("origin", app.url.clone()), 200).await;
+    page(bare().header("sec-fetch-site", "same-origin"), 200).await;
+}
+
+#[actix_web::test]
+async fn a_form_that_cannot_be_read_is_a_problem() {
+    let app = App::start().await;
+    problem(post(&app, &[("password", "a"), ("password", "a"), ("repeat", "a")]), 400, "malformed_request").await;
+    problem(post(&app, &[("password", &"a".repeat(40_000))]), 413, "body_too_large").await;
+    assert_eq!(app.probe.count(), 0);
+}
+
+#[actix_web::test]
+async fn a_failure_is_a_page_too() {
+    let app = App::start().await;
+    app.probe.be(Mood::Refusing(ErrorKind::Overloaded { retry_after: Duration::from_secs(3) }));
+    let response = app.request("GET", &path()).send().await.expect("an answer");
+    assert_eq!(response.status(), 503);
+    assert_eq!(response.headers()["retry-after"], "3");
+    demand_page_headers(&response);
+}
+
+#[actix_web::test]
+async fn the_style_is_there_for_the_pages() {
+    let app = App::start().await;
+    let response = app.request("GET", "/pages/style.css").send().await.expect("an answer");
+    assert_eq!(
+        (response.status().as_u16(), &response.headers()["content-type"]),
+        (200, &"text/css; charset=utf-8".parse().expect("a value"))
+    );
+}
+
+#[actix_web::test]
+async fn the_inbox_shows_what_was_sent() {
+    let item = InboxItem {
+        id: 1,
+        kind: "reset_link".into(),
+        channel: "mail".into(),
+        to: "a@b.cd".into(),
+        subject: Some("<Reset>".into()),
+        text: "Go to http://127.0.0.1/password/reset/x now".into(),
+        html: Some("<p title=\"x\">Hi</p><script>1</script>".into()),
+        time: "2025-11-24T16:00:00Z".into(),
+    };
+    let app = App::start_with(Setup { inbox: Some(vec![item.clone()]), ..Setup::default() }).await;
+    let text = page(app.request("GET", "/dev/inbox"), 200).await;
+    assert!(text.contains("http-equiv=\"refresh\"") && text.contains("&#60;Reset&#62;"), "{text}");
+    assert!(text.contains("<iframe sandbox ") && text.contains("srcdoc=\"&#60;p title=&#34;x"), "{text}");
+    assert!(text.contains("<a href=\"http://127.0.0.1/password/reset/x\""), "{text}");
+    assert!(!text.contains("<script>"), "{text}");
+    let json: serde_json::Value = super::app::json(app.request("GET", "/dev/inbox.json")).await.1;
+    assert_eq!(json, serde_json::json!([item]));
+}

@@ -1,0 +1,179 @@
+//! An actor that takes every message of the HTTP layer, keeps it, and answers what the test says.
+
+use actix::{Actor, Context, Handler, ResponseFuture};
+use portcullis::http::Ports;
+use portcullis_actors::account::{ChangePassword, DropDevice, ListDevices, ListedDevice, RegisterDevice, UserDevices};
+use portcullis_actors::clock::Timestamp;
+use portcullis_actors::domain::{AppId, DeviceId, Digest, MobileOs, UserId};
+use portcullis_actors::error::ErrorKind;
+use portcullis_actors::session::{
+    Check, CheckedSession, CloseSession, CloseSessions, Introspect, Introspection, ListSessions, ListedSession, SignIn,
+    SignOut, SignedIn,
+};
+use portcullis_actors::stores::Device;
+use portcullis_actors::verification::{FinishReset, InspectReset, IssueCode, IssueReset, VerifyCode};
+use std::any::Any;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+/// A well-formed user token.
+pub const TOKEN: &str = "AAAAAAAAAAEBAgMEBQYHCAkKCwwNDg8QERITFBUWFxg";
+/// Another one.
+pub const OTHER_TOKEN: &str = "AAAAAAAAAAIBAgMEBQYHCAkKCwwNDg8QERITFBUWFxg";
+/// A well-formed server key.
+pub const KEY: &str = "2zLJaxqVzKJgQ0XfYIg8Wg";
+
+/// How the probe behaves.
+#[derive(Clone, Default)]
+pub enum Mood {
+    /// Does what is asked.
+    #[default]
+    Obliging,
+    /// Refuses everything.
+    Refusing(ErrorKind),
+    /// Takes this long.
+    Slow(Duration),
+    /// Panics.
+    Broken,
+    /// Says that the token is dead.
+    Inactive,
+}
+
+/// What the test holds of the probe.
+#[derive(Clone, Default)]
+pub struct Probe {
+    seen: Arc<Mutex<Vec<Box<dyn Any + Send>>>>,
+    mood: Arc<Mutex<Mood>>,
+}
+
+impl Probe {
+    /// From now on.
+    pub fn be(&self, mood: Mood) {
+        *self.mood.lock().expect("not poisoned") = mood;
+    }
+
+    /// How many messages came.
+    pub fn count(&self) -> usize {
+        self.seen.lock().expect("not poisoned").len()
+    }
+
+    /// The one message that came since the last look, which must be an `M`.
+    pub fn only<M: 'static>(&self) -> M {
+        let mut seen = std::mem::take(&mut *self.seen.lock().expect("not poisoned"));
+        assert_eq!(seen.len(), 1, "one message");
+        *seen.remove(0).downcast().unwrap_or_else(|_| panic!("a {}", std::any::type_name::<M>()))
+    }
+
+    /// Starts the actor and points every port at it.
+    pub fn ports(&self) -> Ports {
+        let address = ProbeActor(self.clone()).start();
+        macro_rules! ports {
+            ($($field:ident)+) => { Ports { $($field: address.clone().recipient()),+ } };
+        }
+        ports!(sign_in sign_out check list_sessions close_session close_sessions introspect issue_code verify_code
+            issue_reset inspect_reset finish_reset change_password register_device list_devices drop_device
+            user_devices)
+    }
+}
+
+struct ProbeActor(Probe);
+
+impl Actor for ProbeActor {
+    type Context = Context<Self>;
+}
+
+macro_rules! answers {
+    ($($message:ident => $answer:expr,)+) => {$(
+        impl Handler<$message> for ProbeActor {
+            type Result = ResponseFuture<<$message as actix::Message>::Result>;
+            fn handle(&mut self, message: $message, _: &mut Context<Self>) -> Self::Result {
+                let answer = $answer;
+                let made = answer(&message);
+                let mood = self.0.mood.lock().expect("not poisoned").clone();
+                self.0.seen.lock().expect("not poisoned").push(Box::new(message));
+                Box::pin(async move {
+                    match mood {
+                        Mood::Obliging | Mood::Inactive => Ok(made),
+                        Mood::Refusing(kind) => Err(kind),
+                        Mood::Slow(time) => { tokio::time::sleep(time).await; Ok(made) }
+                        Mood::Broken => panic!("as the test wants it"),
+                    }
+                })
+            }
+        }
+    )+};
+}
+
+answers! {
+    SignIn => |_: &_| SignedIn {
+        token: TOKEN.parse().expect("well formed"),
+        user: UserId(1),
+        first_name: "Ada".parse().expect("a name"),
+        last_name: "Admin".parse().expect("a name"),
+    },
+    SignOut => |_: &_| (),
+    Check => |_: &_| checked(),
+    ListSessions => |_: &_| vec![listed(true), listed(false)],
+    CloseSession => |_: &_| (),
+    CloseSessions => |_: &_| (),
+    IssueCode => |_: &_| (),
+    VerifyCode => |_: &_| (),
+    IssueReset => |_: &_| (),
+    InspectReset => |_: &_| (),
+    FinishReset => |_: &_| (),
+    ChangePassword => |_: &_| (),
+    RegisterDevice => |ask: &RegisterDevice| ListedDevice { app: app(), device: Device {
+        device_token: ask.device_token.clone(), mobile_os: ask.mobile_os, push: Some(ask.push.clone()), ..device()
+    } },
+    ListDevices => |_: &_| vec![ListedDevice { app: app(), device: device() }],
+    DropDevice => |_: &_| (),
+    UserDevices => |_: &_| vec![ListedDevice { app: app(), device: device() }],
+}
+
+impl Handler<Introspect> for ProbeActor {
+    type Result = Result<Introspection, ErrorKind>;
+    fn handle(&mut self, message: Introspect, _: &mut Context<Self>) -> Self::Result {
+        self.0.seen.lock().expect("not poisoned").push(Box::new(message));
+        match self.0.mood.lock().expect("not poisoned").clone() {
+            Mood::Inactive => Ok(Introspection::Inactive),
+            Mood::Refusing(kind) => Err(kind),
+            _ => Ok(Introspection::Active(checked())),
+        }
+    }
+}
+
+fn app() -> portcullis_actors::domain::AppName {
+    "beyondvip".parse().expect("a name")
+}
+
+fn id() -> Digest {
+    Digest::from_slice(&[7; 16]).expect("16 bytes")
+}
+
+fn checked() -> CheckedSession {
+    let (created, expires) = (Timestamp::from_secs(1_764_000_000), Timestamp::from_secs(1_765_209_600));
+    CheckedSession { user: UserId(1), app: app(), id: id(), created, expires }
+}
+
+fn listed(current: bool) -> ListedSession {
+    let named = Some(("327".parse().expect("a device"), MobileOs::Ios));
+    ListedSession {
+        id: id(),
+        app: app(),
+        device: if current { named } else { None },
+        created: Timestamp::from_secs(1_764_000_000),
+        last_seen: Timestamp::from_secs(1_764_000_060),
+        current,
+    }
+}
+
+fn device() -> Device {
+    Device {
+        id: DeviceId(1),
+        app: AppId(1),
+        device_token: "327".parse().expect("a device"),
+        mobile_os: MobileOs::Ios,
+        push: Some("push-1".parse().expect("a push token")),
+        seen: Timestamp::from_secs(1_764_000_000),
+    }
+}

@@ -1,0 +1,104 @@
+//! What actors refuse, and actors that fail: each kind has its status, code and headers.
+
+use super::app::{App, Setup, problem, refusal};
+use super::probe::{Mood, TOKEN};
+use super::table::CALLS;
+use portcullis::http::gateway::GatewayPolicy;
+use portcullis_actors::error::{Dependency, ErrorKind};
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+#[actix_web::test]
+async fn every_kind_has_its_row() {
+    let wait = Duration::from_millis(1500);
+    let kinds = [
+        (ErrorKind::InvalidCredentials, 401, "invalid_credentials", None),
+        (ErrorKind::InvalidToken, 401, "invalid_token", None),
+        (ErrorKind::Forbidden, 403, "forbidden", None),
+        (ErrorKind::InsufficientScope("devices:read"), 403, "insufficient_scope", None),
+        (ErrorKind::NotFound, 404, "not_found", None),
+        (ErrorKind::invalid("phone", "cannot be"), 422, "invalid_parameters", None),
+        (ErrorKind::CodeInvalid, 422, "code_invalid", None),
+        (ErrorKind::ResetTokenInvalid, 422, "reset_token_invalid", None),
+        (ErrorKind::PasswordUnacceptable("The password is too short."), 422, "password_unacceptable", None),
+        (ErrorKind::RegionNotAllowed, 422, "region_not_allowed", None),
+        (ErrorKind::TooManyAttempts { retry_after: Some(wait) }, 429, "too_many_attempts", Some("2")),
+        (ErrorKind::TooManyAttempts { retry_after: None }, 429, "too_many_attempts", Some("86400")),
+        (ErrorKind::TooManyMessages { retry_after: Duration::ZERO }, 429, "too_many_messages", Some("1")),
+        (ErrorKind::Overloaded { retry_after: wait }, 503, "overloaded", Some("2")),
+        (ErrorKind::DependencyUnavailable(Dependency::Database), 503, "dependency_unavailable", None),
+        (ErrorKind::DependencyUnavailable(Dependency::TokenStore), 503, "dependency_unavailable", None),
+    ];
+    let app = App::start().await;
+    for (kind, status, code, retry_after) in kinds {
+        app.probe.be(Mood::Refusing(kind.clone()));
+        for call in CALLS {
+            let response = call.bare(&app).form(&call.pairs()).send().await.expect("an answer");
+            let header = response.headers().get("retry-after").map(|value| value.to_str().expect("text").to_owned());
+            assert_eq!(header.as_deref(), retry_after, "{} {kind:?}", call.name());
+            refusal(response, status, code).await;
+        }
+    }
+}
+
+#[actix_web::test]
+async fn fields_and_rules_are_named() {
+    let app = App::start().await;
+    let verify = || app.request("POST", "/api/v1/settings/verify_phone").bearer_auth(TOKEN).form(&[("token", "1")]);
+    app.probe.be(Mood::Refusing(ErrorKind::invalid("phone", "is not a phone number")));
+    let answer = problem(verify(), 422, "invalid_parameters").await;
+    assert_eq!(answer["errors"], json!({"phone": ["is not a phone number"]}));
+    app.probe.be(Mood::Refusing(ErrorKind::PasswordUnacceptable("The password is too short.")));
+    let answer = problem(verify(), 422, "password_unacceptable").await;
+    assert_eq!(answer["errors"], json!({"password": ["The password is too short."]}));
+    assert_eq!(answer["detail"], "The password is too short.");
+}
+
+#[actix_web::test]
+async fn no_answer_says_which_store_failed() {
+    let app = App::start().await;
+    let mut answers = Vec::new();
+    for dependency in [Dependency::Database, Dependency::TokenStore] {
+        app.probe.be(Mood::Refusing(ErrorKind::DependencyUnavailable(dependency)));
+        let request = CALLS[6].bare(&app).header("x-request-id", "same");
+        answers.push(problem(request, 503, "dependency_unavailable").await);
+    }
+    assert_eq!(answers[0], answers[1]);
+}
+
+#[actix_web::test]
+async fn an_actor_that_panics_fails_one_request() {
+    let app = App::start().await;
+    app.probe.be(Mood::Broken);
+    problem(CALLS[6].bare(&app), 503, "overloaded").await;
+    app.probe.be(Mood::Obliging);
+    assert_eq!(CALLS[6].bare(&app).send().await.expect("an answer").status(), 200);
+}
+
+#[actix_web::test]
+async fn an_actor_that_is_too_slow_is_not_waited_for() {
+    let gateway = GatewayPolicy { deadline: Duration::from_millis(100), ..GatewayPolicy::default() };
+    let app = App::start_with(Setup { gateway, ..Setup::default() }).await;
+    app.probe.be(Mood::Slow(Duration::from_secs(60)));
+    let begun = Instant::now();
+    problem(CALLS[6].bare(&app), 503, "overloaded").await;
+    assert!(begun.elapsed() < Duration::from_secs(20));
+}
+
+#[actix_web::test]
+async fn without_a_permit_a_request_is_refused_at_once_and_checks_go_on() {
+    let gateway = GatewayPolicy { costly: 1, ..GatewayPolicy::default() };
+    let app = App::start_with(Setup { gateway, ..Setup::default() }).await;
+    app.probe.be(Mood::Slow(Duration::from_secs(2)));
+    let first = tokio::spawn(CALLS[0].bare(&app).form(&CALLS[0].pairs()).send());
+    while app.probe.count() == 0 {
+        tokio::task::yield_now().await;
+    }
+    problem(CALLS[0].bare(&app).form(&CALLS[0].pairs()), 503, "overloaded").await;
+    assert_eq!(app.probe.count(), 1, "no actor heard of it");
+    assert_eq!(CALLS[6].bare(&app).send().await.expect("an answer").status(), 200);
+    assert_eq!(first.await.expect("joined").expect("an answer").status(), 200);
+    app.probe.be(Mood::Obliging);
+    let again = CALLS[0].bare(&app).form(&CALLS[0].pairs()).send().await.expect("an answer");
+    assert_eq!(again.status(), 200, "the permit came back");
+}
