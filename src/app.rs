@@ -1,9 +1,14 @@
 //! The composition root: the only place where a backend or a transport is chosen. Everything else knows traits.
+//!
+//! `stores.rs` and `deliveries.rs` choose, `worker.rs` starts the actors of one HTTP thread over what was chosen.
 
-#[expect(dead_code, reason = "serve comes next")]
-mod demo;
-#[expect(dead_code, reason = "serve comes next")]
+mod deliveries;
+pub(crate) mod demo;
 mod secrets;
 mod stores;
+mod worker;
 
-pub(crate) use stores::database;
+pub(crate) use deliveries::{Deliveries, transports};
+pub(crate) use secrets::keyring;
+pub(crate) use stores::{Stores, TokenStore, database};
+pub(crate) use worker::Foundation;

@@ -14,13 +14,14 @@ mod tests;
 mod values;
 
 pub use sections::{
-    CompatConfig, DatabaseConfig, LogConfig, LogFormat, MailConfig, MailTransport, RedisConfig, SandboxConfig,
+    CompatConfig, DatabaseConfig, LogConfig, MailConfig, MailTransport, RedisConfig, SandboxConfig,
     SecretsConfig, ServerConfig, SmsConfig, SmsProvider, SmsTransport,
 };
 pub use values::{PublicUrl, Secret, SecretKey, SecretUrl};
 
 use layers::Layers;
 use portcullis_actors::hashing::HashingPolicy;
+use portcullis_actors::notifier::DeliveryPolicy;
 use portcullis_actors::session::{LimitPolicy, SessionPolicy};
 use portcullis_actors::verification::{PasswordPolicy, PhonePolicy, ResetPolicy};
 use serde::de::DeserializeOwned;
@@ -155,6 +156,8 @@ pub struct Config {
     pub resets: ResetPolicy,
     /// `passwords.*`
     pub passwords: PasswordPolicy,
+    /// `delivery.*`
+    pub delivery: DeliveryPolicy,
     /// `limits.*`
     pub limits: LimitPolicy,
     /// `sandbox.*`
@@ -185,6 +188,7 @@ impl Config {
             phone_codes: section(&mut layers, "phone_codes"),
             resets: section(&mut layers, "resets"),
             passwords: section(&mut layers, "passwords"),
+            delivery: section(&mut layers, "delivery"),
             limits: section(&mut layers, "limits"),
             sandbox: section(&mut layers, "sandbox"),
             compat: section(&mut layers, "compat"),

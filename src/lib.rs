@@ -7,4 +7,7 @@ pub mod cli;
 pub mod config;
 pub mod http;
 pub mod pages;
+mod server;
 pub mod telemetry;
+
+pub use server::{Environment, Server, Stopper};

@@ -1,9 +1,16 @@
-//! Which stores a configuration means.
+//! Which stores a configuration means, and whether they answer.
 
 use crate::config::Config;
+use crate::http::Readiness;
+use async_trait::async_trait;
 use portcullis_actors::clock::Clock;
-use portcullis_actors::stores::StartError;
+use portcullis_actors::error::Dependency;
+use portcullis_actors::stores::embedded::EmbeddedTokenStore;
+use portcullis_actors::stores::redis::{RedisSettings, RedisTokenStore};
 use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
+use portcullis_actors::stores::{
+    AccountStore as _, ChallengeStore, LimitStore, RevocationStore, SessionStore, StartError,
+};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,4 +20,75 @@ pub(crate) async fn database(config: &Config, clock: Arc<dyn Clock>) -> Result<S
     settings.max_connections = config.database.max_connections;
     settings.time_out = Duration::from_millis(config.database.timeout_ms);
     SqlStore::connect(&settings, clock).await
+}
+
+/// The token side: Redis if one is configured, else the embedded store in the file of the database.
+#[derive(Clone)]
+pub(crate) enum TokenStore {
+    Embedded(EmbeddedTokenStore),
+    Redis(RedisTokenStore),
+}
+
+impl TokenStore {
+    pub(crate) async fn open(
+        config: &Config,
+        clock: Arc<dyn Clock>,
+        revocations: Arc<dyn RevocationStore>,
+    ) -> Result<Self, StartError> {
+        if config.redis.url.is_empty() {
+            let file = config.database.file().unwrap_or_else(|| config.data_folder().join("tokens.db"));
+            return EmbeddedTokenStore::open(&file, clock).await.map(Self::Embedded);
+        }
+        let settings = RedisSettings {
+            url: config.redis.url.expose().to_owned(),
+            pool_size: config.redis.pool_size,
+            timeout: Duration::from_millis(config.redis.timeout_ms),
+        };
+        let connected = RedisTokenStore::connect(&settings, clock, revocations).await;
+        connected.map(Self::Redis).map_err(|error| StartError(error.to_string()))
+    }
+
+    /// Sessions, as whoever is not on the hot path uses them.
+    pub(crate) fn sessions(&self) -> Arc<dyn SessionStore> {
+        match self {
+            Self::Embedded(store) => Arc::new(store.clone()),
+            Self::Redis(store) => Arc::new(store.clone()),
+        }
+    }
+
+    /// Sessions, as one HTTP thread checks them; called on that thread.
+    pub(crate) fn sessions_of_worker(&self) -> Arc<dyn SessionStore> {
+        match self {
+            Self::Embedded(store) => Arc::new(store.clone()),
+            Self::Redis(store) => Arc::new(store.for_worker()),
+        }
+    }
+
+    pub(crate) fn challenges(&self) -> Arc<dyn ChallengeStore> {
+        match self {
+            Self::Embedded(store) => Arc::new(store.clone()),
+            Self::Redis(store) => Arc::new(store.clone()),
+        }
+    }
+
+    pub(crate) fn limits(&self) -> Arc<dyn LimitStore> {
+        match self {
+            Self::Embedded(store) => Arc::new(store.clone()),
+            Self::Redis(store) => Arc::new(store.clone()),
+        }
+    }
+}
+
+/// Asks both sides whether they answer.
+pub(crate) struct Stores {
+    pub(crate) accounts: SqlStore,
+    pub(crate) sessions: Arc<dyn SessionStore>,
+}
+
+#[async_trait]
+impl Readiness for Stores {
+    async fn failing(&self) -> Vec<Dependency> {
+        let (accounts, sessions) = futures_util::join!(self.accounts.ping(), self.sessions.ping());
+        [accounts, sessions].into_iter().filter_map(|answer| answer.err().map(|error| error.dependency)).collect()
+    }
 }

@@ -6,8 +6,10 @@
 mod apps;
 mod config;
 mod keys;
+mod outbox;
 mod output;
 mod passwords;
+mod serve;
 mod users;
 
 use crate::app;
@@ -38,6 +40,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Run the server until it is told to stop.
+    Serve(serve::ServeArguments),
     /// Add, import, list and disable users.
     #[command(subcommand)]
     Users(users::UsersCommand),
@@ -47,6 +51,9 @@ enum Command {
     /// Make, list and revoke the keys of applications' back ends.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// Look at what is on its way, and send again what is dead.
+    #[command(subcommand)]
+    Outbox(outbox::OutboxCommand),
     /// Look at the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -112,7 +119,9 @@ async fn run(shell: &Shell, command: Option<Command>) -> Result<(), Refused> {
         Some(Command::Users(command)) => users::run(shell, command).await,
         Some(Command::Apps(command)) => apps::run(shell, command).await,
         Some(Command::Keys(command)) => keys::run(shell, command).await,
+        Some(Command::Outbox(command)) => outbox::run(shell, command).await,
         Some(Command::Config(command)) => config::run(shell, command),
-        None => Err(Refused::because("nothing to serve yet")),
+        Some(Command::Serve(arguments)) => serve::run(shell, &arguments).await,
+        None => serve::run(shell, &serve::ServeArguments::default()).await,
     }
 }

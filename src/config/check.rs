@@ -110,6 +110,13 @@ fn sms(config: &Config, checks: &mut Checks<'_>) {
 }
 
 fn policies(config: &Config, checks: &mut Checks<'_>) {
+    for (key, says) in config.hashing.faults() {
+        checks.demand(false, &format!("hashing.{key}"), says);
+    }
+    for fault in config.delivery.faults() {
+        let (key, says) = fault.split_once(' ').unwrap_or((&fault, ""));
+        checks.demand(false, key, says);
+    }
     let (sessions, resets, limits) = (&config.sessions, &config.resets, &config.limits);
     checks.at_least_one(
         "sessions",

@@ -1,6 +1,7 @@
 //! One struct a section of the configuration that is the server's own. The policies' sections are structs of `actors`.
 
 use super::values::{PublicUrl, Secret, SecretKey, SecretUrl};
+use crate::telemetry::Format;
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, Serialize, de};
 use std::collections::BTreeMap;
@@ -194,16 +195,6 @@ pub struct CompatConfig {
     pub auth_token_in_query: bool,
 }
 
-/// How log lines look.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LogFormat {
-    /// For people.
-    Text,
-    /// For machines.
-    Json,
-}
-
 /// `log.*`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
@@ -211,5 +202,5 @@ pub struct LogConfig {
     /// A tracing filter.
     pub filter: String,
     /// One line an event.
-    pub format: LogFormat,
+    pub format: Format,
 }

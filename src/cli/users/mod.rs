@@ -6,9 +6,11 @@ mod import;
 use super::output::table;
 use super::passwords::new_password;
 use super::{Refused, Shell};
+use crate::app;
 use crate::config::Config;
 use clap::{Args, Subcommand};
-use portcullis_actors::clock::SystemRandomness;
+use portcullis_actors::account::Revoker;
+use portcullis_actors::clock::{SystemClock, SystemRandomness};
 use portcullis_actors::domain::{Email, PersonName, UserId};
 use portcullis_actors::hashing::HashingPool;
 use portcullis_actors::stores::sql::SqlStore;
@@ -128,7 +130,12 @@ async fn disable(shell: &Shell, config: &Config, accounts: &SqlStore, user: &str
     let Some(revocation) = accounts.disable_user(id).await? else {
         return Err(Refused(format!("there is no user {id}")));
     };
-    let _ = (config, revocation);
+    let revocations = Arc::new(accounts.clone());
+    // If the token store is out of reach from here, the server applies what is pending within a second.
+    match app::TokenStore::open(config, Arc::new(SystemClock), revocations.clone()).await {
+        Ok(tokens) => Revoker { revocations, sessions: tokens.sessions() }.apply(&revocation).await,
+        Err(error) => eprintln!("portcullis: the sessions end when a server next runs: {error}"),
+    }
     shell.output.answer(&json!({"id": id, "disabled": true}), || {
         format!("User {id} is disabled; sessions, keys, codes and resets have ended.")
     });

@@ -1,0 +1,100 @@
+//! Which transports a configuration means.
+
+use crate::config::{Config, MailTransport, SmsTransport};
+use crate::pages::inbox::{InboxItem, InboxView};
+use portcullis_actors::clock::Clock;
+use portcullis_actors::stores::StartError;
+use portcullis_actors::transports::{
+    Inbox, Mail, Sms, SmtpSettings, SmtpTransport, Transport, TransportFault, TwilioSettings, TwilioTransport,
+};
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How many messages an inbox keeps.
+const INBOX: usize = 200;
+
+/// How messages leave.
+pub(crate) struct Deliveries {
+    pub(crate) mail: Arc<dyn Transport<Mail>>,
+    /// In the order they are tried.
+    pub(crate) sms: Vec<Arc<dyn Transport<Sms>>>,
+    /// What stays in memory, if anything does.
+    pub(crate) inbox: Option<Arc<dyn InboxView>>,
+}
+
+/// The transports; nothing is connected yet.
+pub(crate) fn transports(config: &Config, clock: &Arc<dyn Clock>) -> Result<Deliveries, StartError> {
+    let inbox = Arc::new(Inbox::new(INBOX, Arc::clone(clock)));
+    let mut shown: Option<Arc<dyn InboxView>> = None;
+    let mut show = || shown = Some(Arc::new(Shown(Arc::clone(&inbox))));
+    let mail: Arc<dyn Transport<Mail>> = match config.mail.transport {
+        MailTransport::Smtp => Arc::new(smtp(config).map_err(start_error)?),
+        MailTransport::Inbox => {
+            show();
+            inbox.clone()
+        }
+    };
+    let sms: Vec<Arc<dyn Transport<Sms>>> = match config.sms.transport {
+        SmsTransport::Twilio => twilio(config).map_err(start_error)?,
+        SmsTransport::Inbox => {
+            show();
+            vec![inbox.clone()]
+        }
+    };
+    Ok(Deliveries { mail, sms, inbox: shown })
+}
+
+fn start_error(fault: TransportFault) -> StartError {
+    StartError(fault.to_string())
+}
+
+fn smtp(config: &Config) -> Result<SmtpTransport, TransportFault> {
+    SmtpTransport::new(SmtpSettings {
+        url: config.mail.smtp_url.expose().to_owned(),
+        from: config.mail.from.clone(),
+        allow_plaintext: config.mail.allow_plaintext,
+        extra_root: None,
+        timeout: Duration::from_secs(config.delivery.mail_timeout_secs),
+        connections: config.delivery.mail_concurrency,
+    })
+}
+
+fn twilio(config: &Config) -> Result<Vec<Arc<dyn Transport<Sms>>>, TransportFault> {
+    let mut transports: Vec<Arc<dyn Transport<Sms>>> = Vec::new();
+    for (at, provider) in config.sms.providers().into_iter().enumerate() {
+        let name = format!("sms-{}", at + 1);
+        let public = config.server.public_url.as_str();
+        // Without a public URL no provider could report back.
+        let callback_url = (!public.is_empty()).then(|| format!("{public}/callbacks/sms/{name}"));
+        transports.push(Arc::new(TwilioTransport::new(TwilioSettings {
+            name,
+            base_url: provider.base_url.expose().to_owned(),
+            account_sid: provider.account_sid,
+            auth_token: provider.auth_token.expose().to_owned(),
+            from: provider.from,
+            callback_url,
+            allow_plaintext: config.sms.allow_plaintext,
+            timeout: Duration::from_secs(config.delivery.sms_timeout_secs),
+        })?));
+    }
+    Ok(transports)
+}
+
+/// The inbox, as the page shows it.
+struct Shown(Arc<Inbox>);
+
+impl InboxView for Shown {
+    fn newest_first(&self) -> Vec<InboxItem> {
+        let item = |message: portcullis_actors::transports::InboxMessage| InboxItem {
+            id: message.id,
+            kind: message.kind.to_owned(),
+            channel: message.channel.to_owned(),
+            to: message.to,
+            subject: message.subject,
+            text: message.text,
+            html: message.html,
+            time: message.received.to_string(),
+        };
+        self.0.newest_first().into_iter().map(item).collect()
+    }
+}

@@ -1,0 +1,133 @@
+//! The actors of one HTTP thread, over what all threads share.
+
+use super::TokenStore;
+use crate::config::Config;
+use crate::http::gateway::Gateway;
+use crate::http::{Front, Ports, Readiness, Settings};
+use crate::pages::inbox::InboxView;
+use actix::{Actor as _, Recipient};
+use portcullis_actors::account::{AccountActor, AccountPorts, Revoker};
+use portcullis_actors::clock::{Clock, Randomness};
+use portcullis_actors::derive::Keyring;
+use portcullis_actors::domain::{AppId, AppName};
+use portcullis_actors::hashing::HashingPool;
+use portcullis_actors::notifier::Wake;
+use portcullis_actors::session::{Authenticator, PasswordGuard, SessionActor, SessionPorts};
+use portcullis_actors::stores::sql::SqlStore;
+use portcullis_actors::verification::{VerificationActor, VerificationPorts};
+use std::collections::HashMap;
+use std::sync::{Arc, RwLock};
+use tokio_util::task::TaskTracker;
+
+/// What the actors of all HTTP threads stand on.
+#[derive(Clone)]
+pub(crate) struct Foundation {
+    pub(crate) config: Arc<Config>,
+    pub(crate) database: SqlStore,
+    pub(crate) tokens: TokenStore,
+    pub(crate) keyring: Arc<Keyring>,
+    pub(crate) hashing: HashingPool,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Randomness>,
+    pub(crate) notifier: Recipient<Wake>,
+    pub(crate) tracker: TaskTracker,
+    pub(crate) names: Arc<RwLock<HashMap<AppId, AppName>>>,
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) settings: Settings,
+    pub(crate) readiness: Arc<dyn Readiness>,
+    pub(crate) inbox: Option<Arc<dyn InboxView>>,
+}
+
+impl Foundation {
+    /// Starts the actors of this thread, and gives what its routes stand on.
+    pub(crate) fn start_worker(&self) -> Front {
+        Front {
+            ports: self.start_actors(),
+            gateway: Arc::clone(&self.gateway),
+            settings: self.settings.clone(),
+            readiness: Arc::clone(&self.readiness),
+            inbox: self.inbox.clone(),
+        }
+    }
+
+    fn start_actors(&self) -> Ports {
+        let config = &self.config;
+        let accounts = Arc::new(self.database.clone());
+        let auth = Authenticator {
+            sessions: self.tokens.sessions_of_worker(),
+            accounts: accounts.clone(),
+            keyring: Arc::clone(&self.keyring),
+            clock: Arc::clone(&self.clock),
+            policy: Arc::new(config.sessions.clone()),
+            names: Arc::clone(&self.names),
+            tracker: self.tracker.clone(),
+        };
+        let limits = Arc::new(config.limits.clone());
+        let guard = PasswordGuard {
+            limits: self.tokens.limits(),
+            accounts: accounts.clone(),
+            devices: accounts.clone(),
+            keyring: Arc::clone(&self.keyring),
+            clock: Arc::clone(&self.clock),
+            policy: Arc::clone(&limits),
+        };
+        let revoker = Revoker { revocations: accounts.clone(), sessions: Arc::clone(&auth.sessions) };
+        let passwords = Arc::new(config.passwords.clone());
+
+        let session = SessionActor::new(SessionPorts {
+            auth: auth.clone(),
+            guard: guard.clone(),
+            devices: accounts.clone(),
+            hashing: self.hashing.clone(),
+            random: Arc::clone(&self.random),
+            counters: Default::default(),
+        });
+        let verification = VerificationActor::new(VerificationPorts {
+            auth: auth.clone(),
+            guard: guard.clone(),
+            revoker: revoker.clone(),
+            challenges: self.tokens.challenges(),
+            counts: self.tokens.limits(),
+            outbox: accounts.clone(),
+            notifier: self.notifier.clone(),
+            hashing: self.hashing.clone(),
+            random: Arc::clone(&self.random),
+            phones: Arc::new(config.phone_codes.clone()),
+            resets: Arc::new(config.resets.clone()),
+            passwords: Arc::clone(&passwords),
+            limits,
+            fixed_codes: Arc::new(config.sandbox.codes.clone().into_iter().collect()),
+            counters: Default::default(),
+        });
+        let account = AccountActor::new(AccountPorts {
+            auth,
+            guard,
+            revoker,
+            devices: accounts,
+            notifier: self.notifier.clone(),
+            hashing: self.hashing.clone(),
+            passwords,
+            counters: Default::default(),
+        });
+        let (session, verification, account) = (session.start(), verification.start(), account.start());
+        Ports {
+            sign_in: session.clone().recipient(),
+            sign_out: session.clone().recipient(),
+            check: session.clone().recipient(),
+            list_sessions: session.clone().recipient(),
+            close_session: session.clone().recipient(),
+            close_sessions: session.clone().recipient(),
+            introspect: session.recipient(),
+            issue_code: verification.clone().recipient(),
+            verify_code: verification.clone().recipient(),
+            issue_reset: verification.clone().recipient(),
+            inspect_reset: verification.clone().recipient(),
+            finish_reset: verification.recipient(),
+            change_password: account.clone().recipient(),
+            register_device: account.clone().recipient(),
+            list_devices: account.clone().recipient(),
+            drop_device: account.clone().recipient(),
+            user_devices: account.recipient(),
+        }
+    }
+}

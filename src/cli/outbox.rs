@@ -1,0 +1,107 @@
+//! `outbox list|retry`: what is on its way, what did not arrive, and another try.
+
+use super::output::table;
+use super::{Refused, Shell};
+use clap::{Args, Subcommand};
+use portcullis_actors::clock::{Clock as _, SystemClock};
+use portcullis_actors::domain::MessageId;
+use portcullis_actors::notifier::{Channel, ListedMessage, MessageState, OutboxFilter, OutboxStore as _};
+use serde_json::json;
+use std::time::Duration;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum OutboxCommand {
+    /// List messages, newest first, with their age and the last error.
+    #[command(after_help = "Example:\n  portcullis outbox list --state dead --most 20")]
+    List {
+        /// Only these: queued, leased, retry, delivered, dead or expired.
+        #[arg(long)]
+        state: Option<MessageState>,
+        /// Only these: mail or sms.
+        #[arg(long, value_parser = channel)]
+        channel: Option<Channel>,
+        /// At most so many.
+        #[arg(long, default_value_t = 50)]
+        most: u32,
+    },
+    /// Send dead messages again.
+    #[command(after_help = "Example:\n  portcullis outbox retry 17\n  portcullis outbox retry --dead")]
+    Retry(RetryArguments),
+}
+
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub(super) struct RetryArguments {
+    /// The message with this number.
+    id: Option<i64>,
+    /// All that are dead and not past their life.
+    #[arg(long)]
+    dead: bool,
+}
+
+pub(super) async fn run(shell: &Shell, command: OutboxCommand) -> Result<(), Refused> {
+    let outbox = shell.database(&shell.config()?).await?;
+    match command {
+        OutboxCommand::List { state, channel, most } => {
+            list(shell, &outbox.list(&OutboxFilter { state, channel, most }).await?);
+        }
+        OutboxCommand::Retry(RetryArguments { id: Some(id), .. }) => {
+            if !outbox.retry(MessageId(id)).await? {
+                return Err(Refused(format!("message {id} is not dead, past its life, or not there")));
+            }
+            shell.output.answer(&json!({"retried": 1}), || format!("Message {id} is queued again."));
+        }
+        OutboxCommand::Retry(_) => {
+            let retried = outbox.retry_dead().await?;
+            shell.output.answer(&json!({"retried": retried}), || format!("{retried} messages are queued again."));
+        }
+    }
+    Ok(())
+}
+
+fn channel(text: &str) -> Result<Channel, &'static str> {
+    [Channel::Mail, Channel::Sms].into_iter().find(|channel| channel.as_str() == text).ok_or("is neither mail nor sms")
+}
+
+/// Addresses are masked: the list is looked at over shoulders and pasted into tickets.
+fn list(shell: &Shell, messages: &[ListedMessage]) {
+    let now = SystemClock.now();
+    let objects: Vec<_> = messages
+        .iter()
+        .map(|message| {
+            json!({
+                "id": message.id, "state": message.state.as_str(), "kind": message.kind,
+                "channel": message.to.channel().as_str(), "to": message.to.masked(),
+                "created_at": message.created.to_string(), "age_secs": now.since(message.created).as_secs(),
+                "due_at": message.due.map(|at| at.to_string()), "expires_at": message.expires.to_string(),
+                "attempts": message.attempts, "last_error": message.last_error,
+            })
+        })
+        .collect();
+    shell.output.answer(&json!({"messages": objects}), || {
+        let rows: Vec<_> = messages
+            .iter()
+            .map(|message| {
+                vec![
+                    message.id.to_string(),
+                    message.state.as_str().to_owned(),
+                    message.kind.clone(),
+                    message.to.masked(),
+                    age(now.since(message.created)),
+                    message.attempts.to_string(),
+                    message.last_error.clone().unwrap_or_default(),
+                ]
+            })
+            .collect();
+        table(&["ID", "STATE", "KIND", "TO", "AGE", "TRIES", "LAST ERROR"], &rows)
+    });
+}
+
+fn age(age: Duration) -> String {
+    match age.as_secs() {
+        secs @ 0..=119 => format!("{secs} s"),
+        secs @ 120..=7199 => format!("{} min", secs / 60),
+        secs @ 7200..=172_799 => format!("{} h", secs / 3600),
+        secs => format!("{} d", secs / 86_400),
+    }
+}

@@ -1,0 +1,78 @@
+//! `serve`: runs the server until it is told to stop.
+
+use super::{Refused, Shell};
+use crate::app::demo;
+use crate::config::{Config, Profile};
+use crate::server::{Environment, Server, Stopper};
+use crate::telemetry;
+use clap::Args;
+use serde_json::json;
+use tokio::signal::unix::{SignalKind, signal};
+
+#[derive(Debug, Default, Args)]
+#[command(after_help = "Example:\n  portcullis serve --config /etc/portcullis.toml")]
+pub(super) struct ServeArguments {
+    /// Listen beyond this machine with demo data, whose password and key everybody can read.
+    #[arg(long)]
+    demo_anywhere: bool,
+}
+
+pub(super) async fn run(shell: &Shell, arguments: &ServeArguments) -> Result<(), Refused> {
+    let config = shell.config()?;
+    if config.profile == Profile::Development && !config.server.bind.ip().is_loopback() && !arguments.demo_anywhere {
+        return Err(Refused(
+            "`server.bind`: the development profile listens on loopback only, because of its demo data; see --demo-anywhere"
+                .to_owned(),
+        ));
+    }
+    telemetry::init(&config.log.filter, config.log.format).map_err(Refused)?;
+    let profile = config.profile;
+    warn(&config);
+    let server = Server::build(config, Environment::default()).await?;
+    let stopper = server.stopper();
+    let watch = actix_web::rt::spawn(stop_on_signal(stopper));
+    let url = format!("http://{}", server.address());
+    shell.output.answer(&json!({"url": url, "profile": profile}), || match profile {
+        Profile::Development => demo::greeting(&url),
+        _ => format!("Portcullis listens on {url} ({profile} profile)."),
+    });
+    let ended = server.run().await;
+    watch.abort();
+    ended.map_err(Refused::because)
+}
+
+/// What is allowed, and still unwise.
+fn warn(config: &Config) {
+    if config.profile != Profile::Production {
+        return;
+    }
+    if config.server.public_url.as_str().starts_with("http://") {
+        tracing::warn!("server.public_url is not https: links that set passwords cross the network in the clear");
+    }
+    if !config.limits.enabled {
+        tracing::warn!("limits.enabled is off: nothing slows down who guesses passwords or has codes sent");
+    }
+}
+
+/// The first SIGTERM or SIGINT stops it in order, the second at once.
+async fn stop_on_signal(stopper: Stopper) {
+    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        tracing::error!("signals cannot be waited for; only SIGKILL ends this process");
+        return;
+    };
+    let mut orderly = true;
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        if !orderly {
+            std::process::exit(1);
+        }
+        orderly = false;
+        tracing::info!("stopping: what was accepted is finished; a second signal ends at once");
+        let stopper = stopper.clone();
+        actix_web::rt::spawn(async move { stopper.stop().await });
+    }
+}

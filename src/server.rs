@@ -1,0 +1,254 @@
+//! A server from its configuration to its end: start in order, listen last, stop accepting first.
+//!
+//! May call the composition root and the HTTP layer. Owns no policy and chooses no backend.
+
+use crate::app::{self, Deliveries, Foundation, Stores, TokenStore};
+use crate::config::{Config, Profile};
+use crate::http::gateway::{Gateway, GatewayPolicy};
+use crate::http::{self, BodyLimits, Settings};
+use actix::{Actor as _, Addr};
+use actix_web::dev::ServerHandle;
+use actix_web::{App, HttpServer, web};
+use portcullis_actors::account::Revoker;
+use portcullis_actors::clock::{Clock, Randomness, SystemClock, SystemRandomness};
+use portcullis_actors::derive::Code;
+use portcullis_actors::domain::Phone;
+use portcullis_actors::hashing::HashingPool;
+use portcullis_actors::notifier::{Drain, NotifierActor, NotifierPorts};
+use portcullis_actors::stores::StartError;
+use portcullis_actors::stores::sql::SqlStore;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::net::TcpSocket;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+
+/// Connections that may wait to be accepted: a fleet reconnects all at once.
+const BACKLOG: u32 = 4096;
+/// How often revocations that are pending are applied: what the command line changes is noticed within a second.
+const REVOCATIONS_EVERY: Duration = Duration::from_millis(500);
+/// How long work whose client has gone may end in, before the threads are told to stop.
+const DETACHED_WORK: Duration = Duration::from_millis(500);
+
+/// Where a server takes time and randomness from; tests bring their own.
+#[derive(Clone, Debug)]
+pub struct Environment {
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn Randomness>,
+}
+
+impl Default for Environment {
+    fn default() -> Self {
+        Self { clock: Arc::new(SystemClock), random: Arc::new(SystemRandomness) }
+    }
+}
+
+/// A server that listens; it answers while [`Server::run`] is awaited.
+pub struct Server {
+    address: SocketAddr,
+    http: actix_web::dev::Server,
+    notifier: Addr<NotifierActor>,
+    revocations: AbortOnDropHandle<()>,
+    tracker: TaskTracker,
+    database: SqlStore,
+    shutdown: Duration,
+}
+
+/// Stops a server from elsewhere; cheap to clone.
+#[derive(Clone)]
+pub struct Stopper {
+    http: ServerHandle,
+    tracker: TaskTracker,
+}
+
+impl Server {
+    /// Opens the stores, starts the actors, and listens. Must be called on an actix system.
+    ///
+    /// # Errors
+    /// [`StartError`]: one line a fault, each saying what to do.
+    pub async fn build(config: Config, environment: Environment) -> Result<Self, StartError> {
+        let Environment { clock, random } = environment;
+        let config = Arc::new(config);
+        let socket = bind(config.server.bind)?;
+        let address = socket.local_addr().map_err(|error| unbound(config.server.bind, &error))?;
+
+        let database = app::database(&config, Arc::clone(&clock)).await?;
+        let keyring = Arc::new(app::keyring(&config, &*random)?);
+        let hashing = HashingPool::start(&config.hashing, Arc::clone(&random)).map_err(start_error)?;
+        match config.profile {
+            Profile::Development => app::demo::plant(&database, &hashing).await?,
+            Profile::Production => app::demo::refuse(&database, &hashing).await?,
+            Profile::Loadtest => {}
+        }
+        let revocations = Arc::new(database.clone());
+        let tokens = TokenStore::open(&config, Arc::clone(&clock), revocations.clone()).await?;
+        let revoker = Revoker { revocations, sessions: tokens.sessions() };
+        revoker.apply_pending().await.map_err(start_error)?;
+
+        let public_url = match config.server.public_url.as_str() {
+            "" => format!("http://{address}"),
+            url => url.to_owned(),
+        };
+        let Deliveries { mail, sms, inbox } = app::transports(&config, &clock)?;
+        let notifier = NotifierActor::new(NotifierPorts {
+            outbox: Arc::new(database.clone()),
+            accounts: Arc::new(database.clone()),
+            keyring: Arc::clone(&keyring),
+            clock: Arc::clone(&clock),
+            random: Arc::clone(&random),
+            mail,
+            sms,
+            policy: config.delivery.clone(),
+            code_digits: config.phone_codes.digits,
+            public_url: public_url.clone(),
+            fixed_codes: fixed_codes(&config),
+        })
+        .start();
+
+        let tracker = TaskTracker::new();
+        let foundation = Foundation {
+            settings: settings(&config, public_url),
+            readiness: Arc::new(Stores { accounts: database.clone(), sessions: tokens.sessions() }),
+            config: Arc::clone(&config),
+            database: database.clone(),
+            tokens,
+            keyring,
+            hashing,
+            clock,
+            random,
+            notifier: notifier.clone().recipient(),
+            tracker: tracker.clone(),
+            names: Arc::default(),
+            gateway: Arc::new(Gateway::new(GatewayPolicy::default())),
+            inbox,
+        };
+        let http = listen(socket, &config, foundation).map_err(|error| unbound(config.server.bind, &error))?;
+        Ok(Self {
+            address,
+            http,
+            notifier,
+            revocations: AbortOnDropHandle::new(actix_web::rt::spawn(apply_revocations(revoker))),
+            tracker,
+            database,
+            shutdown: config.server.shutdown(),
+        })
+    }
+
+    /// Where it listens; the port is a real one even if port 0 was asked for.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// What stops it from elsewhere.
+    pub fn stopper(&self) -> Stopper {
+        Stopper { http: self.http.handle(), tracker: self.tracker.clone() }
+    }
+
+    /// Answers until it is stopped; then what is under way is finished, or given back to the outbox.
+    ///
+    /// # Errors
+    /// When the HTTP server cannot go on.
+    pub async fn run(self) -> io::Result<()> {
+        let ended = self.http.await;
+        let begun = Instant::now();
+        let within = self.shutdown / 4;
+        let drained = self.notifier.send(Drain { within });
+        if tokio::time::timeout(within + Duration::from_secs(1), drained).await.is_err() {
+            tracing::warn!("deliveries did not end in time; their leases will lapse");
+        }
+        self.tracker.close();
+        let left = self.shutdown.saturating_sub(begun.elapsed());
+        let _ = tokio::time::timeout(left, self.tracker.wait()).await;
+        drop(self.revocations);
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.database.close()).await;
+        ended
+    }
+}
+
+impl Stopper {
+    /// Stops accepting, lets what was accepted finish, and returns when the HTTP threads have ended.
+    pub async fn stop(&self) {
+        self.http.pause().await;
+        self.tracker.close();
+        let _ = tokio::time::timeout(DETACHED_WORK, self.tracker.wait()).await;
+        self.http.stop(true).await;
+    }
+
+    /// Ends the HTTP threads at once, whatever they do.
+    pub async fn stop_now(&self) {
+        self.http.stop(false).await;
+    }
+}
+
+/// Takes the address, but lets nobody in yet.
+fn bind(address: SocketAddr) -> Result<TcpSocket, StartError> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
+    let bound = socket.and_then(|socket| {
+        socket.set_reuseaddr(true)?;
+        socket.bind(address)?;
+        Ok(socket)
+    });
+    bound.map_err(|error| unbound(address, &error))
+}
+
+fn unbound(address: SocketAddr, error: &io::Error) -> StartError {
+    let advice = match error.kind() {
+        io::ErrorKind::AddrInUse => "another program listens there; choose another server.bind",
+        io::ErrorKind::PermissionDenied => "this user may not; choose a port from 1024 on",
+        io::ErrorKind::AddrNotAvailable => "this machine has no such address; correct server.bind",
+        _ => "correct server.bind",
+    };
+    StartError(format!("cannot listen on {address}: {advice} ({error})"))
+}
+
+fn listen(socket: TcpSocket, config: &Config, foundation: Foundation) -> io::Result<actix_web::dev::Server> {
+    let listener = socket.listen(BACKLOG)?.into_std()?;
+    let server = HttpServer::new(move || {
+        let front = web::Data::new(foundation.start_worker());
+        App::new().configure(|routes| http::configure(routes, front))
+    });
+    let shutdown = config.server.shutdown_secs.saturating_sub(config.server.shutdown_secs / 3).max(1);
+    Ok(server
+        .workers(config.server.worker_count())
+        .client_request_timeout(Duration::from_secs(config.server.header_timeout_secs))
+        .keep_alive(Duration::from_secs(config.server.keep_alive_secs))
+        .shutdown_timeout(shutdown)
+        .disable_signals()
+        .listen(listener)?
+        .run())
+}
+
+fn settings(config: &Config, public_url: String) -> Settings {
+    Settings {
+        public_url,
+        trusted_proxies: config.server.trusted_proxies.clone(),
+        token_in_query: config.compat.auth_token_in_query,
+        body: BodyLimits {
+            bytes: config.server.max_body_bytes,
+            time: Duration::from_secs(config.server.body_timeout_secs),
+        },
+    }
+}
+
+fn fixed_codes(config: &Config) -> std::collections::HashMap<Phone, Code> {
+    let codes = config.sandbox.codes.iter();
+    codes.filter_map(|(number, code)| Some((Phone::from_stored(number)?, Code::typed(code)))).collect()
+}
+
+async fn apply_revocations(revoker: Revoker) {
+    let mut ticks = tokio::time::interval(REVOCATIONS_EVERY);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = revoker.apply_pending().await {
+            tracing::warn!(%error, "revocations are pending until the stores answer");
+        }
+    }
+}
+
+fn start_error(error: impl std::fmt::Display) -> StartError {
+    StartError(error.to_string())
+}
