@@ -14,8 +14,8 @@ mod tests;
 mod values;
 
 pub use sections::{
-    CompatConfig, DatabaseConfig, LogConfig, MailConfig, MailTransport, RedisConfig, SandboxConfig,
-    SecretsConfig, ServerConfig, SmsConfig, SmsProvider, SmsTransport,
+    CompatConfig, DatabaseConfig, LogConfig, MailConfig, MailTransport, RedisConfig, SandboxConfig, SecretsConfig,
+    ServerConfig, SmsConfig, SmsProvider, SmsTransport,
 };
 pub use values::{PublicUrl, Secret, SecretKey, SecretUrl};
 
