@@ -76,6 +76,8 @@ impl Server {
         let address = socket.local_addr().map_err(|error| unbound(config.server.bind, &error))?;
 
         let database = app::database(&config, Arc::clone(&clock)).await?;
+        // The tables of numbering plans take a while to load; not on the first caller's time.
+        std::thread::spawn(|| Phone::parse("+12125550123", "US").is_ok());
         let keyring = Arc::new(app::keyring(&config, &*random)?);
         let hashing = HashingPool::start(&config.hashing, Arc::clone(&random)).map_err(start_error)?;
         match config.profile {
@@ -104,7 +106,7 @@ impl Server {
             policy: config.delivery.clone(),
             code_digits: config.phone_codes.digits,
             public_url: public_url.clone(),
-            fixed_codes: fixed_codes(&config),
+            fixed_codes: config.sandbox.codes.iter().map(|(to, code)| (to.clone(), Code::typed(code))).collect(),
         })
         .start();
 
@@ -231,11 +233,6 @@ fn settings(config: &Config, public_url: String) -> Settings {
             time: Duration::from_secs(config.server.body_timeout_secs),
         },
     }
-}
-
-fn fixed_codes(config: &Config) -> std::collections::HashMap<Phone, Code> {
-    let codes = config.sandbox.codes.iter();
-    codes.filter_map(|(number, code)| Some((Phone::from_stored(number)?, Code::typed(code)))).collect()
 }
 
 async fn apply_revocations(revoker: Revoker) {

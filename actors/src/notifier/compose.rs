@@ -84,7 +84,7 @@ fn code(
     row: &Leased,
     phone: &Phone,
 ) -> Result<Code, Unsendable> {
-    if let Some(code) = ports.fixed_codes.get(phone) {
+    if let Some(code) = ports.fixed_codes.get(phone.as_str()) {
         return Ok(code.clone());
     }
     let code = ports.keyring.phone_code(key, challenge, row.message.user, phone, ports.code_digits);

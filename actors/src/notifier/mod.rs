@@ -37,7 +37,6 @@ pub use store::{OutboxStore, ReceiptEffect};
 
 use crate::clock::{Clock, Randomness};
 use crate::derive::{Code, Keyring};
-use crate::domain::Phone;
 use crate::error::ErrorKind;
 use crate::stores::AccountStore;
 use crate::transports::{Mail, Sms, Transport};
@@ -69,8 +68,8 @@ pub struct NotifierPorts {
     pub code_digits: u32,
     /// The address that people reach this server at.
     pub public_url: String,
-    /// Numbers that always get the same code; outside development there is none.
-    pub fixed_codes: HashMap<Phone, Code>,
+    /// Numbers (E.164) that always get the same code; outside development there is none.
+    pub fixed_codes: HashMap<String, Code>,
 }
 
 /// Delivers what is in the outbox; one a process.
