@@ -1,10 +1,11 @@
 //! The one table of error codes, and how a refusal becomes an answer. Only here do kinds of errors meet statuses.
 //!
-//! May name `portcullis_actors::error`. The body is written by `envelope`, which knows the request's id.
+//! May name `portcullis_actors::error` and the refusals of messages. The body is written by `envelope`, which knows the request's id.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 use portcullis_actors::error::{ErrorKind, FieldError};
+use portcullis_actors::notifier::ReceiptRefusal;
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
@@ -188,6 +189,15 @@ impl From<ErrorKind> for Problem {
             ErrorKind::DependencyUnavailable(_) => {
                 Self::new(Code::DependencyUnavailable, "Nothing was accepted; try again.")
             }
+        }
+    }
+}
+
+impl From<ReceiptRefusal> for Problem {
+    fn from(refusal: ReceiptRefusal) -> Self {
+        match refusal {
+            ReceiptRefusal::NotGenuine => Self::new(Code::Forbidden, "No provider of ours signed this."),
+            ReceiptRefusal::Unavailable(kind) => kind.into(),
         }
     }
 }

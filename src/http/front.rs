@@ -3,11 +3,12 @@
 use super::body::BodyLimits;
 use super::gateway::Gateway;
 use super::health::Readiness;
-use crate::pages::inbox::InboxView;
 use actix::Recipient;
 use ipnet::IpNet;
 use portcullis_actors::account::{ChangePassword, DropDevice, ListDevices, RegisterDevice, UserDevices};
+use portcullis_actors::notifier::RecordReceipt;
 use portcullis_actors::session::{Check, CloseSession, CloseSessions, Introspect, ListSessions, SignIn, SignOut};
+use portcullis_actors::transports::Inbox;
 use portcullis_actors::verification::{FinishReset, InspectReset, IssueCode, IssueReset, VerifyCode};
 use std::sync::Arc;
 
@@ -32,6 +33,7 @@ pub struct Ports {
     pub list_devices: Recipient<ListDevices>,
     pub drop_device: Recipient<DropDevice>,
     pub user_devices: Recipient<UserDevices>,
+    pub record_receipt: Recipient<RecordReceipt>,
 }
 
 /// The settings of this layer.
@@ -58,5 +60,5 @@ pub struct Front {
     /// Which stores answer.
     pub readiness: Arc<dyn Readiness>,
     /// What was sent, where that may be looked at.
-    pub inbox: Option<Arc<dyn InboxView>>,
+    pub inbox: Option<Inbox>,
 }

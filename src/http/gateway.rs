@@ -2,11 +2,10 @@
 //! into a refusal.
 //!
 //! Load is shed here and in the hashing pool, never in a mailbox: futures leave those at once, so their capacity
-//! bounds nothing. May name actix and `portcullis_actors::error`; knows no endpoint.
+//! bounds nothing. Knows no endpoint.
 
 use super::error::Problem;
 use actix::{Message, Recipient};
-use portcullis_actors::error::ErrorKind;
 use std::time::Duration;
 use tokio::sync::Semaphore;
 
@@ -59,10 +58,11 @@ impl Gateway {
     ///
     /// # Errors
     /// What the actor refused; `overloaded` when no permit is free, the deadline passes, or the actor fails.
-    pub async fn ask<M, T>(&self, cost: Cost, actor: &Recipient<M>, message: M) -> Result<T, Problem>
+    pub async fn ask<M, T, E>(&self, cost: Cost, actor: &Recipient<M>, message: M) -> Result<T, Problem>
     where
-        M: Message<Result = Result<T, ErrorKind>> + Send + 'static,
+        M: Message<Result = Result<T, E>> + Send + 'static,
         T: Send + 'static,
+        E: Into<Problem> + Send + 'static,
     {
         let permits = match cost {
             Cost::Costly => &self.costly,
@@ -70,7 +70,7 @@ impl Gateway {
         };
         let _permit = permits.try_acquire().map_err(|_| Problem::overloaded())?;
         match tokio::time::timeout(self.deadline, actor.send(message)).await {
-            Ok(Ok(answer)) => answer.map_err(Problem::from),
+            Ok(Ok(answer)) => answer.map_err(E::into),
             Ok(Err(error)) => {
                 tracing::error!(%error, message = std::any::type_name::<M>(), "an actor did not answer");
                 Err(Problem::overloaded())

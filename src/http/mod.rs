@@ -9,6 +9,7 @@
 //! actor. Handlers decide nothing: they turn a request into a message and an answer into JSON.
 
 mod body;
+mod callbacks;
 mod devices;
 mod envelope;
 pub mod error;
@@ -69,6 +70,7 @@ fn outside_the_api(config: &mut ServiceConfig, with_inbox: bool) {
     Calls::at("/health/live").get(health::live).put_into(config);
     Calls::at("/health/ready").get(health::ready).put_into(config);
     Calls::at("/password/reset/{token}").get(pages::reset::show).post(pages::reset::submit).put_into(config);
+    Calls::at("/callbacks/sms/{provider}").post(callbacks::sms).put_into(config);
     Calls::at("/pages/style.css").get(pages::style).put_into(config);
     if with_inbox {
         Calls::at("/dev/inbox").get(pages::inbox::html).put_into(config);

@@ -71,6 +71,15 @@ impl Params {
         self.0.extend(more.0);
     }
 
+    /// All of them as they came, repetitions included; `None` if one is no text.
+    pub fn into_texts(self) -> Option<Vec<(String, String)>> {
+        let text = |(name, value)| match value {
+            Value::Text(text) => Some((name, text)),
+            Value::Unfit(_) => None,
+        };
+        self.0.into_iter().map(text).collect()
+    }
+
     /// The first of `names` that is among these, in whatever form.
     pub fn any_of(&self, names: &[&'static str]) -> Option<&'static str> {
         names.iter().copied().find(|name| self.0.iter().any(|(given, _)| base(given) == *name))

@@ -5,40 +5,34 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
 use askama::Template;
+use portcullis_actors::transports::{Inbox, InboxMessage};
 use serde::Serialize;
 
-/// A message as it would have gone out.
-#[derive(Debug, Clone, Serialize)]
-pub struct InboxItem {
-    /// Its number in the inbox.
-    pub id: u64,
-    /// What it is about, in one word.
-    pub kind: String,
-    /// `mail` or `sms`.
-    pub channel: String,
-    /// To whom.
-    pub to: String,
-    /// The subject, of a mail.
-    pub subject: Option<String>,
-    /// The text.
-    pub text: String,
-    /// The HTML, of a mail.
-    pub html: Option<String>,
-    /// When, in RFC 3339.
-    pub time: String,
+/// A message as it is shown.
+#[derive(Serialize)]
+struct Item {
+    id: u64,
+    time: String,
+    channel: &'static str,
+    kind: &'static str,
+    to: String,
+    subject: Option<String>,
+    text: String,
+    html: Option<String>,
 }
 
-impl InboxItem {
+impl From<InboxMessage> for Item {
+    fn from(message: InboxMessage) -> Self {
+        let InboxMessage { id, received, channel, kind, to, subject, text, html } = message;
+        Self { id, time: received.to_string(), channel, kind, to, subject, text, html }
+    }
+}
+
+impl Item {
     /// The addresses in the text, so that they can be followed.
     fn links(&self) -> impl Iterator<Item = &str> {
         self.text.split_whitespace().filter(|word| word.starts_with("http://") || word.starts_with("https://"))
     }
-}
-
-/// An inbox that can be looked into.
-pub trait InboxView: Send + Sync {
-    /// What is in it, newest first.
-    fn newest_first(&self) -> Vec<InboxItem>;
 }
 
 /// Mails bring styles of their own; they are shown in frames that may do nothing.
@@ -48,7 +42,7 @@ const LENIENT: &str = "default-src 'none'; style-src 'self' 'unsafe-inline'; img
 #[derive(Template)]
 #[template(path = "inbox.html", config = "src/pages/askama.toml")]
 struct Page {
-    items: Vec<InboxItem>,
+    items: Vec<Item>,
 }
 
 /// `GET /dev/inbox`: refreshes itself.
@@ -61,6 +55,6 @@ pub async fn json(front: Data<Front>) -> HttpResponse {
     HttpResponse::Ok().json(items(&front))
 }
 
-fn items(front: &Front) -> Vec<InboxItem> {
-    front.inbox.as_ref().map(|inbox| inbox.newest_first()).unwrap_or_default()
+fn items(front: &Front) -> Vec<Item> {
+    front.inbox.iter().flat_map(Inbox::newest_first).map(Item::from).collect()
 }

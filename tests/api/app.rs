@@ -7,8 +7,8 @@ use actix_web::{App as WebApp, HttpServer};
 use async_trait::async_trait;
 use portcullis::http::gateway::{Gateway, GatewayPolicy};
 use portcullis::http::{Front, Readiness, Settings, configure};
-use portcullis::pages::inbox::{InboxItem, InboxView};
 use portcullis_actors::error::Dependency;
+use portcullis_actors::transports::Inbox;
 use reqwest::{Client, Method, RequestBuilder, Response, redirect};
 use serde_json::Value;
 use std::net::SocketAddr;
@@ -19,7 +19,7 @@ use std::sync::{Arc, Mutex};
 pub struct Setup {
     pub settings: Settings,
     pub gateway: GatewayPolicy,
-    pub inbox: Option<Vec<InboxItem>>,
+    pub inbox: Option<Inbox>,
 }
 
 /// A running server.
@@ -38,14 +38,6 @@ struct Stores(Arc<Mutex<Vec<Dependency>>>);
 impl Readiness for Stores {
     async fn failing(&self) -> Vec<Dependency> {
         self.0.lock().expect("not poisoned").clone()
-    }
-}
-
-struct Kept(Vec<InboxItem>);
-
-impl InboxView for Kept {
-    fn newest_first(&self) -> Vec<InboxItem> {
-        self.0.clone()
     }
 }
 
@@ -70,7 +62,7 @@ impl App {
             settings.public_url = url.clone();
         }
         let readiness: Arc<dyn Readiness> = Arc::new(Stores(failing.clone()));
-        let inbox = setup.inbox.map(|items| Arc::new(Kept(items)) as Arc<dyn InboxView>);
+        let inbox = setup.inbox;
         let server = HttpServer::new(move || {
             let front = Front {
                 ports: ports.clone(),

@@ -4,6 +4,7 @@
 mod app;
 mod bad_input;
 mod bodies;
+mod callbacks;
 mod calls;
 mod credentials;
 mod envelope;

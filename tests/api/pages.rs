@@ -1,11 +1,15 @@
 //! The reset page without a browser, and the inbox of development.
 
-use super::app::{App, Setup, problem};
+use super::app::{App, Setup, json, problem};
 use super::probe::{Mood, TOKEN};
-use portcullis::pages::inbox::InboxItem;
+use portcullis_actors::clock::SystemClock;
+use portcullis_actors::domain::Phone;
 use portcullis_actors::error::ErrorKind;
+use portcullis_actors::transports::{Inbox, Line, Mail, Sms, Transport as _};
 use portcullis_actors::verification::{FinishReset, InspectReset};
 use reqwest::{RequestBuilder, Response};
+use serde_json::json;
+use std::sync::Arc;
 use std::time::Duration;
 
 fn path() -> String {
@@ -134,22 +138,33 @@ async fn the_style_is_there_for_the_pages() {
 
 #[actix_web::test]
 async fn the_inbox_shows_what_was_sent() {
-    let item = InboxItem {
-        id: 1,
-        kind: "reset_link".into(),
-        channel: "mail".into(),
-        to: "a@b.cd".into(),
-        subject: Some("<Reset>".into()),
+    let inbox = Inbox::new(10, Arc::new(SystemClock));
+    let to = Phone::parse("+12125550123", "US").expect("possible");
+    let sms = Sms { kind: "phone_code", to, from: None, text: "<1988> is the code".into() };
+    inbox.send(&sms).await.expect("an inbox takes everything");
+    let mail = Mail {
+        id: "m1".into(),
+        from: None,
+        kind: "reset_link",
+        to: "a@b.cd".parse().expect("an address"),
+        subject: Line::new("<Reset>"),
         text: "Go to http://127.0.0.1/password/reset/x now".into(),
-        html: Some("<p title=\"x\">Hi</p><script>1</script>".into()),
-        time: "2025-11-24T16:00:00Z".into(),
+        html: "<p title=\"x\">Hi</p><script>1</script>".into(),
     };
-    let app = App::start_with(Setup { inbox: Some(vec![item.clone()]), ..Setup::default() }).await;
+    inbox.send(&mail).await.expect("an inbox takes everything");
+    let app = App::start_with(Setup { inbox: Some(inbox), ..Setup::default() }).await;
     let text = page(app.request("GET", "/dev/inbox"), 200).await;
     assert!(text.contains("http-equiv=\"refresh\"") && text.contains("&#60;Reset&#62;"), "{text}");
     assert!(text.contains("<iframe sandbox ") && text.contains("srcdoc=\"&#60;p title=&#34;x"), "{text}");
     assert!(text.contains("<a href=\"http://127.0.0.1/password/reset/x\""), "{text}");
-    assert!(!text.contains("<script>"), "{text}");
-    let json: serde_json::Value = super::app::json(app.request("GET", "/dev/inbox.json")).await.1;
-    assert_eq!(json, serde_json::json!([item]));
+    assert!(text.contains("&#60;1988&#62; is the code") && !text.contains("<script>"), "{text}");
+    assert!(text.find("&#60;Reset&#62;") < text.find("is the code"), "newest first");
+    let (_, items) = json(app.request("GET", "/dev/inbox.json")).await;
+    let of = |field: &str| [items[0][field].clone(), items[1][field].clone()];
+    assert_eq!(of("channel"), ["mail", "sms"]);
+    assert_eq!(of("kind"), ["reset_link", "phone_code"]);
+    assert_eq!(of("to"), ["a@b.cd", "+12125550123"]);
+    assert_eq!(of("subject"), [json!("<Reset>"), json!(null)]);
+    assert_eq!(items[1]["text"], "<1988> is the code");
+    assert_eq!(items[1]["html"], json!(null));
 }

@@ -6,6 +6,7 @@ use portcullis_actors::account::{ChangePassword, DropDevice, ListDevices, Listed
 use portcullis_actors::clock::Timestamp;
 use portcullis_actors::domain::{AppId, DeviceId, Digest, MobileOs, UserId};
 use portcullis_actors::error::ErrorKind;
+use portcullis_actors::notifier::{ReceiptEffect, ReceiptRefusal, RecordReceipt};
 use portcullis_actors::session::{
     Check, CheckedSession, CloseSession, CloseSessions, Introspect, Introspection, ListSessions, ListedSession, SignIn,
     SignOut, SignedIn,
@@ -35,7 +36,7 @@ pub enum Mood {
     Slow(Duration),
     /// Panics.
     Broken,
-    /// Says that the token is dead.
+    /// Says that the token is dead, or the report forged.
     Inactive,
 }
 
@@ -72,7 +73,7 @@ impl Probe {
         }
         ports!(sign_in sign_out check list_sessions close_session close_sessions introspect issue_code verify_code
             issue_reset inspect_reset finish_reset change_password register_device list_devices drop_device
-            user_devices)
+            user_devices record_receipt)
     }
 }
 
@@ -138,6 +139,18 @@ impl Handler<Introspect> for ProbeActor {
             Mood::Inactive => Ok(Introspection::Inactive),
             Mood::Refusing(kind) => Err(kind),
             _ => Ok(Introspection::Active(checked())),
+        }
+    }
+}
+
+impl Handler<RecordReceipt> for ProbeActor {
+    type Result = Result<ReceiptEffect, ReceiptRefusal>;
+    fn handle(&mut self, message: RecordReceipt, _: &mut Context<Self>) -> Self::Result {
+        self.0.seen.lock().expect("not poisoned").push(Box::new(message));
+        match self.0.mood.lock().expect("not poisoned").clone() {
+            Mood::Inactive => Err(ReceiptRefusal::NotGenuine),
+            Mood::Refusing(kind) => Err(kind.into()),
+            _ => Ok(ReceiptEffect::Noted),
         }
     }
 }
