@@ -121,7 +121,7 @@ impl Server {
             hashing,
             clock,
             random,
-            notifier: notifier.clone().recipient(),
+            notifier: notifier.clone(),
             tracker: tracker.clone(),
             names: Arc::default(),
             gateway: Arc::new(Gateway::new(GatewayPolicy::default())),

@@ -1,7 +1,6 @@
 //! Which transports a configuration means.
 
 use crate::config::{Config, MailTransport, SmsTransport};
-use crate::pages::inbox::{InboxItem, InboxView};
 use portcullis_actors::clock::Clock;
 use portcullis_actors::stores::StartError;
 use portcullis_actors::transports::{
@@ -19,27 +18,20 @@ pub(crate) struct Deliveries {
     /// In the order they are tried.
     pub(crate) sms: Vec<Arc<dyn Transport<Sms>>>,
     /// What stays in memory, if anything does.
-    pub(crate) inbox: Option<Arc<dyn InboxView>>,
+    pub(crate) inbox: Option<Inbox>,
 }
 
 /// The transports; nothing is connected yet.
 pub(crate) fn transports(config: &Config, clock: &Arc<dyn Clock>) -> Result<Deliveries, StartError> {
-    let inbox = Arc::new(Inbox::new(INBOX, Arc::clone(clock)));
-    let mut shown: Option<Arc<dyn InboxView>> = None;
-    let mut show = || shown = Some(Arc::new(Shown(Arc::clone(&inbox))));
+    let inbox = Inbox::new(INBOX, Arc::clone(clock));
+    let mut shown = None;
     let mail: Arc<dyn Transport<Mail>> = match config.mail.transport {
         MailTransport::Smtp => Arc::new(smtp(config).map_err(start_error)?),
-        MailTransport::Inbox => {
-            show();
-            inbox.clone()
-        }
+        MailTransport::Inbox => Arc::new(shown.insert(inbox.clone()).clone()),
     };
     let sms: Vec<Arc<dyn Transport<Sms>>> = match config.sms.transport {
         SmsTransport::Twilio => twilio(config).map_err(start_error)?,
-        SmsTransport::Inbox => {
-            show();
-            vec![inbox.clone()]
-        }
+        SmsTransport::Inbox => vec![Arc::new(shown.insert(inbox).clone())],
     };
     Ok(Deliveries { mail, sms, inbox: shown })
 }
@@ -78,23 +70,4 @@ fn twilio(config: &Config) -> Result<Vec<Arc<dyn Transport<Sms>>>, TransportFaul
         })?));
     }
     Ok(transports)
-}
-
-/// The inbox, as the page shows it.
-struct Shown(Arc<Inbox>);
-
-impl InboxView for Shown {
-    fn newest_first(&self) -> Vec<InboxItem> {
-        let item = |message: portcullis_actors::transports::InboxMessage| InboxItem {
-            id: message.id,
-            kind: message.kind.to_owned(),
-            channel: message.channel.to_owned(),
-            to: message.to,
-            subject: message.subject,
-            text: message.text,
-            html: message.html,
-            time: message.received.to_string(),
-        };
-        self.0.newest_first().into_iter().map(item).collect()
-    }
 }

@@ -4,16 +4,16 @@ use super::TokenStore;
 use crate::config::Config;
 use crate::http::gateway::Gateway;
 use crate::http::{Front, Ports, Readiness, Settings};
-use crate::pages::inbox::InboxView;
-use actix::{Actor as _, Recipient};
+use actix::{Actor as _, Addr};
 use portcullis_actors::account::{AccountActor, AccountPorts, Revoker};
 use portcullis_actors::clock::{Clock, Randomness};
 use portcullis_actors::derive::Keyring;
 use portcullis_actors::domain::{AppId, AppName};
 use portcullis_actors::hashing::HashingPool;
-use portcullis_actors::notifier::Wake;
+use portcullis_actors::notifier::NotifierActor;
 use portcullis_actors::session::{Authenticator, PasswordGuard, SessionActor, SessionPorts};
 use portcullis_actors::stores::sql::SqlStore;
+use portcullis_actors::transports::Inbox;
 use portcullis_actors::verification::{VerificationActor, VerificationPorts};
 use std::collections::HashMap;
 use std::sync::{Arc, RwLock};
@@ -29,13 +29,13 @@ pub(crate) struct Foundation {
     pub(crate) hashing: HashingPool,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Randomness>,
-    pub(crate) notifier: Recipient<Wake>,
+    pub(crate) notifier: Addr<NotifierActor>,
     pub(crate) tracker: TaskTracker,
     pub(crate) names: Arc<RwLock<HashMap<AppId, AppName>>>,
     pub(crate) gateway: Arc<Gateway>,
     pub(crate) settings: Settings,
     pub(crate) readiness: Arc<dyn Readiness>,
-    pub(crate) inbox: Option<Arc<dyn InboxView>>,
+    pub(crate) inbox: Option<Inbox>,
 }
 
 impl Foundation {
@@ -89,7 +89,7 @@ impl Foundation {
             challenges: self.tokens.challenges(),
             counts: self.tokens.limits(),
             outbox: accounts.clone(),
-            notifier: self.notifier.clone(),
+            notifier: self.notifier.clone().recipient(),
             hashing: self.hashing.clone(),
             random: Arc::clone(&self.random),
             phones: Arc::new(config.phone_codes.clone()),
@@ -104,7 +104,7 @@ impl Foundation {
             guard,
             revoker,
             devices: accounts,
-            notifier: self.notifier.clone(),
+            notifier: self.notifier.clone().recipient(),
             hashing: self.hashing.clone(),
             passwords,
             counters: Default::default(),
@@ -128,6 +128,7 @@ impl Foundation {
             list_devices: account.clone().recipient(),
             drop_device: account.clone().recipient(),
             user_devices: account.recipient(),
+            record_receipt: self.notifier.clone().recipient(),
         }
     }
 }
