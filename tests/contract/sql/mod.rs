@@ -87,8 +87,8 @@ suite! {
 }
 
 /// A store on a fresh database, with whatever must outlive it.
-struct Backend {
-    store: SqlStore,
+pub(crate) struct Backend {
+    pub(crate) store: SqlStore,
     clock: Arc<ShiftedClock>,
     settings: SqlSettings,
     _file: Option<TempDir>,
@@ -96,13 +96,13 @@ struct Backend {
 }
 
 impl Backend {
-    async fn sqlite() -> Self {
+    pub(crate) async fn sqlite() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let url = format!("sqlite://{}/portcullis.db", folder.path().display());
         Self::open(url, Some(folder), None).await
     }
 
-    async fn postgres() -> Self {
+    pub(crate) async fn postgres() -> Self {
         let database = shared_database().await;
         Self::open(database.url().to_owned(), None, Some(database)).await
     }
@@ -121,7 +121,7 @@ impl Backend {
         }
     }
 
-    async fn app(&self, name: &str) -> AppId {
+    pub(crate) async fn app(&self, name: &str) -> AppId {
         let new = NewApplication {
             name: name.parse().expect("a name"),
             brand: format!("The {name}"),
@@ -156,7 +156,7 @@ fn patient(url: impl Into<String>) -> SqlSettings {
     }
 }
 
-fn new_user(name: &str) -> NewUser {
+pub(crate) fn new_user(name: &str) -> NewUser {
     NewUser {
         email: format!("{name}@example.com").parse().expect("an address"),
         first_name: "Ada".parse().expect("a name"),

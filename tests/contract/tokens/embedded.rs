@@ -3,7 +3,7 @@
 use super::*;
 use portcullis_actors::stores::embedded::EmbeddedTokenStore;
 
-struct Embedded;
+pub(crate) struct Embedded;
 
 #[async_trait]
 impl Backend for Embedded {

@@ -6,7 +6,7 @@
 //!
 //! What only one backend promises (its files, its cache, its failures) is tested in that backend's file.
 
-mod embedded;
+pub(crate) mod embedded;
 mod limits;
 mod phone;
 mod races;

@@ -1,0 +1,213 @@
+//! What the actors promise over both sides at once, on every pair of backends: {SQLite, PostgreSQL} × {SQLite, Redis}.
+
+mod races;
+
+use crate::sql::{Backend as Database, new_user};
+use crate::tokens::Ports as Tokens;
+use crate::tokens::embedded::Embedded;
+use actix::{Actor, Addr, Context, Handler};
+use portcullis_actors::account::Revoker;
+use portcullis_actors::clock::SystemRandomness;
+use portcullis_actors::derive::Keyring;
+use portcullis_actors::domain::{Credential, Password, ResetToken, UserId, UserToken};
+use portcullis_actors::error::ErrorKind;
+use portcullis_actors::hashing::{HashingPolicy, HashingPool};
+use portcullis_actors::notifier::Wake;
+use portcullis_actors::session::{
+    Authenticator, Check, LimitPolicy, PasswordGuard, SessionActor, SessionPolicy, SessionPorts, SignIn,
+};
+use portcullis_actors::stores::{AccountStore as _, Created, ResetAsk};
+use portcullis_actors::verification::{
+    FinishReset, PasswordPolicy, PhonePolicy, ResetPolicy, VerificationActor, VerificationPorts,
+};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+use zeroize::Zeroizing;
+
+/// Runs each race on every pair.
+macro_rules! pairs {
+    ($($case:ident),+ $(,)?) => {
+        pairs!(@ sqlite_embedded, sqlite, Embedded: $($case),+);
+        pairs!(@ postgres_embedded, postgres, Embedded: $($case),+);
+    };
+    (@ $pair:ident, $database:ident, $tokens:ident: $($case:ident),+) => {
+        mod $pair {
+            use crate::tokens::Backend as _;
+
+            $(#[actix::test]
+            async fn $case() {
+                let (database, tokens) = (super::Database::$database().await, super::$tokens::start().await);
+                super::races::$case(super::House::build(database, tokens).await).await;
+            })+
+        }
+    };
+}
+
+pairs! {
+    no_token_of_the_old_password_survives_a_reset,
+    one_of_many_resets_by_one_link_wins,
+    an_upgrade_at_sign_in_never_undoes_a_reset,
+}
+
+/// Nobody delivers here.
+struct Idle;
+
+impl Actor for Idle {
+    type Context = Context<Self>;
+}
+
+impl Handler<Wake> for Idle {
+    type Result = ();
+    fn handle(&mut self, _: Wake, _: &mut Context<Self>) {}
+}
+
+/// The actors of two workers over one pair of stores.
+struct House {
+    database: Database,
+    tokens: Tokens,
+    sessions: [Addr<SessionActor>; 2],
+    resets: Addr<VerificationActor>,
+    keyring: Arc<Keyring>,
+    hashing: HashingPool,
+}
+
+impl House {
+    async fn build(database: Database, tokens: Tokens) -> Self {
+        let store = Arc::new(database.store.clone());
+        database.app("beyondvip").await;
+        let cheap = HashingPolicy { memory_kib: 64, iterations: 1, max_wait_ms: 20_000, ..HashingPolicy::default() };
+        let hashing = HashingPool::start(&cheap, Arc::new(SystemRandomness)).expect("the pool starts");
+        let keyring = Arc::new(Keyring::new(&[Zeroizing::new([7; 32])]).expect("one secret"));
+        let limits = Arc::new(no_limits());
+        let auth = |sessions| Authenticator {
+            sessions,
+            accounts: store.clone(),
+            keyring: keyring.clone(),
+            clock: tokens.clock.clone(),
+            policy: Arc::new(SessionPolicy { idle_secs: 3600, absolute_secs: 7200, most: 20, touch_fraction: 20 }),
+            names: Arc::default(),
+            tracker: tokio_util::task::TaskTracker::new(),
+        };
+        let guard = || PasswordGuard {
+            limits: tokens.limits.clone(),
+            accounts: store.clone(),
+            devices: store.clone(),
+            keyring: keyring.clone(),
+            clock: tokens.clock.clone(),
+            policy: limits.clone(),
+        };
+        let session = |sessions| {
+            SessionActor::new(SessionPorts {
+                auth: auth(sessions),
+                guard: guard(),
+                devices: store.clone(),
+                hashing: hashing.clone(),
+                random: Arc::new(SystemRandomness),
+                counters: Default::default(),
+            })
+            .start()
+        };
+        let resets = VerificationActor::new(VerificationPorts {
+            auth: auth(tokens.sessions.clone()),
+            guard: guard(),
+            revoker: Revoker { revocations: store.clone(), sessions: tokens.sessions.clone() },
+            challenges: tokens.challenges.clone(),
+            counts: tokens.limits.clone(),
+            outbox: store.clone(),
+            notifier: Idle.start().recipient(),
+            hashing: hashing.clone(),
+            random: Arc::new(SystemRandomness),
+            phones: Arc::new(phones()),
+            resets: Arc::new(ResetPolicy { life_secs: 1800, apart_secs: 60, per_email_hour: 5, per_address_hour: 20 }),
+            passwords: Arc::new(PasswordPolicy { shortest: 8, refuse_guesses: 0 }),
+            limits: limits.clone(),
+            fixed_codes: Arc::new(HashMap::new()),
+            counters: Default::default(),
+        });
+        let sessions = [session(tokens.sessions.clone()), session(tokens.elsewhere.clone())];
+        Self { sessions, resets: resets.start(), database, tokens, keyring, hashing }
+    }
+
+    /// An account with this password.
+    async fn user(&self, name: &str, password: &str) -> UserId {
+        let mut new = new_user(name);
+        new.password_hash = self.hashing.hash(&parsed(password)).await.expect("the pool hashes");
+        match self.database.store.create_user(new).await.expect("the store answers") {
+            Created::New(id) => id,
+            Created::Duplicate => panic!("{name} exists"),
+        }
+    }
+
+    /// The token that a reset mail to `user` would carry.
+    async fn reset_token(&self, user: UserId) -> ResetToken {
+        let email = self.database.store.user(user).await.expect("the store answers").expect("a user").email;
+        let (id, key) = ([user.0.to_be_bytes()[7]; 16], self.keyring.current());
+        let token = self.keyring.reset_token(key, &id, user, &email).expect("the secret is here");
+        let life = Duration::from_secs(1800);
+        let ask = ResetAsk { user, fresh_id: id, fresh_key: key, fresh_digest: token.digest(), life };
+        self.tokens.challenges.issue_reset(ask).await.expect("the store answers");
+        token
+    }
+
+    async fn sign_in(&self, worker: usize, name: &str, password: &str) -> Result<UserToken, ErrorKind> {
+        let ask = SignIn {
+            email: new_user(name).email,
+            password: parsed(password),
+            device: None,
+            push: None,
+            app: None,
+            locale: None,
+            peer: [127, 0, 0, 1].into(),
+        };
+        self.sessions[worker].send(ask).await.expect("the actor answers").map(|signed_in| signed_in.token)
+    }
+
+    async fn lives(&self, worker: usize, token: &UserToken) -> bool {
+        let check = Check(Credential::User(token.clone()));
+        match self.sessions[worker].send(check).await.expect("the actor answers") {
+            Ok(_) => true,
+            Err(ErrorKind::InvalidToken) => false,
+            Err(error) => panic!("{error}"),
+        }
+    }
+
+    async fn finish(&self, token: ResetToken, password: &str) -> Result<(), ErrorKind> {
+        self.resets.send(FinishReset { token, password: parsed(password) }).await.expect("the actor answers")
+    }
+}
+
+fn parsed(password: &str) -> Password {
+    password.parse().expect("a password")
+}
+
+fn no_limits() -> LimitPolicy {
+    LimitPolicy {
+        enabled: false,
+        password_free: 5,
+        password_first_wait_secs: 1,
+        password_longest_wait_secs: 900,
+        password_ceiling: 100,
+        known_device_days: 90,
+        password_per_address: 20,
+    }
+}
+
+fn phones() -> PhonePolicy {
+    PhonePolicy {
+        default_region: "US".into(),
+        regions: vec!["US".into()],
+        digits: 6,
+        life_secs: 600,
+        renew_below_secs: 180,
+        guesses: 5,
+        resend_waits_secs: vec![30],
+        per_number_10min: 5,
+        per_number_day: 10,
+        wrong_per_number_day: 25,
+        per_account_day: 10,
+        per_address_hour: 20,
+        per_prefix_hour: 100,
+        total_hour: 5000,
+    }
+}
