@@ -81,6 +81,7 @@ suite! {
     }
     starting {
         two_processes_may_start_at_once,
+        two_processes_share_a_database,
         what_was_written_is_there_after_a_restart,
         a_database_of_a_newer_program_is_refused,
     }

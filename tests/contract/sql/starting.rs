@@ -48,6 +48,17 @@ pub(super) async fn two_processes_may_start_at_once(backend: Backend) {
     }
 }
 
+pub(super) async fn two_processes_share_a_database(backend: Backend) {
+    let other = open(&backend.settings).await.expect("opens");
+    let user = backend.user("ada").await;
+    let both = (0..100).map(|n| if n % 2 == 0 { &backend.store } else { &other });
+    let counted = join_all(both.map(|store| store.count_failure(user))).await;
+    assert!(counted.into_iter().all(|one| one.is_ok()));
+    for store in [&backend.store, &other] {
+        assert_eq!(store.user(user).await.expect("read").expect("is there").failures, 100);
+    }
+}
+
 pub(super) async fn what_was_written_is_there_after_a_restart(backend: Backend) {
     let user = backend.user("ada").await;
     backend.store.close().await;

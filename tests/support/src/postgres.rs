@@ -1,6 +1,7 @@
 //! A real PostgreSQL: an instance of a test's own that can be stalled, killed and restarted, or a fresh database on
 //! an instance that many tests share.
 
+use rustix::process::{Pid, Signal, kill_process};
 use sqlx::{Connection as _, PgConnection};
 use std::fs;
 use std::io;
@@ -78,19 +79,19 @@ impl Postgres {
     ///
     /// The postmaster first, since it makes the others; those lead process groups of their own.
     pub fn stall(&self) {
-        send("STOP", &[self.server.id()]);
-        send("STOP", &children(self.server.id()));
+        send(Signal::STOP, &[self.server.id()]);
+        send(Signal::STOP, &children(self.server.id()));
     }
 
     /// Lets it go on.
     pub fn resume(&self) {
-        send("CONT", &self.processes());
+        send(Signal::CONT, &self.processes());
     }
 
     /// Kills it without a farewell (SIGKILL to every process of it).
     pub fn kill(&mut self) {
         self.stall();
-        send("KILL", &self.processes());
+        send(Signal::KILL, &self.processes());
         let _ = self.server.wait();
     }
 
@@ -252,7 +253,11 @@ fn parent_of(process: u32) -> Option<u32> {
     status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
 }
 
-fn send(signal: &str, processes: &[u32]) {
-    let numbers = processes.iter().map(u32::to_string);
-    let _ = Command::new("kill").arg(format!("-{signal}")).args(numbers).stderr(Stdio::null()).status();
+/// To those that are still there.
+fn send(signal: Signal, processes: &[u32]) {
+    for process in processes {
+        if let Some(process) = i32::try_from(*process).ok().and_then(Pid::from_raw) {
+            let _ = kill_process(process, signal);
+        }
+    }
 }
