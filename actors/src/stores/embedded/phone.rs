@@ -1,6 +1,7 @@
 //! Phone codes: one row a user. Which code is sent is decided under the write lock; a guess is counted, then compared.
+//! A stored number is parsed by its caller and not under the lock, which others wait for.
 
-use super::{EmbeddedTokenStore, digest, left, millis, unreadable};
+use super::{EmbeddedTokenStore, digest, failed, left, millis, unreadable};
 use crate::clock::Timestamp;
 use crate::derive::{ChallengeId, KeyId};
 use crate::domain::{Digest, Phone, UserId};
@@ -10,6 +11,7 @@ use sqlx::{Row as _, SqliteConnection};
 use std::time::Duration;
 
 const LIVING: &str = "SELECT * FROM phone_challenges WHERE user_id = ?1 AND expires > ?2";
+const ENDS: &str = "SELECT expires FROM phone_challenges WHERE user_id = ?1 AND expires > ?2";
 
 const PUT: &str = "
     INSERT OR REPLACE INTO phone_challenges
@@ -46,24 +48,33 @@ impl EmbeddedTokenStore {
         guesses: u32,
     ) -> StoreResult<PhoneAnswer> {
         let (now, proofs) = (self.now_millis(), proofs.to_vec());
-        self.write(move |db| {
-            Box::pin(async move {
-                let guess = sqlx::query(GUESS).bind(user.0).bind(now).bind(guesses);
-                let Some(row) = guess.fetch_optional(&mut *db).await? else {
-                    let living = living(db, user, now).await?;
-                    return Ok(living
-                        .map_or(PhoneAnswer::None, |spent| PhoneAnswer::Exhausted(left(spent.expires.millis(), now))));
-                };
-                let challenge = challenge(&row)?;
-                // Both sides are keyed digests: how long a comparison takes says nothing about a code.
-                if !proofs.contains(&challenge.proof) {
-                    return Ok(PhoneAnswer::Wrong(challenge.phone));
-                }
-                sqlx::query(DROP).bind(user.0).execute(db).await?;
-                Ok(PhoneAnswer::Right(challenge))
+        let guessed = self
+            .write(move |db| {
+                Box::pin(async move {
+                    let guess = sqlx::query(GUESS).bind(user.0).bind(now).bind(guesses);
+                    let Some(row) = guess.fetch_optional(&mut *db).await? else {
+                        let ends = sqlx::query_scalar(ENDS).bind(user.0).bind(now).fetch_optional(db).await?;
+                        return Ok(Guess::NotCompared { ends });
+                    };
+                    let stored = Stored::read(&row)?;
+                    // Both sides are keyed digests: how long a comparison takes says nothing about a code.
+                    let right = proofs.contains(&stored.proof);
+                    if right {
+                        sqlx::query(DROP).bind(user.0).execute(db).await?;
+                    }
+                    Ok(Guess::Compared { right, stored })
+                })
             })
+            .await?;
+        Ok(match guessed {
+            Guess::NotCompared { ends: None } => PhoneAnswer::None,
+            Guess::NotCompared { ends: Some(end) } => PhoneAnswer::Exhausted(left(end, now)),
+            Guess::Compared { right: false, stored } => PhoneAnswer::Wrong(stored.phone().map_err(failed)?),
+            Guess::Compared { right: true, stored } => {
+                let phone = stored.phone().map_err(failed)?;
+                PhoneAnswer::Right(stored.with(phone))
+            }
         })
-        .await
     }
 
     pub(super) async fn restore_phone_code(&self, user: UserId, challenge: &PhoneChallenge) -> StoreResult<()> {
@@ -83,7 +94,7 @@ impl EmbeddedTokenStore {
 
 /// What to send: the living code for the same number if enough of its life is left, else the fresh one on the budget
 /// of the living one.
-fn decide(ask: PhoneAsk, living: Option<PhoneChallenge>, now: i64) -> PhoneIssue {
+fn decide(ask: PhoneAsk, living: Option<Stored>, now: i64) -> PhoneIssue {
     let fresh = PhoneChallenge {
         id: ask.fresh_id,
         key: ask.fresh_key,
@@ -104,8 +115,8 @@ fn decide(ask: PhoneAsk, living: Option<PhoneChallenge>, now: i64) -> PhoneIssue
         return PhoneIssue::Wait(wait);
     }
     let sends = living.sends.saturating_add(1);
-    if living.phone == fresh.phone && life >= ask.renew_below {
-        PhoneIssue::Send(PhoneChallenge { sends, last_sent: fresh.last_sent, ..living })
+    if living.phone == fresh.phone.as_str() && life >= ask.renew_below {
+        PhoneIssue::Send(PhoneChallenge { sends, last_sent: fresh.last_sent, ..living.with(fresh.phone) })
     } else {
         PhoneIssue::Send(PhoneChallenge { sends, guesses: living.guesses, ..fresh })
     }
@@ -117,8 +128,14 @@ fn wait_after(sends: u32, waits: &[Duration]) -> Duration {
     waits.get(at).or(waits.last()).copied().unwrap_or_default()
 }
 
-async fn living(db: &mut SqliteConnection, user: UserId, now: i64) -> sqlx::Result<Option<PhoneChallenge>> {
-    sqlx::query(LIVING).bind(user.0).bind(now).fetch_optional(db).await?.as_ref().map(challenge).transpose()
+/// What a guess came to.
+enum Guess {
+    NotCompared { ends: Option<i64> },
+    Compared { right: bool, stored: Stored },
+}
+
+async fn living(db: &mut SqliteConnection, user: UserId, now: i64) -> sqlx::Result<Option<Stored>> {
+    sqlx::query(LIVING).bind(user.0).bind(now).fetch_optional(db).await?.as_ref().map(Stored::read).transpose()
 }
 
 async fn put(db: &mut SqliteConnection, user: UserId, challenge: &PhoneChallenge) -> sqlx::Result<()> {
@@ -137,15 +154,38 @@ async fn put(db: &mut SqliteConnection, user: UserId, challenge: &PhoneChallenge
     Ok(())
 }
 
-fn challenge(row: &SqliteRow) -> sqlx::Result<PhoneChallenge> {
-    Ok(PhoneChallenge {
-        id: ChallengeId::try_from(row.try_get::<&[u8], _>("id")?).map_err(|_| unreadable("a challenge"))?,
-        key: KeyId(row.try_get("key_id")?),
-        proof: digest(row, "proof")?,
-        phone: Phone::from_stored(row.try_get("phone")?).ok_or_else(|| unreadable("a phone number"))?,
-        expires: Timestamp::from_millis(row.try_get("expires")?),
-        guesses: row.try_get("guesses")?,
-        sends: row.try_get("sends")?,
-        last_sent: Timestamp::from_millis(row.try_get("last_sent")?),
-    })
+/// A row: a challenge whose number is still text.
+struct Stored {
+    id: ChallengeId,
+    key: KeyId,
+    proof: Digest,
+    phone: String,
+    expires: Timestamp,
+    guesses: u32,
+    sends: u32,
+    last_sent: Timestamp,
+}
+
+impl Stored {
+    fn read(row: &SqliteRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            id: ChallengeId::try_from(row.try_get::<&[u8], _>("id")?).map_err(|_| unreadable("a challenge"))?,
+            key: KeyId(row.try_get("key_id")?),
+            proof: digest(row, "proof")?,
+            phone: row.try_get("phone")?,
+            expires: Timestamp::from_millis(row.try_get("expires")?),
+            guesses: row.try_get("guesses")?,
+            sends: row.try_get("sends")?,
+            last_sent: Timestamp::from_millis(row.try_get("last_sent")?),
+        })
+    }
+
+    fn phone(&self) -> sqlx::Result<Phone> {
+        Phone::from_stored(&self.phone).ok_or_else(|| unreadable("a phone number"))
+    }
+
+    fn with(self, phone: Phone) -> PhoneChallenge {
+        let Self { id, key, proof, phone: _, expires, guesses, sends, last_sent } = self;
+        PhoneChallenge { id, key, proof, phone, expires, guesses, sends, last_sent }
+    }
 }
