@@ -26,6 +26,7 @@
 
 mod accounts;
 mod devices;
+mod file;
 mod tokens;
 
 pub mod embedded;

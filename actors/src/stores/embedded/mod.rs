@@ -12,6 +12,7 @@ mod sessions;
 mod upkeep;
 mod writer;
 
+use super::file::make_private;
 use super::{StartError, StoreResult};
 use crate::clock::Clock;
 use crate::domain::Digest;
@@ -28,10 +29,10 @@ use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 use writer::{Accounted, Touches, Writer};
 
-/// How long any call may take.
+/// How long any call may take, unless said otherwise.
 const CALL: Duration = Duration::from_millis(400);
-/// How long SQLite waits for another writer of the file; less than a call, so that the reason reaches the log.
-const BUSY: Duration = Duration::from_millis(300);
+/// How long opening a connection may take; only opening the store waits for that.
+const CONNECT: Duration = Duration::from_secs(5);
 /// Connections that read. They only serve what the cache does not know.
 const READERS: u32 = 4;
 
@@ -46,32 +47,43 @@ struct Inner {
     writer: Writer,
     cache: Arc<Cache>,
     clock: Arc<dyn Clock>,
+    call: Duration,
     _watch: AbortOnDropHandle<()>,
     _sweep: AbortOnDropHandle<()>,
 }
 
 impl EmbeddedTokenStore {
     /// Opens the file, makes it if it is not there, and brings its tables up to date. Its background tasks run on the
-    /// runtime that this is called on.
+    /// runtime that this is called on. A call may take 400 ms.
     ///
     /// # Errors
     /// [`StartError`] when the file cannot be opened or written, or was written by a newer version of the program.
     pub async fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        let refused = |error: sqlx::Error| StartError(format!("cannot open {}: {error}", path.display()));
+        Self::open_within(path, clock, CALL).await
+    }
+
+    /// The same with another bound on a call, its waits included.
+    ///
+    /// # Errors
+    /// As [`EmbeddedTokenStore::open`].
+    pub async fn open_within(path: &Path, clock: Arc<dyn Clock>, call: Duration) -> Result<Self, StartError> {
+        let refused = |error| StartError(format!("the token store {} cannot be opened: {error}", path.display()));
+        make_private(path).map_err(|error| refused(error.into()))?;
         // A file that stays in WAL mode takes no lock to enter it again; FULL also survives the loss of power.
         let options = SqliteConnectOptions::new()
             .filename(path)
-            .busy_timeout(BUSY)
+            // Less than a call, so that the reason reaches the log.
+            .busy_timeout(call * 3 / 4)
             .journal_mode(SqliteJournalMode::Wal)
             .synchronous(SqliteSynchronous::Full);
         let pool = || {
             SqlitePoolOptions::new()
-                .acquire_timeout(CALL)
+                .acquire_timeout(CONNECT)
                 .idle_timeout(None)
                 .max_lifetime(None)
                 .test_before_acquire(false)
         };
-        let writing = pool().max_connections(1).connect_with(options.clone().create_if_missing(true));
+        let writing = pool().max_connections(1).connect_with(options.clone());
         let writing = writing.await.map_err(refused)?;
         migrate(&writing, path).await?;
         let reading = pool().max_connections(READERS).connect_with(options.read_only(true));
@@ -81,10 +93,10 @@ impl EmbeddedTokenStore {
         let cache = Arc::new(Cache::new());
         let accounted = Arc::new(Accounted::new(changes));
         let watch = tokio::spawn(upkeep::watch(readers.clone(), cache.clone(), accounted.clone()));
-        let writer = Writer::start(writing.clone(), cache.clone(), accounted);
+        let writer = Writer::start(writing.clone(), cache.clone(), accounted, call);
         let sweep = tokio::spawn(upkeep::sweep_now_and_then(writing, clock.clone()));
         let (_watch, _sweep) = (AbortOnDropHandle::new(watch), AbortOnDropHandle::new(sweep));
-        Ok(Self(Arc::new(Inner { readers, writer, cache, clock, _watch, _sweep })))
+        Ok(Self(Arc::new(Inner { readers, writer, cache, clock, call, _watch, _sweep })))
     }
 
     /// Seconds since the Unix epoch, for sessions.
@@ -108,7 +120,7 @@ impl EmbeddedTokenStore {
 
     /// Reads, in time.
     async fn read<T>(&self, query: impl Future<Output = sqlx::Result<T>>) -> StoreResult<T> {
-        timeout(CALL, query).await.map_err(failed)?.map_err(failed)
+        timeout(self.0.call, query).await.map_err(failed)?.map_err(failed)
     }
 }
 
@@ -124,9 +136,11 @@ async fn migrate(pool: &SqlitePool, path: &Path) -> Result<(), StartError> {
             Ok(()) => return Ok(()),
             Err(MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..)) => {
                 let path = path.display();
-                return Err(StartError(format!("{path} was written by a newer version of this program; upgrade it")));
+                return Err(StartError(format!("{path} was written by a newer version of this program, run that one")));
             }
-            Err(error) if tries == 10 => return Err(StartError(format!("cannot prepare {}: {error}", path.display()))),
+            Err(error) if tries == 10 => {
+                return Err(StartError(format!("the token store {} cannot be prepared: {error}", path.display())));
+            }
             Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
         }
     }

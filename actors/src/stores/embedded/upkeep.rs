@@ -66,3 +66,69 @@ async fn sweep(writer: &SqlitePool, clock: &dyn Clock) -> sqlx::Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::EmbeddedTokenStore;
+    use super::*;
+    use crate::clock::ShiftedClock;
+    use crate::derive::KeyId;
+    use crate::domain::{AppId, Digest, Phone, UserId};
+    use crate::stores::{
+        ChallengeStore as _, LimitStore as _, NewSession, PhoneAsk, Rate, ResetAsk, SessionStore as _,
+    };
+
+    /// One row of each kind that lives for `life`.
+    async fn fill(store: &EmbeddedTokenStore, user: i64, life: Duration) {
+        let (user, id, key) = (UserId(user), Digest::of(&user.to_be_bytes()), KeyId(1));
+        let (idle, absolute) = (life, life * 2);
+        let new = NewSession { user, id, app: AppId(1), device: None, epoch: 0, idle, absolute, most: 20 };
+        store.open(new).await.expect("the store answers");
+        let phone = Phone::parse("+12125550123", "US").expect("possible");
+        let ask = PhoneAsk {
+            user,
+            phone,
+            fresh_id: [1; 16],
+            fresh_key: key,
+            fresh_proof: id,
+            life,
+            renew_below: Duration::ZERO,
+            guesses: 5,
+            waits: vec![],
+        };
+        store.issue_phone(ask).await.expect("the store answers");
+        let ask = ResetAsk { user, fresh_id: [1; 16], fresh_key: key, fresh_digest: id, life };
+        store.issue_reset(ask).await.expect("the store answers");
+        store.charge("sweep", id, Rate { limit: 1, window: life }).await.expect("the store answers");
+    }
+
+    #[tokio::test]
+    async fn a_sweep_deletes_what_has_expired_and_nothing_else() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let clock = Arc::new(ShiftedClock::default());
+        let store =
+            EmbeddedTokenStore::open_within(&folder.path().join("tokens.db"), clock.clone(), Duration::from_secs(20))
+                .await
+                .expect("it opens");
+        for user in 1..=3 {
+            fill(&store, user, Duration::from_secs(60)).await;
+            fill(&store, user + 10, Duration::from_secs(86_400)).await;
+        }
+        store.revoke(UserId(99), 1, None).await.expect("the store answers");
+        clock.advance(Duration::from_secs(4000));
+        let url = format!("sqlite://{}", folder.path().join("tokens.db").display());
+        let pool = SqlitePool::connect(&url).await.expect("the file opens");
+        let left = async |table: &str| {
+            let count = sqlx::AssertSqlSafe(format!("SELECT count(*) FROM {table}"));
+            sqlx::query_scalar::<_, i64>(count).fetch_one(&pool).await.expect("the file can be read")
+        };
+        for table in ["sessions", "phone_challenges", "reset_challenges", "counters"] {
+            assert_eq!(left(table).await, 6, "{table}");
+        }
+        sweep(&pool, &*clock).await.expect("the file is writable");
+        for table in ["sessions", "phone_challenges", "reset_challenges", "counters"] {
+            assert_eq!(left(table).await, 3, "{table}");
+        }
+        assert_eq!(left("session_epochs").await, 0);
+    }
+}

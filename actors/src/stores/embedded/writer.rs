@@ -4,12 +4,13 @@
 //! a job runs to its end whether its caller waits or not.
 
 use super::cache::Cache;
-use super::{CALL, StoreResult, failed};
+use super::{StoreResult, failed};
 use crate::domain::UserId;
 use futures_util::future::BoxFuture;
 use sqlx::{Sqlite, SqliteConnection, SqlitePool, Transaction};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
@@ -28,14 +29,17 @@ pub(super) enum Touches {
 }
 
 /// The way to the writing connection.
-pub(super) struct Writer(mpsc::Sender<Box<dyn Job>>);
+pub(super) struct Writer {
+    queue: mpsc::Sender<Box<dyn Job>>,
+    call: Duration,
+}
 
 impl Writer {
-    /// Starts writing; ends when this is dropped and the queue is empty.
-    pub(super) fn start(pool: SqlitePool, cache: Arc<Cache>, accounted: Arc<Accounted>) -> Self {
-        let (jobs, queue) = mpsc::channel(QUEUE);
-        tokio::spawn(write_batches(pool, queue, cache, accounted));
-        Self(jobs)
+    /// Starts writing; ends when this is dropped and the queue is empty. A write may take `call`, its wait included.
+    pub(super) fn start(pool: SqlitePool, cache: Arc<Cache>, accounted: Arc<Accounted>, call: Duration) -> Self {
+        let (queue, jobs) = mpsc::channel(QUEUE);
+        tokio::spawn(write_batches(pool, jobs, cache, accounted));
+        Self { queue, call }
     }
 
     /// Does `work` in a transaction and answers once it is on disk and the cache knows.
@@ -47,10 +51,10 @@ impl Writer {
         let (caller, answer) = oneshot::channel();
         let job = Box::new(Pending { touches, work: Some(work), answer: None, caller });
         let written = async {
-            self.0.send(job).await.map_err(|_| failed("the writer has stopped"))?;
+            self.queue.send(job).await.map_err(|_| failed("the writer has stopped"))?;
             answer.await.map_err(|_| failed("the writer has stopped"))?.map_err(failed)
         };
-        timeout(CALL, written).await.map_err(failed)?
+        timeout(self.call, written).await.map_err(failed)?
     }
 }
 
@@ -135,7 +139,8 @@ async fn write_batches(
 async fn commit(pool: &SqlitePool, batch: &mut [Box<dyn Job>]) -> sqlx::Result<Option<i64>> {
     // The write lock at once: a read lock that wants to become one later may have to be refused.
     let mut db: Transaction<'_, Sqlite> = pool.begin_with("BEGIN IMMEDIATE").await?;
-    for job in batch.iter_mut() {
+    // The lock may have taken a while: look again who still waits.
+    for job in batch.iter_mut().filter(|job| job.is_wanted()) {
         job.run(&mut db).await?;
     }
     let change = if batch.iter().any(|job| job.touches() != Touches::Nothing) {

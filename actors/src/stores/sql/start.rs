@@ -4,13 +4,12 @@
 use super::{Dialect, SqlSettings, SqlStore, migrations};
 use crate::clock::Clock;
 use crate::stores::StartError;
+use crate::stores::file::make_private;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::MigrateError;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AnyConnection, ConnectOptions as _, Connection as _};
 use std::io::ErrorKind;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
-use std::path::Path;
 use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -109,14 +108,6 @@ fn target(url: &str) -> Result<(Dialect, AnyConnectOptions), StartError> {
     })?;
     let options = AnyConnectOptions::from_url(&options.to_url_lossy()).map_err(|_| wrong())?;
     Ok((Dialect::Sqlite, options))
-}
-
-/// Makes the file and its folder for this user alone (SQLite gives its log the mode of its file); leaves what is there.
-fn make_private(file: &Path) -> std::io::Result<()> {
-    if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-    }
-    std::fs::OpenOptions::new().append(true).create(true).mode(0o600).open(file).map(drop)
 }
 
 /// How the database is called in a message: no user, no password, no parameters.
