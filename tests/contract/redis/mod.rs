@@ -2,6 +2,7 @@
 //! What every token store does is tested in `tokens`.
 
 mod cluster;
+mod dump;
 mod faults;
 mod full;
 mod size;

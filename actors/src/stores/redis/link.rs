@@ -2,9 +2,9 @@
 //! whether Redis is still there.
 
 use super::RedisTokenStore;
-use super::calls::connection_config;
+use super::calls::{connection_config, late};
 use super::tracked::{Line, Tracked};
-use crate::clock::Timestamp;
+use crate::error::StoreError;
 use redis::{PushInfo, PushKind, RedisError, RedisResult};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -28,6 +28,7 @@ enum Pulse {
 /// Runs until the worker is dropped.
 pub(super) async fn keep(store: RedisTokenStore, tracked: Weak<Tracked>) {
     let mut serving: Option<(Line, Arc<Notify>)> = None;
+    let mut complained = false;
     for number in 1.. {
         // While a connection beats, this is where time is spent.
         while let Some((line, ended)) = &mut serving {
@@ -35,8 +36,6 @@ pub(super) async fn keep(store: RedisTokenStore, tracked: Weak<Tracked>) {
             let Some(tracked) = tracked.upgrade() else { return };
             match beat(&store, &tracked, line).await {
                 Pulse::Beats => {}
-                // A stalled Redis keeps its word when it goes on, so what is known stays; but if a new connection is
-                // answered, the old one was dead.
                 Pulse::Late => break,
                 Pulse::Gone => {
                     tracked.lower(line.number);
@@ -44,26 +43,35 @@ pub(super) async fn keep(store: RedisTokenStore, tracked: Weak<Tracked>) {
                 }
             }
         }
-        let Some(strong) = tracked.upgrade() else { return };
+        let Some(tracked) = tracked.upgrade() else { return };
         let began = Instant::now();
-        match timeout(store.0.timeout, connect(&store, &strong, number)).await {
-            Ok(Ok(fresh)) => {
-                if let Some((old, _)) = serving.take() {
-                    strong.lower(old.number);
+        let complaint = match timeout(store.0.timeout, connect(&store, &tracked, number)).await {
+            // A Redis that stalls keeps its word when it goes on, so what is known stays known.
+            Err(_) => late(store.0.timeout),
+            // A new connection that is answered or refused shows that the old one was dead.
+            Ok(outcome) => {
+                if let Some((dead, _)) = serving.take() {
+                    tracked.lower(dead.number);
                 }
-                match store.0.fence.pass(&store, began).await {
-                    Ok(()) => {
-                        strong.raise(fresh.0.clone());
-                        tracing::info!("a connection for checks serves");
-                        serving = Some(fresh);
-                    }
-                    Err(error) => tracing::warn!(%error, "revocations could not be applied again: no checks yet"),
+                match outcome {
+                    Err(error) => StoreError::token_store(error),
+                    Ok(fresh) => match store.0.fence.pass(&store, began).await {
+                        Err(error) => error,
+                        Ok(()) => {
+                            tracked.raise(fresh.0.clone());
+                            serving = Some(fresh);
+                            complained = false;
+                            tracing::info!("the connection for checks serves");
+                            continue;
+                        }
+                    },
                 }
             }
-            Ok(Err(error)) => tracing::warn!(%error, "no connection for checks"),
-            Err(_) => tracing::warn!("no connection for checks: Redis does not answer"),
+        };
+        if !std::mem::replace(&mut complained, true) {
+            tracing::warn!(error = %complaint, "no connection for checks; trying on");
         }
-        drop(strong);
+        drop(tracked);
         if serving.is_none() {
             sleep(RETRY).await;
         }
@@ -103,8 +111,7 @@ async fn beat(store: &RedisTokenStore, tracked: &Tracked, line: &mut Line) -> Pu
 /// The question whether Redis is there is the one what time it is there: sessions end by its clock.
 async fn ask_time(store: &RedisTokenStore, tracked: &Tracked, line: &mut Line) -> Result<(), RedisError> {
     let (secs, micros): (i64, i64) = redis::cmd("TIME").query_async(&mut line.connection).await?;
-    let theirs = Timestamp::from_millis(secs * 1000 + micros / 1000);
     let ours = store.0.clock.now().millis() - store.0.clock.offset_millis();
-    tracked.set_skew(theirs.millis() - ours);
+    tracked.set_skew(secs * 1000 + micros / 1000 - ours);
     Ok(())
 }
