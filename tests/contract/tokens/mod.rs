@@ -10,6 +10,7 @@ pub(crate) mod embedded;
 mod limits;
 mod phone;
 mod races;
+mod redis;
 mod resets;
 mod sessions;
 

@@ -19,6 +19,9 @@ impl Calls {
         let info = client.get_connection_info().clone();
         let manager = Manager::new_with_config(info, connection_config(limit)).expect("a parsed address");
         let pool = Pool::builder(manager).max_size(size.max(1)).runtime(Runtime::Tokio1);
+        // Who has waited for half the time is turned away before anything was sent: a call that begins has the other
+        // half, so that under load it is the queue that runs out of time and not what was begun.
+        let pool = pool.wait_timeout(Some(limit / 2));
         Self { pool: pool.build().expect("a runtime"), limit }
     }
 
@@ -46,7 +49,8 @@ impl Calls {
         match tokio::time::timeout(self.limit, call).await {
             Ok(answer) => answer,
             Err(_) => {
-                // The idle ones may be just as dead: finding out one by one would take this long for each.
+                // Not the queue, but Redis was late. The idle connections may be just as dead: finding out one by one
+                // would take this long for each.
                 self.pool.retain(|_, _| false);
                 Err(late(self.limit))
             }

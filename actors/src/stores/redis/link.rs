@@ -48,6 +48,7 @@ pub(super) async fn keep(store: RedisTokenStore, tracked: Weak<Tracked>) {
         let complaint = match timeout(store.0.timeout, connect(&store, &tracked, number)).await {
             // A Redis that stalls keeps its word when it goes on, so what is known stays known.
             Err(_) => late(store.0.timeout),
+            Ok(Err(error)) if error.is_timeout() => late(store.0.timeout),
             // A new connection that is answered or refused shows that the old one was dead.
             Ok(outcome) => {
                 if let Some((dead, _)) = serving.take() {
