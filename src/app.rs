@@ -12,3 +12,6 @@ pub(crate) use deliveries::{Deliveries, transports};
 pub(crate) use secrets::keyring;
 pub(crate) use stores::{Stores, TokenStore, database};
 pub(crate) use worker::Foundation;
+
+/// The SQL side, as the server and the command line hold it.
+pub(crate) type Database = portcullis_actors::stores::sql::SqlStore;

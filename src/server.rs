@@ -2,7 +2,7 @@
 //!
 //! May call the composition root and the HTTP layer. Owns no policy and chooses no backend.
 
-use crate::app::{self, Deliveries, Foundation, Stores, TokenStore};
+use crate::app::{self, Database, Deliveries, Foundation, Stores, TokenStore};
 use crate::config::{Config, Profile};
 use crate::http::gateway::{Gateway, GatewayPolicy};
 use crate::http::{self, BodyLimits, Settings};
@@ -16,7 +16,6 @@ use portcullis_actors::domain::Phone;
 use portcullis_actors::hashing::HashingPool;
 use portcullis_actors::notifier::{Drain, NotifierActor, NotifierPorts};
 use portcullis_actors::stores::StartError;
-use portcullis_actors::stores::sql::SqlStore;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -53,7 +52,7 @@ pub struct Server {
     notifier: Addr<NotifierActor>,
     revocations: AbortOnDropHandle<()>,
     tracker: TaskTracker,
-    database: SqlStore,
+    database: Database,
     shutdown: Duration,
 }
 

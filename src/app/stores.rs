@@ -1,5 +1,6 @@
 //! Which stores a configuration means, and whether they answer.
 
+use super::Database;
 use crate::config::Config;
 use crate::http::Readiness;
 use async_trait::async_trait;
@@ -7,7 +8,7 @@ use portcullis_actors::clock::Clock;
 use portcullis_actors::error::Dependency;
 use portcullis_actors::stores::embedded::EmbeddedTokenStore;
 use portcullis_actors::stores::redis::{RedisSettings, RedisTokenStore};
-use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
+use portcullis_actors::stores::sql::SqlSettings;
 use portcullis_actors::stores::{
     AccountStore as _, ChallengeStore, LimitStore, RevocationStore, SessionStore, StartError,
 };
@@ -15,11 +16,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// The SQL side.
-pub(crate) async fn database(config: &Config, clock: Arc<dyn Clock>) -> Result<SqlStore, StartError> {
+pub(crate) async fn database(config: &Config, clock: Arc<dyn Clock>) -> Result<Database, StartError> {
     let mut settings = SqlSettings::new(config.database.url.expose());
     settings.max_connections = config.database.max_connections;
     settings.time_out = Duration::from_millis(config.database.timeout_ms);
-    SqlStore::connect(&settings, clock).await
+    Database::connect(&settings, clock).await
 }
 
 /// The token side: Redis if one is configured, else the embedded store in the file of the database.
@@ -81,7 +82,7 @@ impl TokenStore {
 
 /// Asks both sides whether they answer.
 pub(crate) struct Stores {
-    pub(crate) accounts: SqlStore,
+    pub(crate) accounts: Database,
     pub(crate) sessions: Arc<dyn SessionStore>,
 }
 

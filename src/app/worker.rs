@@ -1,6 +1,6 @@
 //! The actors of one HTTP thread, over what all threads share.
 
-use super::TokenStore;
+use super::{Database, TokenStore};
 use crate::config::Config;
 use crate::http::gateway::Gateway;
 use crate::http::{Front, Ports, Readiness, Settings};
@@ -12,7 +12,6 @@ use portcullis_actors::domain::{AppId, AppName};
 use portcullis_actors::hashing::HashingPool;
 use portcullis_actors::notifier::NotifierActor;
 use portcullis_actors::session::{Authenticator, PasswordGuard, SessionActor, SessionPorts};
-use portcullis_actors::stores::sql::SqlStore;
 use portcullis_actors::transports::Inbox;
 use portcullis_actors::verification::{VerificationActor, VerificationPorts};
 use std::collections::HashMap;
@@ -23,7 +22,7 @@ use tokio_util::task::TaskTracker;
 #[derive(Clone)]
 pub(crate) struct Foundation {
     pub(crate) config: Arc<Config>,
-    pub(crate) database: SqlStore,
+    pub(crate) database: Database,
     pub(crate) tokens: TokenStore,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) hashing: HashingPool,

@@ -12,14 +12,13 @@ mod passwords;
 mod serve;
 mod users;
 
-use crate::app;
+use crate::app::{self, Database};
 use crate::config::{Config, ConfigError, Sources};
 use clap::{Parser, Subcommand};
 use output::Output;
 use portcullis_actors::clock::SystemClock;
 use portcullis_actors::error::StoreError;
 use portcullis_actors::stores::StartError;
-use portcullis_actors::stores::sql::SqlStore;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -93,7 +92,7 @@ impl Shell {
         Ok(Config::load(&sources)?)
     }
 
-    async fn database(&self, config: &Config) -> Result<SqlStore, Refused> {
+    async fn database(&self, config: &Config) -> Result<Database, Refused> {
         Ok(app::database(config, Arc::new(SystemClock)).await?)
     }
 }

@@ -1,6 +1,6 @@
 //! `users generate`: accounts for load tests, which share one password and so cost one hash.
 
-use super::{Refused, Shell, SqlStore};
+use super::{Database, Refused, Shell};
 use crate::config::{Config, Profile};
 use clap::Args;
 use portcullis_actors::clock::SystemRandomness;
@@ -24,7 +24,7 @@ pub(in crate::cli) struct GenerateArguments {
 pub(super) async fn run(
     shell: &Shell,
     config: &Config,
-    accounts: &SqlStore,
+    accounts: &Database,
     arguments: GenerateArguments,
 ) -> Result<(), Refused> {
     if config.profile == Profile::Production {

@@ -1,6 +1,6 @@
 //! `users import`: accounts from elsewhere, all or nothing for each line; running it again makes no duplicates.
 
-use super::{Refused, Shell, SqlStore};
+use super::{Database, Refused, Shell};
 use crate::config::Config;
 use clap::Args;
 use portcullis_actors::clock::Timestamp;
@@ -52,7 +52,7 @@ struct Report {
 pub(super) async fn run(
     shell: &Shell,
     config: &Config,
-    accounts: &SqlStore,
+    accounts: &Database,
     arguments: ImportArguments,
 ) -> Result<(), Refused> {
     let (mut source, size) = open(&arguments.file)?;

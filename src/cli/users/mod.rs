@@ -6,14 +6,13 @@ mod import;
 use super::output::table;
 use super::passwords::new_password;
 use super::{Refused, Shell};
-use crate::app;
+use crate::app::{self, Database};
 use crate::config::Config;
 use clap::{Args, Subcommand};
 use portcullis_actors::account::Revoker;
 use portcullis_actors::clock::{SystemClock, SystemRandomness};
 use portcullis_actors::domain::{Email, PersonName, UserId};
 use portcullis_actors::hashing::HashingPool;
-use portcullis_actors::stores::sql::SqlStore;
 use portcullis_actors::stores::{AccountStore as _, Created, NewUser, User};
 use serde_json::{Value, json};
 use std::sync::Arc;
@@ -107,7 +106,7 @@ pub(super) async fn run(shell: &Shell, command: UsersCommand) -> Result<(), Refu
     }
 }
 
-async fn add(shell: &Shell, config: &Config, accounts: &SqlStore, arguments: NewUserArguments) -> Result<(), Refused> {
+async fn add(shell: &Shell, config: &Config, accounts: &Database, arguments: NewUserArguments) -> Result<(), Refused> {
     let NewUserArguments { email, first_name, last_name, admin, password_stdin } = arguments;
     if accounts.user_by_email(&email).await?.is_some() {
         return Err(Refused("there is a user with this address already".to_owned()));
@@ -125,7 +124,7 @@ async fn add(shell: &Shell, config: &Config, accounts: &SqlStore, arguments: New
     }
 }
 
-async fn disable(shell: &Shell, config: &Config, accounts: &SqlStore, user: &str) -> Result<(), Refused> {
+async fn disable(shell: &Shell, config: &Config, accounts: &Database, user: &str) -> Result<(), Refused> {
     let id = find(accounts, user).await?.id;
     let Some(revocation) = accounts.disable_user(id).await? else {
         return Err(Refused(format!("there is no user {id}")));
@@ -143,7 +142,7 @@ async fn disable(shell: &Shell, config: &Config, accounts: &SqlStore, user: &str
 }
 
 /// By number or by address.
-async fn find(accounts: &SqlStore, text: &str) -> Result<User, Refused> {
+async fn find(accounts: &Database, text: &str) -> Result<User, Refused> {
     let found = if let Ok(id) = text.parse() {
         accounts.user(UserId(id)).await?
     } else {

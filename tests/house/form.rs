@@ -1,0 +1,84 @@
+//! The form of files: each explains itself first, none is long, and the repository speaks of itself alone.
+
+use super::tree;
+
+/// A file past this is two files.
+const LONGEST: usize = 300;
+
+/// Everything at the top; beside it only files whose name begins with a dot, and what is built and run.
+const TOP: [&str; 10] = [
+    "Cargo.toml",
+    "Cargo.lock",
+    "LICENSE",
+    "README.md",
+    "actors",
+    "config",
+    "data",
+    "docker-compose.yml",
+    "src",
+    "tests",
+];
+
+#[test]
+fn every_file_says_first_what_lives_in_it() {
+    let silent: Vec<_> = tree::rust().into_iter().filter(|file| !file.text.starts_with("//! ")).collect();
+    assert!(silent.is_empty(), "without a //! on top: {:?}", silent.iter().map(|file| &file.path).collect::<Vec<_>>());
+    let scripts = tree::all().into_iter().filter(|file| file.path.ends_with(".lua") || file.path.ends_with(".sql"));
+    for file in scripts {
+        assert!(file.text.starts_with("-- "), "{} does not say what it is", file.path);
+    }
+}
+
+#[test]
+fn no_file_is_longer_than_300_lines() {
+    let code = |path: &str| [".rs", ".lua", ".sql", ".sh", ".py", "/run"].iter().any(|end| path.ends_with(end));
+    let long: Vec<_> = tree::all()
+        .into_iter()
+        .filter(|file| code(&file.path) && file.text.lines().count() > LONGEST)
+        .map(|file| format!("{} ({} lines)", file.path, file.text.lines().count()))
+        .collect();
+    assert!(long.is_empty(), "{long:?}");
+}
+
+#[test]
+fn the_top_level_is_fixed() {
+    for entry in std::fs::read_dir(tree::top()).expect("the top").flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        assert!(TOP.contains(&name.as_str()) || name == "target" || name.starts_with('.'), "{name} has no place there");
+    }
+}
+
+#[test]
+fn nothing_is_left_open_and_no_machine_is_named() {
+    // Put together here, so that this file does not find itself.
+    let words = [
+        ["TO", "DO"].concat(),
+        ["FIX", "ME"].concat(),
+        ["to", "do!("].concat(),
+        ["unimpl", "emented!("].concat(),
+        ["#[ig", "nore"].concat(),
+        ["/wo", "rk/"].concat(),
+        ["/tmp", "/wt"].concat(),
+        ["/ro", "ot/"].concat(),
+        ["../sh", "ared"].concat(),
+    ];
+    for file in tree::all().iter().filter(|file| file.path != "Cargo.lock") {
+        for word in &words {
+            // A path may stand inside a longer one (/network/); a word counts where it begins.
+            let begins = file.text.match_indices(word.as_str()).any(|(at, _)| {
+                let before = file.text[..at].chars().next_back();
+                !before.is_some_and(|c| c.is_alphanumeric() || c == '_')
+            });
+            assert!(!begins, "{} has {word}", file.path);
+        }
+    }
+}
+
+#[test]
+fn no_room_has_a_name_that_takes_anything() {
+    for file in tree::rust() {
+        for part in file.path.trim_end_matches(".rs").split('/') {
+            assert!(!["utils", "util", "helpers", "common", "manager", "misc"].contains(&part), "{}", file.path);
+        }
+    }
+}
