@@ -123,7 +123,7 @@ impl Server {
             notifier: notifier.clone(),
             tracker: tracker.clone(),
             names: Arc::default(),
-            gateway: Arc::new(Gateway::new(GatewayPolicy::default())),
+            gateway: Arc::new(Gateway::new(permits(&config))),
             inbox,
         };
         let http = listen(socket, &config, foundation).map_err(|error| unbound(config.server.bind, &error))?;
@@ -231,6 +231,14 @@ fn settings(config: &Config, public_url: String) -> Settings {
             bytes: config.server.max_body_bytes,
             time: Duration::from_secs(config.server.body_timeout_secs),
         },
+    }
+}
+
+fn permits(config: &Config) -> GatewayPolicy {
+    GatewayPolicy {
+        costly: config.server.costly_requests,
+        ordinary: config.server.ordinary_requests,
+        deadline: Duration::from_secs(config.server.deadline_secs),
     }
 }
 

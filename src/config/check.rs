@@ -42,6 +42,9 @@ fn server(config: &Config, checks: &mut Checks<'_>) {
     checks.at_least_one(
         "server",
         &[
+            ("costly_requests", server.costly_requests as u64),
+            ("ordinary_requests", server.ordinary_requests as u64),
+            ("deadline_secs", server.deadline_secs),
             ("header_timeout_secs", server.header_timeout_secs),
             ("body_timeout_secs", server.body_timeout_secs),
             ("keep_alive_secs", server.keep_alive_secs),

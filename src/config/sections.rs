@@ -22,6 +22,12 @@ pub struct ServerConfig {
     /// Whose `X-Forwarded-For` is believed.
     #[serde(deserialize_with = "networks")]
     pub trusted_proxies: Vec<IpNet>,
+    /// Requests that hash or send something, at once.
+    pub costly_requests: usize,
+    /// All other requests, at once.
+    pub ordinary_requests: usize,
+    /// Seconds an actor has for an answer.
+    pub deadline_secs: u64,
     /// Bytes of the largest body.
     pub max_body_bytes: usize,
     /// Seconds for a request's head.
