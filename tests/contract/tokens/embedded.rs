@@ -107,6 +107,25 @@ async fn a_held_file_refuses_in_time_and_what_was_refused_never_happens() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn a_caller_that_gave_up_while_the_file_was_held_gets_nothing_done() {
+    let (_folder, path) = place();
+    let store = open(&path).await;
+    let mut holder = behind_its_back(&path).await;
+    let held = holder.begin_with("BEGIN IMMEDIATE").await.expect("the lock is free");
+    let caller = tokio::spawn({
+        let store = store.clone();
+        async move { store.open(session(USER, 1)).await.map(drop) }
+    });
+    // Long enough for the writer to wait for the lock; should it not, nothing is lost but the point of the test.
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    caller.abort();
+    assert!(caller.await.expect_err("it waited").is_cancelled());
+    held.rollback().await.expect("the lock is given back");
+    store.ping().await.expect("the store answers");
+    assert!(store.list(USER).await.expect("the store answers").is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn the_check_is_answered_from_memory_until_somebody_else_writes() {
     let (_folder, path) = place();
     let store = open(&path).await;

@@ -92,7 +92,7 @@ impl EmbeddedTokenStore {
 
         let cache = Arc::new(Cache::new());
         let accounted = Arc::new(Accounted::new(changes));
-        let watch = tokio::spawn(upkeep::watch(readers.clone(), cache.clone(), accounted.clone()));
+        let watch = tokio::spawn(upkeep::watch(readers.clone(), cache.clone(), accounted.clone(), call));
         let writer = Writer::start(writing.clone(), cache.clone(), accounted, call);
         let sweep = tokio::spawn(upkeep::sweep_now_and_then(writing, clock.clone()));
         let (_watch, _sweep) = (AbortOnDropHandle::new(watch), AbortOnDropHandle::new(sweep));

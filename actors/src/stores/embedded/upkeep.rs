@@ -18,13 +18,13 @@ const SWEEP_ROWS: u32 = 500;
 pub(super) const CHANGES: &str = "SELECT commits FROM session_changes";
 
 /// Empties the cache when another process (the command line, say) has changed sessions, or when the file cannot be read
-/// in time to know.
-pub(super) async fn watch(readers: SqlitePool, cache: Arc<Cache>, accounted: Arc<Accounted>) {
+/// within the time of a call to know.
+pub(super) async fn watch(readers: SqlitePool, cache: Arc<Cache>, accounted: Arc<Accounted>, call: Duration) {
     let mut tick = interval(WATCH_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        match timeout(WATCH_EVERY, sqlx::query_scalar(CHANGES).fetch_one(&readers)).await {
+        match timeout(call, sqlx::query_scalar(CHANGES).fetch_one(&readers)).await {
             Ok(Ok(change)) => accounted.observed(change, &cache),
             Ok(Err(_)) | Err(_) => cache.empty(),
         }
