@@ -1,1 +1,19 @@
-//! Tests of the faults theme.
+//! The server as an operator meets it: a process that is started, stopped, killed, restarted, and whose files and log
+//! somebody reads who should not.
+
+mod canaries;
+mod http;
+mod lifecycle;
+
+use portcullis_testkit::server::Setup;
+use std::path::Path;
+
+/// A server in `folder` under the development profile: the embedded store, an inbox, no network.
+fn setup(folder: &Path, settings: &[(&'static str, &str)]) -> Setup {
+    Setup {
+        binary: env!("CARGO_BIN_EXE_portcullis").into(),
+        folder: folder.to_owned(),
+        profile: "development",
+        settings: settings.iter().map(|(key, value)| (*key, (*value).to_owned())).collect(),
+    }
+}

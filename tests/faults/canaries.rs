@@ -1,0 +1,213 @@
+//! Nothing at rest opens a door: secrets are planted by using the server, then every file it wrote and its whole log
+//! are searched for them, as they are and as they are commonly encoded.
+
+use crate::http::{Answer, call};
+use crate::setup;
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
+use portcullis_testkit::server::Server;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions as _, Row as _};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// A value that must not be found, and what it is.
+struct Canary {
+    what: &'static str,
+    bytes: Vec<u8>,
+}
+
+impl Canary {
+    fn text(what: &'static str, text: &str) -> Self {
+        Self { what, bytes: text.as_bytes().to_vec() }
+    }
+
+    /// The secret bytes within a token or key: all sixteen of a key, sixteen after the user id of a token.
+    fn decoded(what: &'static str, token: &str) -> Self {
+        let bytes = URL_SAFE_NO_PAD.decode(token).expect("tokens and keys are base64url");
+        let secret = if bytes.len() == 16 { &bytes[..] } else { &bytes[8..24] };
+        Self { what, bytes: secret.to_vec() }
+    }
+
+    /// Every spelling that is searched for.
+    fn spellings(&self) -> Vec<Vec<u8>> {
+        let hex: String = self.bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+        let mut spellings = vec![self.bytes.clone(), hex.to_uppercase().into_bytes(), hex.into_bytes()];
+        // In base64 a value looks different at each of three offsets, and shares its first and last sign with its
+        // neighbours.
+        for offset in 0..3 {
+            let shifted = [&vec![0; offset][..], &self.bytes].concat();
+            for engine in [STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
+                let encoded = engine.encode(&shifted).into_bytes();
+                let (from, to) = ((offset * 8).div_ceil(6), shifted.len() * 8 / 6);
+                spellings.push(encoded[from..to].to_vec());
+            }
+        }
+        spellings
+    }
+
+    fn is_in(&self, hay: &[u8]) -> bool {
+        self.spellings().iter().any(|needle| hay.windows(needle.len()).any(|window| window == needle))
+    }
+}
+
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).expect("readable").map(|entry| entry.expect("readable").path());
+    entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
+}
+
+/// Every cell of every table of a database, as SQLite writes it.
+async fn cells(database: &Path) -> Vec<String> {
+    async fn column(open: &mut SqliteConnection, query: &str) -> Vec<String> {
+        let rows = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(open).await.expect("readable");
+        rows.iter().map(|row| row.get(0)).collect()
+    }
+    let options = SqliteConnectOptions::new().filename(database);
+    let mut open = options.connect().await.expect("it is a database");
+    let mut cells = Vec::new();
+    for table in column(&mut open, "SELECT name FROM sqlite_master WHERE type = 'table'").await {
+        for name in column(&mut open, &format!("SELECT name FROM pragma_table_info('{table}')")).await {
+            cells.extend(column(&mut open, &format!("SELECT quote(\"{name}\") FROM \"{table}\"")).await);
+        }
+    }
+    cells
+}
+
+/// Whether a code of six digits stands somewhere by itself: not within a longer number, nor as a fraction of a second.
+fn stands_alone(text: &str, code: &str) -> bool {
+    text.match_indices(code).any(|(at, _)| {
+        let (before, after) = (text[..at].chars().next_back(), text[at + code.len()..].chars().next());
+        !before.is_some_and(|c| c.is_alphanumeric() || c == '.') && !after.is_some_and(char::is_alphanumeric)
+    })
+}
+
+/// What the inbox holds that fits; deliveries take a moment.
+fn delivered(server: &Server, fits: impl Fn(&str) -> Option<String>) -> String {
+    let until = Instant::now() + Duration::from_secs(20);
+    while Instant::now() < until {
+        let inbox = call(server.address(), "GET", "/dev/inbox.json", "", "").expect("answered");
+        let messages: Vec<serde_json::Value> = serde_json::from_str(&inbox.body).expect("a list");
+        if let Some(found) = messages.iter().find_map(|message| fits(message["text"].as_str()?)) {
+            return found;
+        }
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    panic!("nothing was delivered");
+}
+
+#[test]
+fn the_search_finds_what_it_searches_for() {
+    let canary = Canary::text("a password", "correct-canary-horse");
+    for planted in [
+        "…correct-canary-horse…".to_owned(),
+        STANDARD_NO_PAD.encode("password=correct-canary-horse&x"),
+        STANDARD_NO_PAD.encode("assword=correct-canary-horse&x"),
+        URL_SAFE_NO_PAD.encode("ssword=correct-canary-horse"),
+        "0x636f72726563742d63616e6172792d686f727365".to_owned(),
+    ] {
+        assert!(canary.is_in(planted.as_bytes()), "{planted}");
+    }
+    assert!(!canary.is_in(b"correct-canary-hors"));
+    assert!(stands_alone("your code is 493817.", "493817") && stands_alone("'493817'", "493817"));
+    assert!(!stands_alone("12:00:00.493817Z 1493817 a493817", "493817"));
+}
+
+#[test]
+fn nothing_at_rest_opens_a_door() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let setup = setup(folder.path(), &[("log.filter", "trace")]);
+    let (first, wrong, fresh) = ("first-canary-horse-7319", "wrong-canary-guess-8842", "fresh-canary-staple-5527");
+    let names = ["--first-name", "Ca", "--last-name", "Nary", "--password-stdin"];
+    let add = ["--json", "users", "add", "--email", "canary@example.com"];
+    let user = setup.run(&[&add[..], &names].concat(), first).expect("added");
+    let user: serde_json::Value = serde_json::from_str(&user).expect("JSON");
+    let owner = user["id"].to_string();
+    let key = setup
+        .run(&["--json", "keys", "add", "--app", "beyondvip", "--owner", &owner, "--scope", "owner:act"], "")
+        .expect("added");
+    let key: serde_json::Value = serde_json::from_str(&key).expect("JSON");
+    let key = key["key"].as_str().expect("shown once").to_owned();
+
+    let mut server = setup.start().expect("starts");
+    let ask = |server: &Server, method: &str, path: &str, bearer: &str, form: &str| -> Answer {
+        call(server.address(), method, &format!("/api/v1{path}"), bearer, form).expect("answered")
+    };
+    let sign_in = |server: &Server, password: &str| {
+        ask(server, "POST", "/tokens", "", &format!("email=canary@example.com&password={password}"))
+    };
+    assert_eq!(sign_in(&server, wrong).status, 401);
+    let token = sign_in(&server, first).text("token");
+    assert_eq!(ask(&server, "GET", "/sessions/current", &token, "").status, 200);
+    assert_eq!(ask(&server, "GET", &format!("/sessions/current?auth_token={token}"), "", "").status, 400);
+    assert_eq!(ask(&server, "GET", "/sessions", &key, "").status, 200);
+
+    let sent = ask(&server, "POST", "/settings/send_phone_verification", &token, "phone=%2B12125550123");
+    assert_eq!(sent.status, 200, "{}", sent.body);
+    let is_code = |word: &&str| word.len() == 6 && word.bytes().all(|byte| byte.is_ascii_digit());
+    let code = delivered(&server, |text| text.split(|c: char| !c.is_alphanumeric()).find(is_code).map(str::to_owned));
+    let guess = if code == "000000" { "000001" } else { "000000" };
+    assert_eq!(ask(&server, "POST", "/settings/verify_phone", &token, &format!("token={guess}")).status, 422);
+
+    assert_eq!(ask(&server, "POST", "/tokens/reset", "", "email=canary@example.com").status, 200);
+    let reset = delivered(&server, |text| {
+        let link = text.split("/password/reset/").nth(1)?;
+        link.split(|c: char| c.is_whitespace() || "<>\"".contains(c)).next().map(str::to_owned)
+    });
+    assert_eq!(
+        call(server.address(), "GET", &format!("/password/reset/{reset}"), "", "").expect("answered").status,
+        200
+    );
+
+    // A crash now: the code and the link are alive, and the write-ahead log is not yet folded in.
+    server.kill();
+    let mut canaries = vec![
+        Canary::text("the first password", first),
+        Canary::text("a wrong password", wrong),
+        Canary::text("a user token", &token),
+        Canary::decoded("the bytes of a user token", &token),
+        Canary::text("a server key", &key),
+        Canary::decoded("the bytes of a server key", &key),
+        Canary::text("a reset token", &reset),
+        Canary::decoded("the bytes of a reset token", &reset),
+    ];
+    search(folder.path(), &canaries, &code);
+
+    let server = setup.start().expect("starts again");
+    assert_eq!(ask(&server, "POST", "/settings/verify_phone", &token, &format!("token={code}")).status, 200);
+    let changed = ask(&server, "PUT", "/password", "", &format!("reset_token={reset}&password={fresh}"));
+    assert_eq!(changed.status, 200, "{}", changed.body);
+    assert_eq!(ask(&server, "GET", "/sessions/current", &token, "").status, 401, "signed out by the reset");
+    let second = sign_in(&server, fresh).text("token");
+    canaries.extend([
+        Canary::text("the new password", fresh),
+        Canary::text("the second user token", &second),
+        Canary::decoded("the bytes of the second user token", &second),
+    ]);
+    drop(server);
+    search(folder.path(), &canaries, &code);
+}
+
+fn search(folder: &Path, canaries: &[Canary], code: &str) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let mut seen = 0;
+    for file in files(folder) {
+        let bytes = std::fs::read(&file).expect("readable");
+        let shown = file.strip_prefix(folder).unwrap_or(&file).display().to_string();
+        for canary in canaries {
+            assert!(!canary.is_in(&bytes), "{} stands in {shown}", canary.what);
+        }
+        if shown == "log" {
+            let log = String::from_utf8_lossy(&bytes);
+            assert!(log.contains("/sessions/current"), "the log is one at a talkative level");
+            assert!(!stands_alone(&log, code), "a phone code stands in the log");
+            seen += 1;
+        }
+        if bytes.starts_with(b"SQLite format 3\0") {
+            let cells = runtime.block_on(cells(&file));
+            assert!(!cells.iter().any(|cell| stands_alone(cell, code)), "a phone code stands in {shown}");
+            seen += usize::from(cells.iter().any(|cell| cell.contains("canary@example.com")));
+        }
+    }
+    assert!(seen >= 2, "the log and the accounts were searched");
+}

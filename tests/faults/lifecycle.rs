@@ -1,0 +1,121 @@
+//! Starting, stopping under load, and what a restart remembers.
+
+use crate::http::{Asked, Cut, call};
+use crate::setup;
+use portcullis_testkit::server::Server;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+const SIGN_IN: &str = "email=admin@beyondvip.com&password=password";
+
+fn folder() -> TempDir {
+    TempDir::new().expect("a temporary folder")
+}
+
+fn sign_in(server: &Server) -> String {
+    let answer = call(server.address(), "POST", "/api/v1/tokens", "", SIGN_IN).expect("answered");
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    answer.text("token")
+}
+
+fn check(server: &Server, token: &str) -> u16 {
+    call(server.address(), "GET", "/api/v1/sessions/current", token, "").expect("answered").status
+}
+
+fn stop(mut server: Server) {
+    server.terminate().expect("it runs");
+    let status = server.ended(Duration::from_secs(12)).expect("it ends in time");
+    assert!(status.success(), "{status}");
+}
+
+/// Half a second is the aim; here four times that, since other tests run beside this one.
+#[test]
+fn the_server_listens_soon_after_its_start() {
+    let folder = folder();
+    let setup = setup(folder.path(), &[]);
+    for what in ["first start", "restart"] {
+        let server = setup.start().expect("starts");
+        println!("{what}: {} ms", server.started_in().as_millis());
+        assert!(server.started_in() < Duration::from_secs(2), "{what}: {:?}", server.started_in());
+        assert_eq!(call(server.address(), "GET", "/health/ready", "", "").map(|answer| answer.status), Ok(200));
+        stop(server);
+    }
+}
+
+#[test]
+fn a_restart_and_a_crash_sign_nobody_out() {
+    let folder = folder();
+    let setup = setup(folder.path(), &[]);
+    let server = setup.start().expect("starts");
+    let token = sign_in(&server);
+    assert_eq!(check(&server, &token), 200);
+    stop(server);
+    let mut server = setup.start().expect("starts again");
+    assert_eq!(check(&server, &token), 200, "after a stop");
+    let second = sign_in(&server);
+    server.kill();
+    let server = setup.start().expect("starts after a crash");
+    assert_eq!((check(&server, &token), check(&server, &second)), (200, 200), "after a crash");
+}
+
+#[test]
+fn a_stop_under_load_answers_every_accepted_request() {
+    let folder = folder();
+    // Sign-ins that take some tenths of a second each, so that the stop finds them at work.
+    let dear = [("hashing.memory_kib", "65536"), ("hashing.iterations", "8"), ("hashing.max_wait_ms", "60000")];
+    let setup = setup(folder.path(), &dear);
+    let mut server = setup.start().expect("starts");
+    let address = server.address();
+    let token = sign_in(&server);
+
+    let stopping = AtomicBool::new(false);
+    let answered = AtomicUsize::new(0);
+    thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(|| {
+                loop {
+                    // Read before the request is sent: one that is cut must have been sent after the stop began.
+                    let late = stopping.load(Ordering::SeqCst);
+                    match call(address, "GET", "/api/v1/sessions/current", &token, "") {
+                        Ok(answer) => {
+                            assert_eq!(answer.status, 200, "{}", answer.body);
+                            answered.fetch_add(1, Ordering::SeqCst);
+                        }
+                        Err(Cut::Partial) => panic!("an answer was cut"),
+                        Err(Cut::Refused | Cut::Unanswered) if late => break,
+                        // Sent just before the signal, and still in the kernel's queue of connections: not accepted.
+                        Err(Cut::Refused | Cut::Unanswered) => {
+                            assert!(stopping.load(Ordering::SeqCst), "a request was dropped before the stop");
+                            break;
+                        }
+                    }
+                }
+            });
+        }
+        let in_flight: Vec<_> =
+            (0..8).map(|_| Asked::send(address, "POST", "/api/v1/tokens", "", SIGN_IN).expect("sent")).collect();
+        thread::sleep(Duration::from_millis(300));
+        stopping.store(true, Ordering::SeqCst);
+        let begun = Instant::now();
+        server.terminate().expect("it runs");
+        let tokens: Vec<_> = in_flight
+            .into_iter()
+            .map(|asked| {
+                let answer = asked.answer().expect("every accepted request is answered");
+                assert_eq!(answer.status, 200, "{}", answer.body);
+                answer.text("token")
+            })
+            .collect();
+        let status = server.ended(Duration::from_secs(11)).expect("it ends within 10 s");
+        println!("ended {} ms after SIGTERM", begun.elapsed().as_millis());
+        assert!(status.success(), "{status}");
+        assert!(begun.elapsed() < Duration::from_secs(11));
+        let server = setup.start().expect("starts again");
+        for token in &tokens {
+            assert_eq!(check(&server, token), 200, "what was answered is kept");
+        }
+    });
+    assert!(answered.into_inner() > 0, "there was load");
+}
