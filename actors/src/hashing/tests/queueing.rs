@@ -3,7 +3,7 @@
 use crate::hashing::argon::{Argon2id, Recipe};
 use crate::hashing::queue::Queue;
 use crate::hashing::{HashingError, HashingSnapshot};
-use futures_util::poll;
+use futures_util::{FutureExt as _, poll};
 use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
@@ -65,7 +65,7 @@ async fn what_would_wait_too_long_is_refused_at_once() {
     assert!(poll!(&mut second).is_pending(), "10 s of work before it");
     assert!(poll!(&mut third).is_pending(), "20 s of work before it");
     // 30 s before it: five too many, and waiting is asked for in whole seconds past that.
-    assert_eq!(queue.run(1, |_| Ok(4)).await, Err(HashingError::Overloaded { retry_after: secs(6) }));
+    assert_eq!(queue.run(1, |_| Ok(4)).now_or_never(), Some(Err(HashingError::Overloaded { retry_after: secs(6) })));
     let seen = queue.observe();
     assert_eq!((seen.running, seen.queued, seen.shed), (1, 2, 1));
     drop(open);
@@ -85,7 +85,8 @@ async fn large_work_is_weighed_and_an_idle_thread_takes_any() {
     let (open_too, gate) = mpsc::channel();
     let mut small = pin!(queue.run(1, held(gate)));
     assert!(poll!(&mut small).is_pending());
-    assert!(matches!(queue.run(1, |_| Ok(())).await, Err(HashingError::Overloaded { .. })), "behind the large one");
+    let refused = queue.run(1, |_| Ok(())).now_or_never();
+    assert!(matches!(refused, Some(Err(HashingError::Overloaded { .. }))), "behind the large one");
     drop((open, open_too));
     assert_eq!((large.await, small.await), (Ok(()), Ok(())));
 }
