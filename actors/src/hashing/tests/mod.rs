@@ -58,23 +58,25 @@ async fn bcrypt_is_accepted_and_outdated() {
     }
 }
 
+/// A hash made elsewhere.
+fn argon2id(version: argon2_rust::Version, memory: u64, passes: u32, salt: &[u8], password: &str) -> String {
+    use argon2_rust::{Algorithm, Argon2, Params, params::Memory};
+    let params = Params::builder().memory(Memory::kib(memory)).passes(passes).build().expect("in bounds");
+    Argon2::new(Algorithm::Argon2id, version, params).hash_encoded(password.as_bytes(), salt).expect("hashed")
+}
+
 #[tokio::test]
 async fn cheaper_and_older_argon2_is_outdated_and_dearer_is_not() {
     let pool = pool(HashingBackend::Simd);
-    let made = |version, memory, iterations, salt: &[u8]| {
-        use argon2_rust::{Algorithm, Argon2, Params, params::Memory};
-        let params = Params::builder().memory(Memory::kib(memory)).passes(iterations).build().expect("in bounds");
-        Argon2::new(Algorithm::Argon2id, version, params).hash_encoded(b"opensesame", salt).expect("hashed")
-    };
     use argon2_rust::Version::{V0x10, V0x13};
-    let salt = &[7; 16];
+    let (salt, stored) = (&[7; 16], |version, m, t, salt: &[u8]| argon2id(version, m, t, salt, "opensesame"));
     for (stored, verdict) in [
-        (made(V0x13, 64, 2, salt), Verified::Yes),
-        (made(V0x13, 4096, 3, salt), Verified::Yes),
-        (made(V0x13, 64, 1, salt), Verified::Outdated),
-        (made(V0x13, 32, 4, salt), Verified::Outdated),
-        (made(V0x10, 64, 2, salt), Verified::Outdated),
-        (made(V0x13, 64, 2, &[7; 8]), Verified::Outdated),
+        (stored(V0x13, 64, 2, salt), Verified::Yes),
+        (stored(V0x13, 4096, 3, salt), Verified::Yes),
+        (stored(V0x13, 64, 1, salt), Verified::Outdated),
+        (stored(V0x13, 32, 4, salt), Verified::Outdated),
+        (stored(V0x10, 64, 2, salt), Verified::Outdated),
+        (stored(V0x13, 64, 2, &[7; 8]), Verified::Outdated),
     ] {
         assert_eq!(pool.verify(&password("opensesame"), Some(&stored)).await, Ok(verdict), "{stored}");
         assert_eq!(pool.verify(&password("x"), Some(&stored)).await, Ok(Verified::No), "{stored}");
@@ -85,9 +87,12 @@ async fn cheaper_and_older_argon2_is_outdated_and_dearer_is_not() {
 async fn a_hash_of_the_text_as_typed_still_verifies_and_is_outdated() {
     let pool = pool(HashingBackend::Simd);
     let (decomposed, composed) = ("cafe\u{301} au lait", "caf\u{e9} au lait");
-    let legacy = bcrypt::hash(decomposed, 4).expect("hashed");
-    assert_eq!(pool.verify(&password(decomposed), Some(&legacy)).await, Ok(Verified::Outdated));
-    assert_eq!(pool.verify(&password(composed), Some(&legacy)).await, Ok(Verified::No), "nothing undoes NFKC");
+    let bcrypt = bcrypt::hash(decomposed, 4).expect("hashed");
+    let argon2id = argon2id(argon2_rust::Version::V0x13, 64, 2, &[7; 16], decomposed);
+    for legacy in [bcrypt, argon2id] {
+        assert_eq!(pool.verify(&password(decomposed), Some(&legacy)).await, Ok(Verified::Outdated), "{legacy}");
+        assert_eq!(pool.verify(&password(composed), Some(&legacy)).await, Ok(Verified::No), "nothing undoes NFKC");
+    }
     let hash = pool.hash(&password(decomposed)).await.expect("hashed");
     for typed in [decomposed, composed] {
         assert_eq!(pool.verify(&password(typed), Some(&hash)).await, Ok(Verified::Yes), "one password, two keyboards");
@@ -95,7 +100,7 @@ async fn a_hash_of_the_text_as_typed_still_verifies_and_is_outdated() {
 }
 
 /// Malformed, unknown, or of a cost that would be an attack.
-const HOSTILE: [&str; 28] = [
+const HOSTILE: [&str; 29] = [
     "",
     "$",
     "password",
@@ -112,6 +117,7 @@ const HOSTILE: [&str; 28] = [
     "$argon2id$v=19$m=64,t=2,p=1$$",
     "$argon2id$v=19$m=64,t=2,p=1$c29tZXNhbHQ$",
     "$argon2id$v=19$m=64,t=2,p=1$c29tZXNhbHQ$AAAA",
+    "$argon2id$v=19$m=64,t=2,p=1$c29tZXNhbHQ$AAAAAAAAAAA",
     "$argon2id$v=19$m=64,t=2,p=1$c29t$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
     "$argon2id$v=20$m=64,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
     "$argon2i$v=19$m=64,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc",
