@@ -118,6 +118,7 @@ fn nothing_at_rest_opens_a_door() {
     let folder = TempDir::new().expect("a temporary folder");
     let setup = setup(folder.path(), &[("log.filter", "trace")]);
     let (first, wrong, fresh) = ("first-canary-horse-7319", "wrong-canary-guess-8842", "fresh-canary-staple-5527");
+    let mut server = setup.start().expect("starts");
     let names = ["--first-name", "Ca", "--last-name", "Nary", "--password-stdin"];
     let add = ["--json", "users", "add", "--email", "canary@example.com"];
     let user = setup.run(&[&add[..], &names].concat(), first).expect("added");
@@ -129,7 +130,6 @@ fn nothing_at_rest_opens_a_door() {
     let key: serde_json::Value = serde_json::from_str(&key).expect("JSON");
     let key = key["key"].as_str().expect("shown once").to_owned();
 
-    let mut server = setup.start().expect("starts");
     let ask = |server: &Server, method: &str, path: &str, bearer: &str, form: &str| -> Answer {
         call(server.address(), method, &format!("/api/v1{path}"), bearer, form).expect("answered")
     };
@@ -174,7 +174,8 @@ fn nothing_at_rest_opens_a_door() {
     search(folder.path(), &canaries, &code);
 
     let server = setup.start().expect("starts again");
-    assert_eq!(ask(&server, "POST", "/settings/verify_phone", &token, &format!("token={code}")).status, 200);
+    let verified = ask(&server, "POST", "/settings/verify_phone", &token, &format!("token={code}"));
+    assert_eq!(verified.status, 200, "{}", verified.body);
     let changed = ask(&server, "PUT", "/password", "", &format!("reset_token={reset}&password={fresh}"));
     assert_eq!(changed.status, 200, "{}", changed.body);
     assert_eq!(ask(&server, "GET", "/sessions/current", &token, "").status, 401, "signed out by the reset");

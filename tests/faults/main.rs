@@ -8,8 +8,10 @@ mod lifecycle;
 use portcullis_testkit::server::Setup;
 use std::path::Path;
 
-/// A server in `folder` under the development profile: the embedded store, an inbox, no network.
+/// A server in `folder` under the development profile: the embedded store, an inbox, no network. Its disk may be slow,
+/// since other tests use it too.
 fn setup(folder: &Path, settings: &[(&'static str, &str)]) -> Setup {
+    let settings = [&[("database.timeout_ms", "4000")], settings].concat();
     Setup {
         binary: env!("CARGO_BIN_EXE_portcullis").into(),
         folder: folder.to_owned(),
