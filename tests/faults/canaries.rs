@@ -47,9 +47,14 @@ impl Canary {
         spellings
     }
 
-    fn is_in(&self, hay: &[u8]) -> bool {
-        self.spellings().iter().any(|needle| hay.windows(needle.len()).any(|window| window == needle))
+    fn is_in(&self, hay: &str) -> bool {
+        self.spellings().iter().any(|needle| hay.contains(&text(needle)))
     }
+}
+
+/// Any bytes as text, a character each: text is searched quickly even where the tests are not optimised.
+fn text(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| char::from(*byte)).collect()
 }
 
 fn files(folder: &Path) -> Vec<PathBuf> {
@@ -106,9 +111,9 @@ fn the_search_finds_what_it_searches_for() {
         URL_SAFE_NO_PAD.encode("ssword=correct-canary-horse"),
         "0x636f72726563742d63616e6172792d686f727365".to_owned(),
     ] {
-        assert!(canary.is_in(planted.as_bytes()), "{planted}");
+        assert!(canary.is_in(&planted), "{planted}");
     }
-    assert!(!canary.is_in(b"correct-canary-hors"));
+    assert!(!canary.is_in("correct-canary-hors"));
     assert!(stands_alone("your code is 493817.", "493817") && stands_alone("'493817'", "493817"));
     assert!(!stands_alone("12:00:00.493817Z 1493817 a493817", "493817"));
 }
@@ -194,14 +199,14 @@ fn search(folder: &Path, canaries: &[Canary], code: &str) {
     let mut seen = 0;
     for file in files(folder) {
         let bytes = std::fs::read(&file).expect("readable");
+        let content = text(&bytes);
         let shown = file.strip_prefix(folder).unwrap_or(&file).display().to_string();
         for canary in canaries {
-            assert!(!canary.is_in(&bytes), "{} stands in {shown}", canary.what);
+            assert!(!canary.is_in(&content), "{} stands in {shown}", canary.what);
         }
         if shown == "log" {
-            let log = String::from_utf8_lossy(&bytes);
-            assert!(log.contains("/sessions/current"), "the log is one at a talkative level");
-            assert!(!stands_alone(&log, code), "a phone code stands in the log");
+            assert!(content.contains("/sessions/current"), "the log is one at a talkative level");
+            assert!(!stands_alone(&content, code), "a phone code stands in the log");
             seen += 1;
         }
         if bytes.starts_with(b"SQLite format 3\0") {
