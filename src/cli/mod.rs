@@ -23,6 +23,9 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+/// Milliseconds that an operation of a command may take.
+const PATIENCE_MS: u64 = 10_000;
+
 /// The sign-in server of a mobile fleet. Without a command: serve.
 #[derive(Debug, Parser)]
 #[command(name = "portcullis", version, after_help = "Example:\n  portcullis serve\n  portcullis help users add")]
@@ -92,8 +95,11 @@ impl Shell {
         Ok(Config::load(&sources)?)
     }
 
+    /// The SQL side, with more time than a request has: lists and imports are long, and nobody waits for them.
     async fn database(&self, config: &Config) -> Result<Database, Refused> {
-        Ok(app::database(config, Arc::new(SystemClock)).await?)
+        let mut config = config.clone();
+        config.database.timeout_ms = config.database.timeout_ms.max(PATIENCE_MS);
+        Ok(app::database(&config, Arc::new(SystemClock)).await?)
     }
 }
 

@@ -7,7 +7,8 @@ use crate::server::{Environment, Server, Stopper};
 use crate::telemetry;
 use clap::Args;
 use serde_json::json;
-use tokio::signal::unix::{SignalKind, signal};
+use std::io;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 #[derive(Debug, Default, Args)]
 #[command(after_help = "Example:\n  portcullis serve --config /etc/portcullis.toml")]
@@ -28,9 +29,9 @@ pub(super) async fn run(shell: &Shell, arguments: &ServeArguments) -> Result<(),
     telemetry::init(&config.log.filter, config.log.format).map_err(Refused)?;
     let profile = config.profile;
     warn(&config);
+    let signals = Signals::catch().map_err(|error| Refused(format!("signals cannot be waited for: {error}")))?;
     let server = Server::build(config, Environment::default()).await?;
-    let stopper = server.stopper();
-    let watch = actix_web::rt::spawn(stop_on_signal(stopper));
+    let watch = actix_web::rt::spawn(signals.stop(server.stopper()));
     let url = format!("http://{}", server.address());
     shell.output.answer(&json!({"url": url, "profile": profile}), || match profile {
         Profile::Development => demo::greeting(&url),
@@ -54,25 +55,30 @@ fn warn(config: &Config) {
     }
 }
 
-/// The first SIGTERM or SIGINT stops it in order, the second at once.
-async fn stop_on_signal(stopper: Stopper) {
-    let (Ok(mut terminate), Ok(mut interrupt)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        tracing::error!("signals cannot be waited for; only SIGKILL ends this process");
-        return;
-    };
-    let mut orderly = true;
-    loop {
+/// SIGTERM and SIGINT, caught from before the server says that it listens.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn catch() -> io::Result<Self> {
+        Ok(Self { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? })
+    }
+
+    async fn next(&mut self) {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
-        if !orderly {
-            std::process::exit(1);
-        }
-        orderly = false;
+    }
+
+    /// The first stops the server in order, the second ends the process at once.
+    async fn stop(mut self, stopper: Stopper) {
+        self.next().await;
         tracing::info!("stopping: what was accepted is finished; a second signal ends at once");
-        let stopper = stopper.clone();
         actix_web::rt::spawn(async move { stopper.stop().await });
+        self.next().await;
+        std::process::exit(1);
     }
 }

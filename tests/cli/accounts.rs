@@ -1,0 +1,163 @@
+//! `users`, `apps`, `keys` and `outbox`: what they answer, in both forms, and what they refuse.
+
+use super::shell::Shell;
+use serde_json::json;
+
+#[test]
+fn a_user_is_added_shown_listed_disabled_and_enabled() {
+    let shell = Shell::new("loadtest");
+    let id = shell.user("grace@example.com");
+    let shown = shell.json(&["users", "show", "grace@example.com"]);
+    assert_eq!(shown["id"], id);
+    assert_eq!(
+        (&shown["first_name"], &shown["admin"], &shown["disabled"]),
+        (&json!("Grace"), &json!(false), &json!(false))
+    );
+    assert!(shown.get("password_hash").is_none());
+    assert_eq!(shell.json(&["users", "list"])["users"], json!([shown]));
+    assert_eq!(shell.json(&["users", "list", "--after", &id.to_string()])["users"], json!([]));
+
+    assert_eq!(shell.json(&["users", "disable", "grace@example.com"]), json!({"id": id, "disabled": true}));
+    assert_eq!(shell.json(&["users", "show", &id.to_string()])["disabled"], true);
+    assert_eq!(shell.json(&["users", "enable", &id.to_string()]), json!({"id": id, "disabled": false}));
+    assert_eq!(shell.json(&["users", "show", &id.to_string()])["disabled"], false);
+
+    let text = shell.run(&["users", "list"]);
+    assert!(text.out.contains("grace@example.com") && text.out.contains("Grace Hopper"), "{}", text.out);
+}
+
+#[test]
+fn what_cannot_be_done_to_a_user_is_one_line() {
+    let shell = Shell::new("loadtest");
+    shell.user("grace@example.com");
+    let add = ["users", "add", "--first-name", "G", "--last-name", "H", "--password-stdin", "--email"];
+    let taken = [&add[..], &["Grace@Example.com"]].concat();
+    assert!(shell.refused_with(&taken, "correct horse battery").contains("already"));
+    let other = [&add[..], &["ada@example.com"]].concat();
+    assert!(shell.refused_with(&other, "short").contains("short"));
+    assert!(shell.refused_with(&other, "password123").contains("guess"));
+    assert!(shell.refused_with(&other, "ada@example.com").contains("e-mail"));
+    assert!(shell.refused_with(&other, "").contains("empty"));
+    assert_eq!(shell.json(&["users", "list"])["users"].as_array().map(Vec::len), Some(1), "nothing was added");
+    for command in ["show", "disable", "enable"] {
+        assert!(shell.refused(&["users", command, "nobody@example.com"]).contains("no such user"), "{command}");
+        assert!(shell.refused(&["users", command, "4711"]).contains("no such user"), "{command}");
+        assert!(shell.refused(&["users", command, "nobody"]).contains("neither"), "{command}");
+    }
+}
+
+#[test]
+fn a_password_is_never_an_argument() {
+    let shell = Shell::new("loadtest");
+    let ended = shell.run(&["users", "add", "--email", "a@b.cd", "--first-name", "A", "--last-name", "B"]);
+    assert_eq!(ended.code, 1, "without a terminal there is no prompt");
+    assert!(ended.err.contains("--password-stdin"), "{}", ended.err);
+    assert_eq!(shell.run(&["users", "add", "--email", "a@b.cd", "--password", "secret"]).code, 2);
+}
+
+#[test]
+fn wrong_usage_is_2_and_help_has_an_example() {
+    let shell = Shell::new("loadtest");
+    for wrong in [
+        &["users"][..],
+        &["users", "add"],
+        &["users", "add", "--email", "nobody"],
+        &["apps", "add", "Not A Name"],
+        &["keys", "add", "--app", "a", "--owner", "one", "--scope", "owner:act"],
+        &["keys", "add", "--app", "a", "--owner", "1", "--scope", "everything"],
+        &["keys", "add", "--app", "a", "--owner", "1"],
+        &["outbox", "retry"],
+        &["outbox", "retry", "1", "--dead"],
+        &["outbox", "list", "--state", "lost"],
+        &["users", "generate", "--count", "0"],
+        &["fly"],
+    ] {
+        let ended = shell.run(wrong);
+        assert_eq!(ended.code, 2, "{wrong:?}: {}", ended.err);
+        assert!(ended.out.is_empty() && !ended.err.is_empty(), "{wrong:?}");
+    }
+    for command in [
+        &["serve"][..],
+        &["users", "add"],
+        &["users", "import"],
+        &["users", "list"],
+        &["users", "show"],
+        &["users", "disable"],
+        &["users", "enable"],
+        &["users", "generate"],
+        &["apps", "add"],
+        &["apps", "list"],
+        &["keys", "add"],
+        &["keys", "list"],
+        &["keys", "revoke"],
+        &["outbox", "list"],
+        &["outbox", "retry"],
+        &["config", "check"],
+        &["config", "dump"],
+    ] {
+        let ended = shell.run(&[command, &["--help"]].concat());
+        assert_eq!(ended.code, 0);
+        let example = ended.out.split("Example:").nth(1).unwrap_or_default();
+        assert!(example.contains("portcullis"), "{command:?} has no example: {}", ended.out);
+    }
+}
+
+#[test]
+fn applications_are_added_and_listed() {
+    let shell = Shell::new("loadtest");
+    let added = shell.json(&["apps", "add", "driver", "--brand", "Fleet Driver", "--sms-from", "+15005550006"]);
+    assert_eq!(added, json!({"id": 1, "app_id": "driver"}));
+    let listed = shell.json(&["apps", "list"]);
+    assert_eq!(
+        (&listed["apps"][0]["brand"], &listed["apps"][0]["sms_from"]),
+        (&json!("Fleet Driver"), &json!("+15005550006"))
+    );
+    assert!(shell.refused(&["apps", "add", "driver"]).contains("already"));
+    assert!(shell.run(&["apps", "list"]).out.contains("Fleet Driver"));
+}
+
+#[test]
+fn a_key_is_shown_once_and_dies() {
+    let shell = Shell::new("loadtest");
+    let owner = shell.user("grace@example.com").to_string();
+    shell.json(&["apps", "add", "driver"]);
+    let key = shell.json(&[
+        "keys",
+        "add",
+        "--app",
+        "driver",
+        "--owner",
+        &owner,
+        "--scope",
+        "tokens:introspect",
+        "devices:read",
+    ]);
+    let secret = key["key"].as_str().expect("the key");
+    assert_eq!(secret.len(), 22);
+    let listed = shell.run(&["keys", "list", "--json"]).out;
+    assert!(!listed.contains(secret), "it is shown once");
+    let scopes = shell.json(&["keys", "list"])["keys"][0]["scopes"].clone();
+    assert_eq!(scopes, json!(["devices:read", "tokens:introspect"]));
+    let id = key["id"].to_string();
+    assert_eq!(shell.json(&["keys", "revoke", &id])["revoked"], true);
+    assert!(shell.json(&["keys", "list"])["keys"][0]["revoked_at"].is_string());
+    assert!(shell.refused(&["keys", "revoke", "4711"]).contains("no key"));
+    let add = |app, owner| ["keys", "add", "--app", app, "--owner", owner, "--scope", "owner:act"];
+    assert!(shell.refused(&add("nowhere", &owner)).contains("no application"));
+    assert!(shell.refused(&add("driver", "4711")).contains("no user"));
+}
+
+#[test]
+fn the_outbox_is_listed_and_retried() {
+    let shell = Shell::new("loadtest");
+    assert_eq!(shell.json(&["outbox", "list", "--state", "dead", "--channel", "sms"]), json!({"messages": []}));
+    assert_eq!(shell.json(&["outbox", "retry", "--dead"]), json!({"retried": 0}));
+    assert!(shell.refused(&["outbox", "retry", "1"]).contains("message 1"));
+}
+
+#[test]
+fn a_database_that_is_none_is_one_line() {
+    let shell = Shell::new("loadtest").with("DATABASE__URL", "postgres://ada:s3cret@127.0.0.1:1/portcullis");
+    let line = shell.refused(&["users", "list"]);
+    assert!(!line.contains("s3cret"), "{line}");
+}

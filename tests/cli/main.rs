@@ -1,0 +1,8 @@
+//! The command line as operators meet it: the built binary, its exit codes, its two forms of answer, its mistakes.
+
+mod accounts;
+mod configuration;
+mod import;
+mod production;
+mod serve;
+mod shell;

@@ -1,0 +1,53 @@
+//! The production profile: complete, or refused with one line a fault.
+
+use super::shell::Shell;
+use portcullis_testkit::redis::Redis;
+
+fn production(redis: &str) -> Shell {
+    Shell::new("production")
+        .with("SERVER__BIND", "127.0.0.1:0")
+        .with("SERVER__PUBLIC_URL", "https://sign-in.example.com")
+        .with("SECRETS__KEYS", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
+        .with("REDIS__URL", redis)
+        .with("MAIL__SMTP_URL", "smtp://127.0.0.1:1")
+        .with("MAIL__FROM", "no-reply@example.com")
+        .with("SMS__BASE_URL", "http://127.0.0.1:1")
+        .with("SMS__ACCOUNT_SID", "AC1")
+        .with("SMS__AUTH_TOKEN", "t")
+        .with("SMS__FROM", "+15005550006")
+}
+
+#[test]
+fn nothing_is_served_without_what_people_depend_on() {
+    let ended = Shell::new("production").run(&["serve"]);
+    assert_eq!(ended.code, 1);
+    for key in ["server.public_url", "secrets.keys", "redis.url", "mail.smtp_url", "sms.account_sid"] {
+        assert!(ended.err.contains(&format!("`{key}`")), "{key} is not in {}", ended.err);
+    }
+}
+
+#[test]
+fn a_redis_that_is_not_there_is_one_line() {
+    let line = production("redis://127.0.0.1:1").refused(&["serve"]);
+    assert!(line.contains("127.0.0.1:1"), "{line}");
+}
+
+#[tokio::test]
+async fn the_demo_user_and_the_demo_key_are_refused() {
+    let redis = Redis::start().await;
+    let shell = production(&redis.url());
+    let add =
+        ["users", "add", "--email", "admin@beyondvip.com", "--first-name", "A", "--last-name", "B", "--password-stdin"];
+    let shell = shell.with("PASSWORDS__REFUSE_GUESSES", "0");
+    let owner = shell.json_with(&add, "password")["id"].to_string();
+    let line = shell.refused(&["serve"]);
+    assert!(line.contains("demo password") && line.contains("users disable"), "{line}");
+    shell.json(&["users", "disable", &owner]);
+    let mut child = shell.command(&["serve"]).stdout(std::process::Stdio::piped()).spawn().expect("the binary");
+    let mut first = String::new();
+    let stdout = child.stdout.take().expect("is piped");
+    let _ = std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut first);
+    let _ = child.kill();
+    let _ = child.wait();
+    assert!(first.contains("listens on http://127.0.0.1:"), "{first}");
+}
