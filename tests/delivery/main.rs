@@ -1,1 +1,10 @@
-//! Tests of the delivery theme.
+//! Deliveries, over real databases and with real servers at the other end: what leaves, how often, and what happens
+//! when the other end misbehaves.
+
+mod crowd;
+mod faults;
+mod lifecycle;
+mod mail;
+mod outbox;
+mod sms;
+mod world;

@@ -37,11 +37,16 @@ impl fmt::Debug for TwilioSettings {
 }
 
 /// One SMS provider.
-#[derive(Debug)]
 pub struct TwilioTransport {
     settings: TwilioSettings,
     messages_url: Url,
     client: Client,
+}
+
+impl fmt::Debug for TwilioTransport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("TwilioTransport").field("name", &self.settings.name).finish_non_exhaustive()
+    }
 }
 
 /// What the API answers; its texts repeat the number, so only its numbers are kept.

@@ -1,1 +1,166 @@
-//! An HTTP server shaped like the SMS API.
+//! An HTTP server shaped like the SMS API, on a free port and a thread of its own, which keeps what it is sent and
+//! misbehaves on demand. Knows nothing of the product.
+
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use serde_json::json;
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A message as it was asked for.
+#[derive(Clone, Debug)]
+pub struct ReceivedSms {
+    /// The account in the path.
+    pub account: String,
+    /// `Authorization`.
+    pub authorization: String,
+    /// The form.
+    pub form: Vec<(String, String)>,
+    /// What it was called in the answer; `None` if it was refused.
+    pub sid: Option<String>,
+}
+
+impl ReceivedSms {
+    /// A field of the form, or nothing.
+    pub fn field(&self, name: &str) -> &str {
+        self.form.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
+    }
+}
+
+/// What the API answers.
+#[derive(Clone, Debug)]
+pub enum Answer {
+    /// 201 and a name for the message.
+    Created,
+    /// This status, an error number in the body, and perhaps `Retry-After`.
+    Refused(u16, u32, Option<String>),
+    /// Nothing, for so long; then 201.
+    After(Duration),
+}
+
+struct Shared {
+    answer: Mutex<Answer>,
+    received: Mutex<Vec<ReceivedSms>>,
+}
+
+/// The API of one test; ended when dropped.
+pub struct SmsApi {
+    port: u16,
+    shared: Arc<Shared>,
+    server: actix_web::dev::ServerHandle,
+}
+
+impl SmsApi {
+    /// Answers 201.
+    ///
+    /// # Panics
+    /// When no port can be had.
+    pub fn start() -> Self {
+        let shared = Arc::new(Shared { answer: Mutex::new(Answer::Created), received: Mutex::default() });
+        let (ready, started) = mpsc::channel();
+        let served = Arc::clone(&shared);
+        std::thread::spawn(move || {
+            let serve = async move {
+                let path = "/2010-04-01/Accounts/{account}/Messages.json";
+                let server = HttpServer::new(move || {
+                    App::new().app_data(web::Data::from(Arc::clone(&served))).route(path, web::post().to(create))
+                });
+                let server = server.workers(1).disable_signals().shutdown_timeout(0).bind(("127.0.0.1", 0));
+                let server = server.expect("a free port");
+                let port = server.addrs()[0].port();
+                let server = server.run();
+                ready.send((port, server.handle())).expect("the test waits");
+                server.await
+            };
+            actix_web::rt::System::new().block_on(serve)
+        });
+        let (port, server) = started.recv().expect("the server starts");
+        Self { port, shared, server }
+    }
+
+    /// `http://127.0.0.1:port`.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// From now on.
+    pub fn answer(&self, answer: Answer) {
+        *lock(&self.shared.answer) = answer;
+    }
+
+    /// Every request so far, refused ones too.
+    pub fn requests(&self) -> Vec<ReceivedSms> {
+        lock(&self.shared.received).clone()
+    }
+
+    /// Those that were answered with 201.
+    pub fn accepted(&self) -> Vec<ReceivedSms> {
+        self.requests().into_iter().filter(|sms| sms.sid.is_some()).collect()
+    }
+
+    /// Waits until it has accepted this many.
+    ///
+    /// # Panics
+    /// After `patience`.
+    pub async fn received(&self, count: usize, patience: Duration) -> Vec<ReceivedSms> {
+        let deadline = Instant::now() + patience;
+        loop {
+            let accepted = self.accepted();
+            if accepted.len() >= count {
+                return accepted;
+            }
+            assert!(Instant::now() < deadline, "{} of {count} SMS after {patience:?}", accepted.len());
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+impl Drop for SmsApi {
+    fn drop(&mut self) {
+        drop(self.server.stop(false));
+    }
+}
+
+async fn create(
+    request: HttpRequest,
+    account: web::Path<String>,
+    shared: web::Data<Shared>,
+    form: web::Form<Vec<(String, String)>>,
+) -> HttpResponse {
+    let answer = lock(&shared.answer).clone();
+    let header = request.headers().get("authorization").and_then(|value| value.to_str().ok());
+    let mut sms = ReceivedSms {
+        account: account.into_inner(),
+        authorization: header.unwrap_or_default().to_owned(),
+        form: form.into_inner(),
+        sid: None,
+    };
+    let (status, code, retry_after) = match answer {
+        Answer::Created => (201, 0, None),
+        Answer::Refused(status, code, retry_after) => (status, code, retry_after),
+        Answer::After(delay) => {
+            tokio::time::sleep(delay).await;
+            (201, 0, None)
+        }
+    };
+    let sid = {
+        let mut received = lock(&shared.received);
+        let sid = format!("SM{:032x}", received.len() + 1);
+        sms.sid = (status == 201).then(|| sid.clone());
+        received.push(sms);
+        sid
+    };
+    if status == 201 {
+        return HttpResponse::Created().json(json!({"sid": sid, "status": "queued"}));
+    }
+    let status = actix_web::http::StatusCode::from_u16(status).expect("a status");
+    let mut response = HttpResponse::build(status);
+    if let Some(retry_after) = retry_after {
+        response.insert_header(("Retry-After", retry_after));
+    }
+    response.json(json!({"code": code, "message": "refused"}))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,157 @@
+//! What relays do wrong, and that nothing is lost, doubled or dead of it: the schedule is the real one, made quick.
+
+use crate::world::{PATIENCE, World, eventually};
+use portcullis_actors::notifier::{Drain, MessageState};
+use portcullis_testkit::smtp::{Behaviour, SmtpServer};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+const MAILS: usize = 20;
+
+async fn quick() -> World {
+    let mut world = World::new().await;
+    world.policy.first_retry_ms = 100;
+    world.policy.longest_retry_secs = 1;
+    world.policy.breaker_rest_secs = 1;
+    world.policy.mail_timeout_secs = 2;
+    world
+}
+
+/// Mails are queued while the relay misbehaves; once it behaves they arrive. Returns how often each did.
+async fn survive(fault: Behaviour) -> HashMap<String, usize> {
+    let mut server = SmtpServer::start().await;
+    server.behave(fault).await;
+    let world = quick().await.with_smtp(&server);
+    let notifier = world.notifier();
+    for n in 0..MAILS {
+        world.queue_mail(&format!("u{n}@d{}.example", n % 5)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    assert_eq!(world.count(MessageState::Dead).await, 0, "nothing dies of a relay");
+    server.behave(Behaviour::good()).await;
+    let done = async || world.count(MessageState::Delivered).await == MAILS;
+    eventually(PATIENCE, "all delivered once the fault had ended", done).await;
+    assert_eq!(world.count(MessageState::Dead).await, 0);
+    notifier.send(Drain { within: Duration::from_secs(5) }).await.expect("the actor lives");
+    let mut arrived = HashMap::new();
+    for mail in server.mails() {
+        *arrived.entry(mail.recipients[0].clone()).or_default() += 1;
+    }
+    assert_eq!(arrived.len(), MAILS, "every one arrived");
+    arrived
+}
+
+async fn each_arrives_once(fault: Behaviour) {
+    let arrived = survive(fault).await;
+    assert!(arrived.values().all(|count| *count == 1), "{arrived:?}");
+}
+
+#[actix::test]
+async fn nobody_listens() {
+    each_arrives_once(Behaviour::closed()).await;
+}
+
+#[actix::test]
+async fn the_greeting_is_421() {
+    each_arrives_once(Behaviour::replying("greeting", "421 4.3.2 closing", "")).await;
+}
+
+#[actix::test]
+async fn the_greeting_is_554() {
+    each_arrives_once(Behaviour::replying("greeting", "554 no service here", "")).await;
+}
+
+#[actix::test]
+async fn the_greeting_takes_a_minute() {
+    each_arrives_once(Behaviour::tarpit("greeting", Duration::from_secs(60), "")).await;
+}
+
+#[actix::test]
+async fn the_recipient_takes_a_minute() {
+    each_arrives_once(Behaviour::tarpit("rcpt", Duration::from_secs(60), "")).await;
+}
+
+#[actix::test]
+async fn mail_is_answered_with_421() {
+    each_arrives_once(Behaviour::replying("mail", "421 4.7.0 too many", "")).await;
+}
+
+#[actix::test]
+async fn the_recipient_is_answered_with_451() {
+    each_arrives_once(Behaviour::replying("rcpt", "451 4.7.1 greylisted", "")).await;
+}
+
+#[actix::test]
+async fn the_sender_is_answered_with_550() {
+    each_arrives_once(Behaviour::replying("mail", "550 5.7.1 not you", "")).await;
+}
+
+#[actix::test]
+async fn the_content_is_answered_with_451() {
+    each_arrives_once(Behaviour::replying("content", "451 4.3.0 try again", "")).await;
+}
+
+#[actix::test]
+async fn the_connection_drops_after_the_final_dot() {
+    let arrived = survive(Behaviour::dropping_after_the_dot("")).await;
+    assert!(arrived.values().all(|count| (1..=2).contains(count)), "at most one duplicate: {arrived:?}");
+}
+
+#[actix::test]
+async fn logins_are_rejected() {
+    let login = Some("user:password");
+    let mut server =
+        SmtpServer::start_with(portcullis_testkit::smtp::Tls::Wrapped, login, Duration::from_secs(300)).await;
+    server.behave(Behaviour::rejecting_logins()).await;
+    let mut world = quick().await;
+    let settings = portcullis_actors::transports::SmtpSettings {
+        url: format!("smtps://user:password@localhost:{}", server.port()),
+        from: "no-reply@example.org".to_owned(),
+        allow_plaintext: false,
+        extra_root: server.authority(),
+        timeout: Duration::from_secs(2),
+        connections: 4,
+    };
+    world.mail = std::sync::Arc::new(portcullis_actors::transports::SmtpTransport::new(settings).expect("settings"));
+    let _notifier = world.notifier();
+    let id = world.queue_mail("ada@example.com").await;
+    let tried = async || world.look(id).await.last_error.is_some();
+    eventually(PATIENCE, "tried", tried).await;
+    assert_eq!(world.look(id).await.last_error.as_deref(), Some("greeting refused: 535 5.7.8"));
+    assert_ne!(world.state(id).await, MessageState::Dead);
+    server.behave(Behaviour::good()).await;
+    server.received(1, PATIENCE).await;
+}
+
+#[actix::test]
+async fn only_what_is_permanent_dies() {
+    let mut server = SmtpServer::start().await;
+    server.behave(Behaviour::replying("rcpt", "550 5.1.1 no such user", "nobody")).await;
+    let world = quick().await.with_smtp(&server);
+    let _notifier = world.notifier();
+    let dead = world.queue_mail("nobody@example.com").await;
+    let alive = world.queue_mail("ada@example.com").await;
+    eventually(PATIENCE, "both settled", async || world.store_settled(&[dead, alive]).await).await;
+    assert_eq!(world.state(dead).await, MessageState::Dead);
+    assert_eq!(world.look(dead).await.last_error.as_deref(), Some("RCPT refused: 550 5.1.1"));
+    assert_eq!(world.state(alive).await, MessageState::Delivered);
+}
+
+#[actix::test]
+async fn a_drain_puts_back_what_a_slow_relay_holds() {
+    let mut server = SmtpServer::start().await;
+    server.behave(Behaviour::tarpit("rcpt", Duration::from_secs(60), "")).await;
+    let mut world = World::new().await;
+    world.policy.poll_ms = 20;
+    let world = world.with_smtp(&server);
+    let notifier = world.notifier();
+    let id = world.queue_mail("ada@example.com").await;
+    eventually(PATIENCE, "leased", async || world.state(id).await == MessageState::Leased).await;
+    let began = Instant::now();
+    notifier.send(Drain { within: Duration::from_secs(2) }).await.expect("the actor lives");
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    assert_eq!(world.state(id).await, MessageState::Queued);
+    server.behave(Behaviour::good()).await;
+    let _next = world.notifier();
+    server.received(1, PATIENCE).await;
+}

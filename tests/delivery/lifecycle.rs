@@ -1,0 +1,167 @@
+//! The life of a message from the queue to its end.
+
+use crate::world::{PATIENCE, World, eventually, step};
+use portcullis_actors::clock::Clock as _;
+use portcullis_actors::derive::Keyring;
+use portcullis_actors::domain::UserId;
+use portcullis_actors::notifier::{Drain, MessageState, NewMessage, Observe, OutboxStore as _, Wake};
+use portcullis_actors::stores::AccountStore as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+#[actix::test]
+async fn a_queued_message_is_delivered_and_its_attempt_is_on_record() {
+    let world = World::new().await;
+    let notifier = world.stepwise();
+    let (mail, sms) = (world.queue_mail("ada@example.com").await, world.queue_sms("+12125550123").await);
+    assert_eq!(step(&notifier).await, 2);
+    assert_eq!(world.state(mail).await, MessageState::Delivered);
+    assert_eq!(world.state(sms).await, MessageState::Delivered);
+    assert_eq!(world.path(mail).await, ["inbox: accepted"]);
+    let attempt = world.store.attempts(sms).await.expect("attempts").remove(0);
+    assert!(attempt.reference.is_some_and(|reference| reference.starts_with("inbox-")));
+    assert_eq!(world.inbox.received(), 2);
+    assert_eq!(step(&notifier).await, 0, "and never again");
+}
+
+#[actix::test]
+async fn a_message_carries_the_secret_of_its_challenge() {
+    let world = World::new().await;
+    let notifier = world.stepwise();
+    let message = world.reset_mail("ada@example.com");
+    let portcullis_actors::notifier::MessageKind::ResetLink { challenge, key } = message.kind else { panic!("a link") };
+    let to = "ada@example.com".parse().expect("an address");
+    let token = world.keyring.reset_token(key, &challenge, world.user, &to).expect("the secret is here");
+    world.queue(message).await;
+    step(&notifier).await;
+    let mail = world.inbox.newest_first().remove(0);
+    let link = format!("https://accounts.example.com/password/reset/{}", token.expose());
+    assert!(mail.text.contains(&link), "{}", mail.text);
+    assert!(mail.html.is_some_and(|html| html.contains(&link)));
+    assert!(mail.text.contains("Hello Ada"));
+}
+
+#[actix::test]
+async fn the_loop_wakes_for_what_is_queued_and_polls_for_the_rest() {
+    let mut world = World::new().await;
+    world.policy.poll_ms = 3_600_000;
+    let waking = world.notifier();
+    waking.send(Observe).await.expect("the actor lives");
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    world.queue_mail("ada@example.com").await;
+    waking.send(Wake).await.expect("the actor lives");
+    eventually(PATIENCE, "delivered for a wake", async || world.inbox.received() == 1).await;
+    world.policy.poll_ms = 20;
+    let _polling = world.notifier();
+    world.queue_mail("ada@example.com").await;
+    eventually(PATIENCE, "delivered for a poll", async || world.inbox.received() == 2).await;
+}
+
+#[actix::test]
+async fn a_code_past_its_life_is_never_sent() {
+    let world = World::new().await;
+    let notifier = world.stepwise();
+    let id = world.queue_sms("+12125550123").await;
+    world.advance(601);
+    assert_eq!(step(&notifier).await, 0);
+    assert_eq!(world.state(id).await, MessageState::Expired);
+    assert_eq!(world.inbox.received(), 0);
+}
+
+#[actix::test]
+async fn a_decoy_is_dead_from_the_start_and_stays_so() {
+    let world = World::new().await;
+    let notifier = world.stepwise();
+    let decoy = NewMessage { user: UserId(-5), ..world.reset_mail("nobody@example.com") };
+    let id = world.queue(decoy).await;
+    assert_eq!(world.state(id).await, MessageState::Dead);
+    assert!(!world.store.retry(id).await.expect("answered"));
+    assert_eq!(world.store.retry_dead().await.expect("answered"), 0);
+    assert_eq!(step(&notifier).await, 0);
+    assert_eq!(world.store.stats().await.expect("stats").dead, 0, "no news for operators");
+}
+
+#[actix::test]
+async fn nothing_goes_to_a_disabled_account() {
+    let world = World::new().await;
+    let notifier = world.stepwise();
+    let id = world.queue_mail("ada@example.com").await;
+    world.store.disable_user(world.user).await.expect("answered");
+    step(&notifier).await;
+    assert_eq!(world.state(id).await, MessageState::Dead);
+    assert_eq!(world.look(id).await.last_error.as_deref(), Some("the account is disabled"));
+}
+
+#[actix::test]
+async fn a_node_without_the_secret_leaves_the_message_to_others() {
+    let mut world = World::new().await;
+    let (here, elsewhere) = (Arc::clone(&world.keyring), Keyring::new(&[[8; 32].into()]).expect("a secret"));
+    let id = world.queue_mail("ada@example.com").await;
+    world.keyring = Arc::new(elsewhere);
+    step(&world.stepwise()).await;
+    assert_eq!(world.state(id).await, MessageState::Queued, "as if it had not been leased");
+    assert_eq!(world.path(id).await, Vec::<String>::new());
+    world.advance(6);
+    world.keyring = here;
+    step(&world.stepwise()).await;
+    assert_eq!(world.state(id).await, MessageState::Delivered);
+}
+
+#[actix::test]
+async fn a_lease_lapses_when_its_node_is_gone() {
+    let world = World::new().await;
+    let id = world.queue_mail("ada@example.com").await;
+    let ask = crate::outbox::ask(10, 75);
+    assert_eq!(world.store.lease(&ask).await.expect("leased").len(), 1, "by a node that dies now");
+    let notifier = world.stepwise();
+    world.advance(74);
+    assert_eq!(step(&notifier).await, 0);
+    world.advance(2);
+    assert_eq!(step(&notifier).await, 1);
+    assert_eq!(world.state(id).await, MessageState::Delivered);
+}
+
+#[actix::test]
+async fn what_is_long_settled_is_forgotten() {
+    let world = World::new().await;
+    let notifier = world.stepwise();
+    let done = world.queue_mail("ada@example.com").await;
+    step(&notifier).await;
+    let day = Duration::from_secs(86_400);
+    assert_eq!(world.store.forget(30 * day).await.expect("answered"), 0);
+    world.advance(31 * 86_400);
+    let fresh = world.queue_mail("ada@example.com").await;
+    assert_eq!(world.store.forget(30 * day).await.expect("answered"), 1);
+    assert_eq!(world.all().await.iter().map(|message| message.id).collect::<Vec<_>>(), [fresh]);
+    assert_eq!(world.path(done).await, Vec::<String>::new());
+}
+
+#[actix::test]
+async fn observe_tells_depth_age_and_outcomes() {
+    let world = World::new().await;
+    let notifier = world.stepwise();
+    world.queue_mail("ada@example.com").await;
+    world.queue_mail("bob@example.com").await;
+    world.advance(30);
+    let before = notifier.send(Observe).await.expect("the actor lives");
+    assert_eq!(before.pending, Some(2));
+    assert!(before.oldest_age.is_some_and(|age| age >= Duration::from_secs(30)), "{before:?}");
+    step(&notifier).await;
+    let after = notifier.send(Observe).await.expect("the actor lives");
+    assert_eq!((after.pending, after.delivered, after.oldest_age), (Some(0), 2, None));
+    assert_eq!(after.breakers.len(), 2);
+}
+
+#[actix::test]
+async fn a_drained_notifier_takes_nothing_new() {
+    let world = World::new().await;
+    let notifier = world.notifier();
+    world.queue_mail("ada@example.com").await;
+    eventually(PATIENCE, "delivered", async || world.inbox.received() == 1).await;
+    notifier.send(Drain { within: Duration::from_secs(10) }).await.expect("the actor lives");
+    let id = world.queue_mail("ada@example.com").await;
+    notifier.send(Wake).await.expect("the actor lives");
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(world.state(id).await, MessageState::Queued);
+    assert!(world.clock.now() > world.look(id).await.created.minus(Duration::from_secs(1)));
+}

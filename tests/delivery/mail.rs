@@ -1,0 +1,151 @@
+//! Mail over real SMTP: what arrives, in which form, over which connections.
+
+use crate::world::{PATIENCE, World, smtp, step};
+use portcullis_actors::notifier::{MessageState, OutboxStore as _};
+use portcullis_actors::transports::{Line, Mail, SmtpSettings, SmtpTransport, Transport as _};
+use portcullis_testkit::smtp::{Behaviour, SmtpServer, Tls};
+use std::sync::Arc;
+use std::time::Duration;
+
+fn mail(to: &str, subject: &str) -> Mail {
+    Mail {
+        id: "c3RhYmxl".to_owned(),
+        kind: "reset_link",
+        to: to.parse().expect("an address"),
+        from: None,
+        subject: Line::new(subject),
+        text: "Contraseña\n.\nuna línea con un punto".to_owned(),
+        html: "<p>Contraseña</p>".to_owned(),
+    }
+}
+
+#[actix::test]
+async fn a_mail_arrives_with_its_headers_and_both_bodies() {
+    let server = SmtpServer::start().await;
+    let world = World::new().await.with_smtp(&server);
+    let notifier = world.stepwise();
+    let id = world.queue_mail("ada@example.com").await;
+    step(&notifier).await;
+    assert_eq!(world.state(id).await, MessageState::Delivered);
+    let mail = server.received(1, PATIENCE).await.remove(0);
+    assert_eq!(
+        (mail.sender.as_str(), mail.recipients.as_slice()),
+        ("no-reply@example.org", &["ada@example.com".to_owned()][..])
+    );
+    assert_eq!(mail.header("Subject"), ["Choose a new password"]);
+    assert_eq!(mail.header("From"), ["Portcullis <no-reply@example.org>"]);
+    assert_eq!(mail.header("Auto-Submitted"), ["auto-generated"]);
+    assert_eq!((mail.header("Date").len(), mail.header("Message-ID").len()), (1, 1));
+    let link = "https://accounts.example.com/password/reset/";
+    assert!(mail.text.is_some_and(|text| text.contains(link)));
+    assert!(mail.html.is_some_and(|html| html.contains(link)));
+    let attempt = world.store.attempts(id).await.expect("attempts").remove(0);
+    assert_eq!(attempt.reference.as_deref(), Some("T1"), "the name in the relay's queue");
+}
+
+#[actix::test]
+async fn a_retry_carries_the_same_message_id_and_the_same_link() {
+    let mut server = SmtpServer::start().await;
+    let world = World::new().await.with_smtp(&server);
+    let notifier = world.stepwise();
+    server.behave(Behaviour::dropping_after_the_dot("")).await;
+    let id = world.queue_mail("ada@example.com").await;
+    step(&notifier).await;
+    server.behave(Behaviour::good()).await;
+    world.advance(5);
+    step(&notifier).await;
+    assert_eq!(world.path(id).await, ["smtp: unconfirmed", "smtp: accepted"]);
+    let mails = server.received(2, PATIENCE).await;
+    assert_eq!(mails[0].header("Message-ID"), mails[1].header("Message-ID"));
+    assert_eq!(mails[0].text, mails[1].text);
+    let other = world.queue_mail("ada@example.com").await;
+    step(&notifier).await;
+    assert_eq!(world.state(other).await, MessageState::Delivered);
+    assert_ne!(server.mails()[2].header("Message-ID"), mails[0].header("Message-ID"));
+}
+
+#[actix::test]
+async fn what_is_no_header_makes_no_header() {
+    let server = SmtpServer::start().await;
+    let transport = smtp(&server.url(), 60);
+    let mut mail = mail("ada@example.com", "Hola\r\nBcc: eve@example.net\r\n\r\nbody");
+    mail.from = Some(Line::new("Evil\r\nRCPT TO:<eve@example.net> <no-reply@brand.example>"));
+    transport.send(&mail).await.expect("sent");
+    let mail = server.received(1, PATIENCE).await.remove(0);
+    assert_eq!(mail.recipients, ["ada@example.com"]);
+    assert_eq!(mail.header("Bcc"), Vec::<&str>::new());
+    assert_eq!(mail.header("Subject"), ["Hola Bcc: eve@example.net body"]);
+    assert_eq!(mail.text.as_deref().map(str::trim_end), Some("Contraseña\n.\nuna línea con un punto"));
+    for address in ["ada@example.com\r\nRCPT TO:<eve@example.net>", "ada@example.com\0", "аda@example.com"] {
+        assert!(address.parse::<portcullis_actors::domain::Email>().is_err());
+    }
+}
+
+async fn sent_over(tls: Tls, scheme: &str, query: &str, login: Option<&str>, credentials: &str) {
+    let server = SmtpServer::start_with(tls, login, Duration::from_secs(300)).await;
+    let settings = SmtpSettings {
+        url: format!("{scheme}://{credentials}localhost:{}/client.example{query}", server.port()),
+        from: "no-reply@example.org".to_owned(),
+        allow_plaintext: false,
+        extra_root: server.authority(),
+        timeout: Duration::from_secs(60),
+        connections: 2,
+    };
+    let transport = SmtpTransport::new(settings).expect("good settings");
+    transport.send(&mail("ada@example.com", "Hola")).await.expect("sent");
+    let mail = server.received(1, PATIENCE).await.remove(0);
+    assert_eq!(mail.tls, tls != Tls::None);
+    assert_eq!(mail.hello, "client.example");
+    assert_eq!(mail.login.as_deref(), login.map(|_| "us@er"));
+    transport.close().await;
+}
+
+#[actix::test]
+async fn mail_goes_over_starttls_with_a_login() {
+    sent_over(Tls::StartTls, "smtp", "?tls=required", Some("us@er:pa:ss"), "us%40er:pa%3Ass@").await;
+}
+
+#[actix::test]
+async fn mail_goes_over_tls_from_the_start_with_a_login() {
+    sent_over(Tls::Wrapped, "smtps", "", Some("us@er:pa:ss"), "us%40er:pa%3Ass@").await;
+}
+
+#[actix::test]
+async fn mail_goes_in_plain_text_on_this_machine() {
+    sent_over(Tls::None, "smtp", "", None, "").await;
+}
+
+#[actix::test]
+async fn a_certificate_of_an_unknown_authority_is_refused() {
+    let server = SmtpServer::start_with(Tls::Wrapped, None, Duration::from_secs(300)).await;
+    let transport = smtp(&format!("smtps://localhost:{}", server.port()), 60);
+    let refused = transport.send(&mail("ada@example.com", "Hola")).await;
+    assert!(matches!(refused, Err(portcullis_actors::transports::SendError::ProviderFault(_))), "{refused:?}");
+    assert_eq!(server.count(), 0);
+}
+
+#[actix::test]
+async fn connections_are_used_again_and_a_dead_one_costs_one_retry() {
+    let mut server = SmtpServer::start_with(Tls::None, None, Duration::from_millis(400)).await;
+    let transport = Arc::new(smtp(&server.url(), 60));
+    for _ in 0..5 {
+        transport.send(&mail("ada@example.com", "Hola")).await.expect("sent");
+    }
+    assert_eq!(server.connections().await, 1);
+    // The server closes the quiet connection.
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    transport.send(&mail("ada@example.com", "Hola")).await.expect("sent all the same");
+    assert_eq!(server.connections().await, 2);
+    assert_eq!(server.received(6, PATIENCE).await.len(), 6);
+}
+
+#[actix::test]
+async fn a_refused_recipient_costs_no_connection() {
+    let mut server = SmtpServer::start().await;
+    server.behave(Behaviour::replying("rcpt", "550 5.1.1 no such user bob@example.com", "bob")).await;
+    let transport = smtp(&server.url(), 60);
+    let refused = transport.send(&mail("bob@example.com", "Hola")).await.expect_err("refused");
+    assert_eq!(refused.to_string(), "RCPT refused: 550 5.1.1", "without the address");
+    transport.send(&mail("ada@example.com", "Hola")).await.expect("sent");
+    assert_eq!(server.connections().await, 1);
+}

@@ -1,0 +1,181 @@
+//! The store of the outbox, over its trait, on every database.
+
+use crate::world::World;
+use portcullis_actors::clock::{Clock as _, Timestamp};
+use portcullis_actors::notifier::retry::Next;
+use portcullis_actors::notifier::{
+    Attempt, Channel, LeaseAsk, MessageState, OutboxFilter, OutboxStore as _, Progress, ReceiptEffect, Settlement,
+};
+use portcullis_actors::transports::{Callback, CallbackStatus};
+use std::collections::{HashMap, HashSet};
+use std::time::Duration;
+
+pub fn ask(most: usize, lease_secs: u64) -> LeaseAsk {
+    let lease = Duration::from_secs(lease_secs);
+    LeaseAsk { channel: Channel::Mail, most, per_lane: 100, running: HashMap::new(), lease }
+}
+
+fn attempt(reference: &str) -> Attempt {
+    Attempt {
+        at: Timestamp::from_secs(1),
+        provider: "one".to_owned(),
+        outcome: "accepted".to_owned(),
+        detail: None,
+        reference: Some(reference.to_owned()),
+        millis: 12,
+    }
+}
+
+async fn an_older_lease_settles_nothing(world: World) {
+    let id = world.queue_mail("ada@example.com").await;
+    let slow = world.store.lease(&ask(1, 75)).await.expect("leased").remove(0);
+    world.advance(76);
+    let quick = world.store.lease(&ask(1, 75)).await.expect("leased").remove(0);
+    assert!(quick.lease > slow.lease);
+    let settlement = |lease, next| Settlement { id, lease, next, attempt: Some(attempt("r")) };
+    world.store.settle(&[settlement(slow.lease, Next::Dead("late".to_owned()))]).await.expect("answered");
+    assert_eq!(world.state(id).await, MessageState::Leased, "the newest lease stands");
+    world.store.settle(&[settlement(quick.lease, Next::Delivered)]).await.expect("answered");
+    assert_eq!(world.state(id).await, MessageState::Delivered);
+    assert_eq!(world.path(id).await.len(), 2, "both attempts were made");
+    world.store.settle(&[settlement(quick.lease, Next::Dead("twice".to_owned()))]).await.expect("answered");
+    assert_eq!(world.state(id).await, MessageState::Delivered, "settled once");
+}
+
+async fn progress_is_kept_between_tries(world: World) {
+    let id = world.queue_mail("ada@example.com").await;
+    let leased = world.store.lease(&ask(1, 75)).await.expect("leased").remove(0);
+    assert_eq!(leased.progress, Progress::default());
+    let progress = Progress { refusals: 3, provider: 1, strikes: 1, doubts: 1 };
+    let at = world.clock.now().plus(Duration::from_secs(100));
+    let settlement = Settlement { id, lease: leased.lease, next: Next::Retry { at, progress }, attempt: None };
+    world.store.settle(&[settlement]).await.expect("answered");
+    assert_eq!(world.look(id).await.due, Some(at));
+    assert!(world.store.lease(&ask(1, 75)).await.expect("answered").is_empty(), "not before its time");
+    world.advance(101);
+    assert_eq!(world.store.lease(&ask(1, 75)).await.expect("leased").remove(0).progress, progress);
+}
+
+async fn lanes_are_filled_and_not_overfilled(world: World) {
+    for n in 0..6 {
+        world.queue_mail(&format!("u{n}@slow.example")).await;
+    }
+    world.queue_mail("ada@quick.example").await;
+    let lanes = |leased: &[portcullis_actors::notifier::Leased]| -> Vec<String> {
+        leased.iter().map(|row| row.message.to.lane().to_owned()).collect()
+    };
+    let two_a_lane = |running: &[(&str, usize)]| {
+        let running = running.iter().map(|(lane, count)| ((*lane).to_owned(), *count)).collect();
+        LeaseAsk { per_lane: 2, running, ..ask(10, 75) }
+    };
+    let first = world.store.lease(&two_a_lane(&[("slow.example", 1)])).await.expect("leased");
+    assert_eq!(lanes(&first), ["slow.example", "quick.example"]);
+    let second = world.store.lease(&two_a_lane(&[("slow.example", 2)])).await.expect("leased");
+    assert!(second.is_empty(), "its lane is full");
+    let third = world.store.lease(&two_a_lane(&[])).await.expect("leased");
+    assert_eq!(lanes(&third), ["slow.example", "slow.example"]);
+}
+
+async fn of_many_callers_one_gets_a_message(world: World) {
+    let mut queued = HashSet::new();
+    for n in 0..200 {
+        queued.insert(world.queue_mail(&format!("u{n}@example.com")).await);
+    }
+    let callers = (0..20).map(|_| async {
+        let mut mine = Vec::new();
+        loop {
+            let leased = world.store.lease(&ask(7, 75)).await.expect("leased");
+            if leased.is_empty() {
+                return mine;
+            }
+            mine.extend(leased.into_iter().map(|row| row.id));
+        }
+    });
+    let taken: Vec<_> = futures_util::future::join_all(callers).await.concat();
+    assert_eq!(taken.len(), 200);
+    assert_eq!(taken.into_iter().collect::<HashSet<_>>(), queued);
+}
+
+async fn a_list_is_filtered_and_dead_messages_can_be_queued_again(world: World) {
+    let (dead, alive) = (world.queue_mail("ada@example.com").await, world.queue_sms("+12125550123").await);
+    let leased = world.store.lease(&ask(1, 75)).await.expect("leased").remove(0);
+    let next = Next::Dead("RCPT refused: 550".to_owned());
+    let settlement = Settlement { id: dead, lease: leased.lease, next, attempt: Some(attempt("r")) };
+    world.store.settle(&[settlement]).await.expect("answered");
+    let listed = |filter: OutboxFilter| {
+        let store = world.store.clone();
+        async move { store.list(&filter).await.expect("a list").iter().map(|m| m.id).collect::<Vec<_>>() }
+    };
+    let filter = OutboxFilter { most: 10, ..OutboxFilter::default() };
+    assert_eq!(listed(filter.clone()).await, [alive, dead], "newest first");
+    assert_eq!(listed(OutboxFilter { state: Some(MessageState::Dead), ..filter.clone() }).await, [dead]);
+    assert_eq!(listed(OutboxFilter { channel: Some(Channel::Sms), ..filter.clone() }).await, [alive]);
+    assert_eq!(world.look(dead).await.last_error.as_deref(), Some("RCPT refused: 550"));
+    let stats = world.store.stats().await.expect("stats");
+    assert_eq!((stats.pending, stats.dead), (1, 1));
+    assert!(!world.store.retry(alive).await.expect("answered"), "it is not dead");
+    assert!(world.store.retry(dead).await.expect("answered"));
+    assert_eq!(world.state(dead).await, MessageState::Queued);
+    assert_eq!(world.store.due(Channel::Mail).await.expect("answered"), 1);
+    world.advance(1_801);
+    assert!(!world.store.retry(dead).await.expect("answered"), "a link past its life is never sent");
+}
+
+async fn a_receipt_counts_once(world: World) {
+    let id = world.queue_mail("ada@example.com").await;
+    let deliver = async |reference: &str| {
+        let leased = world.store.lease(&ask(1, 75)).await.expect("leased").remove(0);
+        let attempt = Some(attempt(reference));
+        let settlement = Settlement { id, lease: leased.lease, next: Next::Delivered, attempt };
+        world.store.settle(&[settlement]).await.expect("answered");
+    };
+    let report = async |reference: &str, status, next| {
+        let callback = Callback { reference: reference.to_owned(), status, code: Some(30_003) };
+        world.store.record_receipt("one", &callback, next).await.expect("answered")
+    };
+    deliver("first").await;
+    assert_eq!(report("other", CallbackStatus::Failed, Some(1)).await, ReceiptEffect::Unknown);
+    assert_eq!(report("first", CallbackStatus::Undelivered, Some(1)).await, ReceiptEffect::Requeued);
+    assert_eq!(report("first", CallbackStatus::Undelivered, Some(1)).await, ReceiptEffect::Repeated);
+    assert_eq!(report("first", CallbackStatus::Delivered, Some(1)).await, ReceiptEffect::Repeated);
+    deliver("second").await;
+    assert_eq!(report("second", CallbackStatus::Delivered, None).await, ReceiptEffect::Noted);
+    assert_eq!(world.state(id).await, MessageState::Delivered);
+    assert_eq!(world.path(id).await, ["one: undelivered", "one: delivered"]);
+    let dead = world.queue_mail("bob@example.com").await;
+    let leased = world.store.lease(&ask(1, 75)).await.expect("leased").remove(0);
+    let settlement =
+        Settlement { id: dead, lease: leased.lease, next: Next::Delivered, attempt: Some(attempt("third")) };
+    world.store.settle(&[settlement]).await.expect("answered");
+    assert_eq!(report("third", CallbackStatus::Failed, None).await, ReceiptEffect::Noted);
+    assert_eq!(world.state(dead).await, MessageState::Dead, "there is no other provider");
+    assert_eq!(world.look(dead).await.last_error.as_deref(), Some("failed, error 30003"));
+}
+
+macro_rules! on_every_database {
+    ($($test:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test]
+            async fn $test() {
+                super::$test(super::World::new().await).await;
+            })+
+        }
+        mod postgres {
+            $(#[tokio::test]
+            async fn $test() {
+                let database = portcullis_testkit::postgres::shared_database().await;
+                let folder = tempfile::tempdir().expect("a temporary folder");
+                super::$test(super::World::on(database.url(), folder).await).await;
+            })+
+        }
+    };
+}
+
+on_every_database!(
+    an_older_lease_settles_nothing,
+    progress_is_kept_between_tries,
+    lanes_are_filled_and_not_overfilled,
+    of_many_callers_one_gets_a_message,
+    a_list_is_filtered_and_dead_messages_can_be_queued_again,
+    a_receipt_counts_once,
+);
