@@ -14,7 +14,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portcullis_actors::clock::{SystemRandomness, random_bytes};
 use portcullis_actors::error::FieldError;
-use serde_json::{Map, Value, json};
+use serde::Serialize;
+use std::collections::BTreeMap;
 use std::time::Instant;
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -70,23 +71,35 @@ fn request_id(request: &ServiceRequest) -> String {
     own.filter(fits).map_or_else(|| URL_SAFE_NO_PAD.encode(random_bytes::<12>(&SystemRandomness)), str::to_owned)
 }
 
-/// The problem document (RFC 9457) with the headers that belong to its status.
+/// A problem document (RFC 9457 §3).
+#[derive(Serialize)]
+struct Document<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    code: &'a str,
+    request_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<BTreeMap<&'a str, Vec<&'a str>>>,
+}
+
+/// The problem document with the headers that belong to its status.
 fn document(problem: &Problem, request_id: &str) -> HttpResponse {
     let code = problem.code;
-    let mut body = json!({
-        "type": format!("urn:portcullis:problem:{}", code.as_str()),
-        "title": code.title(),
-        "status": code.status().as_u16(),
-        "detail": problem.detail,
-        "code": code.as_str(),
-        "request_id": request_id,
-    });
-    if code.status().as_u16() == 422 {
-        body["errors"] = by_field(&problem.errors).into();
-    }
+    let status = code.status().as_u16();
+    let document = Document {
+        r#type: format!("urn:portcullis:problem:{}", code.as_str()),
+        title: code.title(),
+        status,
+        detail: &problem.detail,
+        code: code.as_str(),
+        request_id,
+        errors: (status == 422).then(|| by_field(&problem.errors)),
+    };
     let mut answer = HttpResponse::build(code.status());
     answer.insert_header((CONTENT_TYPE, "application/problem+json"));
-    if code.status().as_u16() == 401 {
+    if status == 401 {
         answer.insert_header((WWW_AUTHENTICATE, "Bearer"));
     }
     if let Some(seconds) = problem.retry_after_secs() {
@@ -95,16 +108,13 @@ fn document(problem: &Problem, request_id: &str) -> HttpResponse {
     if let Some(allow) = &problem.allow {
         answer.insert_header((ALLOW, allow.as_str()));
     }
-    answer.body(body.to_string())
+    answer.json(document)
 }
 
-fn by_field(errors: &[FieldError]) -> Map<String, Value> {
-    let mut fields = Map::new();
+fn by_field(errors: &[FieldError]) -> BTreeMap<&str, Vec<&str>> {
+    let mut fields = BTreeMap::new();
     for error in errors {
-        let reasons = fields.entry(error.field).or_insert_with(|| json!([]));
-        if let Some(reasons) = reasons.as_array_mut() {
-            reasons.push(error.reason.clone().into());
-        }
+        fields.entry(error.field).or_insert_with(Vec::new).push(error.reason.as_str());
     }
     fields
 }

@@ -35,7 +35,7 @@ impl Item {
     }
 }
 
-/// Mails bring styles of their own; they are shown in frames that may do nothing.
+/// Mails bring styles of their own; they are shown in frames that may do nothing but open a link in a new tab.
 const LENIENT: &str = "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src data:; base-uri 'none'; \
                        frame-ancestors 'none'";
 

@@ -80,10 +80,7 @@ impl App {
         .run();
         let handle = server.handle();
         actix_web::rt::spawn(server);
-        // A second one to install it finds the first one's.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder().redirect(redirect::Policy::none()).no_proxy().build().expect("a client");
-        Self { address, url, probe, failing, client, handle }
+        Self { address, url, probe, failing, client: client(), handle }
     }
 
     /// A request to a path of the server.
@@ -97,6 +94,13 @@ impl Drop for App {
     fn drop(&mut self) {
         drop(self.handle.stop(false));
     }
+}
+
+/// A client that follows no redirect and knows no proxy.
+pub fn client() -> Client {
+    // A second one to install it finds the first one's.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    Client::builder().redirect(redirect::Policy::none()).no_proxy().build().expect("a client")
 }
 
 /// The status, and the body as JSON.

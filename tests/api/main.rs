@@ -4,11 +4,14 @@
 mod app;
 mod bad_input;
 mod bodies;
+mod browser;
 mod callbacks;
 mod calls;
 mod credentials;
 mod envelope;
+mod live;
 mod pages;
 mod probe;
 mod refusals;
 mod table;
+mod webdriver;

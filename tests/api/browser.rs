@@ -1,0 +1,70 @@
+//! A reset from end to end, as a person does it: mail, link, page, new password; in a real browser, which sends the
+//! headers that browsers send.
+
+use super::app::{json, problem};
+use super::live::Live;
+use super::webdriver::Browser;
+use reqwest::Method;
+
+const NEW_PASSWORD: &str = "a purple kettle sings at dawn";
+
+async fn link(live: &Live) -> String {
+    let pairs = [("email", "admin@beyondvip.com")];
+    let (status, _) = json(live.request(Method::POST, "/api/v1/tokens/reset").form(&pairs)).await;
+    assert_eq!(status, 200);
+    let mails = live.received("reset_link").await;
+    let link = mails[0].split_whitespace().find(|word| word.starts_with(&live.url));
+    link.expect("a link in the mail").to_owned()
+}
+
+async fn fill_in(browser: &Browser, password: &str, repeat: &str) {
+    browser.fill("#password", password).await;
+    browser.fill("#repeat", repeat).await;
+    browser.click("button").await;
+}
+
+#[actix_web::test]
+async fn a_password_is_reset_in_a_browser_without_javascript() {
+    let live = Live::start().await;
+    let (_, signed_in) = live.sign_in("password").await;
+    let token = signed_in["token"].as_str().expect("a token");
+    let link = link(&live).await;
+
+    let browser = Browser::start(live.client.clone(), false).await;
+    browser.open(&link).await;
+    browser.shows("h1", "Choose a new password").await;
+    fill_in(&browser, NEW_PASSWORD, "something else").await;
+    browser.shows("#fault", "The two passwords differ.").await;
+    fill_in(&browser, "password1", "password1").await;
+    browser.shows("#fault", "guess").await;
+    fill_in(&browser, NEW_PASSWORD, NEW_PASSWORD).await;
+    browser.shows("h1", "Password saved").await;
+    browser.open(&link).await;
+    browser.shows("h1", "This link is no longer valid").await;
+    drop(browser);
+
+    problem(live.request(Method::GET, "/api/v1/sessions/current").bearer_auth(token), 401, "invalid_token").await;
+    assert_eq!(live.sign_in("password").await.0, 401);
+    assert_eq!(live.sign_in(NEW_PASSWORD).await.0, 200);
+    assert_eq!(live.received("password_notice").await.len(), 1);
+    assert_eq!(live.received("reset_link").await.len(), 1);
+    live.stop().await;
+}
+
+#[actix_web::test]
+async fn a_form_on_a_strangers_page_sets_no_password() {
+    let live = Live::start().await;
+    let link = link(&live).await;
+    let browser = Browser::start(live.client.clone(), true).await;
+    let stranger = format!(
+        "data:text/html,<form method=post action='{link}'><input id=password name=password><input id=repeat \
+         name=repeat><button>Win</button></form>"
+    );
+    browser.open(&stranger).await;
+    browser.shows("button", "Win").await;
+    fill_in(&browser, NEW_PASSWORD, NEW_PASSWORD).await;
+    browser.shows("h1", "The form was not sent from this page").await;
+    drop(browser);
+    assert_eq!(live.sign_in("password").await.0, 200, "nothing was changed");
+    live.stop().await;
+}
