@@ -7,16 +7,13 @@ use portcullis_actors::clock::SystemClock;
 use portcullis_actors::error::{Dependency, StoreError};
 use portcullis_actors::stores::embedded::EmbeddedTokenStore;
 use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
-use portcullis_actors::stores::{AccountStore as _, Close, PhoneAnswer, Rate, Verdict};
+use portcullis_actors::stores::{AccountStore as _, Close, PhoneAnswer, Rate, StoreResult, Verdict};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection as _, SqliteConnection};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 use tokio::task::JoinSet;
-
-/// What a call may take where time is not the point: a busy machine must not fail a test.
-const PATIENT: Duration = secs(20);
 
 pub(crate) struct Embedded;
 
@@ -49,6 +46,18 @@ fn place() -> (TempDir, PathBuf) {
 
 async fn open(path: &Path) -> EmbeddedTokenStore {
     EmbeddedTokenStore::open_within(path, Arc::new(SystemClock), PATIENT).await.expect("the store opens")
+}
+
+/// Repeats a call whose bound is the usual one, until it is answered.
+async fn patiently<T, F: Future<Output = StoreResult<T>>>(mut call: impl FnMut() -> F) -> T {
+    let begun = Instant::now();
+    loop {
+        match call().await {
+            Ok(answer) => return answer,
+            Err(error) => assert!(begun.elapsed() < secs(30), "the store does not answer: {error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }
 
 /// A connection of somebody who knows nothing of the store.

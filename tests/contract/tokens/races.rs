@@ -34,7 +34,7 @@ async fn answers(store: Ports, proof: u64) -> Vec<PhoneAnswer> {
     store.challenges.issue_phone(phone::ask(1)).await.expect("the store answers");
     crowd(store, |store| async move {
         let proofs = [digest(999), digest(proof)];
-        patiently(|| store.challenges.answer_phone(USER, &proofs, 5)).await
+        store.challenges.answer_phone(USER, &proofs, 5).await.expect("the store answers")
     })
     .await
 }
@@ -53,15 +53,17 @@ pub async fn of_a_thousand_wrong_codes_five_are_compared(store: Ports) {
 
 pub async fn of_a_thousand_holders_of_a_link_one_wins(store: Ports) {
     store.challenges.issue_reset(resets::ask(1)).await.expect("the store answers");
-    let answers =
-        crowd(store, |store| async move { patiently(|| store.challenges.consume_reset(USER, digest(1))).await });
+    let answers = crowd(store, |store| async move {
+        store.challenges.consume_reset(USER, digest(1)).await.expect("the store answers")
+    });
     assert_eq!(count(&answers.await, Option::is_some), 1);
 }
 
 pub async fn of_a_thousand_charges_the_limit_passes(store: Ports) {
     let rate = Rate { limit: 100, window: secs(3600) };
-    let answers =
-        crowd(store, |store| async move { patiently(|| store.limits.charge("contract", digest(1), rate)).await });
+    let answers = crowd(store, |store| async move {
+        store.limits.charge("contract", digest(1), rate).await.expect("the store answers")
+    });
     assert_eq!(count(&answers.await, |verdict| *verdict == Verdict::Allowed), 100);
 }
 
@@ -84,18 +86,18 @@ where
 pub async fn a_touch_racing_a_close_resurrects_nothing(store: Ports) {
     rounds(store, 1000, 16, |store, user| async move {
         let id = digest(1);
-        patiently(|| store.sessions.open(session(user, 1))).await;
+        store.sessions.open(session(user, 1)).await.expect("the store answers");
         assert!(store.lives(user, id).await);
         let touching = tokio::spawn({
             let store = store.clone();
-            async move { patiently(|| store.sessions.touch(user, id, secs(86_400))).await }
+            async move { store.sessions.touch(user, id, secs(86_400)).await.expect("the store answers") }
         });
-        let closed = patiently(|| store.sessions.close(user, Close::One(id))).await;
+        let closed = store.sessions.close(user, Close::One(id)).await.expect("the store answers");
         assert!(!store.lives(user, id).await, "closed, and a touch is still under way");
         touching.await.expect("no panic");
         assert_eq!(closed, 1);
         assert!(!store.lives(user, id).await);
-        assert!(patiently(|| store.sessions.list(user)).await.is_empty());
+        assert!(store.sessions.list(user).await.expect("the store answers").is_empty());
     })
     .await;
 }
@@ -106,14 +108,17 @@ pub async fn an_opening_racing_a_revocation_leaves_nothing_old(store: Ports) {
         for n in 1..=4 {
             let store = store.clone();
             openings.spawn(async move {
-                patiently(|| store.sessions.open(session(user, n))).await;
+                store.sessions.open(session(user, n)).await.expect("the store answers");
                 store.lives(user, digest(n)).await
             });
         }
-        patiently(|| store.sessions.revoke(user, 1, None)).await;
-        assert!(patiently(|| store.sessions.list(user)).await.is_empty(), "an older epoch is still there");
+        store.sessions.revoke(user, 1, None).await.expect("the store answers");
+        assert!(
+            store.sessions.list(user).await.expect("the store answers").is_empty(),
+            "an older epoch is still there"
+        );
         openings.join_all().await;
-        assert!(patiently(|| store.sessions.list(user)).await.is_empty(), "an older epoch came back");
+        assert!(store.sessions.list(user).await.expect("the store answers").is_empty(), "an older epoch came back");
         for n in 1..=4 {
             assert!(!store.lives(user, digest(n)).await);
         }
@@ -139,7 +144,7 @@ pub async fn a_check_after_a_sign_out_never_succeeds(store: Ports) {
             while !done(current.load(Ordering::SeqCst), checks.fetch_add(1, Ordering::SeqCst)) {
                 let n = current.load(Ordering::SeqCst).saturating_sub(lag / 2);
                 let over = signed_out[n].load(Ordering::SeqCst);
-                let session = patiently(|| store.sessions.find(USER, digest(n as u64))).await;
+                let session = store.sessions.find(USER, digest(n as u64)).await.expect("the store answers");
                 found += usize::from(session.is_some());
                 stale += usize::from(session.is_some() && over);
                 tokio::task::yield_now().await;
@@ -149,9 +154,9 @@ pub async fn a_check_after_a_sign_out_never_succeeds(store: Ports) {
     }
     while !done(current.load(Ordering::SeqCst), checks.load(Ordering::SeqCst)) {
         let n = current.fetch_add(1, Ordering::SeqCst) + 1;
-        patiently(|| store.sessions.open(session(USER, n as u64))).await;
+        store.sessions.open(session(USER, n as u64)).await.expect("the store answers");
         tokio::time::sleep(Duration::from_millis(1)).await;
-        patiently(|| store.sessions.close(USER, Close::One(digest(n as u64)))).await;
+        store.sessions.close(USER, Close::One(digest(n as u64))).await.expect("the store answers");
         signed_out[n].store(true, Ordering::SeqCst);
         assert!(!store.lives(USER, digest(n as u64)).await, "the one who signed out sees it too");
     }

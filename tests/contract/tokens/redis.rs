@@ -13,7 +13,7 @@ impl Backend for OnRedis {
     async fn start() -> Ports {
         let redis = Redis::start().await;
         let clock = Arc::new(ShiftedClock::default());
-        let settings = RedisSettings { url: redis.url(), pool_size: 16, timeout: Duration::from_millis(250) };
+        let settings = RedisSettings { url: redis.url(), pool_size: 16, timeout: PATIENT };
         let connect = || RedisTokenStore::connect(&settings, clock.clone(), Arc::new(Revocations::default()));
         let store = Arc::new(connect().await.expect("Redis serves"));
         let elsewhere = Arc::new(connect().await.expect("Redis serves").for_worker());
