@@ -25,7 +25,7 @@ pub(super) async fn watch(readers: SqlitePool, cache: Arc<Cache>, accounted: Arc
     loop {
         tick.tick().await;
         match timeout(call, sqlx::query_scalar(CHANGES).fetch_one(&readers)).await {
-            Ok(Ok(change)) => accounted.observed(change, &cache),
+            Ok(Ok(change)) => accounted.observed(change, &cache).await,
             Ok(Err(_)) | Err(_) => cache.empty(),
         }
     }

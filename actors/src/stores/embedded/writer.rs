@@ -9,9 +9,8 @@ use crate::domain::UserId;
 use futures_util::future::BoxFuture;
 use sqlx::{Sqlite, SqliteConnection, SqlitePool, Transaction};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Mutex, MutexGuard, mpsc, oneshot};
 use tokio::time::timeout;
 
 /// Jobs in one transaction: enough to share a sync, few enough to let other writers of the file in between.
@@ -117,7 +116,7 @@ async fn write_batches(
         if batch.is_empty() {
             continue;
         }
-        let outcome = commit(&pool, &mut batch).await;
+        let outcome = commit(&pool, &mut batch, &accounted).await;
         // Also after a failure: a commit that reports an error may have happened.
         for job in &batch {
             if let Touches::SessionsOf(user) = job.touches() {
@@ -126,7 +125,7 @@ async fn write_batches(
         }
         let outcome = outcome.map_err(Arc::new).map(|change| {
             if let Some(change) = change {
-                accounted.own(change, &cache);
+                change.is_ours(&cache);
             }
         });
         for job in batch.drain(..) {
@@ -135,8 +134,12 @@ async fn write_batches(
     }
 }
 
-/// Runs the jobs in one transaction; the number of the change if sessions were touched.
-async fn commit(pool: &SqlitePool, batch: &mut [Box<dyn Job>]) -> sqlx::Result<Option<i64>> {
+/// Runs the jobs in one transaction; says which change it was if sessions were touched.
+async fn commit<'a>(
+    pool: &SqlitePool,
+    batch: &mut [Box<dyn Job>],
+    accounted: &'a Accounted,
+) -> sqlx::Result<Option<Change<'a>>> {
     // The write lock at once: a read lock that wants to become one later may have to be refused.
     let mut db: Transaction<'_, Sqlite> = pool.begin_with("BEGIN IMMEDIATE").await?;
     // The lock may have taken a while: look again who still waits.
@@ -144,7 +147,8 @@ async fn commit(pool: &SqlitePool, batch: &mut [Box<dyn Job>]) -> sqlx::Result<O
         job.run(&mut db).await?;
     }
     let change = if batch.iter().any(|job| job.touches() != Touches::Nothing) {
-        Some(sqlx::query_scalar(COUNT_CHANGE).fetch_one(&mut *db).await?)
+        let number = sqlx::query_scalar(COUNT_CHANGE).fetch_one(&mut *db).await?;
+        Some(Change { number, known: accounted.0.lock().await })
     } else {
         None
     };
@@ -155,27 +159,35 @@ async fn commit(pool: &SqlitePool, batch: &mut [Box<dyn Job>]) -> sqlx::Result<O
 const COUNT_CHANGE: &str = "UPDATE session_changes SET commits = commits + 1 RETURNING commits";
 
 /// How many of the counted changes of sessions the cache has taken notice of, our own and those of other processes.
-pub(super) struct Accounted(AtomicI64);
+pub(super) struct Accounted(Mutex<i64>);
+
+/// A change of ours; whoever compares waits from before its commit until the cache knows of it.
+struct Change<'a> {
+    number: i64,
+    known: MutexGuard<'a, i64>,
+}
+
+impl Change<'_> {
+    /// The cache knows this one. If it does not know those before, they were others'.
+    fn is_ours(mut self, cache: &Cache) {
+        if *self.known < self.number - 1 {
+            cache.empty();
+        }
+        *self.known = self.number.max(*self.known);
+    }
+}
 
 impl Accounted {
     pub(super) fn new(changes: i64) -> Self {
-        Self(AtomicI64::new(changes))
+        Self(Mutex::new(changes))
     }
 
-    /// Change number `change` is ours, and the cache knows it. If those before it are not known, they were others'.
-    fn own(&self, change: i64, cache: &Cache) {
-        if self.0.load(Ordering::SeqCst) < change - 1 {
+    /// The file was at change `number`. If that is not known, it was another's.
+    pub(super) async fn observed(&self, number: i64, cache: &Cache) {
+        let mut known = self.0.lock().await;
+        if *known < number {
             cache.empty();
+            *known = number;
         }
-        self.0.fetch_max(change, Ordering::SeqCst);
-    }
-
-    /// The file is at change number `change`. If that is not known, it was another's (or ours, a moment ago; then an
-    /// emptied cache does no harm).
-    pub(super) fn observed(&self, change: i64, cache: &Cache) {
-        if self.0.load(Ordering::SeqCst) < change {
-            cache.empty();
-        }
-        self.0.fetch_max(change, Ordering::SeqCst);
     }
 }
