@@ -1,0 +1,135 @@
+//! The server as a process: killed in the middle of its deliveries, and told to stop in the middle of one.
+
+use crate::world::{PATIENCE, eventually};
+use portcullis_actors::clock::SystemClock;
+use portcullis_actors::notifier::{MessageState, OutboxFilter, OutboxStore as _};
+use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
+use portcullis_testkit::server::Setup;
+use portcullis_testkit::smtp::{Behaviour, ReceivedMail, SmtpServer};
+use std::collections::{HashMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+const LEASE: Duration = Duration::from_secs(4);
+const WORKERS: usize = 32;
+
+fn setup(folder: &Path, server: &SmtpServer) -> Setup {
+    let settings = [
+        ("mail.transport", "smtp".to_owned()),
+        ("mail.smtp_url", server.url()),
+        ("delivery.mail_timeout_secs", "2".to_owned()),
+        ("delivery.mail_lease_secs", LEASE.as_secs().to_string()),
+        ("delivery.mail_concurrency", WORKERS.to_string()),
+        ("delivery.per_lane", WORKERS.to_string()),
+    ];
+    let binary = env!("CARGO_BIN_EXE_portcullis").into();
+    Setup { binary, folder: folder.to_owned(), profile: "loadtest", settings: settings.into() }
+}
+
+async fn outbox(folder: &Path) -> SqlStore {
+    let url = format!("sqlite://{}", folder.join("data/portcullis.db").display());
+    let settings = SqlSettings { time_out: Duration::from_secs(20), ..SqlSettings::new(url) };
+    SqlStore::connect(&settings, Arc::new(SystemClock)).await.expect("the server's database")
+}
+
+fn client() -> reqwest::Client {
+    // One may be installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().no_proxy().build().expect("a client")
+}
+
+async fn ask_for_reset(client: &reqwest::Client, url: &str, email: &str) -> bool {
+    let sent = client.post(url).form(&[("email", email)]).send().await;
+    sent.is_ok_and(|answer| answer.status() == 200)
+}
+
+/// Mails of one message: a repetition carries the same `Message-ID`.
+fn repetitions(mails: &[ReceivedMail]) -> usize {
+    let mut arrived: HashMap<String, usize> = HashMap::new();
+    for mail in mails {
+        *arrived.entry(mail.header("Message-ID").concat()).or_default() += 1;
+    }
+    arrived.values().map(|count| count - 1).sum()
+}
+
+#[actix::test]
+async fn twenty_kills_among_2000_acknowledged_mails_lose_none() {
+    const MAILS: usize = 2_000;
+    const KILLS: usize = 20;
+    let server = SmtpServer::start().await;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let setup = setup(folder.path(), &server);
+    setup.run(&["apps", "add", "beyondvip", "--brand", "Beyond VIP"], "").expect("an application");
+    setup.run(&["users", "generate", "--count", &MAILS.to_string()], "").expect("accounts");
+    let mut asking: Vec<String> = (1..=MAILS).map(|n| format!("load-{n}@example.invalid")).collect();
+    let mut acknowledged = HashSet::new();
+    let client = client();
+    for kill in 1..=KILLS {
+        let mut process = setup.start().expect("it starts");
+        let url = process.url("/api/v1/tokens/reset");
+        // Killed while one share of the mails is being asked for and the former one delivered.
+        let share = asking.split_off(asking.len() - (MAILS / KILLS).min(asking.len()));
+        let posts = share.iter().map(|email| {
+            let (client, url) = (&client, &url);
+            async move { (email.clone(), ask_for_reset(client, url, email).await) }
+        });
+        let killed = async {
+            tokio::time::sleep(Duration::from_millis(100 + 37 * kill as u64)).await;
+            process.kill();
+        };
+        let (answers, ()) = futures_util::join!(futures_util::future::join_all(posts), killed);
+        for (email, answered) in answers {
+            if answered {
+                acknowledged.insert(email);
+            } else {
+                asking.push(email);
+            }
+        }
+    }
+    let process = setup.start().expect("it starts");
+    let url = process.url("/api/v1/tokens/reset");
+    for email in asking {
+        // A busy machine may shed a call.
+        eventually(PATIENCE, "acknowledged", async || ask_for_reset(&client, &url, &email).await).await;
+        acknowledged.insert(email);
+    }
+    assert_eq!(acknowledged.len(), MAILS);
+    let store = outbox(folder.path()).await;
+    let began = Instant::now();
+    eventually(2 * PATIENCE, "nothing is stuck", async || store.stats().await.expect("stats").pending == 0).await;
+    let mails = server.mails();
+    let arrived: HashSet<_> = mails.iter().map(|mail| mail.recipients[0].clone()).collect();
+    let lost: Vec<_> = acknowledged.difference(&arrived).collect();
+    println!("{} mails, {} repeated, settled {:?} after the last", mails.len(), repetitions(&mails), began.elapsed());
+    assert!(lost.is_empty(), "{} lost", lost.len());
+    assert!(repetitions(&mails) <= KILLS * WORKERS, "at most one a worker and kill");
+    assert_eq!(store.stats().await.expect("stats").dead, 0);
+}
+
+#[actix::test]
+async fn a_stop_puts_back_what_a_slow_relay_holds_and_ends_within_ten_seconds() {
+    let mut server = SmtpServer::start().await;
+    server.behave(Behaviour::tarpit("rcpt", Duration::from_secs(120), "")).await;
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let mut setup = setup(folder.path(), &server);
+    setup.settings.push(("delivery.mail_timeout_secs", "60".to_owned()));
+    setup.settings.push(("delivery.mail_lease_secs", "75".to_owned()));
+    setup.run(&["apps", "add", "beyondvip", "--brand", "Beyond VIP"], "").expect("an application");
+    setup.run(&["users", "generate", "--count", "1"], "").expect("an account");
+    let mut process = setup.start().expect("it starts");
+    let client = client();
+    assert!(ask_for_reset(&client, &process.url("/api/v1/tokens/reset"), "load-1@example.invalid").await);
+    let store = outbox(folder.path()).await;
+    let states = async || {
+        let filter = OutboxFilter { most: 10, ..OutboxFilter::default() };
+        store.list(&filter).await.expect("a list").iter().map(|message| message.state).collect::<Vec<_>>()
+    };
+    eventually(PATIENCE, "under way", async || states().await == [MessageState::Leased]).await;
+    process.terminate().expect("it runs");
+    let began = Instant::now();
+    process.ended(PATIENCE).expect("it ends");
+    println!("stopped after {:?}", began.elapsed());
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+    assert_eq!(states().await, [MessageState::Queued], "the next node need not wait for the lease");
+}
