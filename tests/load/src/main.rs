@@ -8,11 +8,13 @@
 //! Not here: pass or fail. A benchmark that fails a build on a busy machine teaches people to ignore it.
 
 mod check;
+mod deliveries;
 mod hash;
 mod http;
 mod measure;
 mod sides;
 mod sign_in;
+mod sinks;
 mod storm;
 
 use clap::{Parser, Subcommand};
@@ -46,6 +48,8 @@ enum What {
     SignIn,
     /// Checks during a storm of sign-ins.
     Storm,
+    /// Mail and SMS through the outbox beside the bare client libraries.
+    Deliveries,
     /// Serves the static answer (`check` starts this by itself).
     #[command(hide = true)]
     StaticAnswer,
@@ -68,6 +72,7 @@ fn run(arguments: &Arguments) -> Outcome<()> {
         What::Check => client.block_on(check::run(arguments)),
         What::SignIn => client.block_on(sign_in::run(arguments)),
         What::Storm => client.block_on(storm::run(arguments)),
+        What::Deliveries => deliveries::run(arguments),
         What::StaticAnswer => sides::static_answer(),
     }
 }

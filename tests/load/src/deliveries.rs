@@ -1,0 +1,229 @@
+//! Deliveries through the outbox beside the bare client libraries, to the same sink: what never losing a message costs.
+//!
+//! Both sides send as many messages at a time over as many connections. Ours also leases each row, renders its text,
+//! and settles it on disk.
+
+use crate::Arguments;
+use crate::measure::Outcome;
+use crate::sinks::SmtpSink;
+use actix::Actor as _;
+use lettre::message::MultiPart;
+use lettre::transport::smtp::PoolConfig;
+use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
+use portcullis_actors::clock::{Clock as _, Randomness as _, SystemClock, SystemRandomness};
+use portcullis_actors::derive::Keyring;
+use portcullis_actors::domain::{AppId, Locale, Phone, UserId};
+use portcullis_actors::notifier::{
+    DeliveryPolicy, Destination, Drain, MessageKind, NewMessage, NotifierActor, NotifierPorts, OutboxStore as _,
+};
+use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
+use portcullis_actors::stores::{AccountStore as _, Created, NewApplication, NewUser};
+use portcullis_actors::transports::{Inbox, SmtpSettings, SmtpTransport, Transport, TwilioSettings, TwilioTransport};
+use portcullis_actors::transports::{Mail, Sms};
+use portcullis_testkit::sms::SmsApi;
+use std::collections::HashMap;
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// At a time, and connections.
+const WORKERS: usize = 32;
+/// A round.
+const MESSAGES: usize = 1_000;
+
+pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
+    actix::System::new().block_on(async {
+        let rounds = arguments.rounds.div_ceil(2);
+        let sink = SmtpSink::start()?;
+        let relay = sink.port;
+        let api = SmsApi::start();
+        let (mut mails, mut texts) = (Vec::new(), Vec::new());
+        for round in 1..=rounds {
+            let bare = bare_mail(relay).await?;
+            let ours = through_the_outbox(smtp(relay)?, inbox(), mail_to).await?;
+            println!("round {round}: mail, bare lettre {bare:.0}/s, through the outbox {ours:.0}/s");
+            mails.push(ours / bare);
+            let bare = bare_sms(&api.url()).await?;
+            let ours = through_the_outbox(inbox(), twilio(&api.url())?, sms_to).await?;
+            println!("round {round}: SMS, bare reqwest {bare:.0}/s, through the outbox {ours:.0}/s");
+            texts.push(ours / bare);
+        }
+        println!("mail: {:.2} of bare lettre (median of {rounds}; aim 0.7)", median(mails));
+        println!("SMS: {:.2} of bare reqwest (median of {rounds}; aim 0.7)", median(texts));
+        Ok(())
+    })
+}
+
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or_default()
+}
+
+/// Messages a second, `WORKERS` at a time.
+async fn pace<F: Future<Output = Outcome<()>>>(send: impl Fn(usize) -> F) -> Outcome<f64> {
+    let next = std::cell::Cell::new(0);
+    let worker = || async {
+        while next.get() < MESSAGES {
+            next.set(next.get() + 1);
+            send(next.get()).await?;
+        }
+        Ok(())
+    };
+    let began = Instant::now();
+    let workers: Vec<_> = (0..WORKERS).map(|_| worker()).collect();
+    for done in futures_util::future::join_all(workers).await {
+        done?;
+    }
+    Ok(MESSAGES as f64 / began.elapsed().as_secs_f64())
+}
+
+async fn bare_mail(port: u16) -> Outcome<f64> {
+    let pool = PoolConfig::new().max_size(u32::try_from(WORKERS)?);
+    let builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous("127.0.0.1").port(port).pool_config(pool);
+    let transport = builder.build();
+    pace(|n| {
+        let transport = transport.clone();
+        async move {
+            let body = "A text of about the same length as a reset mail has. ".repeat(8);
+            let html = format!("<!doctype html><html><body><p>{body}</p></body></html>");
+            let mail = Message::builder()
+                .from("no-reply@example.org".parse()?)
+                .to(format!("u{n}@d{}.example", n % 50).parse()?)
+                .subject("Choose a new password")
+                .multipart(MultiPart::alternative_plain_html(body, html))?;
+            transport.send(mail).await?;
+            Ok(())
+        }
+    })
+    .await
+}
+
+async fn bare_sms(url: &str) -> Outcome<f64> {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder().no_proxy().build()?;
+    let url = format!("{url}/2010-04-01/Accounts/AC1/Messages.json");
+    pace(|n| {
+        let to = number(n);
+        let body = "123456 is your Beyond VIP code.\n\n@accounts.example.com #123456";
+        let form = [("To", to), ("From", "+15005550006".to_owned()), ("Body", body.to_owned())];
+        let request = client.post(&url).basic_auth("AC1", Some("secret")).form(&form);
+        async move {
+            request.send().await?.error_for_status()?.bytes().await?;
+            Ok(())
+        }
+    })
+    .await
+}
+
+fn number(n: usize) -> String {
+    format!("+1212{:07}", 2_000_000 + n * 997)
+}
+
+fn mail_to(n: usize) -> Destination {
+    #[expect(clippy::expect_used, reason = "a literal with a number in it")]
+    Destination::Mail(format!("u{n}@d{}.example", n % 50).parse().expect("an address"))
+}
+
+fn sms_to(n: usize) -> Destination {
+    #[expect(clippy::expect_used, reason = "a literal with a number in it")]
+    Destination::Sms(Phone::parse(&number(n), "US").expect("a number"))
+}
+
+fn inbox() -> Arc<Inbox> {
+    Arc::new(Inbox::new(1, Arc::new(SystemClock)))
+}
+
+fn smtp(port: u16) -> Outcome<Arc<SmtpTransport>> {
+    Ok(Arc::new(SmtpTransport::new(SmtpSettings {
+        url: format!("smtp://127.0.0.1:{port}"),
+        from: "no-reply@example.org".to_owned(),
+        allow_plaintext: false,
+        extra_root: None,
+        timeout: Duration::from_secs(60),
+        connections: WORKERS,
+    })?))
+}
+
+fn twilio(url: &str) -> Outcome<Arc<TwilioTransport>> {
+    Ok(Arc::new(TwilioTransport::new(TwilioSettings {
+        name: "one".to_owned(),
+        base_url: url.to_owned(),
+        account_sid: "AC1".to_owned(),
+        auth_token: "secret".to_owned(),
+        from: "+15005550006".to_owned(),
+        callback_url: None,
+        allow_plaintext: false,
+        timeout: Duration::from_secs(10),
+    })?))
+}
+
+async fn through_the_outbox(
+    mail: Arc<dyn Transport<Mail>>,
+    sms: Arc<dyn Transport<Sms>>,
+    to: fn(usize) -> Destination,
+) -> Outcome<f64> {
+    let folder = tempfile::tempdir()?;
+    let url = format!("sqlite://{}", folder.path().join("bench.db").display());
+    let settings = SqlSettings { time_out: Duration::from_secs(10), ..SqlSettings::new(url) };
+    let store = SqlStore::connect(&settings, Arc::new(SystemClock)).await?;
+    let (user, app) = inhabit(&store).await?;
+    let keyring = Arc::new(Keyring::new(&[[7; 32].into()])?);
+    for n in 0..MESSAGES {
+        store.enqueue(message(&keyring, user, app, to(n))).await?;
+    }
+    let policy =
+        DeliveryPolicy { mail_concurrency: WORKERS, sms_concurrency: WORKERS, per_lane: WORKERS, ..Default::default() };
+    let ports = NotifierPorts {
+        outbox: Arc::new(store.clone()),
+        accounts: Arc::new(store.clone()),
+        keyring,
+        clock: Arc::new(SystemClock),
+        random: Arc::new(SystemRandomness),
+        mail,
+        sms: vec![sms],
+        policy,
+        code_digits: 6,
+        public_url: "https://accounts.example.com".to_owned(),
+        fixed_codes: HashMap::new(),
+    };
+    let began = Instant::now();
+    let notifier = NotifierActor::new(ports).start();
+    while store.stats().await?.pending > 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    let pace = MESSAGES as f64 / began.elapsed().as_secs_f64();
+    notifier.send(Drain { within: Duration::from_secs(5) }).await?;
+    store.close().await;
+    Ok(pace)
+}
+
+fn message(keyring: &Keyring, user: UserId, app: AppId, to: Destination) -> NewMessage {
+    let mut challenge = [0; 16];
+    SystemRandomness.fill(&mut challenge);
+    let key = keyring.current();
+    let kind = match &to {
+        Destination::Mail(_) => MessageKind::ResetLink { challenge, key },
+        Destination::Sms(_) => MessageKind::PhoneCode { challenge, key },
+    };
+    NewMessage { kind, user, app, to, locale: Locale::En, expires: SystemClock.now().plus(Duration::from_secs(1_800)) }
+}
+
+async fn inhabit(store: &SqlStore) -> Outcome<(UserId, AppId)> {
+    let user = NewUser {
+        email: "ada@example.com".parse()?,
+        first_name: "Ada".parse()?,
+        last_name: "Admin".parse()?,
+        password_hash: "none".to_owned(),
+        admin: false,
+    };
+    let app = NewApplication {
+        name: "beyondvip".parse()?,
+        brand: "Beyond VIP".to_owned(),
+        mail_from: None,
+        sms_from: None,
+    };
+    match (store.create_user(user).await?, store.create_application(app).await?) {
+        (Created::New(user), Created::New(app)) => Ok((user, app)),
+        _ => Err("the database is not empty".into()),
+    }
+}
