@@ -67,7 +67,7 @@ async fn pace<F: Future<Output = Outcome<()>>>(send: impl Fn(usize) -> F) -> Out
             next.set(next.get() + 1);
             send(next.get()).await?;
         }
-        Ok(())
+        Outcome::Ok(())
     };
     let began = Instant::now();
     let workers: Vec<_> = (0..WORKERS).map(|_| worker()).collect();
