@@ -94,9 +94,9 @@ pub trait RevocationStore: Send + Sync {
     /// Those not acknowledged yet, oldest first.
     async fn pending(&self, most: u32) -> StoreResult<Vec<Revocation>>;
 
-    /// All written since `since`, acknowledged or not, oldest first: what a failover of the token store may have lost.
+    /// All written since `since` (at most a day ago), acknowledged or not, oldest first: what a failover of the token store may have lost.
     async fn since(&self, since: Timestamp) -> StoreResult<Vec<Revocation>>;
 
-    /// The token store has applied it.
+    /// The token store has applied it. What was acknowledged and is older than a day is forgotten on this occasion.
     async fn acknowledge(&self, id: i64) -> StoreResult<()>;
 }

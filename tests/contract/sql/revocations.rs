@@ -1,7 +1,7 @@
 //! Revocations.
 
 use super::Backend;
-use portcullis_actors::clock::Clock as _;
+use portcullis_actors::clock::{Clock as _, Timestamp};
 use portcullis_actors::stores::{AccountStore as _, RevocationStore as _};
 use std::time::Duration;
 
@@ -28,4 +28,12 @@ pub(super) async fn a_revocation_is_pending_until_acknowledged(backend: Backend)
     store.acknowledge(written[3].id).await.expect("noted");
     assert_eq!(store.since(later).await.expect("read"), written[3..], "acknowledged or not");
     assert_eq!(store.since(later.minus(Duration::from_secs(1_000))).await.expect("read"), written);
+
+    // A day later the acknowledged ones are forgotten, and the pending ones are not.
+    backend.clock.advance(Duration::from_secs(86_400));
+    store.acknowledge(written[0].id).await.expect("noted");
+    let left = [written[0].clone(), written[2].clone()];
+    assert_eq!(store.since(Timestamp::from_millis(0)).await.expect("read"), left);
+    store.acknowledge(written[2].id).await.expect("noted");
+    assert_eq!(store.since(Timestamp::from_millis(0)).await.expect("read"), written[2..3]);
 }

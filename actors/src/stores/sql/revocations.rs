@@ -9,6 +9,10 @@ use async_trait::async_trait;
 use sqlx::AnyConnection;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
+use std::time::Duration;
+
+/// How long an acknowledged revocation stays: far longer than a failover can reach back.
+const KEPT: Duration = Duration::from_secs(86_400);
 
 #[async_trait]
 impl RevocationStore for SqlStore {
@@ -37,10 +41,15 @@ impl RevocationStore for SqlStore {
     }
 
     async fn acknowledge(&self, id: i64) -> StoreResult<()> {
-        self.write(async |c| {
+        let now = self.clock.now();
+        self.transaction(async |c| {
+            sqlx::query("DELETE FROM revocations WHERE created < $1 AND applied IS NOT NULL")
+                .bind(now.minus(KEPT).millis())
+                .execute(&mut *c)
+                .await?;
             sqlx::query("UPDATE revocations SET applied = $2 WHERE id = $1 AND applied IS NULL")
                 .bind(id)
-                .bind(self.clock.now().millis())
+                .bind(now.millis())
                 .execute(c)
                 .await
                 .map(drop)
