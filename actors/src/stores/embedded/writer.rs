@@ -125,7 +125,7 @@ async fn write_batches(
         }
         let outcome = outcome.map_err(Arc::new).map(|change| {
             if let Some(change) = change {
-                change.is_ours(&cache);
+                change.accounted(&cache);
             }
         });
         for job in batch.drain(..) {
@@ -169,7 +169,7 @@ struct Change<'a> {
 
 impl Change<'_> {
     /// The cache knows this one. If it does not know those before, they were others'.
-    fn is_ours(mut self, cache: &Cache) {
+    fn accounted(mut self, cache: &Cache) {
         if *self.known < self.number - 1 {
             cache.empty();
         }
