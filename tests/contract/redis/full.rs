@@ -1,7 +1,7 @@
 //! A full Redis refuses what needs room, and nothing else: who wants out gets out.
 
 use super::{ADA, connect, digest, new_session, open, phone_ask, reset_ask};
-use portcullis_actors::stores::{ChallengeStore, Close, Opening, SessionStore};
+use portcullis_actors::stores::{ChallengeStore, Close, NewSession, Opening, SessionStore};
 use portcullis_testkit::redis::Redis;
 
 #[tokio::test]
@@ -15,7 +15,8 @@ async fn sign_in_is_refused_and_signing_out_works() {
     // Redis forgets scripts when it restarts; they must get in again where there is no room.
     assert_eq!(redis.command(&["SCRIPT", "FLUSH"]).await.expect("Redis answers"), "+OK");
 
-    assert!(store.open(new_session(ADA, "d", 0)).await.is_err());
+    let replacing_all = NewSession { most: 1, ..new_session(ADA, "d", 0) };
+    assert!(store.open(replacing_all).await.is_err());
     assert_eq!(store.list(ADA).await.expect("reads work").len(), 3, "a refused sign-in closes nothing");
     assert_eq!(store.close(ADA, Close::One(digest("a"))).await.expect("works on a full store"), 1);
     assert_eq!(store.close(ADA, Close::Others(digest("b"))).await.expect("works on a full store"), 1);

@@ -3,6 +3,7 @@
 
 mod cluster;
 mod dump;
+mod expiry;
 mod faults;
 mod full;
 mod size;

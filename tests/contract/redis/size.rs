@@ -1,8 +1,9 @@
 //! A signed-in user is small.
 
-use super::{connect, open};
+use super::{ADA, connect, new_session, open};
 use futures_util::{StreamExt as _, stream};
-use portcullis_actors::domain::UserId;
+use portcullis_actors::domain::{AppId, DeviceId, UserId};
+use portcullis_actors::stores::{NewSession, SessionStore};
 use portcullis_testkit::redis::Redis;
 
 /// Bytes a user, by `INFO memory`, with one session each and nobody's checks tracked.
@@ -34,4 +35,19 @@ async fn a_signed_in_user_takes_at_most_220_bytes() {
         println!("{users} users: {bytes:.1} bytes each");
         assert!(bytes <= 220.0, "{users} users: {bytes:.1} bytes each");
     }
+}
+
+#[tokio::test]
+async fn a_user_with_all_his_sessions_keeps_the_compact_encoding() {
+    let redis = Redis::start().await;
+    let store = connect(&redis.url()).await;
+    store.revoke(ADA, 999_999, None).await.expect("Redis answers");
+    for device in 0..20 {
+        let (app, device) = (AppId(999_999), Some(DeviceId(999_999_999_000 + device)));
+        let new = NewSession { app, device, ..new_session(ADA, format!("{device:?}"), 999_999) };
+        store.open(new).await.expect("Redis answers");
+    }
+    assert_eq!(store.list(ADA).await.expect("Redis answers").len(), 20);
+    let encoding = redis.command(&["OBJECT", "ENCODING", "pc:{42}:sessions"]).await;
+    assert_eq!(encoding.expect("Redis answers"), "listpack");
 }
