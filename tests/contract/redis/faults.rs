@@ -1,6 +1,7 @@
 //! A Redis that stalls, dies, or sits behind a network that swallows everything.
 
 use super::{ADA, connect, digest, new_session, open, reset_ask, until};
+use futures_util::future::join_all;
 use portcullis_actors::domain::UserId;
 use portcullis_actors::stores::redis::{RedisTokenStore, WorkerSessions};
 use portcullis_actors::stores::{ChallengeStore, Close, LimitStore, Rate, SessionStore};
@@ -89,6 +90,19 @@ async fn a_network_that_swallows_everything() {
     gate.open();
     everything_works_within_two_seconds(&store, &worker).await;
     assert_eq!(worker.find(ADA, digest("known")).await.expect("Redis answers"), None);
+}
+
+#[tokio::test]
+async fn idle_connections_that_died_unseen_are_not_found_out_one_by_one() {
+    let redis = Redis::start().await;
+    let gate = Gate::before(redis.address()).await;
+    let store = connect(&format!("redis://{}", gate.address())).await;
+    join_all((0..64).map(|_| store.ping())).await;
+    gate.swallow();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    gate.open();
+    let took = until(async || store.ping().await.is_ok()).await;
+    assert!(took < Duration::from_secs(1), "{took:?}");
 }
 
 #[tokio::test]
