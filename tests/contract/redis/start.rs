@@ -58,3 +58,13 @@ async fn a_redis_that_hides_its_settings_is_accepted() {
     assert_eq!(set.expect("Redis answers"), "+OK");
     connect(&format!("redis://ada:secret@{}", redis.address())).await;
 }
+
+#[tokio::test]
+async fn a_replica_is_one_clear_line() {
+    let primary = Redis::start().await;
+    let replica = Redis::start().await;
+    let port = primary.address().port().to_string();
+    let told = replica.command(&["REPLICAOF", "127.0.0.1", &port]).await;
+    assert_eq!(told.expect("Redis answers"), "+OK");
+    assert!(refusal(&replica.url()).await.contains("is a replica"));
+}

@@ -36,11 +36,10 @@ impl Calls {
 
     async fn bounded<T>(&self, work: impl AsyncFnOnce(&mut MultiplexedConnection) -> RedisResult<T>) -> StoreResult<T> {
         let call = async {
-            let mut lease = Lease(Some(self.pool.get().await.map_err(StoreError::token_store)?));
-            let answer = match lease.0.as_mut() {
-                Some(connection) => work(connection).await,
-                None => unreachable!("a lease is whole until it is given back"),
-            };
+            let pooled = self.pool.get().await.map_err(StoreError::token_store)?;
+            let mut connection = MultiplexedConnection::clone(&pooled);
+            let mut lease = Lease(Some(pooled));
+            let answer = work(&mut connection).await;
             if !answer.as_ref().is_err_and(RedisError::is_unrecoverable_error) {
                 lease.give_back();
             }

@@ -47,6 +47,9 @@ pub enum StartError {
         /// What Redis said.
         reason: String,
     },
+    /// It cannot be written to.
+    #[error("Redis at {0} is a replica: point redis.url to the primary")]
+    Replica(String),
     /// It would drop sessions when it is full.
     #[error("Redis at {at} evicts keys when it is full (maxmemory-policy {policy}): set maxmemory-policy noeviction")]
     Evicts {
@@ -107,6 +110,9 @@ fn judge(at: &str, about: &str) -> Result<(), StartError> {
             return Err(StartError::TooOld { at: at.to_owned(), version: version.to_owned() });
         }
     }
+    if said("role") == Some("slave") {
+        return Err(StartError::Replica(at.to_owned()));
+    }
     match said("maxmemory_policy") {
         Some(policy) if policy != "noeviction" => {
             Err(StartError::Evicts { at: at.to_owned(), policy: policy.to_owned() })
@@ -122,7 +128,13 @@ async fn try_out(at: &str, connection: &mut MultiplexedConnection) -> Result<(),
     tracking.arg("TRACKING").arg("ON");
     for (what, command) in [("scripts (EVAL)", script), ("CLIENT TRACKING", tracking)] {
         let tried: Result<(), RedisError> = command.exec_async(connection).await;
-        tried.map_err(|error| StartError::Forbidden { at: at.to_owned(), what, reason: error.to_string() })?;
+        tried.map_err(|error| match error.kind() {
+            ErrorKind::Server(ServerErrorKind::NoPerm | ServerErrorKind::ResponseError) => {
+                StartError::Forbidden { at: at.to_owned(), what, reason: error.to_string() }
+            }
+            // It still loads its data, say.
+            _ => StartError::Unreachable { at: at.to_owned(), reason: error.to_string() },
+        })?;
     }
     Ok(())
 }
@@ -137,6 +149,7 @@ mod tests {
         assert_eq!(refused("redis_version:7.0.15\r\nmaxmemory_policy:noeviction\r\n"), Ok(()));
         assert_eq!(refused(""), Ok(()));
         assert!(refused("redis_version:5.0.14\r\n").is_err_and(|line| line.contains("too old (5.0.14)")));
+        assert!(refused("role:slave\r\n").is_err_and(|line| line.contains("the primary")));
         assert!(refused("maxmemory_policy:allkeys-lru\r\n").is_err_and(|line| line.contains("noeviction")));
     }
 
