@@ -10,9 +10,9 @@
 //!
 //! All keys of a user share the tag `{42}`, so a script touches one slot of a cluster. Nothing at rest opens a door.
 //!
-//! Two ways lead in. *Transitions* ([`calls`]) are scripts over a bounded pool. *Checks* ([`worker`]) go over one tracked
-//! connection a worker ([`link`]), with a [`cache`] that Redis itself keeps true; before a new connection serves any, the
-//! [`fence`] applies again what a failover may have lost.
+//! Two ways lead in. *Transitions* (`calls`) are scripts over a bounded pool. *Checks* (`worker`) go over one tracked
+//! connection a worker (`link`), with a cache that Redis itself keeps true; before a new connection serves any, the
+//! fence applies again what a failover may have lost.
 
 mod cache;
 mod calls;
