@@ -25,6 +25,9 @@ use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 /// Connections that may wait to be accepted: a fleet reconnects all at once.
 const BACKLOG: u32 = 4096;
+/// How often a step of the start is tried, and the pause between.
+const START_TRIES: u32 = 5;
+const START_PAUSE: Duration = Duration::from_millis(200);
 /// How often revocations that are pending are applied: what the command line changes is noticed within a second.
 const REVOCATIONS_EVERY: Duration = Duration::from_millis(500);
 /// How long work whose client has gone may end in, before the threads are told to stop.
@@ -80,14 +83,19 @@ impl Server {
         let keyring = Arc::new(app::keyring(&config, &*random)?);
         let hashing = HashingPool::start(&config.hashing, Arc::clone(&random)).map_err(start_error)?;
         match config.profile {
-            Profile::Development => app::demo::plant(&database, &hashing).await?,
-            Profile::Production => app::demo::refuse(&database, &hashing).await?,
+            Profile::Development => patiently(async || app::demo::plant(&database, &hashing).await).await?,
+            Profile::Production => {
+                let faults = patiently(async || app::demo::open_doors(&database, &hashing).await).await?;
+                if !faults.is_empty() {
+                    return Err(StartError(faults.join("\n")));
+                }
+            }
             Profile::Loadtest => {}
         }
         let revocations = Arc::new(database.clone());
         let tokens = TokenStore::open(&config, Arc::clone(&clock), revocations.clone()).await?;
         let revoker = Revoker { revocations, sessions: tokens.sessions() };
-        revoker.apply_pending().await.map_err(start_error)?;
+        patiently(async || revoker.apply_pending().await).await?;
 
         let public_url = match config.server.public_url.as_str() {
             "" => format!("http://{address}"),
@@ -182,6 +190,18 @@ impl Stopper {
     pub async fn stop_now(&self) {
         self.http.stop(false).await;
     }
+}
+
+/// A start has more time than a request: what a store did not answer in a request's time is asked again. For steps that
+/// may be repeated.
+async fn patiently<T, E: std::fmt::Display>(step: impl AsyncFn() -> Result<T, E>) -> Result<T, StartError> {
+    for _ in 1..START_TRIES {
+        if let Ok(done) = step().await {
+            return Ok(done);
+        }
+        tokio::time::sleep(START_PAUSE).await;
+    }
+    step().await.map_err(start_error)
 }
 
 /// Takes the address, but lets nobody in yet.

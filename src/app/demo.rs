@@ -2,12 +2,15 @@
 
 use portcullis_actors::domain::{Email, KeyScope, Password, ServerKey, UserId};
 use portcullis_actors::hashing::{HashingPool, Verified};
-use portcullis_actors::stores::{AccountStore, NewApplication, NewKey, NewUser, StartError};
+use portcullis_actors::stores::{AccountStore, NewApplication, NewKey, NewUser};
 
 pub(crate) const EMAIL: &str = "admin@beyondvip.com";
 pub(crate) const PASSWORD: &str = "password";
 pub(crate) const APP: &str = "beyondvip";
 pub(crate) const KEY: &str = "2zLJaxqVzKJgQ0XfYIg8Wg";
+
+/// A store or the hashing did not answer.
+type Failure = Box<dyn std::error::Error>;
 
 struct Demo {
     email: Email,
@@ -25,52 +28,48 @@ fn demo() -> Demo {
 }
 
 /// Makes what is missing of the demo data, in a database that nobody else has begun to use.
-pub(crate) async fn plant(accounts: &dyn AccountStore, hashing: &HashingPool) -> Result<(), StartError> {
+pub(crate) async fn plant(accounts: &dyn AccountStore, hashing: &HashingPool) -> Result<(), Failure> {
     let Demo { email, password, key } = demo();
-    let first = accounts.users(UserId(0), 1).await.map_err(failed)?;
+    let first = accounts.users(UserId(0), 1).await?;
     if first.first().is_some_and(|user| user.email != email) {
         return Ok(());
     }
-    let name = APP.parse().map_err(failed)?;
+    let name = APP.parse()?;
     let app = NewApplication { name, brand: "Beyond VIP".to_owned(), mail_from: None, sms_from: None };
-    accounts.create_application(app.clone()).await.map_err(failed)?;
-    let app = accounts.application(Some(&app.name)).await.map_err(failed)?;
+    accounts.create_application(app.clone()).await?;
+    let app = accounts.application(Some(&app.name)).await?;
     if first.is_empty() {
         let user = NewUser {
             email: email.clone(),
-            first_name: "Ada".parse().map_err(failed)?,
-            last_name: "Admin".parse().map_err(failed)?,
-            password_hash: hashing.hash(&password).await.map_err(failed)?,
+            first_name: "Ada".parse()?,
+            last_name: "Admin".parse()?,
+            password_hash: hashing.hash(&password).await?,
             admin: true,
         };
-        accounts.create_user(user).await.map_err(failed)?;
+        accounts.create_user(user).await?;
     }
-    let user = accounts.user_by_email(&email).await.map_err(failed)?;
+    let user = accounts.user_by_email(&email).await?;
     if let (Some(app), Some(user)) = (app, user) {
         let new = NewKey { digest: key.digest(), app: app.id, owner: user.id, scopes: KeyScope::ALL.to_vec() };
-        accounts.create_key(new).await.map_err(failed)?;
+        accounts.create_key(new).await?;
     }
     Ok(())
 }
 
-/// Refuses a database in which what everybody can read here opens a door.
-pub(crate) async fn refuse(accounts: &dyn AccountStore, hashing: &HashingPool) -> Result<(), StartError> {
+/// What in a database opens a door to everybody who can read this file; one line each.
+pub(crate) async fn open_doors(accounts: &dyn AccountStore, hashing: &HashingPool) -> Result<Vec<String>, Failure> {
     let Demo { email, password, key } = demo();
     let mut faults = Vec::new();
-    if let Some(user) = accounts.user_by_email(&email).await.map_err(failed)?
+    if let Some(user) = accounts.user_by_email(&email).await?
         && user.disabled.is_none()
-        && hashing.verify(&password, Some(&user.password_hash)).await.map_err(failed)? != Verified::No
+        && hashing.verify(&password, Some(&user.password_hash)).await? != Verified::No
     {
         faults.push(format!("the demo user {EMAIL} has its demo password: portcullis users disable {}", user.id));
     }
-    if let Some(key) = accounts.live_key(key.digest()).await.map_err(failed)? {
+    if let Some(key) = accounts.live_key(key.digest()).await? {
         faults.push(format!("the demo key is alive: portcullis keys revoke {}", key.id));
     }
-    if faults.is_empty() { Ok(()) } else { Err(StartError(faults.join("\n"))) }
-}
-
-fn failed(error: impl std::fmt::Display) -> StartError {
-    StartError(error.to_string())
+    Ok(faults)
 }
 
 /// What to try, for the terminal; at most 20 lines.

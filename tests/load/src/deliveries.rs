@@ -216,12 +216,8 @@ async fn inhabit(store: &SqlStore) -> Outcome<(UserId, AppId)> {
         password_hash: "none".to_owned(),
         admin: false,
     };
-    let app = NewApplication {
-        name: "beyondvip".parse()?,
-        brand: "Beyond VIP".to_owned(),
-        mail_from: None,
-        sms_from: None,
-    };
+    let app =
+        NewApplication { name: "beyondvip".parse()?, brand: "Beyond VIP".to_owned(), mail_from: None, sms_from: None };
     match (store.create_user(user).await?, store.create_application(app).await?) {
         (Created::New(user), Created::New(app)) => Ok((user, app)),
         _ => Err("the database is not empty".into()),
