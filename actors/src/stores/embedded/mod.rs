@@ -1,8 +1,8 @@
 //! The token side on SQLite: what runs when no Redis is configured. A real store: a restart signs nobody out.
 //!
 //! Normally the same file as the SQL side's, with tables and a migrations table of its own. One connection writes
-//! ([`writer`]), a few read, and the check is answered from memory ([`cache`]) that other processes' changes empty
-//! ([`upkeep`]). Only digests are stored. Knows nothing of actors.
+//! (`writer`), a few read, and the check is answered from memory (`cache`) that other processes' changes empty
+//! (`upkeep`). Only digests are stored. Knows nothing of actors.
 
 mod cache;
 mod challenges;

@@ -1,11 +1,11 @@
 //! The SQL side on SQLite or PostgreSQL: one set of statements through sqlx's `Any` driver.
 //!
-//! This file holds the pools and the one way in: [`SqlStore::read`], [`SqlStore::write`] and
-//! [`SqlStore::transaction`] bound every operation in time, its wait for a connection included, and let no
+//! This file holds the pools and the one way in: `SqlStore::read`, `SqlStore::write` and
+//! `SqlStore::transaction` bound every operation in time, its wait for a connection included, and let no
 //! connection back into a pool whose operation did not end well. Opening a database is in `start`, the statements
 //! are in a file for each table, as functions over one connection.
 //!
-//! The databases differ in two places: how a write transaction begins ([`Dialect::begin`]) and how a lease is taken.
+//! The databases differ in two places: how a write transaction begins (`Dialect::begin`) and how a lease is taken.
 
 mod accounts;
 mod apps;
