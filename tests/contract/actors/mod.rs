@@ -5,6 +5,7 @@ mod races;
 use crate::sql::{Backend as Database, new_user};
 use crate::tokens::Ports as Tokens;
 use crate::tokens::embedded::Embedded;
+use crate::tokens::redis::OnRedis;
 use actix::{Actor, Addr, Context, Handler};
 use portcullis_actors::account::Revoker;
 use portcullis_actors::clock::SystemRandomness;
@@ -29,7 +30,9 @@ use zeroize::Zeroizing;
 macro_rules! pairs {
     ($($case:ident),+ $(,)?) => {
         pairs!(@ sqlite_embedded, sqlite, Embedded: $($case),+);
+        pairs!(@ sqlite_redis, sqlite, OnRedis: $($case),+);
         pairs!(@ postgres_embedded, postgres, Embedded: $($case),+);
+        pairs!(@ postgres_redis, postgres, OnRedis: $($case),+);
     };
     (@ $pair:ident, $database:ident, $tokens:ident: $($case:ident),+) => {
         mod $pair {

@@ -10,7 +10,7 @@ pub(crate) mod embedded;
 mod limits;
 mod phone;
 mod races;
-mod redis;
+pub(crate) mod redis;
 mod resets;
 mod sessions;
 

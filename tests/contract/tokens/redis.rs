@@ -6,7 +6,7 @@ use crate::redis::Revocations;
 use portcullis_actors::stores::redis::{RedisSettings, RedisTokenStore};
 use portcullis_testkit::redis::Redis;
 
-struct OnRedis;
+pub(crate) struct OnRedis;
 
 #[async_trait]
 impl Backend for OnRedis {
