@@ -1,4 +1,4 @@
-//! Taking what is due, and settling it. The first of the two places where the databases differ: on PostgreSQL rows are
+//! Taking what is due. The second of the two places where the databases differ: on PostgreSQL rows are
 //! locked one by one and those of others skipped, on SQLite the whole database is this transaction's.
 
 use super::super::Dialect;
@@ -6,8 +6,8 @@ use super::super::rows::{parsed, time, unreadable};
 use crate::clock::Timestamp;
 use crate::derive::KeyId;
 use crate::domain::{AppId, MessageId, Phone, UserId};
-use crate::notifier::retry::Next;
-use crate::notifier::{Attempt, Destination, LeaseAsk, Leased, MessageKind, NewMessage, Progress, Settlement};
+
+use crate::notifier::{Destination, LeaseAsk, Leased, MessageKind, NewMessage, Progress};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 use std::fmt::Write as _;
@@ -113,72 +113,4 @@ pub(super) fn destination(row: &AnyRow) -> sqlx::Result<Destination> {
         }
         _ => Err(unreadable("channel")),
     }
-}
-
-/// Ends a lease, if it is the newest, and logs the attempt in any case.
-pub(super) async fn settle(
-    connection: &mut AnyConnection,
-    settlement: &Settlement,
-    now: Timestamp,
-) -> sqlx::Result<()> {
-    if let Some(attempt) = &settlement.attempt {
-        log(connection, settlement.id, attempt).await?;
-    }
-    let detail = settlement.attempt.as_ref().and_then(|attempt| attempt.detail.as_deref());
-    let (id, lease) = (settlement.id.0, settlement.lease);
-    let query = match &settlement.next {
-        Next::Retry { at, progress } => sqlx::query(
-            "UPDATE outbox SET state = 'retry', due = $3, last_error = $4, refusals = $5, provider = $6, \
-             strikes = $7, doubts = $8 WHERE id = $1 AND lease = $2 AND state = 'leased'",
-        )
-        .bind(id)
-        .bind(lease)
-        .bind(at.millis())
-        .bind(detail)
-        .bind(i64::from(progress.refusals))
-        .bind(i64::from(progress.provider))
-        .bind(i64::from(progress.strikes))
-        .bind(i64::from(progress.doubts)),
-        Next::Release(at) => sqlx::query(
-            "UPDATE outbox SET due = $3, state = CASE WHEN last_error IS NULL THEN 'queued' ELSE 'retry' END \
-             WHERE id = $1 AND lease = $2 AND state = 'leased'",
-        )
-        .bind(id)
-        .bind(lease)
-        .bind(at.millis()),
-        Next::Delivered | Next::Dead(_) | Next::Expired => {
-            let (state, error) = match &settlement.next {
-                Next::Dead(reason) => ("dead", Some(reason.as_str())),
-                Next::Expired => ("expired", detail),
-                _ => ("delivered", detail),
-            };
-            sqlx::query(
-                "UPDATE outbox SET state = $3, due = NULL, settled = $4, last_error = COALESCE($5, last_error) \
-                 WHERE id = $1 AND lease = $2 AND state = 'leased'",
-            )
-            .bind(id)
-            .bind(lease)
-            .bind(state)
-            .bind(now.millis())
-            .bind(error)
-        }
-    };
-    query.execute(connection).await.map(drop)
-}
-
-async fn log(connection: &mut AnyConnection, id: MessageId, attempt: &Attempt) -> sqlx::Result<()> {
-    sqlx::query(
-        "INSERT INTO outbox_attempts (message_id, at, provider, outcome, detail, reference, millis) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7)",
-    )
-    .bind(id.0)
-    .bind(attempt.at.millis())
-    .bind(attempt.provider.as_str())
-    .bind(attempt.outcome.as_str())
-    .bind(attempt.detail.as_deref())
-    .bind(attempt.reference.as_deref())
-    .bind(i64::try_from(attempt.millis).unwrap_or(i64::MAX))
-    .execute(connection)
-    .await
-    .map(drop)
 }

@@ -1,11 +1,12 @@
 //! [`OutboxStore`] on SQL, and the row that a change of an account writes in its own transaction.
 //!
-//! The statements are in `lease` (taking and settling), `receipts` and `listing`; here is what stands at both ends of
+//! The statements are in `lease`, `settle`, `receipts` and `listing`; here is what stands at both ends of
 //! a message's life: queueing it, and forgetting it.
 
 mod lease;
 mod listing;
 mod receipts;
+mod settle;
 
 use super::SqlStore;
 use crate::clock::Timestamp;
@@ -37,13 +38,7 @@ impl OutboxStore for SqlStore {
 
     async fn settle(&self, settlements: &[Settlement]) -> StoreResult<()> {
         let now = self.clock.now();
-        self.long_transaction(IN_BACKGROUND, async |c| {
-            for settlement in settlements {
-                lease::settle(c, settlement, now).await?;
-            }
-            Ok(())
-        })
-        .await
+        self.long_transaction(IN_BACKGROUND, async |c| settle::settle(c, settlements, now).await).await
     }
 
     async fn expire(&self) -> StoreResult<u64> {

@@ -1,0 +1,126 @@
+//! Ending leases, many in one transaction and with as few statements as that takes.
+
+use crate::clock::Timestamp;
+use crate::notifier::Settlement;
+use crate::notifier::retry::Next;
+use sqlx::{AnyConnection, AssertSqlSafe};
+use std::fmt::Write as _;
+
+/// Ends leases, each if it is the newest of its message, and logs the attempts in any case.
+pub(super) async fn settle(
+    connection: &mut AnyConnection,
+    settlements: &[Settlement],
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    log(connection, settlements).await?;
+    let (delivered, others): (Vec<_>, Vec<_>) =
+        settlements.iter().partition(|settlement| settlement.next == Next::Delivered);
+    deliver(connection, &delivered, now).await?;
+    for settlement in others {
+        settle_one(connection, settlement, now).await?;
+    }
+    Ok(())
+}
+
+/// Nearly all end well, and those are settled by one statement. Its numbers are ours.
+async fn deliver(connection: &mut AnyConnection, delivered: &[&Settlement], now: Timestamp) -> sqlx::Result<()> {
+    if delivered.is_empty() {
+        return Ok(());
+    }
+    let leases: Vec<String> =
+        delivered.iter().map(|settlement| format!("({}, {})", settlement.id.0, settlement.lease)).collect();
+    let statement = format!(
+        "UPDATE outbox SET state = 'delivered', due = NULL, settled = $1 \
+         WHERE (id, lease) IN (VALUES {}) AND state = 'leased'",
+        leases.join(", ")
+    );
+    sqlx::query(AssertSqlSafe(statement)).persistent(false).bind(now.millis()).execute(connection).await.map(drop)
+}
+
+async fn settle_one(connection: &mut AnyConnection, settlement: &Settlement, now: Timestamp) -> sqlx::Result<()> {
+    let detail = settlement.attempt.as_ref().and_then(|attempt| attempt.detail.as_deref());
+    let (state, error) = match &settlement.next {
+        Next::Retry { at, progress } => {
+            return sqlx::query(
+                "UPDATE outbox SET state = 'retry', due = $3, last_error = $4, refusals = $5, provider = $6, \
+                 strikes = $7, doubts = $8 WHERE id = $1 AND lease = $2 AND state = 'leased'",
+            )
+            .bind(settlement.id.0)
+            .bind(settlement.lease)
+            .bind(at.millis())
+            .bind(detail)
+            .bind(i64::from(progress.refusals))
+            .bind(i64::from(progress.provider))
+            .bind(i64::from(progress.strikes))
+            .bind(i64::from(progress.doubts))
+            .execute(connection)
+            .await
+            .map(drop);
+        }
+        Next::Release(at) => {
+            return sqlx::query(
+                "UPDATE outbox SET due = $3, state = CASE WHEN last_error IS NULL THEN 'queued' ELSE 'retry' END \
+                 WHERE id = $1 AND lease = $2 AND state = 'leased'",
+            )
+            .bind(settlement.id.0)
+            .bind(settlement.lease)
+            .bind(at.millis())
+            .execute(connection)
+            .await
+            .map(drop);
+        }
+        Next::Delivered => return deliver(connection, &[settlement], now).await,
+        Next::Expired => ("expired", detail),
+        Next::Dead(reason) => ("dead", Some(reason.as_str())),
+    };
+    sqlx::query(
+        "UPDATE outbox SET state = $3, due = NULL, settled = $4, last_error = COALESCE($5, last_error) \
+         WHERE id = $1 AND lease = $2 AND state = 'leased'",
+    )
+    .bind(settlement.id.0)
+    .bind(settlement.lease)
+    .bind(state)
+    .bind(now.millis())
+    .bind(error)
+    .execute(connection)
+    .await
+    .map(drop)
+}
+
+/// One statement for all attempts.
+async fn log(connection: &mut AnyConnection, settlements: &[Settlement]) -> sqlx::Result<()> {
+    let attempts: Vec<_> =
+        settlements.iter().filter_map(|settlement| Some((settlement.id, settlement.attempt.as_ref()?))).collect();
+    if attempts.is_empty() {
+        return Ok(());
+    }
+    let mut statement = String::from(
+        "INSERT INTO outbox_attempts (message_id, at, provider, outcome, detail, reference, millis) VALUES ",
+    );
+    for place in 0..attempts.len() {
+        let (comma, at) = (if place == 0 { "" } else { ", " }, place * 7);
+        let _ = write!(
+            statement,
+            "{comma}(${}, ${}, ${}, ${}, ${}, ${}, ${})",
+            at + 1,
+            at + 2,
+            at + 3,
+            at + 4,
+            at + 5,
+            at + 6,
+            at + 7
+        );
+    }
+    let mut query = sqlx::query(AssertSqlSafe(statement)).persistent(false);
+    for (id, attempt) in attempts {
+        query = query
+            .bind(id.0)
+            .bind(attempt.at.millis())
+            .bind(attempt.provider.as_str())
+            .bind(attempt.outcome.as_str())
+            .bind(attempt.detail.as_deref())
+            .bind(attempt.reference.as_deref())
+            .bind(i64::try_from(attempt.millis).unwrap_or(i64::MAX));
+    }
+    query.execute(connection).await.map(drop)
+}
