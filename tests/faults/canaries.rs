@@ -2,29 +2,28 @@
 //! are searched for them, as they are and as they are commonly encoded.
 
 use crate::http::{Answer, call};
-use crate::setup;
+use crate::{inbox, setup};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use portcullis_testkit::server::Server;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions as _, Row as _};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// A value that must not be found, and what it is.
-struct Canary {
-    what: &'static str,
+pub struct Canary {
+    pub what: &'static str,
     bytes: Vec<u8>,
 }
 
 impl Canary {
-    fn text(what: &'static str, text: &str) -> Self {
+    pub fn text(what: &'static str, text: &str) -> Self {
         Self { what, bytes: text.as_bytes().to_vec() }
     }
 
     /// The secret bytes within a token or key: all sixteen of a key, sixteen after the user id of a token.
-    fn decoded(what: &'static str, token: &str) -> Self {
+    pub fn decoded(what: &'static str, token: &str) -> Self {
         let bytes = URL_SAFE_NO_PAD.decode(token).expect("tokens and keys are base64url");
         let secret = if bytes.len() == 16 { &bytes[..] } else { &bytes[8..24] };
         Self { what, bytes: secret.to_vec() }
@@ -47,17 +46,17 @@ impl Canary {
         spellings
     }
 
-    fn is_in(&self, hay: &str) -> bool {
+    pub fn is_in(&self, hay: &str) -> bool {
         self.spellings().iter().any(|needle| hay.contains(&text(needle)))
     }
 }
 
 /// Any bytes as text, a character each: text is searched quickly even where the tests are not optimised.
-fn text(bytes: &[u8]) -> String {
+pub fn text(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| char::from(*byte)).collect()
 }
 
-fn files(folder: &Path) -> Vec<PathBuf> {
+pub fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).expect("readable").map(|entry| entry.expect("readable").path());
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
 }
@@ -80,25 +79,11 @@ async fn cells(database: &Path) -> Vec<String> {
 }
 
 /// Whether a code of six digits stands somewhere by itself: not within a longer number, nor as a fraction of a second.
-fn stands_alone(text: &str, code: &str) -> bool {
+pub fn stands_alone(text: &str, code: &str) -> bool {
     text.match_indices(code).any(|(at, _)| {
         let (before, after) = (text[..at].chars().next_back(), text[at + code.len()..].chars().next());
         !before.is_some_and(|c| c.is_alphanumeric() || c == '.') && !after.is_some_and(char::is_alphanumeric)
     })
-}
-
-/// What the inbox holds that fits; deliveries take a moment.
-fn delivered(server: &Server, fits: impl Fn(&str) -> Option<String>) -> String {
-    let until = Instant::now() + Duration::from_secs(20);
-    while Instant::now() < until {
-        let inbox = call(server.address(), "GET", "/dev/inbox.json", "", "").expect("answered");
-        let messages: Vec<serde_json::Value> = serde_json::from_str(&inbox.body).expect("a list");
-        if let Some(found) = messages.iter().find_map(|message| fits(message["text"].as_str()?)) {
-            return found;
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    panic!("nothing was delivered");
 }
 
 #[test]
@@ -149,16 +134,12 @@ fn nothing_at_rest_opens_a_door() {
 
     let sent = ask(&server, "POST", "/settings/send_phone_verification", &token, "phone=%2B12125550123");
     assert_eq!(sent.status, 200, "{}", sent.body);
-    let is_code = |word: &&str| word.len() == 6 && word.bytes().all(|byte| byte.is_ascii_digit());
-    let code = delivered(&server, |text| text.split(|c: char| !c.is_alphanumeric()).find(is_code).map(str::to_owned));
+    let code = inbox::delivered(&[&server], "+12125550123", inbox::code);
     let guess = if code == "000000" { "000001" } else { "000000" };
     assert_eq!(ask(&server, "POST", "/settings/verify_phone", &token, &format!("token={guess}")).status, 422);
 
     assert_eq!(ask(&server, "POST", "/tokens/reset", "", "email=canary@example.com").status, 200);
-    let reset = delivered(&server, |text| {
-        let link = text.split("/password/reset/").nth(1)?;
-        link.split(|c: char| c.is_whitespace() || "<>\"".contains(c)).next().map(str::to_owned)
-    });
+    let reset = inbox::delivered(&[&server], "canary@example.com", inbox::reset_token);
     assert_eq!(
         call(server.address(), "GET", &format!("/password/reset/{reset}"), "", "").expect("answered").status,
         200

@@ -28,16 +28,25 @@ pub fn call(address: SocketAddr, method: &str, path: &str, bearer: &str, form: &
     Asked::send(address, method, path, bearer, form)?.answer()
 }
 
+/// The same with header lines of the caller's own, each ended by `\r\n`.
+pub fn call_with(address: SocketAddr, method: &str, path: &str, headers: &str, form: &str) -> Result<Answer, Cut> {
+    Asked::send_with(address, method, path, headers, form)?.answer()
+}
+
 /// A request that was sent and is not yet answered.
 pub struct Asked(TcpStream);
 
 impl Asked {
     pub fn send(address: SocketAddr, method: &str, path: &str, bearer: &str, form: &str) -> Result<Self, Cut> {
+        let bearer = if bearer.is_empty() { String::new() } else { format!("Authorization: Bearer {bearer}\r\n") };
+        Self::send_with(address, method, path, &bearer, form)
+    }
+
+    fn send_with(address: SocketAddr, method: &str, path: &str, headers: &str, form: &str) -> Result<Self, Cut> {
         let mut stream = TcpStream::connect(address).map_err(|_| Cut::Refused)?;
         stream.set_read_timeout(Some(Duration::from_secs(60))).expect("a time-out of a minute can be set");
-        let bearer = if bearer.is_empty() { String::new() } else { format!("Authorization: Bearer {bearer}\r\n") };
         let request = format!(
-            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{bearer}\
+            "{method} {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\
              Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}",
             form.len()
         );

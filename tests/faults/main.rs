@@ -2,7 +2,9 @@
 //! somebody reads who should not.
 
 mod canaries;
+mod fleet;
 mod http;
+mod inbox;
 mod lifecycle;
 
 use portcullis_testkit::server::Setup;

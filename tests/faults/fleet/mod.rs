@@ -1,0 +1,139 @@
+//! Servers on a real Redis and a real PostgreSQL, as a fleet runs them: several at once, and with either store killed,
+//! stalled, cut off, emptied or full. Every claim is tried over HTTP against processes.
+
+mod empty;
+mod full;
+mod nodes;
+
+use crate::http::{Answer, call};
+use crate::inbox;
+use portcullis_testkit::server::{Server, Setup};
+use serde_json::Value;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use tempfile::TempDir;
+
+/// The password of everybody that [`Fleet::user`] adds.
+const PASSWORD: &str = "correct-horse-4417";
+
+/// The application that everybody signs in to.
+const APP: &str = "driver";
+
+/// What all nodes of one fleet are told.
+struct Fleet {
+    folder: TempDir,
+    settings: Vec<(&'static str, String)>,
+}
+
+impl Fleet {
+    /// Hashes are cheap here; and the database is waited for, since a busy machine is no fault of anybody's.
+    fn new(redis: &str, database: &str) -> Self {
+        let settings = [
+            ("redis.url", redis),
+            ("database.url", database),
+            ("database.timeout_ms", "4000"),
+            ("secrets.keys", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="),
+            ("hashing.memory_kib", "1024"),
+            ("hashing.iterations", "1"),
+            ("hashing.threads", "1"),
+        ];
+        let settings = settings.map(|(key, value)| (key, value.to_owned())).to_vec();
+        let fleet = Self { folder: TempDir::new().expect("a temporary folder"), settings };
+        fleet.run(&["apps", "add", APP], "");
+        fleet
+    }
+
+    /// With another setting; the last one of a key is the one.
+    fn with(mut self, key: &'static str, value: &str) -> Self {
+        self.settings.push((key, value.to_owned()));
+        self
+    }
+
+    /// A node by its name, which is its folder and its log.
+    fn node(&self, name: &str) -> Setup {
+        let folder = self.folder.path().join(name);
+        std::fs::create_dir_all(&folder).expect("a folder");
+        let binary = PathBuf::from(env!("CARGO_BIN_EXE_portcullis"));
+        Setup { binary, folder, profile: "loadtest", settings: self.settings.clone() }
+    }
+
+    fn start(&self, name: &str) -> Server {
+        self.node(name).start().unwrap_or_else(|error| panic!("{name}: {error}"))
+    }
+
+    /// What the command line answers, as JSON.
+    fn run(&self, arguments: &[&str], input: &str) -> Value {
+        let answer = self.node("shell").run(&[&["--json"], arguments].concat(), input);
+        let answer = answer.unwrap_or_else(|error| panic!("{error}"));
+        serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{error}: {answer}"))
+    }
+
+    /// Adds somebody@example.com; gives the number.
+    fn user(&self, name: &str) -> i64 {
+        let email = address(name);
+        let add =
+            ["users", "add", "--email", &email, "--first-name", "Ada", "--last-name", "Fleet", "--password-stdin"];
+        self.run(&add, PASSWORD)["id"].as_i64().expect("a number")
+    }
+}
+
+fn address(name: &str) -> String {
+    format!("{name}@example.com")
+}
+
+/// A call of the API.
+fn ask(server: &Server, method: &str, path: &str, bearer: &str, form: &str) -> Answer {
+    call(server.address(), method, &format!("/api/v1{path}"), bearer, form).expect("answered")
+}
+
+fn try_sign_in(server: &Server, name: &str, password: &str) -> Answer {
+    ask(server, "POST", "/tokens", "", &format!("email={}&password={password}", address(name)))
+}
+
+/// Signs in, and shows the token.
+fn sign_in(server: &Server, name: &str, password: &str) -> String {
+    let answer = try_sign_in(server, name, password);
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    answer.text("token")
+}
+
+/// The status of a check.
+fn check(server: &Server, token: &str) -> u16 {
+    ask(server, "GET", "/sessions/current", token, "").status
+}
+
+fn ready(server: &Server) -> Answer {
+    call(server.address(), "GET", "/health/ready", "", "").expect("answered")
+}
+
+/// Asks for a reset link, and reads it in whatever inbox it lands.
+fn reset_token(servers: &[&Server], name: &str) -> String {
+    let asked = ask(servers[0], "POST", "/tokens/reset", "", &format!("email={}", address(name)));
+    assert_eq!(asked.status, 200, "{}", asked.body);
+    inbox::delivered(servers, &address(name), inbox::reset_token)
+}
+
+fn set_password(server: &Server, reset: &str, password: &str) -> Answer {
+    ask(server, "PUT", "/password", "", &format!("reset_token={reset}&password={password}"))
+}
+
+/// How long it takes until something holds; it must, within half a minute.
+fn until(mut holds: impl FnMut() -> bool) -> Duration {
+    let began = Instant::now();
+    while !holds() {
+        assert!(began.elapsed() < Duration::from_secs(30), "it never holds");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    began.elapsed()
+}
+
+/// How long it takes until every server refuses every token; afterwards none may take one any more.
+fn until_all_refuse(servers: &[Server], tokens: &[String]) -> Duration {
+    let took = until(|| servers.iter().all(|server| tokens.iter().all(|token| check(server, token) == 401)));
+    for _ in 0..5 {
+        for token in tokens {
+            assert!(servers.iter().all(|server| check(server, token) == 401), "a token came back to life");
+        }
+    }
+    took
+}
