@@ -1,14 +1,18 @@
 //! Servers on a real Redis and a real PostgreSQL, as a fleet runs them: several at once, and with either store killed,
 //! stalled, cut off, emptied or full. Every claim is tried over HTTP against processes.
 
+mod crash;
 mod empty;
 mod full;
+mod gone;
 mod nodes;
+mod replay;
 
 use crate::http::{Answer, call};
 use crate::inbox;
 use portcullis_testkit::server::{Server, Setup};
 use serde_json::Value;
+use sqlx::{Connection as _, PgConnection};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -102,6 +106,16 @@ fn check(server: &Server, token: &str) -> u16 {
     ask(server, "GET", "/sessions/current", token, "").status
 }
 
+/// The status of a check, once it is one: a busy machine may need a second try.
+fn settled(server: &Server, token: &str) -> u16 {
+    let mut status = 503;
+    until(|| {
+        status = check(server, token);
+        status != 503
+    });
+    status
+}
+
 fn ready(server: &Server) -> Answer {
     call(server.address(), "GET", "/health/ready", "", "").expect("answered")
 }
@@ -115,6 +129,44 @@ fn reset_token(servers: &[&Server], name: &str) -> String {
 
 fn set_password(server: &Server, reset: &str, password: &str) -> Answer {
     ask(server, "PUT", "/password", "", &format!("reset_token={reset}&password={password}"))
+}
+
+/// Somebody else's transaction that holds a user's row: whoever wants to change it waits until this is dropped.
+struct Held(PgConnection);
+
+impl Held {
+    async fn row(database: &str, user: i64) -> Self {
+        let mut connection = PgConnection::connect(database).await.expect("connects");
+        let lock = format!("BEGIN; SELECT id FROM users WHERE id = {user} FOR UPDATE");
+        sqlx::raw_sql(sqlx::AssertSqlSafe(lock)).execute(&mut connection).await.expect("held");
+        Self(connection)
+    }
+
+    /// Returns when somebody waits for the row.
+    async fn is_wanted(&self, database: &str) {
+        let waiting = "SELECT count(*) FROM pg_stat_activity \
+                       WHERE datname = current_database() AND wait_event_type = 'Lock'";
+        until_number(database, waiting, |waiting| waiting > 0).await;
+    }
+
+    async fn let_go(self) {
+        self.0.close().await.expect("rolled back");
+    }
+}
+
+/// Asks the database until a number is as it should be; gives the number.
+async fn until_number(database: &str, query: &str, is: impl Fn(i64) -> bool) -> i64 {
+    let mut connection = PgConnection::connect(database).await.expect("connects");
+    let began = Instant::now();
+    loop {
+        let query = sqlx::query_scalar(sqlx::AssertSqlSafe(query));
+        let number: i64 = query.fetch_one(&mut connection).await.expect("a number");
+        if is(number) {
+            return number;
+        }
+        assert!(began.elapsed() < Duration::from_secs(30), "{number} it stays");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
 }
 
 /// How long it takes until something holds; it must, within half a minute.

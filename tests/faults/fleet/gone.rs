@@ -1,0 +1,260 @@
+//! Redis or PostgreSQL killed, stalled, or behind a network that swallows everything: every call that needs it is a 503
+//! within half a second (here a little more: other tests run beside this one), nobody is let in meanwhile, and all is
+//! well again within seconds of its return, without a restart.
+
+use super::{Fleet, PASSWORD, address, ask, check, ready, set_password, settled, try_sign_in, until};
+use crate::http::{Answer, call};
+use crate::inbox;
+use portcullis_testkit::gate::Gate;
+use portcullis_testkit::postgres::{Postgres, shared_database};
+use portcullis_testkit::redis::Redis;
+use portcullis_testkit::server::Server;
+use std::time::{Duration, Instant};
+
+const SOON: Duration = Duration::from_millis(1_200);
+const RECOVERED: Duration = Duration::from_secs(5);
+const NUMBER: &str = "+12125550123";
+
+/// One server with one HTTP thread, so that what it knows is known to every request; and people who use it.
+struct Scene {
+    server: Server,
+    user: i64,
+    /// Checked before, so it may be remembered.
+    known: String,
+    /// Never checked.
+    unknown: String,
+    /// Signed out before.
+    dead: String,
+    key: String,
+    reset: String,
+    code: String,
+    _fleet: Fleet,
+}
+
+impl Scene {
+    fn new(redis: &str, database: &str) -> Self {
+        let fleet = Fleet::new(redis, database).with("server.workers", "1").with("database.timeout_ms", "400");
+        let user = fleet.user("ada");
+        let owner = user.to_string();
+        let scopes = ["--scope", "tokens:introspect", "owner:act"];
+        let add = [&["keys", "add", "--app", super::APP, "--owner", &owner][..], &scopes].concat();
+        let key = fleet.run(&add, "")["key"].as_str().expect("shown once").to_owned();
+        let server = fleet.start("a");
+        let sign_in = || patiently(|| try_sign_in(&server, "ada", PASSWORD)).text("token");
+        let (known, unknown, dead) = (sign_in(), sign_in(), sign_in());
+        patiently(|| ask(&server, "POST", "/settings/send_phone_verification", &known, "phone=%2B12125550123"));
+        let code = inbox::delivered(&[&server], NUMBER, inbox::code);
+        patiently(|| ask(&server, "POST", "/tokens/reset", "", &format!("email={}", address("ada"))));
+        let reset = inbox::delivered(&[&server], &address("ada"), inbox::reset_token);
+        until(|| {
+            ask(&server, "DELETE", &format!("/tokens/{user}"), &dead, "");
+            check(&server, &dead) == 401 && check(&server, &known) == 200
+        });
+        Self { server, user, known, unknown, dead, key, reset, code, _fleet: fleet }
+    }
+
+    /// What needs Redis: everything that asks who is there.
+    fn need_redis(&self) -> Vec<Call> {
+        let Self { user, unknown, key, reset, code, .. } = self;
+        vec![
+            self.sign_in(),
+            Call::new("GET", "/api/v1/sessions/current", unknown, ""),
+            Call::new("DELETE", &format!("/api/v1/tokens/{user}"), unknown, ""),
+            Call::new("GET", "/api/v1/sessions", unknown, ""),
+            Call::new("DELETE", "/api/v1/sessions", unknown, ""),
+            Call::new("POST", "/api/v1/settings/send_phone_verification", unknown, "phone=%2B12125550123"),
+            Call::new("POST", "/api/v1/settings/verify_phone", unknown, &format!("token={code}")),
+            Call::new("POST", "/api/v1/tokens/reset", "", &format!("email={}", address("ada"))),
+            Call::new("PUT", "/api/v1/password", "", &format!("reset_token={reset}&password=a-new-staple-5527")),
+            Call::new("GET", &format!("/password/reset/{reset}"), "", ""),
+            Call::new("GET", "/api/v1/devices", unknown, ""),
+            Call::new("POST", "/api/v1/tokens/introspect", key, &format!("token={unknown}")),
+        ]
+    }
+
+    /// What needs PostgreSQL: everything but a look at sessions.
+    fn need_postgres(&self) -> Vec<Call> {
+        let Self { known, key, reset, code, .. } = self;
+        vec![
+            self.sign_in(),
+            Call::new("GET", "/api/v1/sessions", key, ""),
+            Call::new("GET", "/api/v1/devices", known, ""),
+            Call::new("PUT", "/api/v1/devices/phone-1", known, "mobile_os=ios&apn_token=push-1"),
+            Call::new("POST", "/api/v1/settings/send_phone_verification", known, "phone=%2B12125550123"),
+            Call::new("POST", "/api/v1/settings/verify_phone", known, &format!("token={code}")),
+            Call::new("POST", "/api/v1/tokens/reset", "", &format!("email={}", address("ada"))),
+            Call::new("PUT", "/api/v1/password", "", &format!("reset_token={reset}&password=a-new-staple-5527")),
+            Call::new("POST", "/api/v1/tokens/introspect", key, &format!("token={known}")),
+        ]
+    }
+
+    fn sign_in(&self) -> Call {
+        Call::new("POST", "/api/v1/tokens", "", &format!("email={}&password={PASSWORD}", address("ada")))
+    }
+
+    /// What opens nothing, ever: a dead token, a made-up one, a wrong password.
+    fn nobody_gets_in(&self) {
+        assert_ne!(check(&self.server, &self.dead), 200, "a dead token");
+        let forged = format!("{}{}", &self.known[..20], &self.unknown[20..]);
+        assert_eq!(check(&self.server, &forged), 401, "what we never issued needs no store to be refused");
+        assert_ne!(try_sign_in(&self.server, "ada", "wrong-guess-8842").status, 200, "a wrong password");
+    }
+
+    /// All of these at once, twice over: 503 each, in time.
+    fn all_unavailable(&self, calls: &[Call], store: &str) {
+        let mut slowest = Duration::ZERO;
+        for _ in 0..2 {
+            let answers: Vec<(Answer, Duration)> = std::thread::scope(|scope| {
+                let asked: Vec<_> = calls.iter().map(|call| scope.spawn(|| call.timed(&self.server))).collect();
+                asked.into_iter().map(|asked| asked.join().expect("answered")).collect()
+            });
+            for (call, (answer, took)) in calls.iter().zip(&answers) {
+                let what = format!("{} {}: {} {}", call.method, call.path, answer.status, answer.body);
+                assert_eq!(answer.status, 503, "{what}");
+                let problem = call.path.starts_with("/api/");
+                assert!(!problem || answer.text("code") == "dependency_unavailable", "{what}");
+                assert!(*took < SOON, "{took:?}, {what}");
+                slowest = slowest.max(*took);
+            }
+            self.nobody_gets_in();
+        }
+        let said = ready(&self.server);
+        assert_eq!(said.status, 503);
+        assert!(said.body.contains(&format!("[\"{store}\"]")), "{}", said.body);
+        println!("{store}: 503 after {slowest:?} at most, of {} calls", calls.len() * 2);
+    }
+
+    /// Everything works again; until then, nobody gets in.
+    fn recovers(&self, store: &str) {
+        let took = until(|| {
+            self.nobody_gets_in();
+            let fresh = try_sign_in(&self.server, "ada", PASSWORD);
+            fresh.status == 200 && check(&self.server, &fresh.text("token")) == 200 && ready(&self.server).status == 200
+        });
+        println!("{store}: all is well {took:?} after its return");
+        assert!(took < RECOVERED, "{took:?}");
+        assert_eq!(settled(&self.server, &self.dead), 401);
+    }
+}
+
+/// Until it is answered with 200: a busy machine is no fault of the server's, whose patience here is that of a fleet.
+fn patiently(ask: impl Fn() -> Answer) -> Answer {
+    let mut answer = ask();
+    until(|| {
+        if answer.status == 503 {
+            answer = ask();
+        }
+        answer.status != 503
+    });
+    assert_eq!(answer.status, 200, "{}", answer.body);
+    answer
+}
+
+struct Call {
+    method: &'static str,
+    path: String,
+    bearer: String,
+    form: String,
+}
+
+impl Call {
+    fn new(method: &'static str, path: &str, bearer: &str, form: &str) -> Self {
+        Self { method, path: path.to_owned(), bearer: bearer.to_owned(), form: form.to_owned() }
+    }
+
+    fn timed(&self, server: &Server) -> (Answer, Duration) {
+        let began = Instant::now();
+        let answer = call(server.address(), self.method, &self.path, &self.bearer, &self.form).expect("answered");
+        (answer, began.elapsed())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_stalls() {
+    let (redis, database) = (Redis::start().await, shared_database().await);
+    let scene = Scene::new(&redis.url(), database.url());
+    redis.stall().await;
+    assert_eq!(check(&scene.server, &scene.known), 200, "what is remembered may be believed for a while");
+    scene.all_unavailable(&scene.need_redis(), "token_store");
+    redis.resume().await;
+    scene.recovers("token_store");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_is_killed() {
+    let (mut redis, database) = (Redis::start().await, shared_database().await);
+    let scene = Scene::new(&redis.url(), database.url());
+    redis.kill().await;
+    let took = until(|| check(&scene.server, &scene.known) == 503);
+    println!("nothing is remembered {took:?} after the disconnect");
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    scene.all_unavailable(&scene.need_redis(), "token_store");
+    assert_eq!(check(&scene.server, &scene.known), 503, "never after a disconnect");
+    redis.restart().await;
+    scene.recovers("token_store");
+    assert_eq!(settled(&scene.server, &scene.known), 401, "it came back empty");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_redis_that_the_network_swallows() {
+    let (redis, database) = (Redis::start().await, shared_database().await);
+    let gate = Gate::before(redis.address()).await;
+    let scene = Scene::new(&format!("redis://{}", gate.address()), database.url());
+    gate.swallow();
+    scene.all_unavailable(&scene.need_redis(), "token_store");
+    gate.open();
+    scene.recovers("token_store");
+    assert_eq!(settled(&scene.server, &scene.unknown), 200, "what was refused meanwhile lives on");
+    gate.cut();
+    let took = until(|| check(&scene.server, &scene.known) == 503);
+    assert!(took < Duration::from_secs(1), "{took:?}");
+    scene.nobody_gets_in();
+    gate.open();
+    scene.recovers("token_store");
+    assert_eq!(settled(&scene.server, &scene.known), 200);
+}
+
+/// What was under way when the database went is not lost: the code and the link still work.
+fn nothing_is_used_up(scene: &Scene) {
+    let Scene { server, known, reset, code, .. } = scene;
+    patiently(|| ask(server, "POST", "/settings/verify_phone", known, &format!("token={code}")));
+    patiently(|| set_password(server, reset, "a-new-staple-5527"));
+    assert_eq!(settled(server, known), 401, "signed out by the reset");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_postgres_that_stalls() {
+    let (redis, postgres) = (Redis::start().await, Postgres::start().await);
+    let scene = Scene::new(&redis.url(), &postgres.url("postgres"));
+    postgres.stall();
+    scene.all_unavailable(&scene.need_postgres(), "database");
+    assert_eq!(settled(&scene.server, &scene.unknown), 200, "a check asks Redis alone");
+    postgres.resume();
+    scene.recovers("database");
+    nothing_is_used_up(&scene);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_postgres_that_is_killed() {
+    let (redis, mut postgres) = (Redis::start().await, Postgres::start().await);
+    let scene = Scene::new(&redis.url(), &postgres.url("postgres"));
+    postgres.kill();
+    scene.all_unavailable(&scene.need_postgres(), "database");
+    assert_eq!(settled(&scene.server, &scene.unknown), 200, "a check asks Redis alone");
+    postgres.restart().await;
+    scene.recovers("database");
+    nothing_is_used_up(&scene);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_postgres_that_the_network_swallows() {
+    let (redis, postgres) = (Redis::start().await, Postgres::start().await);
+    let gate = Gate::before(([127, 0, 0, 1], postgres.port()).into()).await;
+    let scene = Scene::new(&redis.url(), &format!("postgres://postgres@{}/postgres?sslmode=disable", gate.address()));
+    gate.swallow();
+    scene.all_unavailable(&scene.need_postgres(), "database");
+    assert_eq!(settled(&scene.server, &scene.unknown), 200, "a check asks Redis alone");
+    gate.open();
+    scene.recovers("database");
+    nothing_is_used_up(&scene);
+}
