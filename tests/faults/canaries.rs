@@ -14,7 +14,7 @@ use tempfile::TempDir;
 /// A value that must not be found, and what it is.
 pub struct Canary {
     pub what: &'static str,
-    bytes: Vec<u8>,
+    pub bytes: Vec<u8>,
 }
 
 impl Canary {

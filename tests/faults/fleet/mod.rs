@@ -2,10 +2,12 @@
 //! stalled, cut off, emptied or full. Every claim is tried over HTTP against processes.
 
 mod crash;
+mod dumps;
 mod empty;
 mod full;
 mod gone;
 mod nodes;
+mod production;
 mod replay;
 
 use crate::http::{Answer, call};
@@ -20,11 +22,15 @@ use tempfile::TempDir;
 /// The password of everybody that [`Fleet::user`] adds.
 const PASSWORD: &str = "correct-horse-4417";
 
+/// What tokens, codes and links are derived from: the bytes 0 to 31.
+const SECRET: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
 /// The application that everybody signs in to.
 const APP: &str = "driver";
 
 /// What all nodes of one fleet are told.
 struct Fleet {
+    profile: &'static str,
     folder: TempDir,
     settings: Vec<(&'static str, String)>,
 }
@@ -36,15 +42,20 @@ impl Fleet {
             ("redis.url", redis),
             ("database.url", database),
             ("database.timeout_ms", "4000"),
-            ("secrets.keys", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8="),
+            ("secrets.keys", SECRET),
             ("hashing.memory_kib", "1024"),
             ("hashing.iterations", "1"),
             ("hashing.threads", "1"),
         ];
         let settings = settings.map(|(key, value)| (key, value.to_owned())).to_vec();
-        let fleet = Self { folder: TempDir::new().expect("a temporary folder"), settings };
+        let fleet = Self { profile: "loadtest", folder: TempDir::new().expect("a temporary folder"), settings };
         fleet.run(&["apps", "add", APP], "");
         fleet
+    }
+
+    /// With the same settings in another folder, and under another profile.
+    fn again(&self, profile: &'static str) -> Self {
+        Self { profile, folder: TempDir::new().expect("a temporary folder"), settings: self.settings.clone() }
     }
 
     /// With another setting; the last one of a key is the one.
@@ -58,7 +69,7 @@ impl Fleet {
         let folder = self.folder.path().join(name);
         std::fs::create_dir_all(&folder).expect("a folder");
         let binary = PathBuf::from(env!("CARGO_BIN_EXE_portcullis"));
-        Setup { binary, folder, profile: "loadtest", settings: self.settings.clone() }
+        Setup { binary, folder, profile: self.profile, settings: self.settings.clone() }
     }
 
     fn start(&self, name: &str) -> Server {

@@ -140,6 +140,16 @@ impl Database {
     pub fn url(&self) -> &str {
         &self.url
     }
+
+    /// All of it as text (`pg_dump`).
+    ///
+    /// # Panics
+    /// When it cannot be dumped.
+    pub fn dump(&self) -> String {
+        let dumped = Command::new(program("pg_dump")).arg("--inserts").arg(&self.url).output().expect("pg_dump runs");
+        assert!(dumped.status.success(), "pg_dump: {}", String::from_utf8_lossy(&dumped.stderr));
+        String::from_utf8(dumped.stdout).expect("a dump is text")
+    }
 }
 
 impl Drop for Database {
