@@ -32,7 +32,7 @@ pub enum ErrorKind {
     ResetTokenInvalid,
     /// The new password breaks a rule, which is named.
     #[error("the password is not acceptable")]
-    PasswordUnacceptable(&'static str),
+    PasswordUnacceptable(PasswordRule),
     /// The phone number's region is not one that messages are sent to.
     #[error("the region of this number is not served")]
     RegionNotAllowed,
@@ -64,6 +64,20 @@ impl ErrorKind {
     pub fn invalid(field: &'static str, reason: impl Into<String>) -> Self {
         Self::InvalidParameters(vec![FieldError { field, reason: reason.into() }])
     }
+}
+
+/// The rule that a new password breaks. No rule is about composition (NIST SP 800-63B §3.1.1.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum PasswordRule {
+    /// Fewer code points than `passwords.shortest`.
+    #[error("The password is too short.")]
+    TooShort,
+    /// The account's own address.
+    #[error("The password must not be the e-mail address.")]
+    IsEmail,
+    /// Among the first `passwords.refuse_guesses` guesses.
+    #[error("The password is one of the first that anybody would guess.")]
+    Guessable,
 }
 
 /// One field of a request that cannot be, and why. The reason never repeats the value.

@@ -4,7 +4,7 @@
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
-use portcullis_actors::error::{ErrorKind, FieldError};
+use portcullis_actors::error::{ErrorKind, FieldError, PasswordRule};
 use portcullis_actors::notifier::ReceiptRefusal;
 use std::borrow::Cow;
 use std::fmt;
@@ -104,6 +104,8 @@ pub struct Problem {
     pub errors: Vec<FieldError>,
     /// When it is worth trying again.
     pub retry_after: Option<Duration>,
+    /// The rule that a new password breaks, for a page that says it in another language.
+    pub rule: Option<PasswordRule>,
     /// The methods that the path has, for 405.
     pub allow: Option<String>,
 }
@@ -111,7 +113,7 @@ pub struct Problem {
 impl Problem {
     /// A refusal with its reason.
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), errors: Vec::new(), retry_after: None, allow: None }
+        Self { code, detail: detail.into(), errors: Vec::new(), retry_after: None, rule: None, allow: None }
     }
 
     /// The request cannot be read.
@@ -170,7 +172,10 @@ impl From<ErrorKind> for Problem {
             ErrorKind::ResetTokenInvalid => {
                 Self::new(Code::ResetTokenInvalid, "The link is wrong, used or expired.").with_field("reset_token")
             }
-            ErrorKind::PasswordUnacceptable(rule) => Self::new(Code::PasswordUnacceptable, rule).with_field("password"),
+            ErrorKind::PasswordUnacceptable(rule) => Self {
+                rule: Some(rule),
+                ..Self::new(Code::PasswordUnacceptable, rule.to_string()).with_field("password")
+            },
             ErrorKind::RegionNotAllowed => {
                 Self::new(Code::RegionNotAllowed, "Codes are not sent to numbers of this region.").with_field("phone")
             }

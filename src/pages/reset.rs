@@ -57,8 +57,10 @@ pub async fn submit(front: Data<Front>, request: HttpRequest, incoming: Incoming
     let ask = FinishReset { token, password };
     Ok(match front.gateway.ask(Cost::Costly, &front.ports.finish_reset, ask).await {
         Ok(()) => html(StatusCode::OK, STRICT, &Note { words, title: words.done_title, text: words.done }),
-        Err(problem) if problem.code == Code::PasswordUnacceptable => again(words, problem.code, &problem.detail),
-        Err(problem) => failed(words, &problem),
+        Err(problem) => match problem.rule {
+            Some(rule) => again(words, problem.code, words.rule(rule)),
+            None => failed(words, &problem),
+        },
     })
 }
 

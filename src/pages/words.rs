@@ -1,6 +1,7 @@
 //! What the reset pages say, in each language that messages are written in. A missing sentence does not compile.
 
 use portcullis_actors::domain::Locale;
+use portcullis_actors::error::PasswordRule;
 
 /// The sentences of the reset pages.
 pub struct Words {
@@ -17,10 +18,24 @@ pub struct Words {
     pub differ: &'static str,
     pub empty: &'static str,
     pub too_long: &'static str,
+    too_short: &'static str,
+    is_email: &'static str,
+    guessable: &'static str,
     pub stranger_title: &'static str,
     pub stranger: &'static str,
     pub later_title: &'static str,
     pub later: &'static str,
+}
+
+impl Words {
+    /// Why a new password is not taken.
+    pub fn rule(&self, rule: PasswordRule) -> &'static str {
+        match rule {
+            PasswordRule::TooShort => self.too_short,
+            PasswordRule::IsEmail => self.is_email,
+            PasswordRule::Guessable => self.guessable,
+        }
+    }
 }
 
 const ENGLISH: Words = Words {
@@ -37,6 +52,9 @@ const ENGLISH: Words = Words {
     differ: "The two passwords differ.",
     empty: "Please enter a password.",
     too_long: "The password has more than 128 characters.",
+    too_short: "The password is too short.",
+    is_email: "The password must not be the e-mail address.",
+    guessable: "The password is one of the first that anybody would guess.",
     stranger_title: "The form was not sent from this page",
     stranger: "Nothing was changed. Open the link from the mail again.",
     later_title: "That did not work just now",
@@ -57,6 +75,9 @@ const SPANISH: Words = Words {
     differ: "Las dos contraseñas no coinciden.",
     empty: "Escribe una contraseña.",
     too_long: "La contraseña tiene más de 128 caracteres.",
+    too_short: "La contraseña es demasiado corta.",
+    is_email: "La contraseña no puede ser la dirección de correo.",
+    guessable: "Es una de las primeras contraseñas que cualquiera probaría.",
     stranger_title: "El formulario no se ha enviado desde esta página",
     stranger: "No se ha cambiado nada. Vuelve a abrir el enlace del correo.",
     later_title: "Ahora mismo no ha sido posible",

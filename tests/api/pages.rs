@@ -4,7 +4,7 @@ use super::app::{App, Setup, json, problem};
 use super::probe::{Mood, TOKEN};
 use portcullis_actors::clock::SystemClock;
 use portcullis_actors::domain::Phone;
-use portcullis_actors::error::ErrorKind;
+use portcullis_actors::error::{ErrorKind, PasswordRule};
 use portcullis_actors::transports::{Inbox, Line, Mail, Sms, Transport as _};
 use portcullis_actors::verification::{FinishReset, InspectReset};
 use reqwest::{RequestBuilder, Response};
@@ -84,9 +84,12 @@ async fn a_wrong_password_is_told_on_the_form() {
         assert!(text.contains(fault) && text.contains("<form"), "{text}");
     }
     assert_eq!(app.probe.count(), 0);
-    app.probe.be(Mood::Refusing(ErrorKind::PasswordUnacceptable("The password is <too> short.")));
+    app.probe.be(Mood::Refusing(ErrorKind::PasswordUnacceptable(PasswordRule::TooShort)));
     let text = page(post(&app, &[("password", "one"), ("repeat", "one")]), 422).await;
-    assert!(text.contains("The password is &#60;too&#62; short.") && text.contains("<form"), "{text}");
+    assert!(text.contains("The password is too short.") && text.contains("<form"), "{text}");
+    let spanish = post(&app, &[("password", "one"), ("repeat", "one")]).header("accept-language", "es");
+    let text = page(spanish, 422).await;
+    assert!(text.contains("La contraseña es demasiado corta.") && text.contains("<form"), "{text}");
 }
 
 #[actix_web::test]

@@ -4,7 +4,7 @@ use super::app::{App, Setup, problem, refusal};
 use super::probe::{Mood, TOKEN};
 use super::table::CALLS;
 use portcullis::http::gateway::GatewayPolicy;
-use portcullis_actors::error::{Dependency, ErrorKind};
+use portcullis_actors::error::{Dependency, ErrorKind, PasswordRule};
 use serde_json::json;
 use std::time::{Duration, Instant};
 
@@ -20,7 +20,7 @@ async fn every_kind_has_its_row() {
         (ErrorKind::invalid("phone", "cannot be"), 422, "invalid_parameters", None),
         (ErrorKind::CodeInvalid, 422, "code_invalid", None),
         (ErrorKind::ResetTokenInvalid, 422, "reset_token_invalid", None),
-        (ErrorKind::PasswordUnacceptable("The password is too short."), 422, "password_unacceptable", None),
+        (ErrorKind::PasswordUnacceptable(PasswordRule::TooShort), 422, "password_unacceptable", None),
         (ErrorKind::RegionNotAllowed, 422, "region_not_allowed", None),
         (ErrorKind::TooManyAttempts { retry_after: Some(wait) }, 429, "too_many_attempts", Some("2")),
         (ErrorKind::TooManyAttempts { retry_after: None }, 429, "too_many_attempts", Some("86400")),
@@ -48,7 +48,7 @@ async fn fields_and_rules_are_named() {
     app.probe.be(Mood::Refusing(ErrorKind::invalid("phone", "is not a phone number")));
     let answer = problem(verify(), 422, "invalid_parameters").await;
     assert_eq!(answer["errors"], json!({"phone": ["is not a phone number"]}));
-    app.probe.be(Mood::Refusing(ErrorKind::PasswordUnacceptable("The password is too short.")));
+    app.probe.be(Mood::Refusing(ErrorKind::PasswordUnacceptable(PasswordRule::TooShort)));
     let answer = problem(verify(), 422, "password_unacceptable").await;
     assert_eq!(answer["errors"], json!({"password": ["The password is too short."]}));
     assert_eq!(answer["detail"], "The password is too short.");

@@ -1,6 +1,7 @@
 //! The numbers of phone codes, resets and passwords, and the pure decisions over them.
 
 use crate::domain::{Email, Password, Phone};
+use crate::error::PasswordRule;
 use crate::stores::Rate;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -108,18 +109,18 @@ impl PasswordPolicy {
     /// Says why a new password is not acceptable.
     ///
     /// # Errors
-    /// The rule that it breaks, in words for the person who chose it.
-    pub fn accept(&self, password: &Password, email: &Email) -> Result<(), &'static str> {
+    /// The rule that it breaks.
+    pub fn accept(&self, password: &Password, email: &Email) -> Result<(), PasswordRule> {
         let text = password.normalized();
         if text.chars().count() < self.shortest {
-            return Err("The password is too short.");
+            return Err(PasswordRule::TooShort);
         }
         let lower = text.to_lowercase();
         if lower == email.as_str() {
-            return Err("The password must not be the e-mail address.");
+            return Err(PasswordRule::IsEmail);
         }
         if self.refuse_guesses > 0 && zxcvbn::zxcvbn(&lower, &[email.as_str()]).guesses() <= self.refuse_guesses {
-            return Err("The password is one of the first that anybody would guess.");
+            return Err(PasswordRule::Guessable);
         }
         Ok(())
     }
@@ -129,7 +130,7 @@ impl PasswordPolicy {
 mod tests {
     use super::*;
 
-    fn accept(password: &str) -> Result<(), &'static str> {
+    fn accept(password: &str) -> Result<(), PasswordRule> {
         let policy = PasswordPolicy { shortest: 8, refuse_guesses: 10_000 };
         let email: Email = "ada.admin@example.com".parse().expect("well formed");
         policy.accept(&password.parse().expect("short enough"), &email)
