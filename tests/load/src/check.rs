@@ -15,7 +15,7 @@ const CONNECTIONS: usize = 16;
 /// # Errors
 /// When a side does not start, or answers anything but 200.
 pub async fn run(arguments: &Arguments) -> Outcome<()> {
-    let server = Portcullis::start(arguments, 4, &[])?;
+    let server = Portcullis::start(arguments, CONNECTIONS, &[])?;
     let fixed = Static::start()?;
     let mut checks = Vec::new();
     for connection in 0..CONNECTIONS {

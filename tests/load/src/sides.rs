@@ -11,15 +11,13 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use tempfile::TempDir;
 
-/// The password of every user here.
-pub const PASSWORD: &str = "a load test signs in";
+/// What `users generate` lets its users sign in with.
+const PASSWORD: &str = "portcullis-load-test";
 
 /// A release server with users, in a folder that goes with it.
 pub struct Portcullis {
     /// The process.
     pub server: Server,
-    /// How many users it has: `user0@example.com` and so on.
-    pub users: usize,
     _folder: TempDir,
 }
 
@@ -36,34 +34,27 @@ impl Portcullis {
             .map_err(|_| format!("{} is not there: cargo build --release builds it", arguments.binary.display()))?;
         let settings = settings.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
         let setup = Setup { binary, folder: folder.path().to_owned(), profile: "loadtest", settings };
-        for number in 0..users {
-            let email = format!("user{number}@example.com");
-            let names = ["--first-name", "Load", "--last-name", "Test", "--password-stdin"];
-            setup.run(&[&["users", "add", "--email", &email][..], &names].concat(), PASSWORD)?;
-        }
-        Ok(Self { server: setup.start()?, users, _folder: folder })
+        setup.run(&["apps", "add", "beyondvip"], "")?;
+        setup.run(&["users", "generate", "--count", &users.to_string()], "")?;
+        Ok(Self { server: setup.start()?, _folder: folder })
     }
 
-    /// Sign-ins of one connection: each user in turn, on a device of the connection's own.
-    pub fn sign_ins(&self, connection: usize) -> Vec<Vec<u8>> {
-        let password = PASSWORD.replace(' ', "+");
-        let sign_in = |user: usize| {
-            let form = format!(
-                "email=user{user}%40example.com&password={password}&device_token=device-{connection}&mobile_os=ios"
-            );
-            request("POST", "/api/v1/tokens", None, &form)
-        };
-        // Each connection begins with another user.
-        (0..self.users).map(|turn| sign_in((connection + turn) % self.users)).collect()
+    /// The sign-in of one user, always on the same device: it replaces that device's token.
+    pub fn sign_in(&self, user: usize) -> Vec<u8> {
+        let form = format!(
+            "email=load-{}%40example.invalid&password={PASSWORD}&device_token=device-{user}&mobile_os=ios",
+            user + 1
+        );
+        request("POST", "/api/v1/tokens", None, &form)
     }
 
-    /// Signs in once and makes the check of that token.
+    /// Signs a user in and makes the check of that token.
     ///
     /// # Errors
     /// When that is refused.
-    pub async fn check(&self, connection: usize) -> Outcome<Vec<u8>> {
+    pub async fn check(&self, user: usize) -> Outcome<Vec<u8>> {
         let mut open = Connection::open(self.server.address()).await?;
-        let (status, body) = open.call(&self.sign_ins(connection)[0]).await?;
+        let (status, body) = open.call(&self.sign_in(user)).await?;
         let body = String::from_utf8_lossy(body);
         let token = body.split("\"token\":\"").nth(1).and_then(|rest| rest.split('"').next());
         let token = token.ok_or_else(|| format!("no token in {status}: {body}"))?;

@@ -17,15 +17,15 @@ const PAUSE: Duration = Duration::from_millis(20);
 /// # Errors
 /// When the server does not start, or a check is answered anything but 200.
 pub async fn run(arguments: &Arguments) -> Outcome<()> {
-    let server = Portcullis::start(arguments, 20, &[])?;
+    let server = Portcullis::start(arguments, STORM + CHECKS, &[])?;
     let address = server.server.address();
     let mut checks = Vec::new();
-    for connection in 0..CHECKS {
-        checks.push(vec![server.check(connection).await?]);
+    for user in STORM..STORM + CHECKS {
+        checks.push(vec![server.check(user).await?]);
     }
     let length = Duration::from_secs_f64(arguments.seconds * arguments.rounds as f64);
     let calm = load(address, checks.clone(), length, PAUSE).await?;
-    let sign_ins = (0..STORM).map(|connection| server.sign_ins(connection)).collect();
+    let sign_ins = (0..STORM).map(|user| vec![server.sign_in(user)]).collect();
     let (stormy, sign_ins) =
         tokio::join!(load(address, checks, length, PAUSE), load(address, sign_ins, length, Duration::ZERO));
     let (stormy, sign_ins) = (stormy?, sign_ins?);
