@@ -105,6 +105,9 @@ impl Calls {
     }
 }
 
+/// How long a client that is refused with 503 waits before it tries again: what the server asks for at least.
+const REFUSED: Duration = Duration::from_secs(1);
+
 /// Closed loop: each connection sends the next of its requests (in turns) as soon as the last is answered. With
 /// `pause`, it waits that long in between, however long the answer took: an open loop as long as answers are quicker.
 ///
@@ -137,6 +140,9 @@ pub async fn load(
                     }
                     let (status, _) = connection.call(request).await?;
                     calls.note(status, begun.elapsed());
+                    if status == 503 {
+                        tokio::time::sleep(REFUSED).await;
+                    }
                     due += pause;
                 }
                 Ok(calls)

@@ -6,7 +6,7 @@ use crate::measure::Outcome;
 use crate::sides::Portcullis;
 use std::time::Duration;
 
-/// Connections that sign in without a pause: more than the queue before the hashing threads takes in half a second.
+/// Connections that sign in again and again, and a second after a refusal: more than the queue before the hashing threads takes in half a second.
 const STORM: usize = 200;
 /// Connections that check, and how often each does: 400 checks a second in all, an ordinary load.
 const CHECKS: usize = 8;
