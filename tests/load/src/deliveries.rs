@@ -4,7 +4,7 @@
 //! and settles it on disk.
 
 use crate::Arguments;
-use crate::measure::Outcome;
+use crate::measure::{Outcome, median};
 use crate::sinks::SmtpSink;
 use actix::Actor as _;
 use lettre::message::MultiPart;
@@ -52,11 +52,6 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
         println!("SMS: {:.2} of bare reqwest (median of {rounds}; aim 0.7)", median(texts));
         Ok(())
     })
-}
-
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures.get(figures.len() / 2).copied().unwrap_or_default()
 }
 
 /// Messages a second, `WORKERS` at a time.
