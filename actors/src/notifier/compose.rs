@@ -2,6 +2,7 @@
 //! which is computed here and nowhere kept.
 
 use super::NotifierPorts;
+use super::brands::Brands;
 use super::outbox::{Destination, Leased, MessageKind};
 use super::templates::{self, Setting};
 use crate::clock::Timestamp;
@@ -42,10 +43,12 @@ impl From<askama::Error> for Unsendable {
 }
 
 /// Writes the message of a row.
-pub(super) async fn compose(ports: &NotifierPorts, row: &Leased) -> Result<Composed, Unsendable> {
+pub(super) async fn compose(ports: &NotifierPorts, brands: &Brands, row: &Leased) -> Result<Composed, Unsendable> {
     let message = &row.message;
-    let (user, app) =
-        futures_util::try_join!(ports.accounts.user(message.user), ports.accounts.application_by_id(message.app))?;
+    let accounts = ports.accounts.as_ref();
+    let user = accounts.user(message.user);
+    let app = brands.find(accounts, message.app, ports.clock.now());
+    let (user, app) = futures_util::try_join!(user, app)?;
     let user = user.ok_or(Unsendable::Dead("the account is gone"))?;
     let app = app.ok_or(Unsendable::Dead("the application is gone"))?;
     if user.disabled.is_some() {

@@ -40,7 +40,7 @@ impl Engine {
         if now >= row.message.expires {
             return (Next::Expired, None);
         }
-        match compose(&self.ports, row).await {
+        match compose(&self.ports, &self.brands, row).await {
             Ok(Composed::Mail(mail)) => self.send(row, &self.mail, &mail).await,
             Ok(Composed::Sms(sms)) => self.send(row, &self.sms, &sms).await,
             Err(Unsendable::Dead(reason)) => (Next::Dead(reason.to_owned()), None),

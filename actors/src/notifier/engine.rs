@@ -2,6 +2,7 @@
 //! drives it is in `pump`, one delivery in `delivery`.
 
 use super::NotifierPorts;
+use super::brands::Brands;
 use super::breaker::{Breaker, BreakerState};
 use super::messages::NotifierSnapshot;
 use super::outbox::{Channel, LeaseAsk};
@@ -52,6 +53,7 @@ pub(super) struct Engine {
     pub(super) sms: Vec<Provider<Sms>>,
     pub(super) settler: Settler,
     pub(super) tally: Tally,
+    pub(super) brands: Brands,
     mail_slots: Arc<Slots>,
     sms_slots: Arc<Slots>,
     /// Rings when something was queued or a place became free.
@@ -77,6 +79,7 @@ impl Engine {
             sms: ports.sms.iter().map(|sms| Provider { transport: Arc::clone(sms), breaker: breaker() }).collect(),
             settler: Settler::start(Arc::clone(&ports.outbox)),
             tally: Tally::default(),
+            brands: Brands::default(),
             mail_slots: Slots::new(policy.mail_concurrency, Arc::clone(&bell)),
             sms_slots: Slots::new(policy.sms_concurrency, Arc::clone(&bell)),
             bell,

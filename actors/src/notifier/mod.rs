@@ -10,6 +10,7 @@
 //! message over, so a crash in between repeats what was under way, under the same `Message-ID` and with the same code.
 //! May call stores and transports; knows no other actor.
 
+mod brands;
 mod breaker;
 mod compose;
 mod delivery;
