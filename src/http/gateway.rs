@@ -77,7 +77,7 @@ impl Gateway {
             }
             Err(_) => {
                 tracing::warn!(message = std::any::type_name::<M>(), "an actor was too slow");
-                Err(Problem::overloaded())
+                Err(Problem { detail: "No answer in time; it may still be done.".into(), ..Problem::overloaded() })
             }
         }
     }

@@ -17,9 +17,16 @@ pub(super) async fn change(ports: &AccountPorts, ask: ChangePassword) -> Result<
     let user = ports.auth.accounts.user(acting.user).await?.filter(|user| user.disabled.is_none());
     let user = user.ok_or(ErrorKind::InvalidToken)?;
     let admission = ports.guard.admit(user.id, user.failures, None, None).await?;
-    if ports.hashing.verify(&ask.current, Some(&user.password_hash)).await? == Verified::No {
-        ports.guard.failed(admission).await?;
-        return Err(ErrorKind::InvalidCredentials);
+    match ports.hashing.verify(&ask.current, Some(&user.password_hash)).await {
+        Ok(Verified::Yes | Verified::Outdated) => {}
+        Ok(Verified::No) => {
+            ports.guard.failed(admission).await?;
+            return Err(ErrorKind::InvalidCredentials);
+        }
+        Err(overloaded) => {
+            ports.guard.withdraw(admission).await;
+            return Err(overloaded.into());
+        }
     }
     ports.guard.succeeded(admission, user.failures).await?;
     ports.passwords.accept(&ask.new, &user.email).map_err(ErrorKind::PasswordUnacceptable)?;

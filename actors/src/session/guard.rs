@@ -79,6 +79,14 @@ impl PasswordGuard {
         Ok(Admission { user, account: Some(account), address })
     }
 
+    /// The password was not looked at after all (nobody had time to hash it): the try did not happen.
+    pub async fn withdraw(&self, admission: Admission) {
+        let Some((scope, subject)) = admission.account else { return };
+        if let Err(error) = self.limits.refund(scope, subject).await {
+            tracing::info!(%error, "a try that did not happen stays charged");
+        }
+    }
+
     /// The password was wrong.
     ///
     /// # Errors

@@ -22,7 +22,13 @@ pub(super) async fn run(ports: &SessionPorts, ask: SignIn) -> Result<SignedIn, E
 
     // Unknown accounts hash too, and disabled ones are told from wrong passwords only afterwards, by nobody.
     let stored = user.as_ref().map(|user| user.password_hash.as_str());
-    let verified = ports.hashing.verify(&ask.password, stored).await?;
+    let verified = match ports.hashing.verify(&ask.password, stored).await {
+        Ok(verified) => verified,
+        Err(overloaded) => {
+            ports.guard.withdraw(admission).await;
+            return Err(overloaded.into());
+        }
+    };
     let user = match (user, verified) {
         (Some(user), Verified::Yes | Verified::Outdated) if user.disabled.is_none() => user,
         _ => {

@@ -1,5 +1,6 @@
 //! What the actors promise over both sides at once, on every pair of backends: {SQLite, PostgreSQL} × {SQLite, Redis}.
 
+mod guesses;
 mod races;
 
 use crate::sql::{Backend as Database, new_user};
@@ -10,7 +11,7 @@ use actix::{Actor, Addr, Context, Handler};
 use portcullis_actors::account::Revoker;
 use portcullis_actors::clock::SystemRandomness;
 use portcullis_actors::derive::Keyring;
-use portcullis_actors::domain::{Credential, Password, ResetToken, UserId, UserToken};
+use portcullis_actors::domain::{Credential, MobileOs, Password, ResetToken, UserId, UserToken};
 use portcullis_actors::error::ErrorKind;
 use portcullis_actors::hashing::{HashingPolicy, HashingPool};
 use portcullis_actors::notifier::Wake;
@@ -26,31 +27,41 @@ use std::sync::Arc;
 use std::time::Duration;
 use zeroize::Zeroizing;
 
-/// Runs each race on every pair.
+/// Runs each case on every pair.
 macro_rules! pairs {
-    ($($case:ident),+ $(,)?) => {
-        pairs!(@ sqlite_embedded, sqlite, Embedded: $($case),+);
-        pairs!(@ sqlite_redis, sqlite, OnRedis: $($case),+);
-        pairs!(@ postgres_embedded, postgres, Embedded: $($case),+);
-        pairs!(@ postgres_redis, postgres, OnRedis: $($case),+);
-    };
-    (@ $pair:ident, $database:ident, $tokens:ident: $($case:ident),+) => {
+    (@ $pair:ident, $database:ident, $tokens:ident: $($module:ident { $($case:ident),+ $(,)? })+) => {
         mod $pair {
             use crate::tokens::Backend as _;
 
-            $(#[actix::test]
+            $($(#[actix::test]
             async fn $case() {
                 let (database, tokens) = (super::Database::$database().await, super::$tokens::start().await);
-                super::races::$case(super::House::build(database, tokens).await).await;
-            })+
+                super::$module::$case(database, tokens).await;
+            })+)+
         }
+    };
+    ($($cases:tt)+) => {
+        pairs!(@ sqlite_embedded, sqlite, Embedded: $($cases)+);
+        pairs!(@ sqlite_redis, sqlite, OnRedis: $($cases)+);
+        pairs!(@ postgres_embedded, postgres, Embedded: $($cases)+);
+        pairs!(@ postgres_redis, postgres, OnRedis: $($cases)+);
     };
 }
 
 pairs! {
-    no_token_of_the_old_password_survives_a_reset,
-    one_of_many_resets_by_one_link_wins,
-    an_upgrade_at_sign_in_never_undoes_a_reset,
+    races {
+        no_token_of_the_old_password_survives_a_reset,
+        one_of_many_resets_by_one_link_wins,
+        an_upgrade_at_sign_in_never_undoes_a_reset,
+    }
+    guesses {
+        five_wrong_passwords_are_free_and_then_waits_double,
+        a_known_device_is_not_held_by_what_strangers_tried,
+        a_hundred_wrong_passwords_in_a_row_leave_only_a_reset,
+        an_address_has_twenty_wrong_passwords_and_any_number_of_right_ones,
+        an_unknown_account_waits_like_a_known_one,
+        a_try_that_nobody_had_time_for_costs_nothing,
+    }
 }
 
 /// Nobody delivers here.
@@ -76,13 +87,17 @@ struct House {
 }
 
 impl House {
+    /// Cheap hashes and no limits.
     async fn build(database: Database, tokens: Tokens) -> Self {
+        Self::furnish(database, tokens, cheap(), LimitPolicy { enabled: false, ..limits() }).await
+    }
+
+    async fn furnish(database: Database, tokens: Tokens, hashing: HashingPolicy, limits: LimitPolicy) -> Self {
         let store = Arc::new(database.store.clone());
         database.app("beyondvip").await;
-        let cheap = HashingPolicy { memory_kib: 64, iterations: 1, max_wait_ms: 20_000, ..HashingPolicy::default() };
-        let hashing = HashingPool::start(&cheap, Arc::new(SystemRandomness)).expect("the pool starts");
+        let hashing = HashingPool::start(&hashing, Arc::new(SystemRandomness)).expect("the pool starts");
         let keyring = Arc::new(Keyring::new(&[Zeroizing::new([7; 32])]).expect("one secret"));
-        let limits = Arc::new(no_limits());
+        let limits = Arc::new(limits);
         let auth = |sessions| Authenticator {
             sessions,
             accounts: store.clone(),
@@ -154,14 +169,25 @@ impl House {
     }
 
     async fn sign_in(&self, worker: usize, name: &str, password: &str) -> Result<UserToken, ErrorKind> {
+        self.sign_in_from(worker, name, password, [127, 0, 0, 1], None).await
+    }
+
+    async fn sign_in_from(
+        &self,
+        worker: usize,
+        name: &str,
+        password: &str,
+        peer: [u8; 4],
+        device: Option<&str>,
+    ) -> Result<UserToken, ErrorKind> {
         let ask = SignIn {
             email: new_user(name).email,
             password: parsed(password),
-            device: None,
+            device: device.map(|device| (device.parse().expect("a device"), MobileOs::Ios)),
             push: None,
             app: None,
             locale: None,
-            peer: [127, 0, 0, 1].into(),
+            peer: peer.into(),
         };
         self.sessions[worker].send(ask).await.expect("the actor answers").map(|signed_in| signed_in.token)
     }
@@ -184,9 +210,14 @@ fn parsed(password: &str) -> Password {
     password.parse().expect("a password")
 }
 
-fn no_limits() -> LimitPolicy {
+fn cheap() -> HashingPolicy {
+    HashingPolicy { memory_kib: 64, iterations: 1, max_wait_ms: 20_000, ..HashingPolicy::default() }
+}
+
+/// The product's own numbers.
+fn limits() -> LimitPolicy {
     LimitPolicy {
-        enabled: false,
+        enabled: true,
         password_free: 5,
         password_first_wait_secs: 1,
         password_longest_wait_secs: 900,

@@ -1,6 +1,6 @@
 //! Races between a sign-in and a reset, and between resets.
 
-use super::{House, parsed};
+use super::{Database, House, Tokens, parsed};
 use futures_util::future::{join, join_all};
 use portcullis_actors::error::ErrorKind;
 use portcullis_actors::hashing::{HashingPolicy, HashingPool, Verified};
@@ -12,7 +12,8 @@ const NEW: &str = "the new password";
 
 /// Sign-ins with the old password start before, during and after the reset, on two workers. Whatever token they get,
 /// none works once the reset is done; and a sign-in with the new password does.
-pub(super) async fn no_token_of_the_old_password_survives_a_reset(house: House) {
+pub(super) async fn no_token_of_the_old_password_survives_a_reset(database: Database, tokens: Tokens) {
+    let house = House::build(database, tokens).await;
     for round in 0..25 {
         let name = format!("user{round}");
         let user = house.user(&name, OLD).await;
@@ -41,7 +42,8 @@ pub(super) async fn no_token_of_the_old_password_survives_a_reset(house: House) 
     }
 }
 
-pub(super) async fn one_of_many_resets_by_one_link_wins(house: House) {
+pub(super) async fn one_of_many_resets_by_one_link_wins(database: Database, tokens: Tokens) {
+    let house = House::build(database, tokens).await;
     let user = house.user("ada", OLD).await;
     let token = house.reset_token(user).await;
     let passwords: Vec<String> = (0..20).map(|n| format!("new password number {n}")).collect();
@@ -56,7 +58,8 @@ pub(super) async fn one_of_many_resets_by_one_link_wins(house: House) {
 }
 
 /// The stored hash is a cheaper one, so that every sign-in wants to replace it.
-pub(super) async fn an_upgrade_at_sign_in_never_undoes_a_reset(house: House) {
+pub(super) async fn an_upgrade_at_sign_in_never_undoes_a_reset(database: Database, tokens: Tokens) {
+    let house = House::build(database, tokens).await;
     let cheaper = HashingPolicy { memory_kib: 32, iterations: 1, ..HashingPolicy::default() };
     let cheaper = HashingPool::start(&cheaper, Arc::new(portcullis_actors::clock::SystemRandomness)).expect("starts");
     for round in 0..25 {
