@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 pub(super) const HELP: &str = "Each line is an object with email, first_name, last_name, password_hash (bcrypt \
 $2a$/$2b$/$2y$ or $argon2id$)\nand, if known, phone and created_at (RFC 3339). A line that cannot be is reported with \
 its number and changes nothing;\nan address that is there already is left as it is.\n\nExample:\n  portcullis users \
-import users.ndjson\n  {\"email\":\"ada@example.com\",\"first_name\":\"Ada\",\"last_name\":\"Lovelace\",\
+import users.ndjson\n  {\"email\":\"ada@example.com\",\"first_name\":\"Ada\",\"last_name\":\"Example\",\
 \"password_hash\":\"$2a$12$…\"}";
 
 /// Lines in one transaction: enough that the disk's waits do not count, few enough for a short wait of others.

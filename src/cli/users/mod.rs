@@ -21,7 +21,7 @@ use std::sync::Arc;
 pub(super) enum UsersCommand {
     /// Add a user.
     #[command(
-        after_help = "Example:\n  portcullis users add --email ada@example.com --first-name Ada --last-name Lovelace"
+        after_help = "Example:\n  portcullis users add --email ada@example.com --first-name Ada --last-name Example"
     )]
     Add(NewUserArguments),
     /// Bring in users from elsewhere, one JSON object a line, with the hashes of their passwords.
