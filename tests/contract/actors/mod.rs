@@ -1,6 +1,7 @@
 //! What the actors promise over both sides at once, on every pair of backends: {SQLite, PostgreSQL} × {SQLite, Redis}.
 
 mod guesses;
+mod messages;
 mod races;
 
 use crate::sql::{Backend as Database, new_user};
@@ -61,6 +62,13 @@ pairs! {
         an_address_has_twenty_wrong_passwords_and_any_number_of_right_ones,
         an_unknown_account_waits_like_a_known_one,
         a_try_that_nobody_had_time_for_costs_nothing,
+    }
+    messages {
+        a_code_is_sent_again_after_longer_and_longer_waits,
+        a_number_is_sent_five_codes_in_ten_minutes_by_whomever,
+        an_account_sends_ten_codes_a_day,
+        a_number_has_twenty_five_wrong_codes_a_day,
+        resets_over_their_limits_are_silent,
     }
 }
 
@@ -235,7 +243,7 @@ fn phones() -> PhonePolicy {
         life_secs: 600,
         renew_below_secs: 180,
         guesses: 5,
-        resend_waits_secs: vec![30],
+        resend_waits_secs: vec![30, 60, 120, 300],
         per_number_10min: 5,
         per_number_day: 10,
         wrong_per_number_day: 25,

@@ -136,7 +136,7 @@ impl Backend {
     }
 
     /// The answer to a question with one number, asked past the store.
-    async fn number(&self, question: &'static str) -> i64 {
+    pub(crate) async fn number(&self, question: &'static str) -> i64 {
         let mut connection = AnyConnection::connect(&self.settings.url).await.expect("the database answers");
         sqlx::query(question).fetch_one(&mut connection).await.expect("a row").try_get(0).expect("a number")
     }

@@ -1,0 +1,139 @@
+//! What may be sent: waits between codes, budgets of numbers and accounts, and resets that fall silent.
+
+use super::{Database, House, Tokens, cheap, limits};
+use crate::sql::new_user;
+use portcullis_actors::derive::Code;
+use portcullis_actors::domain::{Credential, UserToken};
+use portcullis_actors::error::ErrorKind;
+use portcullis_actors::verification::{IssueCode, IssueReset, VerifyCode};
+use std::time::Duration;
+
+const PASSWORD: &str = "a good password";
+
+impl House {
+    async fn limited(database: Database, tokens: Tokens) -> Self {
+        Self::furnish(database, tokens, cheap(), limits()).await
+    }
+
+    /// A new account, signed in.
+    async fn member(&self, name: &str) -> UserToken {
+        self.user(name, PASSWORD).await;
+        self.sign_in(0, name, PASSWORD).await.expect("signs in")
+    }
+
+    async fn send_code(&self, token: &UserToken, phone: &str, peer: u8) -> Result<(), ErrorKind> {
+        let (credential, phone) = (Credential::User(token.clone()), phone.to_owned());
+        let ask = IssueCode { credential, phone, locale: None, peer: [203, 0, 113, peer].into() };
+        self.resets.send(ask).await.expect("the actor answers")
+    }
+
+    async fn try_code(&self, token: &UserToken, digits: &str) -> Result<(), ErrorKind> {
+        let ask = VerifyCode { credential: Credential::User(token.clone()), code: Code::typed(digits) };
+        self.resets.send(ask).await.expect("the actor answers")
+    }
+
+    async fn ask_reset(&self, name: &str, peer: u8) {
+        let email = new_user(name).email;
+        let ask = IssueReset { email, app: None, locale: None, peer: [203, 0, 113, peer].into() };
+        self.resets.send(ask).await.expect("the actor answers").expect("the answer never tells");
+    }
+
+    async fn queued(&self) -> i64 {
+        self.database.number("SELECT COUNT(*) FROM outbox").await
+    }
+
+    fn later(&self, secs: u64) {
+        self.tokens.advance(Duration::from_secs(secs));
+    }
+}
+
+/// How long the refusal wants one to wait.
+fn held(outcome: Result<(), ErrorKind>) -> Duration {
+    match outcome {
+        Err(ErrorKind::TooManyMessages { retry_after }) => retry_after,
+        other => panic!("it should be too many messages, and is {other:?}"),
+    }
+}
+
+pub(super) async fn a_code_is_sent_again_after_longer_and_longer_waits(database: Database, tokens: Tokens) {
+    let house = House::limited(database, tokens).await;
+    let token = house.member("ada").await;
+    house.send_code(&token, "(123)456-7890", 1).await.expect("is sent");
+    for wait in [30, 60, 120, 300] {
+        let told = held(house.send_code(&token, "(123)456-7890", 1).await);
+        assert!(told <= Duration::from_secs(wait) && told + Duration::from_secs(15) > Duration::from_secs(wait));
+        house.later(wait);
+        house.send_code(&token, "(123)456-7890", 1).await.expect("the wait is over");
+    }
+    assert_eq!(house.queued().await, 5);
+}
+
+pub(super) async fn a_number_is_sent_five_codes_in_ten_minutes_by_whomever(database: Database, tokens: Tokens) {
+    let house = House::limited(database, tokens).await;
+    for n in 0..5_u8 {
+        let token = house.member(&format!("user{n}")).await;
+        house.send_code(&token, "+12125550123", n).await.expect("is sent");
+    }
+    let token = house.member("another").await;
+    assert!(held(house.send_code(&token, "212-555-0123", 99).await) <= Duration::from_secs(600));
+    assert_eq!(house.queued().await, 5, "what is refused is not queued");
+    let other = house.member("stranger").await;
+    house.send_code(&other, "+12125550124", 99).await.expect("another number has a budget of its own");
+}
+
+pub(super) async fn an_account_sends_ten_codes_a_day(database: Database, tokens: Tokens) {
+    let house = House::limited(database, tokens).await;
+    let token = house.member("ada").await;
+    for n in 0..10 {
+        house.send_code(&token, &format!("+1212555{:04}", 100 + n), 1).await.expect("is sent");
+        house.later(300);
+    }
+    let told = held(house.send_code(&token, "+12125550999", 1).await);
+    assert!(told > Duration::from_secs(20 * 3600), "{told:?}");
+    assert_eq!(house.queued().await, 10);
+}
+
+pub(super) async fn a_number_has_twenty_five_wrong_codes_a_day(database: Database, tokens: Tokens) {
+    let house = House::limited(database, tokens).await;
+    for n in 0..5_u8 {
+        let token = house.member(&format!("user{n}")).await;
+        house.send_code(&token, "+12125550123", n).await.expect("is sent");
+        for _ in 0..5 {
+            assert_eq!(house.try_code(&token, "no digits").await, Err(ErrorKind::CodeInvalid));
+        }
+        let used_up = house.try_code(&token, "no digits").await;
+        assert!(matches!(used_up, Err(ErrorKind::TooManyAttempts { retry_after: Some(_) })), "{used_up:?}");
+        if n < 4 {
+            let again = house.send_code(&token, "+12125550123", n).await;
+            assert!(matches!(again, Err(ErrorKind::TooManyAttempts { retry_after: Some(_) })), "{again:?}");
+        }
+        house.later(601);
+    }
+    let token = house.member("another").await;
+    assert!(held(house.send_code(&token, "+12125550123", 9).await) > Duration::from_secs(20 * 3600));
+}
+
+pub(super) async fn resets_over_their_limits_are_silent(database: Database, tokens: Tokens) {
+    let house = House::limited(database, tokens).await;
+    house.user("ada", PASSWORD).await;
+    for name in ["ada", "nobody"] {
+        let before = house.queued().await;
+        for _ in 0..3 {
+            house.ask_reset(name, 1).await;
+        }
+        assert_eq!(house.queued().await, before + 1, "{name}: a minute apart");
+        for _ in 0..8 {
+            house.later(60);
+            house.ask_reset(name, 1).await;
+        }
+        assert_eq!(house.queued().await, before + 5, "{name}: five an hour");
+    }
+    let sent = "SELECT COUNT(*) FROM outbox WHERE state = 'queued'";
+    assert_eq!(house.database.number(sent).await, 5, "nobody's rows are dead from the start");
+
+    let before = house.queued().await;
+    for n in 0..25 {
+        house.ask_reset(&format!("somebody{n}"), 7).await;
+    }
+    assert_eq!(house.queued().await, before + 20, "twenty an hour from one address");
+}
