@@ -178,8 +178,9 @@ fn nothing_at_rest_opens_a_door() {
 fn search(folder: &Path, canaries: &[Canary], code: &str) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let mut seen = 0;
-    for file in files(folder) {
-        let bytes = std::fs::read(&file).expect("readable");
+    // All are read before a database among them is opened: closing one folds its write-ahead log in and removes it.
+    let read = |file: PathBuf| std::fs::read(&file).map(|bytes| (file, bytes)).expect("readable");
+    for (file, bytes) in files(folder).into_iter().map(read).collect::<Vec<_>>() {
         let content = text(&bytes);
         let shown = file.strip_prefix(folder).unwrap_or(&file).display().to_string();
         for canary in canaries {
