@@ -267,7 +267,7 @@ pub trait LimitStore: Send + Sync {
     /// What [`LimitStore::charge`] would say, without charging.
     async fn peek(&self, scope: &'static str, subject: Digest, rate: Rate) -> StoreResult<Verdict>;
 
-    /// Gives one charge back; never below zero.
+    /// Gives one charge back, never below zero, and lifts the wait that it brought.
     async fn refund(&self, scope: &'static str, subject: Digest) -> StoreResult<()>;
 
     /// Charges a try, unless a wait is running.

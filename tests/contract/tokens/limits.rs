@@ -164,3 +164,20 @@ pub async fn clearing_forgets(store: Ports) {
     assert_eq!(store.attempt().await, Verdict::Allowed);
     assert_refused(store.attempt().await, secs(60));
 }
+
+pub async fn a_refund_lifts_the_wait_that_its_try_brought(store: Ports) {
+    let refund = || store.limits.refund("waits", digest(1));
+    for wait in [60, 120, 240] {
+        while store.attempt().await == Verdict::Allowed {}
+        assert_refused(store.attempt().await, secs(wait));
+        store.advance(secs(wait));
+    }
+    // Each try happens in name only, and the next one is neither held nor held for longer.
+    for _ in 0..5 {
+        assert_eq!(store.attempt().await, Verdict::Allowed);
+        assert_refused(store.attempt().await, secs(300));
+        refund().await.expect("the store answers");
+    }
+    assert_eq!(store.attempt().await, Verdict::Allowed);
+    assert_refused(store.attempt().await, secs(300));
+}

@@ -169,6 +169,7 @@ macro_rules! token_contract {
                 a_refused_try_is_not_charged,
                 waits_are_forgotten,
                 clearing_forgets,
+                a_refund_lifts_the_wait_that_its_try_brought,
             ]
             races: [
                 of_a_thousand_right_codes_one_wins,

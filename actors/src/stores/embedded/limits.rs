@@ -19,7 +19,7 @@ const READ: &str =
     "SELECT charges, waits_until, expires FROM counters WHERE scope = ?1 AND subject = ?2 AND expires > ?3";
 
 const REFUND: &str = "
-    UPDATE counters SET charges = charges - 1
+    UPDATE counters SET charges = charges - 1, waits_until = 0
     WHERE scope = ?1 AND subject = ?2 AND expires > ?3 AND charges > 0";
 
 const PUT: &str = "
