@@ -5,6 +5,7 @@ use super::messages::ChangePassword;
 use crate::error::ErrorKind;
 use crate::hashing::Verified;
 use crate::notifier::{Destination, MessageKind, NewMessage, Wake};
+use crate::session::Tried;
 use crate::stores::PasswordChange;
 use std::time::Duration;
 
@@ -16,7 +17,7 @@ pub(super) async fn change(ports: &AccountPorts, ask: ChangePassword) -> Result<
     let acting = ports.auth.user(&ask.credential).await?;
     let user = ports.auth.accounts.user(acting.user).await?.filter(|user| user.disabled.is_none());
     let user = user.ok_or(ErrorKind::InvalidToken)?;
-    let admission = ports.guard.admit(user.id, user.failures, None, None).await?;
+    let admission = ports.guard.admit(Tried::from(&user), None, None).await?;
     match ports.hashing.verify(&ask.current, Some(&user.password_hash)).await {
         Ok(Verified::Yes | Verified::Outdated) => {}
         Ok(Verified::No) => {

@@ -7,7 +7,7 @@ use crate::clock::Clock;
 use crate::derive::Keyring;
 use crate::domain::{DeviceToken, Digest, UserId};
 use crate::error::ErrorKind;
-use crate::stores::{AccountStore, DeviceStore, LimitStore, Verdict};
+use crate::stores::{AccountStore, DeviceStore, LimitStore, User, Verdict};
 use std::net::IpAddr;
 use std::sync::Arc;
 
@@ -32,6 +32,23 @@ pub struct PasswordGuard {
     pub policy: Arc<LimitPolicy>,
 }
 
+/// An account whose password is tried, as it stood before the try.
+#[derive(Clone, Copy, Debug)]
+pub struct Tried {
+    /// Which; a decoy for an address nobody has.
+    pub user: UserId,
+    /// How often its password was replaced, or all was signed out.
+    pub epoch: i64,
+    /// Wrong passwords in a row.
+    pub failures: i64,
+}
+
+impl From<&User> for Tried {
+    fn from(user: &User) -> Self {
+        Self { user: user.id, epoch: user.epoch, failures: user.failures }
+    }
+}
+
 /// A try that was let through; tell the guard how it ended.
 #[derive(Debug)]
 #[must_use]
@@ -42,20 +59,20 @@ pub struct Admission {
 }
 
 impl PasswordGuard {
-    /// Charges a try of `user` (a decoy for an unknown address), who has had `failures` in a row.
+    /// Charges a try.
     ///
     /// A device that is known has a budget of its own, and is not held by what its address has used up: an attacker
-    /// must not lock the owner out.
+    /// must not lock the owner out. That budget is one of the epoch: a reset begins a new one.
     ///
     /// # Errors
     /// `TooManyAttempts`, or that a store does not answer.
     pub async fn admit(
         &self,
-        user: UserId,
-        failures: i64,
+        tried: Tried,
         device: Option<&DeviceToken>,
         peer: Option<IpAddr>,
     ) -> Result<Admission, ErrorKind> {
+        let Tried { user, epoch, failures } = tried;
         if !self.policy.enabled {
             return Ok(Admission { user, account: None, address: None });
         }
@@ -68,15 +85,19 @@ impl PasswordGuard {
         if let (None, Some(address)) = (known, address) {
             allowed(self.limits.peek(ADDRESS, address, self.policy.password_rate()).await?)?;
         }
-        let account = match known {
-            Some(device) => (KNOWN_DEVICE, self.keyring.subject(&format!("{user}/{}", device.as_str()))),
+        let (scope, subject, backoff) = match known {
+            Some(device) => (KNOWN_DEVICE, format!("{user}/{epoch}/{}", device.as_str()), self.policy.device_backoff()),
             None if failures >= self.policy.password_ceiling => {
                 return Err(ErrorKind::TooManyAttempts { retry_after: None });
             }
-            None => (ACCOUNT, self.keyring.subject(&user.to_string())),
+            None => (ACCOUNT, user.to_string(), self.policy.password_backoff()),
         };
-        allowed(self.limits.charge_backoff(account.0, account.1, self.policy.password_backoff()).await?)?;
-        Ok(Admission { user, account: Some(account), address })
+        let subject = self.keyring.subject(&subject);
+        match self.limits.charge_backoff(scope, subject, backoff).await? {
+            // No wait between two tries is that long: there were too many.
+            Verdict::Refused(wait) if wait > backoff.longest => Err(ErrorKind::TooManyAttempts { retry_after: None }),
+            verdict => allowed(verdict).map(|()| Admission { user, account: Some((scope, subject)), address }),
+        }
     }
 
     /// The password was not looked at after all (nobody had time to hash it): the try did not happen.

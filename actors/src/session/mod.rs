@@ -13,7 +13,7 @@ mod sign_out;
 
 pub use authenticator::{Acting, Authenticator};
 pub(crate) use guard::network_of;
-pub use guard::{Admission, PasswordGuard};
+pub use guard::{Admission, PasswordGuard, Tried};
 pub use messages::{
     Check, CheckedSession, CloseSession, CloseSessions, Introspect, Introspection, ListSessions, ListedSession,
     Observe, SessionSnapshot, SignIn, SignOut, SignedIn,

@@ -63,14 +63,21 @@ pub struct LimitPolicy {
 }
 
 impl LimitPolicy {
-    /// The waits of an account (or of an account on a known device).
+    /// The waits of an account. Its ceiling is kept with the account, where nothing is forgotten.
     pub fn password_backoff(&self) -> Backoff {
         Backoff {
             free: self.password_free,
             first: Duration::from_secs(self.password_first_wait_secs),
             longest: Duration::from_secs(self.password_longest_wait_secs),
             forget: Duration::from_secs(24 * 3600),
+            most: u32::MAX,
         }
+    }
+
+    /// The waits of an account on a known device, with the same ceiling: kept for as long as the device is known.
+    pub fn device_backoff(&self) -> Backoff {
+        let most = u32::try_from(self.password_ceiling).unwrap_or(u32::MAX);
+        Backoff { forget: self.known_device(), most, ..self.password_backoff() }
     }
 
     /// Wrong passwords an address has.

@@ -1,6 +1,7 @@
 //! Sign in: one message, a few questions to the stores, one hash.
 
 use super::SessionPorts;
+use super::guard::Tried;
 use super::messages::{SignIn, SignedIn};
 use crate::clock::random_bytes;
 use crate::domain::Password;
@@ -13,12 +14,12 @@ pub(super) async fn run(ports: &SessionPorts, ask: SignIn) -> Result<SignedIn, E
         return Err(ErrorKind::invalid("app_id", "is not a known application"));
     };
     let user = ports.auth.accounts.user_by_email(&ask.email).await?;
-    let (id, failures) = match &user {
-        Some(user) => (user.id, user.failures),
-        None => (ports.auth.keyring.decoy(&ask.email), 0),
+    let tried = match &user {
+        Some(user) => Tried::from(user),
+        None => Tried { user: ports.auth.keyring.decoy(&ask.email), epoch: 0, failures: 0 },
     };
     let device = ask.device.as_ref().map(|(device, _)| device);
-    let admission = ports.guard.admit(id, failures, device, Some(ask.peer)).await?;
+    let admission = ports.guard.admit(tried, device, Some(ask.peer)).await?;
 
     // Unknown accounts hash too, and disabled ones are told from wrong passwords only afterwards, by nobody.
     let stored = user.as_ref().map(|user| user.password_hash.as_str());

@@ -236,7 +236,7 @@ pub struct Rate {
     pub window: Duration,
 }
 
-/// Free tries, then waits that double. Charged *before* the try, cleared by a success.
+/// Free tries, then waits that double, then none. Charged *before* the try, cleared by a success.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
     /// Tries without a wait.
@@ -247,6 +247,8 @@ pub struct Backoff {
     pub longest: Duration,
     /// Forgotten after this long without a try.
     pub forget: Duration,
+    /// Tries in a row, after which only being forgotten helps.
+    pub most: u32,
 }
 
 /// What a counter says.
@@ -270,7 +272,7 @@ pub trait LimitStore: Send + Sync {
     /// Gives one charge back, never below zero, and lifts the wait that it brought.
     async fn refund(&self, scope: &'static str, subject: Digest) -> StoreResult<()>;
 
-    /// Charges a try, unless a wait is running.
+    /// Charges a try, unless a wait is running or there were too many.
     async fn charge_backoff(&self, scope: &'static str, subject: Digest, backoff: Backoff) -> StoreResult<Verdict>;
 
     /// Forgets a counter.

@@ -83,6 +83,25 @@ pub(super) async fn a_hundred_wrong_passwords_in_a_row_leave_only_a_reset(databa
     house.sign_in_from(0, "ada", "a new password", HOME, None).await.expect("the reset helped");
 }
 
+/// A known device has a budget of its own, but no more tries than anybody; and a reset begins a new one at once.
+pub(super) async fn a_hundred_wrong_passwords_on_a_known_device_leave_only_a_reset(database: Database, tokens: Tokens) {
+    let house = guarded(database, tokens).await;
+    let user = house.user("ada", RIGHT).await;
+    house.sign_in_from(0, "ada", RIGHT, HOME, Some("her phone")).await.expect("signs in");
+    for n in 0..100_u8 {
+        let outcome = house.sign_in_from(0, "ada", WRONG, stranger(n), Some("her phone")).await;
+        assert_eq!(wait(outcome), None, "try {n}");
+        house.tokens.advance(Duration::from_secs(900));
+    }
+    house.tokens.advance(Duration::from_secs(7 * 86_400));
+    let held = house.sign_in_from(0, "ada", RIGHT, HOME, Some("her phone")).await;
+    assert_eq!(held.err(), Some(ErrorKind::TooManyAttempts { retry_after: None }));
+
+    let token = house.reset_token(user).await;
+    house.finish(token, "a new password").await.expect("the link lives");
+    house.sign_in_from(0, "ada", "a new password", HOME, Some("her phone")).await.expect("the reset helped");
+}
+
 pub(super) async fn an_address_has_twenty_wrong_passwords_and_any_number_of_right_ones(
     database: Database,
     tokens: Tokens,

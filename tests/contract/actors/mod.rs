@@ -59,6 +59,7 @@ pairs! {
         five_wrong_passwords_are_free_and_then_waits_double,
         a_known_device_is_not_held_by_what_strangers_tried,
         a_hundred_wrong_passwords_in_a_row_leave_only_a_reset,
+        a_hundred_wrong_passwords_on_a_known_device_leave_only_a_reset,
         an_address_has_twenty_wrong_passwords_and_any_number_of_right_ones,
         an_unknown_account_waits_like_a_known_one,
         a_try_that_nobody_had_time_for_costs_nothing,

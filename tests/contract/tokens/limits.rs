@@ -4,7 +4,7 @@ use super::*;
 use portcullis_actors::stores::{Backoff, Rate, Verdict};
 
 const RATE: Rate = Rate { limit: 3, window: secs(600) };
-const WAITS: Backoff = Backoff { free: 2, first: secs(60), longest: secs(300), forget: secs(86_400) };
+const WAITS: Backoff = Backoff { free: 2, first: secs(60), longest: secs(300), forget: secs(86_400), most: 20 };
 
 impl Ports {
     async fn charge(&self, rate: Rate) -> Verdict {
@@ -180,4 +180,16 @@ pub async fn a_refund_lifts_the_wait_that_its_try_brought(store: Ports) {
     }
     assert_eq!(store.attempt().await, Verdict::Allowed);
     assert_refused(store.attempt().await, secs(300));
+}
+
+pub async fn too_many_tries_in_a_row_are_refused_until_they_are_forgotten(store: Ports) {
+    for _ in 0..20 {
+        assert_eq!(store.attempt().await, Verdict::Allowed);
+        store.advance(secs(300));
+    }
+    assert_refused(store.attempt().await, secs(86_400 - 300));
+    store.advance(secs(80_000));
+    assert_refused(store.attempt().await, secs(86_400 - 80_300));
+    store.advance(secs(6_101));
+    assert_eq!(store.attempt().await, Verdict::Allowed);
 }

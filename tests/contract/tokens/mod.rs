@@ -170,6 +170,7 @@ macro_rules! token_contract {
                 waits_are_forgotten,
                 clearing_forgets,
                 a_refund_lifts_the_wait_that_its_try_brought,
+                too_many_tries_in_a_row_are_refused_until_they_are_forgotten,
             ]
             races: [
                 of_a_thousand_right_codes_one_wins,

@@ -78,10 +78,11 @@ impl LimitStore for EmbeddedTokenStore {
         self.write(move |db| {
             Box::pin(async move {
                 let read = sqlx::query(READ).bind(scope).bind(subject.as_bytes().as_slice()).bind(now);
-                let (tries, waits_until): (u32, i64) = match read.fetch_optional(&mut *db).await? {
-                    Some(row) => (row.try_get("charges")?, row.try_get("waits_until")?),
-                    None => (0, 0),
+                let (tries, waits_until, ends): (u32, i64, i64) = match read.fetch_optional(&mut *db).await? {
+                    Some(row) => (row.try_get("charges")?, row.try_get("waits_until")?, row.try_get("expires")?),
+                    None => (0, 0, 0),
                 };
+                let waits_until = if tries >= backoff.most { ends } else { waits_until };
                 if waits_until > now {
                     return Ok(Verdict::Refused(left(waits_until, now)));
                 }

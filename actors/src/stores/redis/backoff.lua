@@ -1,10 +1,14 @@
--- Charges a try, unless a wait is running; after the free ones each try brings a wait twice as long as the one before.
+-- Charges a try, unless a wait is running or there were too many; after the free ones each try brings a wait twice as
+-- long as the one before.
 --
 -- KEYS[1]  pc:limit:<scope>:<digest> (see counter.lua)
--- ARGV     2 free tries · 3 first wait, ms · 4 longest wait, ms · 5 forgotten after, ms
+-- ARGV     2 free tries · 3 first wait, ms · 4 longest wait, ms · 5 forgotten after, ms · 6 most tries
 -- returns  nil if it is charged, or when to come back, ms
 
-local count, _, wait = read()
+local count, ends, wait = read()
+if count >= tonumber(ARGV[6]) then
+  wait = ends
+end
 if wait > now then
   return wait - now
 end
