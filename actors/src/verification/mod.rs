@@ -1,8 +1,10 @@
 //! Phone codes and password resets: proving a possession.
 //!
-//! `messages.rs` says what can be asked, `policy.rs` decides without I/O, `phone.rs` and `reset.rs` are the flows.
+//! `messages.rs` says what can be asked, `policy.rs` decides without I/O, `phone.rs` and `reset.rs` are the flows,
+//! `budgets.rs` is what bounds their messages.
 //! May call `session` (who is asking), `account` (revocations), `stores`, `hashing`, `derive` and `notifier`'s messages.
 
+mod budgets;
 mod messages;
 mod phone;
 mod policy;

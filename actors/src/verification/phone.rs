@@ -1,15 +1,15 @@
 //! Phone codes: send one, compare one.
 
 use super::VerificationPorts;
+use super::budgets::{self, Budget, daily, hourly, ten_minutes};
 use super::messages::{IssueCode, VerifyCode};
-use super::policy::{daily, hourly, ten_minutes};
 use crate::clock::random_bytes;
 use crate::derive::{ChallengeId, Code, KeyId};
 use crate::domain::{Digest, Phone, UserId};
 use crate::error::ErrorKind;
 use crate::notifier::{Destination, MessageKind, NewMessage, Wake};
 use crate::session::{Acting, network_of};
-use crate::stores::{PhoneAnswer, PhoneAsk, PhoneIssue, Rate, Verdict};
+use crate::stores::{PhoneAnswer, PhoneAsk, PhoneIssue, Verdict};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -66,26 +66,23 @@ pub(super) async fn issue(ports: &VerificationPorts, ask: IssueCode) -> Result<(
     Ok(())
 }
 
-/// From narrow to wide, so that a send that is refused has drained no wide budget. A back end has a budget of its
-/// own instead of its address's.
+/// A back end has a budget of its own instead of its address's.
 async fn charge_send(ports: &VerificationPorts, acting: &Acting, phone: &Phone, peer: IpAddr) -> Result<(), ErrorKind> {
     let policy = &ports.phones;
     let source = match acting.key {
         Some(key) => format!("key/{key}"),
         None => format!("address/{}", network_of(peer)),
     };
-    let budgets: [(&'static str, &str, Rate); 6] = [
-        ("sms-number-10min", phone.as_str(), ten_minutes(policy.per_number_10min)),
-        ("sms-number-day", phone.as_str(), daily(policy.per_number_day)),
-        ("sms-account-day", &acting.user.to_string(), daily(policy.per_account_day)),
-        ("sms-source-hour", &source, hourly(policy.per_address_hour)),
-        ("sms-prefix-hour", phone.prefix(), hourly(policy.per_prefix_hour)),
-        ("sms-total-hour", "all", hourly(policy.total_hour)),
+    let subject = |text: &str| ports.auth.keyring.subject(text);
+    let budgets: [Budget; 6] = [
+        ("sms-number-10min", subject(phone.as_str()), ten_minutes(policy.per_number_10min)),
+        ("sms-number-day", subject(phone.as_str()), daily(policy.per_number_day)),
+        ("sms-account-day", subject(&acting.user.to_string()), daily(policy.per_account_day)),
+        ("sms-source-hour", subject(&source), hourly(policy.per_address_hour)),
+        ("sms-prefix-hour", subject(phone.prefix()), hourly(policy.per_prefix_hour)),
+        ("sms-total-hour", subject("all"), hourly(policy.total_hour)),
     ];
-    for (scope, subject, rate) in budgets {
-        refuse_if(ports.counts.charge(scope, ports.auth.keyring.subject(subject), rate).await?)?;
-    }
-    Ok(())
+    refuse_if(budgets::charge(&*ports.counts, &budgets).await?)
 }
 
 fn refuse_if(verdict: Verdict) -> Result<(), ErrorKind> {

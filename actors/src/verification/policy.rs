@@ -2,7 +2,6 @@
 
 use crate::domain::{Email, Password, Phone};
 use crate::error::PasswordRule;
-use crate::stores::Rate;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -77,21 +76,6 @@ impl ResetPolicy {
     pub fn life(&self) -> Duration {
         Duration::from_secs(self.life_secs)
     }
-}
-
-/// So many in ten minutes.
-pub(super) fn ten_minutes(limit: u32) -> Rate {
-    Rate { limit, window: Duration::from_secs(600) }
-}
-
-/// So many in an hour.
-pub(super) fn hourly(limit: u32) -> Rate {
-    Rate { limit, window: Duration::from_secs(3600) }
-}
-
-/// So many in a day.
-pub(super) fn daily(limit: u32) -> Rate {
-    Rate { limit, window: Duration::from_secs(86_400) }
 }
 
 /// `passwords.*` of the configuration: rules for new passwords (NIST SP 800-63B §3.1.1.2, ASVS 6.2). No composition

@@ -1,8 +1,8 @@
 //! Password resets: mail a link, look at one, set a new password by one.
 
 use super::VerificationPorts;
+use super::budgets::{self, hourly};
 use super::messages::{FinishReset, InspectReset, IssueReset};
-use super::policy::hourly;
 use crate::clock::random_bytes;
 use crate::domain::Email;
 use crate::error::{Dependency, ErrorKind, StoreError};
@@ -55,16 +55,12 @@ async fn within_limits(ports: &VerificationPorts, email: &Email, peer: IpAddr) -
     let policy = &ports.resets;
     let (email, peer) = (ports.auth.keyring.subject(email.as_str()), ports.auth.keyring.subject(&network_of(peer)));
     let apart = Rate { limit: 1, window: Duration::from_secs(policy.apart_secs) };
-    for (scope, subject, rate) in [
+    let budgets = [
         ("reset-apart", email, apart),
         ("reset-email-hour", email, hourly(policy.per_email_hour)),
         ("reset-address-hour", peer, hourly(policy.per_address_hour)),
-    ] {
-        if matches!(ports.counts.charge(scope, subject, rate).await?, Verdict::Refused(_)) {
-            return Ok(false);
-        }
-    }
-    Ok(true)
+    ];
+    Ok(budgets::charge(&*ports.counts, &budgets).await? == Verdict::Allowed)
 }
 
 pub(super) async fn inspect(ports: &VerificationPorts, InspectReset(token): InspectReset) -> Result<(), ErrorKind> {

@@ -137,3 +137,31 @@ pub(super) async fn resets_over_their_limits_are_silent(database: Database, toke
     }
     assert_eq!(house.queued().await, before + 20, "twenty an hour from one address");
 }
+
+/// Otherwise one address that has used up its own budget could keep everybody's mails and codes away.
+pub(super) async fn what_is_refused_costs_those_it_was_meant_for_nothing(database: Database, tokens: Tokens) {
+    let house = House::limited(database, tokens).await;
+    house.user("ada", PASSWORD).await;
+    for n in 0..20 {
+        house.ask_reset(&format!("somebody{n}"), 7).await;
+    }
+    for _ in 0..10 {
+        house.ask_reset("ada", 7).await;
+        house.later(60);
+    }
+    let before = house.queued().await;
+    assert_eq!(before, 20, "the address was used up");
+    house.ask_reset("ada", 1).await;
+    assert_eq!(house.queued().await, before + 1, "her own budget was not");
+
+    for n in 0..20_u8 {
+        let token = house.member(&format!("sender{n}")).await;
+        house.send_code(&token, &format!("+1212555{:04}", 200 + u16::from(n)), 8).await.expect("is sent");
+    }
+    for n in 0..5 {
+        let token = house.member(&format!("refused{n}")).await;
+        held(house.send_code(&token, "+12125550123", 8).await);
+    }
+    let token = house.member("grace").await;
+    house.send_code(&token, "+12125550123", 1).await.expect("the number was sent nothing yet");
+}

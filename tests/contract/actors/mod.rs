@@ -70,6 +70,7 @@ pairs! {
         an_account_sends_ten_codes_a_day,
         a_number_has_twenty_five_wrong_codes_a_day,
         resets_over_their_limits_are_silent,
+        what_is_refused_costs_those_it_was_meant_for_nothing,
     }
 }
 
