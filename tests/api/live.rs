@@ -2,8 +2,14 @@
 
 use portcullis::config::{Config, Profile, Sources};
 use portcullis::{Environment, Server, Stopper};
+use portcullis_actors::clock::{ShiftedClock, SystemRandomness, random_bytes};
+use portcullis_actors::domain::{KeyScope, ServerKey, UserId};
+use portcullis_actors::hashing::{HashingPolicy, HashingPool};
+use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
+use portcullis_actors::stores::{AccountStore as _, Created, NewApplication, NewKey, NewUser};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::Value;
+use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 
@@ -11,27 +17,74 @@ use tempfile::TempDir;
 pub struct Live {
     pub url: String,
     pub client: Client,
+    pub clock: Arc<ShiftedClock>,
     stopper: Stopper,
+    database: String,
     _folder: TempDir,
 }
 
 impl Live {
-    /// With the demo data and an inbox, on a free port.
+    /// With the demo data and an inbox, on a free port. Clients say by `X-Forwarded-For` where they are.
     pub async fn start() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let database = format!("sqlite://{}", folder.path().join("portcullis.db").display());
         let sources = Sources::of(Profile::Development)
             .with("server.bind", "127.0.0.1:0")
             .with("server.workers", "1")
+            .with("server.trusted_proxies", "127.0.0.0/8")
             // A busy machine is no fault of the server's.
             .with("database.timeout_ms", "20000")
             .with("hashing.max_wait_ms", "20000")
-            .with("database.url", database);
+            .with("hashing.memory_kib", "64")
+            .with("database.url", database.as_str());
         let config = Config::load(&sources).expect("a configuration");
-        let server = Server::build(config, Environment::default()).await.expect("a server");
+        let clock = Arc::new(ShiftedClock::default());
+        let environment = Environment { clock: clock.clone(), ..Environment::default() };
+        let server = Server::build(config, environment).await.expect("a server");
         let (url, stopper) = (format!("http://{}", server.address()), server.stopper());
         actix_web::rt::spawn(server.run());
-        Self { url, client: super::app::client(), stopper, _folder: folder }
+        Self { url, client: super::app::client(), clock, stopper, database, _folder: folder }
+    }
+
+    /// The server's database, as the command line opens it beside the server.
+    pub async fn accounts(&self) -> SqlStore {
+        let settings = SqlSettings { time_out: Duration::from_secs(20), ..SqlSettings::new(self.database.as_str()) };
+        SqlStore::connect(&settings, self.clock.clone()).await.expect("the file opens")
+    }
+
+    /// A new account, `{name}@example.com`.
+    pub async fn add_user(&self, name: &str, password: &str) -> UserId {
+        let policy = HashingPolicy { memory_kib: 64, threads: 1, max_wait_ms: 20_000, ..HashingPolicy::default() };
+        let pool = HashingPool::start(&policy, Arc::new(SystemRandomness)).expect("a pool");
+        let password_hash = pool.hash(&password.parse().expect("a password")).await.expect("a hash");
+        let (first_name, last_name) = ("Grace".parse().expect("a name"), "Hopper".parse().expect("a name"));
+        let email = format!("{name}@example.com").parse().expect("an address");
+        let user = NewUser { email, first_name, last_name, password_hash, admin: false };
+        match self.accounts().await.create_user(user).await.expect("the store answers") {
+            Created::New(id) => id,
+            Created::Duplicate => panic!("{name} exists"),
+        }
+    }
+
+    /// A new application.
+    pub async fn add_app(&self, name: &str) {
+        let app = NewApplication {
+            name: name.parse().expect("a name"),
+            brand: name.to_owned(),
+            mail_from: None,
+            sms_from: None,
+        };
+        self.accounts().await.create_application(app).await.expect("the store answers");
+    }
+
+    /// A new key of an application.
+    pub async fn add_key(&self, app: &str, owner: UserId, scopes: &[KeyScope]) -> String {
+        let (key, accounts) = (ServerKey::new(random_bytes(&SystemRandomness)), self.accounts().await);
+        let name = app.parse().expect("a name");
+        let app = accounts.application(Some(&name)).await.expect("the store answers").expect("an application");
+        let new = NewKey { digest: key.digest(), app: app.id, owner, scopes: scopes.to_vec() };
+        accounts.create_key(new).await.expect("the store answers");
+        key.expose()
     }
 
     /// A request to a path of the server.
@@ -57,6 +110,11 @@ impl Live {
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
         panic!("no {kind} arrived within 30 s");
+    }
+
+    /// Moves the time.
+    pub fn later(&self, secs: u64) {
+        self.clock.advance(Duration::from_secs(secs));
     }
 
     /// Ends it.

@@ -1,5 +1,6 @@
 //! What clients see, over real connections. The HTTP layer is tested against a probe in place of the actors; so these
-//! tests say what the layer asks for, and what it makes of an answer.
+//! tests say what the layer asks for, and what it makes of an answer. `journey`, `possession` and `browser` walk through
+//! the whole server instead.
 
 mod app;
 mod bad_input;
@@ -9,8 +10,10 @@ mod callbacks;
 mod calls;
 mod credentials;
 mod envelope;
+mod journey;
 mod live;
 mod pages;
+mod possession;
 mod probe;
 mod refusals;
 mod table;
