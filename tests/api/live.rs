@@ -26,9 +26,14 @@ pub struct Live {
 impl Live {
     /// With the demo data and an inbox, on a free port. Clients say by `X-Forwarded-For` where they are.
     pub async fn start() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    /// The same with other settings.
+    pub async fn start_with(settings: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let database = format!("sqlite://{}", folder.path().join("portcullis.db").display());
-        let sources = Sources::of(Profile::Development)
+        let mut sources = Sources::of(Profile::Development)
             .with("server.bind", "127.0.0.1:0")
             .with("server.workers", "1")
             .with("server.trusted_proxies", "127.0.0.0/8")
@@ -37,6 +42,9 @@ impl Live {
             .with("hashing.max_wait_ms", "20000")
             .with("hashing.memory_kib", "64")
             .with("database.url", database.as_str());
+        for (key, value) in settings {
+            sources = sources.with(key, *value);
+        }
         let config = Config::load(&sources).expect("a configuration");
         let clock = Arc::new(ShiftedClock::default());
         let environment = Environment { clock: clock.clone(), ..Environment::default() };

@@ -1,5 +1,5 @@
 //! What clients see, over real connections. The HTTP layer is tested against a probe in place of the actors; so these
-//! tests say what the layer asks for, and what it makes of an answer. `journey`, `possession` and `browser` walk through
+//! tests say what the layer asks for, and what it makes of an answer. `journey`, `possession`, `limits` and `browser` walk through
 //! the whole server instead.
 
 mod app;
@@ -11,6 +11,7 @@ mod calls;
 mod credentials;
 mod envelope;
 mod journey;
+mod limits;
 mod live;
 mod pages;
 mod possession;
