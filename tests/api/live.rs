@@ -64,7 +64,11 @@ impl Live {
     pub async fn add_user(&self, name: &str, password: &str) -> UserId {
         let policy = HashingPolicy { memory_kib: 64, threads: 1, max_wait_ms: 20_000, ..HashingPolicy::default() };
         let pool = HashingPool::start(&policy, Arc::new(SystemRandomness)).expect("a pool");
-        let password_hash = pool.hash(&password.parse().expect("a password")).await.expect("a hash");
+        self.add_user_of(name, pool.hash(&password.parse().expect("a password")).await.expect("a hash")).await
+    }
+
+    /// A new account with a hash that is there.
+    pub async fn add_user_of(&self, name: &str, password_hash: String) -> UserId {
         let (first_name, last_name) = ("Grace".parse().expect("a name"), "Hopper".parse().expect("a name"));
         let email = format!("{name}@example.com").parse().expect("an address");
         let user = NewUser { email, first_name, last_name, password_hash, admin: false };

@@ -176,3 +176,45 @@ async fn nothing_of_a_disabled_account_works_and_nobody_can_tell() {
     assert_eq!(json(live.request(Method::GET, "/health/ready")).await.0, 200);
     live.stop().await;
 }
+
+/// bcrypt of `portcullis` at cost 4, made by libxcrypt, in the spelling of a Rails service.
+const BCRYPT: &str = "$2a$04$KXlu0s7bBd0u7JHbOFq9uebiJSdjEBZwx/UR7DPerVhWYnKyrLbLC";
+
+#[actix_web::test]
+async fn a_legacy_hash_signs_in_and_is_replaced_by_one_of_today() {
+    let live = Live::start().await;
+    let user = live.add_user_of("grace", BCRYPT.to_owned()).await;
+    let stored = async || {
+        let user = live.accounts().await.user(user).await.expect("the store answers");
+        user.expect("an account").password_hash
+    };
+    problem(live.try_in("grace", "Portcullis"), 401, "invalid_credentials").await;
+    assert_eq!(stored().await, BCRYPT, "a wrong password replaces nothing");
+    done(live.try_in("grace", "portcullis")).await;
+    let upgraded = stored().await;
+    assert!(upgraded.starts_with("$argon2id$"), "{upgraded}");
+    done(live.try_in("grace", "portcullis")).await;
+    assert_eq!(stored().await, upgraded, "once");
+    live.stop().await;
+}
+
+#[actix_web::test]
+async fn messages_are_in_the_language_of_the_last_sign_in_that_said_one() {
+    let live = Live::start().await;
+    live.add_user("grace", PASSWORD).await;
+    live.enter("grace", &[("locale", "es-MX")]).await;
+    live.enter("grace", &[]).await;
+    live.enter("grace", &[("locale", "fr")]).await;
+    live.ask_reset("grace").await;
+    let mail = live.received("reset_link").await.swap_remove(0);
+    assert!(mail.contains("contraseña"), "{mail}");
+    live.later(61);
+    live.enter("grace", &[("locale", "en")]).await;
+    live.ask_reset("grace").await;
+    while live.received("reset_link").await.len() < 2 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let mail = live.received("reset_link").await.swap_remove(0);
+    assert!(mail.contains("password") && !mail.contains("contraseña"), "{mail}");
+    live.stop().await;
+}

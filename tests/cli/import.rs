@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-/// bcrypt of `portcullis` at cost 4, as a Rails service writes it.
-const BCRYPT: &str = "$2a$04$KXlu0s7bBd0u7JHbOFq9uexgTVLh.9lYfvOxyTnYUbLwVJnjS3p3S";
+/// bcrypt of `portcullis` at cost 4, made by libxcrypt, in the spelling of a Rails service.
+const BCRYPT: &str = "$2a$04$KXlu0s7bBd0u7JHbOFq9uebiJSdjEBZwx/UR7DPerVhWYnKyrLbLC";
 
 fn line(email: &str) -> String {
     json!({"email": email, "first_name": "Ada", "last_name": "L", "password_hash": BCRYPT}).to_string()
