@@ -48,14 +48,20 @@ impl Authenticator {
     /// # Errors
     /// `InvalidToken`, or that the token store does not answer.
     pub async fn session(&self, token: &UserToken) -> Result<Session, ErrorKind> {
+        let session = self.find(token).await?;
+        self.note_use(token.user(), &session);
+        Ok(session)
+    }
+
+    /// The same, without counting as a use of it.
+    ///
+    /// # Errors
+    /// `InvalidToken`, or that the token store does not answer.
+    pub async fn find(&self, token: &UserToken) -> Result<Session, ErrorKind> {
         if !self.keyring.vouches_for(token) {
             return Err(ErrorKind::InvalidToken);
         }
-        let session = self.sessions.find(token.user(), token.digest()).await?.ok_or(ErrorKind::InvalidToken)?;
-        if self.policy.wants_touch(&session, self.clock.now()) {
-            self.touch(token.user(), session.id);
-        }
-        Ok(session)
+        self.sessions.find(token.user(), token.digest()).await?.ok_or(ErrorKind::InvalidToken)
     }
 
     /// The user who acts: by a token, or by a key with `owner:act` as the key's owner.
@@ -104,9 +110,13 @@ impl Authenticator {
         Ok(name)
     }
 
-    /// Writes a use down beside the answer: nobody waits for it, and a store that fails costs nothing but freshness.
-    fn touch(&self, user: UserId, id: crate::domain::Digest) {
-        let (sessions, idle) = (Arc::clone(&self.sessions), self.policy.idle());
+    /// A use of this session: once in a while it is written down, beside the answer. Nobody waits for it, and a store
+    /// that fails costs nothing but freshness.
+    pub fn note_use(&self, user: UserId, session: &Session) {
+        if !self.policy.wants_touch(session, self.clock.now()) {
+            return;
+        }
+        let (sessions, id, idle) = (Arc::clone(&self.sessions), session.id, self.policy.idle());
         self.tracker.spawn(async move {
             if let Err(error) = sessions.touch(user, id, idle).await {
                 tracing::debug!(%error, "a use was not written down");

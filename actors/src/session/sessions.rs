@@ -76,11 +76,15 @@ pub(super) async fn close_many(ports: &SessionPorts, ask: CloseSessions) -> Resu
 }
 
 /// RFC 7662 §2.2: what is dead, foreign or garbage is inactive, and nothing more is said about it.
+/// A back end that asks about its own user's token uses it on the user's behalf; one that asks about another's does not.
 pub(super) async fn introspect(ports: &SessionPorts, ask: Introspect) -> Result<Introspection, ErrorKind> {
     let key = ports.auth.key(&ask.credential, KeyScope::TokensIntrospect).await?;
     let Some(token) = ask.token else { return Ok(Introspection::Inactive) };
-    match ports.auth.session(&token).await {
-        Ok(session) if session.app == key.app => Ok(Introspection::Active(describe(ports, &token, &session).await?)),
+    match ports.auth.find(&token).await {
+        Ok(session) if session.app == key.app => {
+            ports.auth.note_use(token.user(), &session);
+            Ok(Introspection::Active(describe(ports, &token, &session).await?))
+        }
         Ok(_) | Err(ErrorKind::InvalidToken) => Ok(Introspection::Inactive),
         Err(error) => Err(error),
     }

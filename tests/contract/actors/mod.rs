@@ -1,6 +1,7 @@
 //! What the actors promise over both sides at once, on every pair of backends: {SQLite, PostgreSQL} × {SQLite, Redis}.
 
 mod guesses;
+mod introspection;
 mod messages;
 mod races;
 
@@ -63,6 +64,9 @@ pairs! {
         an_address_has_twenty_wrong_passwords_and_any_number_of_right_ones,
         an_unknown_account_waits_like_a_known_one,
         a_try_that_nobody_had_time_for_costs_nothing,
+    }
+    introspection {
+        only_its_own_back_end_prolongs_a_session,
     }
     messages {
         a_code_is_sent_again_after_longer_and_longer_waits,

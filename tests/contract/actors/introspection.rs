@@ -1,0 +1,45 @@
+//! Introspection: a back end sees the tokens of its own application, and prolongs no others.
+
+use super::{Database, House, Tokens};
+use portcullis_actors::domain::{AppId, Credential, KeyScope, ServerKey, UserId};
+use portcullis_actors::session::{Introspect, Introspection};
+use portcullis_actors::stores::{AccountStore as _, NewKey};
+use std::time::{Duration, Instant};
+
+const PASSWORD: &str = "a good password";
+
+impl House {
+    async fn key(&self, bytes: u8, app: AppId, owner: UserId) -> Credential {
+        let key = ServerKey::new([bytes; 16]);
+        let new = NewKey { digest: key.digest(), app, owner, scopes: vec![KeyScope::TokensIntrospect] };
+        self.database.store.create_key(new).await.expect("the store answers");
+        Credential::Key(key)
+    }
+}
+
+pub(super) async fn only_its_own_back_end_prolongs_a_session(database: Database, tokens: Tokens) {
+    let house = House::build(database, tokens).await;
+    let user = house.user("ada", PASSWORD).await;
+    let token = house.sign_in(0, "ada", PASSWORD).await.expect("signs in");
+    let own = house.database.store.application(None).await.expect("the store answers").expect("the default one").id;
+    let other = house.database.app("other").await;
+    let (own, other) = (house.key(1, own, user).await, house.key(2, other, user).await);
+    let ask = async |credential: &Credential| {
+        let ask = Introspect { credential: credential.clone(), token: Some(token.clone()) };
+        house.sessions[0].send(ask).await.expect("the actor answers").expect("the key is good")
+    };
+    let idle_end = async || house.tokens.sessions.list(user).await.expect("the store answers")[0].idle_expires;
+
+    house.tokens.advance(Duration::from_secs(1800));
+    let before = idle_end().await;
+    assert!(matches!(ask(&other).await, Introspection::Inactive));
+    actix::clock::sleep(Duration::from_millis(100)).await;
+    assert_eq!(idle_end().await, before, "a stranger's question is no use");
+    assert!(matches!(ask(&own).await, Introspection::Active(_)));
+    let asked = Instant::now();
+    while idle_end().await == before {
+        assert!(asked.elapsed() < Duration::from_secs(20), "its own back end's question is");
+        actix::clock::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(idle_end().await >= before.plus(Duration::from_secs(1790)));
+}
