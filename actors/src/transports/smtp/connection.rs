@@ -96,7 +96,7 @@ impl Connection {
         progress.reach(Step::Data);
         self.0.command(Data).await?;
         progress.reach(Step::Content);
-        let response = self.0.message(&letter.content).await?;
+        let response = self.0.command(letter.data()).await?;
         Ok(Receipt { reference: queue_name(&response.message().collect::<Vec<_>>().join(" ")) })
     }
 
