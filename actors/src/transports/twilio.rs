@@ -113,6 +113,11 @@ impl TwilioTransport {
     }
 }
 
+/// What a provider may call a message; anything else is no name, and perhaps not even a text that can be stored.
+fn is_name(sid: &str) -> bool {
+    (1..=64).contains(&sid.len()) && sid.bytes().all(|c| c.is_ascii_graphic())
+}
+
 fn is_messaging_service(from: &str) -> bool {
     from.len() == 34 && from.starts_with("MG") && from.bytes().all(|c| c.is_ascii_alphanumeric())
 }
@@ -134,7 +139,7 @@ impl Transport<Sms> for TwilioTransport {
         let retry_after = retry_after(&response);
         let answer = read_answer(response).await;
         if status.is_success() {
-            return Ok(Receipt { reference: answer.sid.filter(|sid| sid.len() <= 64) });
+            return Ok(Receipt { reference: answer.sid.filter(|sid| is_name(sid)) });
         }
         Err(refusal(status, answer.code, retry_after))
     }
@@ -238,6 +243,14 @@ mod tests {
         assert!(refused(|s| s.name = "A b".to_owned()).contains("name"));
         assert!(refused(|s| s.from = String::new()).contains("from"));
         assert!(!refused(|s| s.from = String::new()).contains("secret"));
+    }
+
+    #[test]
+    fn a_name_that_could_not_be_stored_is_none() {
+        assert!(is_name("SM0123456789abcdef0123456789abcdef"));
+        for name in ["", "SM\0", "SM 1", "é", &"S".repeat(65)] {
+            assert!(!is_name(name), "{name:?}");
+        }
     }
 
     #[test]
