@@ -26,45 +26,49 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// What the nearest of SMS providers takes to answer, the network included.
-const NEAR: Duration = Duration::from_millis(20);
+/// What an SMS API takes to answer, and how many messages make a round then: one in the same region, one as near as a
+/// TLS connection can be, and one that takes no time, where all that remains is what a commit costs.
+const APIS: [(Answer, usize); 3] = [
+    (Answer::After(Duration::from_millis(20)), 1_000),
+    (Answer::After(Duration::from_millis(5)), 4_000),
+    (Answer::Created, 10_000),
+];
+const MAILS: usize = 2_000;
 /// At a time, and connections.
 const WORKERS: usize = 32;
-/// A round.
-const MESSAGES: usize = 1_000;
 
 pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
     actix::System::new().block_on(async {
         let rounds = arguments.rounds.div_ceil(2);
         let sink = SmtpSink::start()?;
-        let relay = sink.port;
         let api = SmsApi::start();
-        let (mut mails, mut texts, mut instant_texts) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut mails, mut texts) = (Vec::new(), APIS.map(|_| Vec::new()));
         for round in 1..=rounds {
-            let bare = bare_mail(relay).await?;
-            let ours = through_the_outbox(smtp(relay)?, inbox(), mail_to).await?;
+            let bare = bare_mail(sink.port).await?;
+            let ours = through_the_outbox(smtp(sink.port)?, inbox(), mail_to, MAILS).await?;
             println!("round {round}: mail, bare lettre {bare:.0}/s, through the outbox {ours:.0}/s");
             mails.push(ours / bare);
-            for (answer, ratios) in [(Answer::After(NEAR), &mut texts), (Answer::Created, &mut instant_texts)] {
+            for ((answer, messages), ratios) in APIS.iter().zip(&mut texts) {
                 api.answer(answer.clone());
-                let bare = bare_sms(&api.url()).await?;
-                let ours = through_the_outbox(inbox(), twilio(&api.url())?, sms_to).await?;
+                let bare = bare_sms(&api.url(), *messages).await?;
+                let ours = through_the_outbox(inbox(), twilio(&api.url())?, sms_to, *messages).await?;
                 println!("round {round}: SMS, {answer:?}: bare reqwest {bare:.0}/s, through the outbox {ours:.0}/s");
                 ratios.push(ours / bare);
             }
         }
         println!("mail: {:.2} of bare lettre (median of {rounds}; aim 0.7)", median(mails));
-        println!("SMS: {:.2} of bare reqwest to an API that takes {NEAR:?} (aim 0.7)", median(texts));
-        println!("SMS: {:.2} of bare reqwest to an API that takes no time", median(instant_texts));
+        for ((answer, _), ratios) in APIS.iter().zip(texts) {
+            println!("SMS, {answer:?}: {:.2} of bare reqwest (median of {rounds}; aim 0.7)", median(ratios));
+        }
         Ok(())
     })
 }
 
 /// Messages a second, `WORKERS` at a time.
-async fn pace<F: Future<Output = Outcome<()>>>(send: impl Fn(usize) -> F) -> Outcome<f64> {
+async fn pace<F: Future<Output = Outcome<()>>>(messages: usize, send: impl Fn(usize) -> F) -> Outcome<f64> {
     let next = std::cell::Cell::new(0);
     let worker = || async {
-        while next.get() < MESSAGES {
+        while next.get() < messages {
             next.set(next.get() + 1);
             send(next.get()).await?;
         }
@@ -75,14 +79,14 @@ async fn pace<F: Future<Output = Outcome<()>>>(send: impl Fn(usize) -> F) -> Out
     for done in futures_util::future::join_all(workers).await {
         done?;
     }
-    Ok(MESSAGES as f64 / began.elapsed().as_secs_f64())
+    Ok(messages as f64 / began.elapsed().as_secs_f64())
 }
 
 async fn bare_mail(port: u16) -> Outcome<f64> {
     let pool = PoolConfig::new().max_size(u32::try_from(WORKERS)?);
     let builder = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous("127.0.0.1").port(port).pool_config(pool);
     let transport = builder.build();
-    pace(|n| {
+    pace(MAILS, |n| {
         let transport = transport.clone();
         async move {
             let body = "A text of about the same length as a reset mail has. ".repeat(8);
@@ -99,11 +103,11 @@ async fn bare_mail(port: u16) -> Outcome<f64> {
     .await
 }
 
-async fn bare_sms(url: &str) -> Outcome<f64> {
+async fn bare_sms(url: &str, messages: usize) -> Outcome<f64> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().no_proxy().build()?;
     let url = format!("{url}/2010-04-01/Accounts/AC1/Messages.json");
-    pace(|n| {
+    pace(messages, |n| {
         let to = number(n);
         let body = "123456 is your Beyond VIP code.\n\n@accounts.example.com #123456";
         let form = [("To", to), ("From", "+15005550006".to_owned()), ("Body", body.to_owned())];
@@ -117,7 +121,7 @@ async fn bare_sms(url: &str) -> Outcome<f64> {
 }
 
 fn number(n: usize) -> String {
-    format!("+1212{:07}", 2_000_000 + n * 997)
+    format!("+1212{:07}", 2_000_000 + n * 797)
 }
 
 fn mail_to(n: usize) -> Destination {
@@ -162,6 +166,7 @@ async fn through_the_outbox(
     mail: Arc<dyn Transport<Mail>>,
     sms: Arc<dyn Transport<Sms>>,
     to: fn(usize) -> Destination,
+    messages: usize,
 ) -> Outcome<f64> {
     let folder = tempfile::tempdir()?;
     let url = format!("sqlite://{}", folder.path().join("bench.db").display());
@@ -169,14 +174,13 @@ async fn through_the_outbox(
     let store = SqlStore::connect(&settings, Arc::new(SystemClock)).await?;
     let (user, app) = inhabit(&store).await?;
     let keyring = Arc::new(Keyring::new(&[[7; 32].into()])?);
-    for n in 0..MESSAGES {
+    for n in 0..messages {
         store.enqueue(message(&keyring, user, app, to(n))).await?;
     }
     let policy =
         DeliveryPolicy { mail_concurrency: WORKERS, sms_concurrency: WORKERS, per_lane: WORKERS, ..Default::default() };
     let ports = NotifierPorts {
         outbox: Arc::new(store.clone()),
-        accounts: Arc::new(store.clone()),
         keyring,
         clock: Arc::new(SystemClock),
         random: Arc::new(SystemRandomness),
@@ -192,7 +196,7 @@ async fn through_the_outbox(
     while store.stats().await?.pending > 0 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
-    let pace = MESSAGES as f64 / began.elapsed().as_secs_f64();
+    let pace = messages as f64 / began.elapsed().as_secs_f64();
     notifier.send(Drain { within: Duration::from_secs(5) }).await?;
     store.close().await;
     Ok(pace)
