@@ -104,7 +104,6 @@ impl Server {
         let Deliveries { mail, sms, inbox } = app::transports(&config, &clock)?;
         let notifier = NotifierActor::new(NotifierPorts {
             outbox: Arc::new(database.clone()),
-            accounts: Arc::new(database.clone()),
             keyring: Arc::clone(&keyring),
             clock: Arc::clone(&clock),
             random: Arc::clone(&random),

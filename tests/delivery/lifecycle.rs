@@ -1,12 +1,18 @@
 //! The life of a message from the queue to its end.
 
 use crate::world::{PATIENCE, World, eventually, step};
+use actix::Actor as _;
 use portcullis_actors::clock::Clock as _;
 use portcullis_actors::derive::Keyring;
 use portcullis_actors::domain::UserId;
-use portcullis_actors::notifier::{Drain, MessageState, NewMessage, Observe, OutboxStore as _, Wake};
+use portcullis_actors::notifier::{
+    Drain, MessageState, NewMessage, NotifierActor, NotifierPorts, Observe, OutboxStore as _, Wake,
+};
 use portcullis_actors::stores::AccountStore as _;
+use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
+use portcullis_actors::transports::{Mail, Receipt, SendError, Transport};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 #[actix::test]
@@ -112,7 +118,7 @@ async fn a_lease_lapses_when_its_node_is_gone() {
     let world = World::new().await;
     let id = world.queue_mail("ada@example.com").await;
     let ask = crate::outbox::ask(10, 75);
-    assert_eq!(world.store.lease(&ask).await.expect("leased").len(), 1, "by a node that dies now");
+    assert_eq!(world.lease(&ask).await.len(), 1, "by a node that dies now");
     let notifier = world.stepwise();
     world.advance(74);
     assert_eq!(step(&notifier).await, 0);
@@ -150,6 +156,47 @@ async fn observe_tells_depth_age_and_outcomes() {
     let after = notifier.send(Observe).await.expect("the actor lives");
     assert_eq!((after.pending, after.delivered, after.oldest_age), (Some(0), 2, None));
     assert_eq!(after.breakers.len(), 2);
+}
+
+/// Takes a mail over when it is told to, and counts.
+#[derive(Default)]
+struct Gate {
+    entered: AtomicUsize,
+    open: tokio::sync::Notify,
+}
+
+#[async_trait::async_trait]
+impl Transport<Mail> for Gate {
+    fn name(&self) -> &str {
+        "gate"
+    }
+
+    async fn send(&self, _: &Mail) -> Result<Receipt, SendError> {
+        self.entered.fetch_add(1, Ordering::SeqCst);
+        self.open.notified().await;
+        Ok(Receipt::default())
+    }
+}
+
+#[actix::test]
+async fn what_ends_while_the_store_does_not_answer_is_written_down_later_and_not_sent_again() {
+    let mut world = World::new().await;
+    let gate = Arc::new(Gate::default());
+    world.mail = gate.clone();
+    let settings = SqlSettings { time_out: Duration::from_millis(50), ..SqlSettings::new(&world.url) };
+    let impatient = SqlStore::connect(&settings, world.clock.clone()).await.expect("the database");
+    let id = world.queue_mail("ada@example.com").await;
+    let _notifier = NotifierActor::new(NotifierPorts { outbox: Arc::new(impatient), ..world.ports() }).start();
+    eventually(PATIENCE, "under way", async || gate.entered.load(Ordering::SeqCst) == 1).await;
+    let mut other = world.connection().await;
+    sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other).await.expect("the only writer");
+    gate.open.notify_one();
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    assert_eq!(world.state(id).await, MessageState::Leased, "it could not be written down");
+    sqlx::raw_sql("COMMIT").execute(&mut other).await.expect("committed");
+    eventually(PATIENCE, "settled", async || world.state(id).await == MessageState::Delivered).await;
+    assert_eq!(gate.entered.load(Ordering::SeqCst), 1);
+    assert_eq!(world.path(id).await, ["gate: accepted"]);
 }
 
 #[actix::test]

@@ -28,32 +28,58 @@ fn attempt(reference: &str) -> Attempt {
 
 async fn an_older_lease_settles_nothing(world: World) {
     let id = world.queue_mail("ada@example.com").await;
-    let slow = world.store.lease(&ask(1, 75)).await.expect("leased").remove(0);
+    let slow = world.lease(&ask(1, 75)).await.remove(0);
     world.advance(76);
-    let quick = world.store.lease(&ask(1, 75)).await.expect("leased").remove(0);
+    let quick = world.lease(&ask(1, 75)).await.remove(0);
     assert!(quick.lease > slow.lease);
     let settlement = |lease, next| Settlement { id, lease, next, attempt: Some(attempt("r")) };
-    world.store.settle(&[settlement(slow.lease, Next::Dead("late".to_owned()))]).await.expect("answered");
+    world.settle(settlement(slow.lease, Next::Dead("late".to_owned()))).await;
     assert_eq!(world.state(id).await, MessageState::Leased, "the newest lease stands");
-    world.store.settle(&[settlement(quick.lease, Next::Delivered)]).await.expect("answered");
+    world.settle(settlement(quick.lease, Next::Delivered)).await;
     assert_eq!(world.state(id).await, MessageState::Delivered);
     assert_eq!(world.path(id).await.len(), 2, "both attempts were made");
-    world.store.settle(&[settlement(quick.lease, Next::Dead("twice".to_owned()))]).await.expect("answered");
+    world.settle(settlement(quick.lease, Next::Dead("twice".to_owned()))).await;
     assert_eq!(world.state(id).await, MessageState::Delivered, "settled once");
 }
 
 async fn progress_is_kept_between_tries(world: World) {
     let id = world.queue_mail("ada@example.com").await;
-    let leased = world.store.lease(&ask(1, 75)).await.expect("leased").remove(0);
+    let leased = world.lease(&ask(1, 75)).await.remove(0);
     assert_eq!(leased.progress, Progress::default());
     let progress = Progress { refusals: 3, provider: 1, strikes: 1, doubts: 1 };
     let at = world.clock.now().plus(Duration::from_secs(100));
     let settlement = Settlement { id, lease: leased.lease, next: Next::Retry { at, progress }, attempt: None };
-    world.store.settle(&[settlement]).await.expect("answered");
+    world.settle(settlement).await;
     assert_eq!(world.look(id).await.due, Some(at));
-    assert!(world.store.lease(&ask(1, 75)).await.expect("answered").is_empty(), "not before its time");
+    assert!(world.lease(&ask(1, 75)).await.is_empty(), "not before its time");
     world.advance(101);
-    assert_eq!(world.store.lease(&ask(1, 75)).await.expect("leased").remove(0).progress, progress);
+    assert_eq!(world.lease(&ask(1, 75)).await.remove(0).progress, progress);
+}
+
+async fn a_turn_hands_in_before_it_takes(world: World) {
+    let id = world.queue_mail("ada@example.com").await;
+    let leased = world.lease(&ask(1, 75)).await.remove(0);
+    let progress = Progress { provider: 1, ..Progress::default() };
+    let next = Next::Retry { at: world.clock.now(), progress };
+    let ended = Settlement { id, lease: leased.lease, next, attempt: Some(attempt("r")) };
+    let taken = world.store.exchange(&[ended], &[ask(1, 75)]).await.expect("answered");
+    assert_eq!(taken.iter().map(|row| (row.id, row.progress)).collect::<Vec<_>>(), [(id, progress)]);
+}
+
+async fn what_cannot_be_read_is_put_off_and_the_others_are_taken(world: World) {
+    let strange = world.queue_mail("ada@example.com").await;
+    let plain = world.queue_mail("bob@example.com").await;
+    let mut connection = world.connection().await;
+    let statement = sqlx::query("UPDATE outbox SET kind = 'of a newer program' WHERE id = $1").bind(strange.0);
+    statement.execute(&mut connection).await.expect("changed");
+    let ids = async || world.lease(&ask(10, 75)).await.iter().map(|row| row.id).collect::<Vec<_>>();
+    assert_eq!(ids().await, [plain]);
+    let due: i64 = sqlx::query_scalar("SELECT due FROM outbox WHERE id = $1")
+        .bind(strange.0)
+        .fetch_one(&mut connection)
+        .await
+        .expect("there");
+    assert!(due > world.clock.now().millis(), "a node that can read it finds it later");
 }
 
 async fn lanes_are_filled_and_not_overfilled(world: World) {
@@ -68,11 +94,11 @@ async fn lanes_are_filled_and_not_overfilled(world: World) {
         let running = running.iter().map(|(lane, count)| ((*lane).to_owned(), *count)).collect();
         LeaseAsk { per_lane: 2, running, ..ask(10, 75) }
     };
-    let first = world.store.lease(&two_a_lane(&[("slow.example", 1)])).await.expect("leased");
+    let first = world.lease(&two_a_lane(&[("slow.example", 1)])).await;
     assert_eq!(lanes(&first), ["slow.example", "quick.example"]);
-    let second = world.store.lease(&two_a_lane(&[("slow.example", 2)])).await.expect("leased");
+    let second = world.lease(&two_a_lane(&[("slow.example", 2)])).await;
     assert!(second.is_empty(), "its lane is full");
-    let third = world.store.lease(&two_a_lane(&[])).await.expect("leased");
+    let third = world.lease(&two_a_lane(&[])).await;
     assert_eq!(lanes(&third), ["slow.example", "slow.example"]);
 }
 
@@ -84,7 +110,7 @@ async fn of_many_callers_one_gets_a_message(world: World) {
     let callers = (0..20).map(|_| async {
         let mut mine = Vec::new();
         loop {
-            let leased = world.store.lease(&ask(7, 75)).await.expect("leased");
+            let leased = world.lease(&ask(7, 75)).await;
             if leased.is_empty() {
                 return mine;
             }
@@ -98,10 +124,10 @@ async fn of_many_callers_one_gets_a_message(world: World) {
 
 async fn a_list_is_filtered_and_dead_messages_can_be_queued_again(world: World) {
     let (dead, alive) = (world.queue_mail("ada@example.com").await, world.queue_sms("+12125550123").await);
-    let leased = world.store.lease(&ask(1, 75)).await.expect("leased").remove(0);
+    let leased = world.lease(&ask(1, 75)).await.remove(0);
     let next = Next::Dead("RCPT refused: 550".to_owned());
     let settlement = Settlement { id: dead, lease: leased.lease, next, attempt: Some(attempt("r")) };
-    world.store.settle(&[settlement]).await.expect("answered");
+    world.settle(settlement).await;
     let listed = |filter: OutboxFilter| {
         let store = world.store.clone();
         async move { store.list(&filter).await.expect("a list").iter().map(|m| m.id).collect::<Vec<_>>() }
@@ -124,10 +150,10 @@ async fn a_list_is_filtered_and_dead_messages_can_be_queued_again(world: World) 
 async fn a_receipt_counts_once(world: World) {
     let id = world.queue_mail("ada@example.com").await;
     let deliver = async |reference: &str| {
-        let leased = world.store.lease(&ask(1, 75)).await.expect("leased").remove(0);
+        let leased = world.lease(&ask(1, 75)).await.remove(0);
         let attempt = Some(attempt(reference));
         let settlement = Settlement { id, lease: leased.lease, next: Next::Delivered, attempt };
-        world.store.settle(&[settlement]).await.expect("answered");
+        world.settle(settlement).await;
     };
     let report = async |reference: &str, status, next| {
         let callback = Callback { reference: reference.to_owned(), status, code: Some(30_003) };
@@ -143,10 +169,10 @@ async fn a_receipt_counts_once(world: World) {
     assert_eq!(world.state(id).await, MessageState::Delivered);
     assert_eq!(world.path(id).await, ["one: undelivered", "one: delivered"]);
     let dead = world.queue_mail("bob@example.com").await;
-    let leased = world.store.lease(&ask(1, 75)).await.expect("leased").remove(0);
+    let leased = world.lease(&ask(1, 75)).await.remove(0);
     let settlement =
         Settlement { id: dead, lease: leased.lease, next: Next::Delivered, attempt: Some(attempt("third")) };
-    world.store.settle(&[settlement]).await.expect("answered");
+    world.settle(settlement).await;
     assert_eq!(report("third", CallbackStatus::Failed, None).await, ReceiptEffect::Noted);
     assert_eq!(world.state(dead).await, MessageState::Dead, "there is no other provider");
     assert_eq!(world.look(dead).await.last_error.as_deref(), Some("failed, error 30003"));
@@ -174,6 +200,8 @@ macro_rules! on_every_database {
 on_every_database!(
     an_older_lease_settles_nothing,
     progress_is_kept_between_tries,
+    a_turn_hands_in_before_it_takes,
+    what_cannot_be_read_is_put_off_and_the_others_are_taken,
     lanes_are_filled_and_not_overfilled,
     of_many_callers_one_gets_a_message,
     a_list_is_filtered_and_dead_messages_can_be_queued_again,

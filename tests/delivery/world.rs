@@ -6,8 +6,8 @@ use portcullis_actors::clock::{Clock as _, Randomness as _, ShiftedClock, System
 use portcullis_actors::derive::Keyring;
 use portcullis_actors::domain::{AppId, Locale, MessageId, Phone, UserId};
 use portcullis_actors::notifier::{
-    DeliverDue, DeliveryPolicy, Destination, ListedMessage, MessageKind, MessageState, NewMessage, NotifierActor,
-    NotifierPorts, OutboxFilter, OutboxStore as _,
+    DeliverDue, DeliveryPolicy, Destination, LeaseAsk, Leased, ListedMessage, MessageKind, MessageState, NewMessage,
+    NotifierActor, NotifierPorts, OutboxFilter, OutboxStore as _, Settlement,
 };
 use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
 use portcullis_actors::stores::{AccountStore as _, Created, NewApplication, NewUser};
@@ -16,6 +16,7 @@ use portcullis_actors::transports::{
 };
 use portcullis_testkit::sms::SmsApi;
 use portcullis_testkit::smtp::SmtpServer;
+use sqlx::{AnyConnection, Connection as _};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,6 +34,7 @@ pub struct World {
     pub mail: Arc<dyn Transport<Mail>>,
     pub sms: Vec<Arc<dyn Transport<Sms>>>,
     pub inbox: Inbox,
+    pub url: String,
     _folder: TempDir,
 }
 
@@ -62,6 +64,7 @@ impl World {
             sms: vec![Arc::new(inbox.clone())],
             inbox,
             clock,
+            url: url.to_owned(),
             _folder: folder,
         }
     }
@@ -94,7 +97,6 @@ impl World {
     pub fn ports(&self) -> NotifierPorts {
         NotifierPorts {
             outbox: Arc::new(self.store.clone()),
-            accounts: Arc::new(self.store.clone()),
             keyring: Arc::clone(&self.keyring),
             clock: self.clock.clone(),
             random: Arc::new(SystemRandomness),
@@ -139,6 +141,21 @@ impl World {
             expires: self.clock.now().plus(Duration::from_secs(600)),
             ..self.reset_mail("ada@example.com")
         }
+    }
+
+    /// A turn that only takes.
+    pub async fn lease(&self, ask: &LeaseAsk) -> Vec<Leased> {
+        self.store.exchange(&[], std::slice::from_ref(ask)).await.expect("leased")
+    }
+
+    /// A turn that only hands in.
+    pub async fn settle(&self, settlement: Settlement) {
+        self.store.exchange(&[settlement], &[]).await.expect("settled");
+    }
+
+    /// A connection past the store.
+    pub async fn connection(&self) -> AnyConnection {
+        AnyConnection::connect(&self.url).await.expect("a connection")
     }
 
     pub async fn queue(&self, message: NewMessage) -> MessageId {

@@ -2,14 +2,12 @@
 //! which is computed here and nowhere kept.
 
 use super::NotifierPorts;
-use super::brands::Brands;
-use super::outbox::{Destination, Leased, MessageKind};
+use super::lease::{Leased, Recipient};
+use super::outbox::{Destination, MessageKind};
 use super::templates::{self, Setting};
 use crate::clock::Timestamp;
 use crate::derive::{ChallengeId, Code, KeyId};
 use crate::domain::{Digest, Email, Phone};
-use crate::error::StoreError;
-use crate::stores::Application;
 use crate::transports::{Line, Mail, Sms};
 
 /// A message that is ready to go.
@@ -26,14 +24,6 @@ pub(super) enum Unsendable {
     Dead(&'static str),
     /// This node lacks the secret; another one may have it.
     KeyMissing,
-    /// The accounts could not be read.
-    Store(StoreError),
-}
-
-impl From<StoreError> for Unsendable {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
 }
 
 impl From<askama::Error> for Unsendable {
@@ -43,21 +33,17 @@ impl From<askama::Error> for Unsendable {
 }
 
 /// Writes the message of a row.
-pub(super) async fn compose(ports: &NotifierPorts, brands: &Brands, row: &Leased) -> Result<Composed, Unsendable> {
-    let message = &row.message;
-    let accounts = ports.accounts.as_ref();
-    let user = accounts.user(message.user);
-    let app = brands.find(accounts, message.app, ports.clock.now());
-    let (user, app) = futures_util::try_join!(user, app)?;
-    let user = user.ok_or(Unsendable::Dead("the account is gone"))?;
-    let app = app.ok_or(Unsendable::Dead("the application is gone"))?;
-    if user.disabled.is_some() {
-        return Err(Unsendable::Dead("the account is disabled"));
-    }
+pub(super) fn compose(ports: &NotifierPorts, row: &Leased) -> Result<Composed, Unsendable> {
+    let (message, sender) = (&row.message, &row.sender);
+    let name = match &row.recipient {
+        Recipient::Active(name) => name,
+        Recipient::Disabled => return Err(Unsendable::Dead("the account is disabled")),
+        Recipient::Gone => return Err(Unsendable::Dead("the account is gone")),
+    };
     let setting = Setting {
         locale: message.locale,
-        brand: Line::new(&app.brand),
-        name: Line::new(user.first_name.as_str()),
+        brand: Line::new(&sender.brand),
+        name: Line::new(name.as_str()),
         public_url: ports.public_url.trim_end_matches('/').to_owned(),
     };
     let kind = message.kind.as_str();
@@ -65,15 +51,15 @@ pub(super) async fn compose(ports: &NotifierPorts, brands: &Brands, row: &Leased
         (MessageKind::PhoneCode { challenge, key }, Destination::Sms(phone)) => {
             let code = code(ports, *key, challenge, row, phone)?;
             let text = templates::phone_code(&setting, &code)?;
-            Ok(Composed::Sms(Sms { kind, to: phone.clone(), from: own_sender(app.sms_from.as_deref()), text }))
+            Ok(Composed::Sms(Sms { kind, to: phone.clone(), from: own_sender(sender.sms_from.as_deref()), text }))
         }
         (MessageKind::ResetLink { challenge, key }, Destination::Mail(email)) => {
             let token = ports.keyring.reset_token(*key, challenge, message.user, email);
             let token = token.ok_or(Unsendable::KeyMissing)?;
-            Ok(mail(row, email, &app, templates::reset_link(&setting, &token, message.expires)?))
+            Ok(mail(row, email, templates::reset_link(&setting, &token, message.expires)?))
         }
         (MessageKind::PasswordNotice, Destination::Mail(email)) => {
-            Ok(mail(row, email, &app, templates::password_notice(&setting, row.created)?))
+            Ok(mail(row, email, templates::password_notice(&setting, row.created)?))
         }
         (MessageKind::PhoneCode { .. }, Destination::Mail(_)) => Err(Unsendable::Dead("a phone code is no mail")),
         (_, Destination::Sms(_)) => Err(Unsendable::Dead("a mail is no SMS")),
@@ -94,12 +80,12 @@ fn code(
     code.ok_or(Unsendable::KeyMissing)
 }
 
-fn mail(row: &Leased, to: &Email, app: &Application, text: templates::MailText) -> Composed {
+fn mail(row: &Leased, to: &Email, text: templates::MailText) -> Composed {
     Composed::Mail(Mail {
         id: stable_id(row.id.0, row.created, to),
         kind: row.message.kind.as_str(),
         to: to.clone(),
-        from: own_sender(app.mail_from.as_deref()),
+        from: own_sender(row.sender.mail_from.as_deref()),
         subject: text.subject,
         text: text.text,
         html: text.html,

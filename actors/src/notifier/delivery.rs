@@ -1,14 +1,13 @@
-//! One delivery, from the leased row to the settled one.
+//! One delivery, from the leased row to how it ends.
 
 use super::compose::{Composed, Unsendable, compose};
 use super::engine::{Engine, Provider};
-use super::outbox::{Attempt, Leased, Settlement};
+use super::lease::{Attempt, Leased, Settlement};
 use super::retry::{self, Case, Failure, Next};
 use crate::clock::{Timestamp, random_bytes};
 use crate::transports::SendError;
 use futures_util::FutureExt as _;
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 /// How soon a message is looked at again that this node could not even try.
@@ -17,8 +16,8 @@ const SOON: Duration = Duration::from_secs(5);
 type Verdict = (Next, Option<Attempt>);
 
 impl Engine {
-    /// Delivers and settles. Never panics: a message that makes the code panic must not take the others with it.
-    pub(super) async fn deliver(self: &Arc<Self>, row: Leased) {
+    /// Delivers. Never panics: a message that makes the code panic must not take the others with it.
+    pub(super) async fn deliver(&self, row: Leased) -> Settlement {
         let (next, attempt) = tokio::select! {
             biased;
             () = self.abandon.cancelled() => (Next::Release(self.ports.clock.now()), None),
@@ -29,10 +28,7 @@ impl Engine {
         };
         self.tally.count(&next);
         report(&row, &next, attempt.as_ref());
-        let settlement = Settlement { id: row.id, lease: row.lease, next, attempt };
-        if !self.settler.settle(settlement).await {
-            tracing::error!(message = %row.id, "the lease will lapse, and the message may be sent again");
-        }
+        Settlement { id: row.id, lease: row.lease, next, attempt }
     }
 
     async fn attempt(&self, row: &Leased) -> Verdict {
@@ -40,16 +36,12 @@ impl Engine {
         if now >= row.message.expires {
             return (Next::Expired, None);
         }
-        match compose(&self.ports, &self.brands, row).await {
+        match compose(&self.ports, row) {
             Ok(Composed::Mail(mail)) => self.send(row, &self.mail, &mail).await,
             Ok(Composed::Sms(sms)) => self.send(row, &self.sms, &sms).await,
             Err(Unsendable::Dead(reason)) => (Next::Dead(reason.to_owned()), None),
             Err(Unsendable::KeyMissing) => {
                 tracing::warn!(message = %row.id, "this node lacks the secret of a message; another one may have it");
-                (Next::Release(now.plus(SOON)), None)
-            }
-            Err(Unsendable::Store(error)) => {
-                tracing::warn!(message = %row.id, error = %error.source, "a message could not be composed");
                 (Next::Release(now.plus(SOON)), None)
             }
         }

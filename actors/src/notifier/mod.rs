@@ -1,8 +1,8 @@
 //! Deliveries: mail and SMS leave through an outbox that loses nothing.
 //!
 //! ```text
-//! queued row ──▶ pump: lease ──▶ delivery: compose ──▶ transport ──▶ retry: what next? ──▶ settle
-//!     ▲            (wake, poll)     (secret derived)    (breaker)      (pure)              (group commit)
+//! queued row ──▶ pump: take ──▶ delivery: compose ──▶ transport ──▶ retry: what next? ──▶ pump: hand in
+//!     ▲           (wake, poll)     (secret derived)    (breaker)      (pure)             (one commit for many)
 //!     └──────────────────────────────── Retry, Release, a lapsed lease ───────────────────────┘
 //! ```
 //!
@@ -10,11 +10,11 @@
 //! message over, so a crash in between repeats what was under way, under the same `Message-ID` and with the same code.
 //! May call stores and transports; knows no other actor.
 
-mod brands;
 mod breaker;
 mod compose;
 mod delivery;
 mod engine;
+mod lease;
 mod messages;
 mod outbox;
 mod policy;
@@ -22,16 +22,15 @@ mod pump;
 mod receipts;
 pub mod retry;
 pub mod segment;
-mod settle;
 mod slots;
 mod store;
 pub mod templates;
 
 pub use breaker::{Breaker, BreakerState};
+pub use lease::{Attempt, LeaseAsk, Leased, Progress, Recipient, Sender, Settlement};
 pub use messages::{DeliverDue, Drain, NotifierSnapshot, Observe, ReceiptRefusal, RecordReceipt, Wake};
 pub use outbox::{
-    Attempt, Channel, Destination, LeaseAsk, Leased, ListedMessage, MessageKind, MessageState, NewMessage,
-    OutboxFilter, OutboxStats, Progress, Settlement,
+    Channel, Destination, ListedMessage, MessageKind, MessageState, NewMessage, OutboxFilter, OutboxStats,
 };
 pub use policy::DeliveryPolicy;
 pub use store::{OutboxStore, ReceiptEffect};
@@ -39,7 +38,6 @@ pub use store::{OutboxStore, ReceiptEffect};
 use crate::clock::{Clock, Randomness};
 use crate::derive::{Code, Keyring};
 use crate::error::ErrorKind;
-use crate::stores::AccountStore;
 use crate::transports::{Mail, Sms, Transport};
 use actix::{Actor, AsyncContext as _, Context, Handler, Message, ResponseFuture, WrapFuture as _};
 use engine::Engine;
@@ -51,8 +49,6 @@ use std::sync::Arc;
 pub struct NotifierPorts {
     /// The rows.
     pub outbox: Arc<dyn OutboxStore>,
-    /// Names and brands.
-    pub accounts: Arc<dyn AccountStore>,
     /// What codes and links are computed with.
     pub keyring: Arc<Keyring>,
     /// Time.
@@ -92,7 +88,7 @@ impl NotifierActor {
     }
 
     fn engine(&mut self) -> Arc<Engine> {
-        Arc::clone(self.engine.get_or_insert_with(|| Engine::start(self.ports.clone())))
+        Arc::clone(self.engine.get_or_insert_with(|| Arc::new(Engine::new(self.ports.clone()))))
     }
 }
 
@@ -102,7 +98,7 @@ impl Actor for NotifierActor {
     fn started(&mut self, ctx: &mut Self::Context) {
         let engine = self.engine();
         if self.looping {
-            ctx.spawn(pump::pump(engine).into_actor(self));
+            ctx.spawn(async move { engine.run().await }.into_actor(self));
         }
     }
 }

@@ -7,14 +7,11 @@
 //!                      └─────▶ expired   past its life: never sent
 //! ```
 //!
-//! The store that keeps the rows is [`OutboxStore`](super::OutboxStore).
+//! What a node takes and hands back is in `lease`; the store that keeps the rows is [`OutboxStore`](super::OutboxStore).
 
-use super::retry::Next;
 use crate::clock::Timestamp;
 use crate::derive::{ChallengeId, KeyId};
 use crate::domain::{AppId, Email, Locale, MessageId, Phone, UserId};
-use std::collections::HashMap;
-use std::time::Duration;
 
 /// Where a message goes; says its channel too.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -126,82 +123,6 @@ pub struct NewMessage {
     pub locale: Locale,
     /// When it is not worth sending any more.
     pub expires: Timestamp,
-}
-
-/// Where a message's tries stand.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Progress {
-    /// Tries that were answered with a temporary refusal of this very message.
-    pub refusals: u32,
-    /// The place in the list of providers to try next.
-    pub provider: u32,
-    /// Failures in a row at that provider.
-    pub strikes: u32,
-    /// Tries that ended without an answer after everything was handed over.
-    pub doubts: u32,
-}
-
-/// A message that this node may deliver until the lease ends.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Leased {
-    /// Its number.
-    pub id: MessageId,
-    /// Counts up with every lease; only the newest may settle.
-    pub lease: i64,
-    /// When the lease ends.
-    pub until: Timestamp,
-    /// When it was queued.
-    pub created: Timestamp,
-    /// Where its tries stand.
-    pub progress: Progress,
-    /// The message.
-    pub message: NewMessage,
-}
-
-/// What to lease.
-#[derive(Clone, Debug)]
-pub struct LeaseAsk {
-    /// Of which channel.
-    pub channel: Channel,
-    /// At most so many.
-    pub most: usize,
-    /// At most so many of one lane, those that run already included.
-    pub per_lane: usize,
-    /// How many of each lane run already.
-    pub running: HashMap<String, usize>,
-    /// For how long.
-    pub lease: Duration,
-}
-
-/// One try, for the attempt log.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Attempt {
-    /// When it began.
-    pub at: Timestamp,
-    /// With which provider.
-    pub provider: String,
-    /// `accepted`, `transient`, `permanent`, `provider_fault`, `unconfirmed`; later what a receipt says instead of
-    /// `accepted`: `delivered`, `undelivered`, `failed`.
-    pub outcome: String,
-    /// For operators; no address, body or credential.
-    pub detail: Option<String>,
-    /// The provider's own name for the message.
-    pub reference: Option<String>,
-    /// How long it took, in milliseconds.
-    pub millis: u64,
-}
-
-/// The end of a lease.
-#[derive(Clone, Debug)]
-pub struct Settlement {
-    /// Which message.
-    pub id: MessageId,
-    /// Under which lease: an older one settles nothing.
-    pub lease: i64,
-    /// What becomes of it.
-    pub next: Next,
-    /// The try that was made, if one was.
-    pub attempt: Option<Attempt>,
 }
 
 /// What a list of the outbox is narrowed to.

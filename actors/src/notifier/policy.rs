@@ -4,6 +4,9 @@ use super::outbox::Channel;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
+/// All that end together are logged by one statement, and that takes 32,766 values on SQLite.
+const MOST_CONCURRENT: usize = 1_000;
+
 /// `delivery.*` of the configuration.
 #[derive(Debug, Clone, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
@@ -80,8 +83,9 @@ impl DeliveryPolicy {
                 faults.push(format!("delivery.{text}"));
             }
         };
-        refuse(self.mail_concurrency == 0, "mail_concurrency must be at least 1");
-        refuse(self.sms_concurrency == 0, "sms_concurrency must be at least 1");
+        let sane = 1..=MOST_CONCURRENT;
+        refuse(!sane.contains(&self.mail_concurrency), "mail_concurrency must be 1 to 1000");
+        refuse(!sane.contains(&self.sms_concurrency), "sms_concurrency must be 1 to 1000");
         refuse(self.per_lane == 0, "per_lane must be at least 1");
         refuse(self.mail_timeout_secs == 0, "mail_timeout_secs must be at least 1");
         refuse(self.sms_timeout_secs == 0, "sms_timeout_secs must be at least 1");

@@ -8,7 +8,8 @@
 //! - *unconfirmed*: all was handed over and nobody answered. One more try is worth a possible repetition; a second
 //!   doubt is not, since that would make it two.
 
-use super::outbox::{Channel, Progress};
+use super::lease::Progress;
+use super::outbox::Channel;
 use super::policy::DeliveryPolicy;
 use crate::clock::Timestamp;
 use std::time::Duration;

@@ -1,8 +1,7 @@
 //! The store that keeps the outbox; part of the SQL side. Every method is one transaction.
 
-use super::outbox::{
-    Attempt, Channel, LeaseAsk, Leased, ListedMessage, NewMessage, OutboxFilter, OutboxStats, Settlement,
-};
+use super::lease::{Attempt, LeaseAsk, Leased, Settlement};
+use super::outbox::{Channel, ListedMessage, NewMessage, OutboxFilter, OutboxStats};
 use crate::domain::MessageId;
 use crate::stores::StoreResult;
 use crate::transports::Callback;
@@ -28,13 +27,11 @@ pub trait OutboxStore: Send + Sync {
     /// Queues a message; once this returns it will be delivered, or end with its reason on record.
     async fn enqueue(&self, message: NewMessage) -> StoreResult<MessageId>;
 
-    /// Takes messages that are due, oldest first: queued ones, those waiting for another try whose time has come, and
-    /// those of a lease that lapsed. Of any number of concurrent callers on any number of nodes one gets a message.
-    async fn lease(&self, ask: &LeaseAsk) -> StoreResult<Vec<Leased>>;
-
-    /// Ends leases and logs their attempts, all or none. A lease that is no longer the newest changes nothing but
-    /// logs its attempt.
-    async fn settle(&self, settlements: &[Settlement]) -> StoreResult<()>;
+    /// One turn of a node, all of it or nothing: ends leases and logs their attempts, then takes for each ask what is
+    /// due, oldest first: queued messages, those waiting for another try whose time has come, and those of a lease that
+    /// lapsed. Of any number of concurrent callers on any number of nodes one gets a message. A lease that is no longer
+    /// the newest changes nothing when it ends, but its attempt is logged.
+    async fn exchange(&self, ended: &[Settlement], asks: &[LeaseAsk]) -> StoreResult<Vec<Leased>>;
 
     /// Settles what is due and past its life as expired; says how many.
     async fn expire(&self) -> StoreResult<u64>;

@@ -2,12 +2,11 @@
 //! locked one by one and those of others skipped, on SQLite the whole database is this transaction's.
 
 use super::super::Dialect;
-use super::super::rows::{parsed, time, unreadable};
+use super::super::rows::{maybe_parsed, maybe_time, parsed, time, unreadable};
 use crate::clock::Timestamp;
 use crate::derive::KeyId;
 use crate::domain::{AppId, MessageId, Phone, UserId};
-
-use crate::notifier::{Destination, LeaseAsk, Leased, MessageKind, NewMessage, Progress};
+use crate::notifier::{Destination, LeaseAsk, Leased, MessageKind, NewMessage, Progress, Recipient, Sender};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 use std::fmt::Write as _;
@@ -22,45 +21,65 @@ pub(super) async fn lease(
     let mut running = ask.running.clone();
     let full: Vec<String> =
         running.iter().filter(|(_, count)| **count >= ask.per_lane).map(|(lane, _)| lane.clone()).collect();
-    let mut statement = String::from(
-        "SELECT id, kind, challenge, key_id, user_id, app_id, channel, destination, lane, locale, created, expires, \
-         lease, refusals, provider, strikes, doubts \
-         FROM outbox WHERE channel = $1 AND due IS NOT NULL AND due <= $2 AND expires > $2",
-    );
-    for place in 0..full.len() {
-        let _ = write!(statement, " AND lane <> ${}", place + 4);
-    }
-    statement.push_str(" ORDER BY due LIMIT $3");
-    if dialect == Dialect::Postgres {
-        statement.push_str(" FOR UPDATE SKIP LOCKED");
-    }
+    let statement = taking(dialect, full.len());
     let most = i64::try_from(ask.most).unwrap_or(i64::MAX);
     let mut query = sqlx::query(AssertSqlSafe(statement)).bind(ask.channel.as_str()).bind(now.millis()).bind(most);
     for lane in full {
         query = query.bind(lane);
     }
     let until = now.plus(ask.lease);
-    let mut taken = Vec::new();
+    let (mut taken, mut marked) = (Vec::new(), Vec::new());
     for row in query.fetch_all(&mut *connection).await? {
-        let here = running.entry(row.try_get("lane")?).or_default();
-        if *here < ask.per_lane {
-            *here += 1;
-            taken.push(leased(&row, until)?);
+        let id: i64 = row.try_get("id")?;
+        match leased(&row, until) {
+            Ok(row) => {
+                let here = running.entry(row.message.to.lane().to_owned()).or_default();
+                if *here < ask.per_lane {
+                    *here += 1;
+                    marked.push(id);
+                    taken.push(row);
+                }
+            }
+            // A newer program may have written it. It must not keep the others from being taken.
+            Err(error) => {
+                tracing::error!(message = id, %error, "a message is put off");
+                marked.push(id);
+            }
         }
     }
-    mark(connection, &taken, until).await?;
+    mark(connection, &marked, until).await?;
     Ok(taken)
 }
 
-async fn mark(connection: &mut AnyConnection, taken: &[Leased], until: Timestamp) -> sqlx::Result<()> {
-    if taken.is_empty() {
+fn taking(dialect: Dialect, full_lanes: usize) -> String {
+    let mut statement = String::from(
+        "SELECT o.id, kind, challenge, key_id, user_id, app_id, channel, destination, o.locale, o.created, expires, \
+         lease, refusals, provider, strikes, doubts, first_name, disabled, brand, mail_from, sms_from \
+         FROM outbox o JOIN applications a ON a.id = app_id LEFT JOIN users u ON u.id = user_id \
+         WHERE channel = $1 AND due IS NOT NULL AND due <= $2 AND expires > $2",
+    );
+    for place in 0..full_lanes {
+        let _ = write!(statement, " AND lane <> ${}", place + 4);
+    }
+    statement.push_str(" ORDER BY due LIMIT $3");
+    if dialect == Dialect::Postgres {
+        statement.push_str(" FOR UPDATE OF o SKIP LOCKED");
+    }
+    statement
+}
+
+async fn mark(connection: &mut AnyConnection, ids: &[i64], until: Timestamp) -> sqlx::Result<()> {
+    if ids.is_empty() {
         return Ok(());
     }
-    let ids: Vec<String> = taken.iter().map(|leased| leased.id.0.to_string()).collect();
-    let statement =
-        format!("UPDATE outbox SET state = 'leased', due = $1, lease = lease + 1 WHERE id IN ({})", ids.join(", "));
-    // The numbers are ours; the text is hardly ever the same twice, so that it is not worth being kept prepared.
-    sqlx::query(AssertSqlSafe(statement)).persistent(false).bind(until.millis()).execute(connection).await.map(drop)
+    // The text is hardly ever the same twice, so that it is not worth being kept prepared.
+    sqlx::query(AssertSqlSafe(marking(ids))).persistent(false).bind(until.millis()).execute(connection).await.map(drop)
+}
+
+/// Its numbers are ours.
+fn marking(ids: &[i64]) -> String {
+    let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
+    format!("UPDATE outbox SET state = 'leased', due = $1, lease = lease + 1 WHERE id IN ({})", ids.join(", "))
 }
 
 fn leased(row: &AnyRow, until: Timestamp) -> sqlx::Result<Leased> {
@@ -86,6 +105,21 @@ fn leased(row: &AnyRow, until: Timestamp) -> sqlx::Result<Leased> {
             locale: parsed(row, "locale")?,
             expires: time(row, "expires")?,
         },
+        recipient: recipient(row)?,
+        sender: Sender {
+            brand: row.try_get("brand")?,
+            mail_from: row.try_get("mail_from")?,
+            sms_from: row.try_get("sms_from")?,
+        },
+    })
+}
+
+fn recipient(row: &AnyRow) -> sqlx::Result<Recipient> {
+    let disabled = maybe_time(row, "disabled")?.is_some();
+    Ok(match maybe_parsed(row, "first_name")? {
+        Some(_) if disabled => Recipient::Disabled,
+        Some(name) => Recipient::Active(name),
+        None => Recipient::Gone,
     })
 }
 
@@ -112,5 +146,33 @@ pub(super) fn destination(row: &AnyRow) -> sqlx::Result<Destination> {
             phone.map(Destination::Sms).ok_or_else(|| unreadable("destination"))
         }
         _ => Err(unreadable("channel")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::settle::delivering;
+    use super::*;
+    use crate::clock::SystemClock;
+    use crate::notifier::Settlement;
+    use crate::notifier::retry::Next;
+    use crate::stores::sql::{SqlSettings, SqlStore};
+    use std::sync::Arc;
+
+    #[tokio::test]
+    async fn no_statement_of_a_turn_reads_what_is_long_settled() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let settings = SqlSettings::new(format!("sqlite://{}", folder.path().join("test.db").display()));
+        let store = SqlStore::connect(&settings, Arc::new(SystemClock)).await.expect("a database");
+        let end = |id| Settlement { id: MessageId(id), lease: 1, next: Next::Delivered, attempt: None };
+        let ends = [end(1), end(2)];
+        let statements = [taking(Dialect::Sqlite, 2), marking(&[1, 2]), delivering(&ends.iter().collect::<Vec<_>>())];
+        for statement in statements {
+            let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
+            let plan = store.read(async |c| sqlx::query(explain).fetch_all(c).await).await.expect("a plan");
+            let steps: Vec<String> = plan.iter().map(|step| step.get("detail")).collect();
+            assert!(steps.iter().any(|step| step.starts_with("SEARCH o")), "{steps:?}");
+            assert!(!steps.iter().any(|step| step.starts_with("SCAN o")), "{steps:?}");
+        }
     }
 }

@@ -31,14 +31,17 @@ impl OutboxStore for SqlStore {
         self.write(async |c| insert(c, &message, self.clock.now()).await).await
     }
 
-    async fn lease(&self, ask: &LeaseAsk) -> StoreResult<Vec<Leased>> {
+    async fn exchange(&self, ended: &[Settlement], asks: &[LeaseAsk]) -> StoreResult<Vec<Leased>> {
         let now = self.clock.now();
-        self.long_transaction(IN_BACKGROUND, async |c| lease::lease(c, self.dialect, ask, now).await).await
-    }
-
-    async fn settle(&self, settlements: &[Settlement]) -> StoreResult<()> {
-        let now = self.clock.now();
-        self.long_transaction(IN_BACKGROUND, async |c| settle::settle(c, settlements, now).await).await
+        self.long_transaction(IN_BACKGROUND, async |c| {
+            settle::settle(c, ended, now).await?;
+            let mut leased = Vec::new();
+            for ask in asks {
+                leased.extend(lease::lease(c, self.dialect, ask, now).await?);
+            }
+            Ok(leased)
+        })
+        .await
     }
 
     async fn expire(&self) -> StoreResult<u64> {
@@ -46,10 +49,12 @@ impl OutboxStore for SqlStore {
         // Nearly always there is nothing to do, and a look costs no write.
         let any = self
             .read(async |c| {
-                sqlx::query("SELECT 1 FROM outbox WHERE due IS NOT NULL AND due <= $1 AND expires <= $1 LIMIT 1")
-                    .bind(now.millis())
-                    .fetch_optional(c)
-                    .await
+                sqlx::query(
+                    "SELECT 1 FROM outbox WHERE channel IN ('mail', 'sms') AND due <= $1 AND expires <= $1 LIMIT 1",
+                )
+                .bind(now.millis())
+                .fetch_optional(c)
+                .await
             })
             .await?;
         if any.is_none() {
@@ -58,7 +63,7 @@ impl OutboxStore for SqlStore {
         self.long_transaction(IN_BACKGROUND, async |c| {
             let done = sqlx::query(
                 "UPDATE outbox SET state = 'expired', due = NULL, settled = $1 \
-                 WHERE due IS NOT NULL AND due <= $1 AND expires <= $1",
+                 WHERE channel IN ('mail', 'sms') AND due <= $1 AND expires <= $1",
             )
             .bind(now.millis())
             .execute(c)

@@ -22,19 +22,23 @@ pub(super) async fn settle(
     Ok(())
 }
 
-/// Nearly all end well, and those are settled by one statement. Its numbers are ours.
+/// Nearly all end well, and those are settled by one statement.
 async fn deliver(connection: &mut AnyConnection, delivered: &[&Settlement], now: Timestamp) -> sqlx::Result<()> {
     if delivered.is_empty() {
         return Ok(());
     }
-    let leases: Vec<String> =
-        delivered.iter().map(|settlement| format!("({}, {})", settlement.id.0, settlement.lease)).collect();
-    let statement = format!(
+    let statement = delivering(delivered);
+    sqlx::query(AssertSqlSafe(statement)).persistent(false).bind(now.millis()).execute(connection).await.map(drop)
+}
+
+/// Its numbers are ours.
+pub(super) fn delivering(delivered: &[&Settlement]) -> String {
+    let leases: Vec<String> = delivered.iter().map(|ended| format!("({}, {})", ended.id.0, ended.lease)).collect();
+    format!(
         "UPDATE outbox SET state = 'delivered', due = NULL, settled = $1 \
          WHERE (id, lease) IN (VALUES {}) AND state = 'leased'",
         leases.join(", ")
-    );
-    sqlx::query(AssertSqlSafe(statement)).persistent(false).bind(now.millis()).execute(connection).await.map(drop)
+    )
 }
 
 async fn settle_one(connection: &mut AnyConnection, settlement: &Settlement, now: Timestamp) -> sqlx::Result<()> {
