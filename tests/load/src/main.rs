@@ -12,7 +12,7 @@ mod deliveries;
 mod hash;
 mod http;
 mod measure;
-mod relay;
+mod outage;
 mod sides;
 mod sign_in;
 mod sinks;
@@ -51,8 +51,8 @@ enum What {
     Storm,
     /// Mail and SMS through the outbox beside the bare client libraries.
     Deliveries,
-    /// Answers to reset requests while the mail relay misbehaves, beside those while it is in order.
-    Relay,
+    /// Answers to those who ask for a mail or an SMS while its provider misbehaves.
+    Outage,
     /// Serves the static answer (`check` starts this by itself).
     #[command(hide = true)]
     StaticAnswer,
@@ -76,7 +76,7 @@ fn run(arguments: &Arguments) -> Outcome<()> {
         What::SignIn => client.block_on(sign_in::run(arguments)),
         What::Storm => client.block_on(storm::run(arguments)),
         What::Deliveries => deliveries::run(arguments),
-        What::Relay => client.block_on(relay::run(arguments)),
+        What::Outage => client.block_on(outage::run(arguments)),
         What::StaticAnswer => sides::static_answer(),
     }
 }

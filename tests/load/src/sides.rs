@@ -48,17 +48,25 @@ impl Portcullis {
         request("POST", "/api/v1/tokens", None, &form)
     }
 
+    /// Signs a user in: the token.
+    ///
+    /// # Errors
+    /// When that is refused.
+    pub async fn token(&self, user: usize) -> Outcome<String> {
+        let mut open = Connection::open(self.server.address()).await?;
+        let (status, body) = open.call(&self.sign_in(user)).await?;
+        let body = String::from_utf8_lossy(body);
+        let token = body.split("\"token\":\"").nth(1).and_then(|rest| rest.split('"').next());
+        Ok(token.ok_or_else(|| format!("no token in {status}: {body}"))?.to_owned())
+    }
+
     /// Signs a user in and makes the check of that token.
     ///
     /// # Errors
     /// When that is refused.
     pub async fn check(&self, user: usize) -> Outcome<Vec<u8>> {
         let mut open = Connection::open(self.server.address()).await?;
-        let (status, body) = open.call(&self.sign_in(user)).await?;
-        let body = String::from_utf8_lossy(body);
-        let token = body.split("\"token\":\"").nth(1).and_then(|rest| rest.split('"').next());
-        let token = token.ok_or_else(|| format!("no token in {status}: {body}"))?;
-        let check = request("GET", "/api/v1/sessions/current", Some(token), "");
+        let check = request("GET", "/api/v1/sessions/current", Some(&self.token(user).await?), "");
         match open.call(&check).await? {
             (200, _) => Ok(check),
             (status, _) => Err(format!("a check of a new token is answered {status}").into()),
