@@ -1,7 +1,7 @@
 //! The server as a process: killed in the middle of its deliveries, and told to stop in the middle of one.
 
 use crate::world::{PATIENCE, eventually};
-use portcullis_actors::clock::SystemClock;
+use portcullis_actors::clock::{Clock as _, SystemClock};
 use portcullis_actors::notifier::{MessageState, OutboxFilter, OutboxStore as _};
 use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
 use portcullis_testkit::server::Setup;
@@ -96,12 +96,25 @@ async fn twenty_kills_among_2000_acknowledged_mails_lose_none() {
     }
     assert_eq!(acknowledged.len(), MAILS);
     let store = outbox(folder.path()).await;
-    let began = Instant::now();
-    eventually(2 * PATIENCE, "nothing is stuck", async || store.stats().await.expect("stats").pending == 0).await;
+    let (began, mut overdue) = (Instant::now(), Duration::ZERO);
+    let leased = OutboxFilter { state: Some(MessageState::Leased), most: 1_000, ..OutboxFilter::default() };
+    while store.stats().await.expect("stats").pending > 0 {
+        assert!(began.elapsed() < 2 * PATIENCE, "{:?}", store.stats().await);
+        for message in store.list(&leased).await.expect("a list") {
+            overdue = overdue.max(message.due.map_or(Duration::ZERO, |lapses| SystemClock.now().since(lapses)));
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     let mails = server.mails();
     let arrived: HashSet<_> = mails.iter().map(|mail| mail.recipients[0].clone()).collect();
     let lost: Vec<_> = acknowledged.difference(&arrived).collect();
-    println!("{} mails, {} repeated, settled {:?} after the last", mails.len(), repetitions(&mails), began.elapsed());
+    let settled = began.elapsed();
+    println!(
+        "{} mails, {} repeated, settled {settled:?} after the last, a lapsed lease lay for {overdue:?}",
+        mails.len(),
+        repetitions(&mails)
+    );
+    assert!(overdue < Duration::from_secs(10), "stuck for {overdue:?} longer than its lease");
     assert!(lost.is_empty(), "{} lost", lost.len());
     assert!(repetitions(&mails) <= KILLS * WORKERS, "at most one a worker and kill");
     assert_eq!(store.stats().await.expect("stats").dead, 0);

@@ -3,13 +3,12 @@
 use crate::world::{PATIENCE, World, callback_url, eventually, step};
 use actix::Addr;
 use base64::Engine as _;
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use portcullis_actors::domain::MessageId;
 use portcullis_actors::notifier::{
     BreakerState, MessageState, NotifierActor, Observe, ReceiptEffect, ReceiptRefusal, RecordReceipt,
 };
 use portcullis_actors::transports::{Line, SendError, Sms, Transport as _, TwilioSettings, TwilioTransport};
-use portcullis_testkit::sms::{Answer, SmsApi};
+use portcullis_testkit::sms::{Answer, SmsApi, signature};
 use std::time::Duration;
 
 const NUMBER: &str = "+12125550123";
@@ -199,12 +198,7 @@ impl Callback<'_> {
     }
 
     fn signed_with(&self, secret: &str) -> RecordReceipt {
-        let mut params = self.params();
-        params.sort();
-        let mut mac = Hmac::<sha1::Sha1>::new_from_slice(secret.as_bytes()).expect("any length");
-        mac.update(callback_url(self.provider).as_bytes());
-        params.iter().for_each(|(name, value)| mac.update(format!("{name}{value}").as_bytes()));
-        let signature = base64::engine::general_purpose::STANDARD.encode(mac.finalize().into_bytes());
+        let signature = signature(secret, &callback_url(self.provider), &self.params());
         RecordReceipt { provider: self.provider.to_owned(), signature, params: self.params() }
     }
 

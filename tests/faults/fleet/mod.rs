@@ -7,6 +7,7 @@ mod empty;
 mod full;
 mod gone;
 mod nodes;
+mod outbox;
 mod production;
 mod replay;
 

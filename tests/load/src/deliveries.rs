@@ -1,7 +1,7 @@
 //! Deliveries through the outbox beside the bare client libraries, to the same sink: what never losing a message costs.
 //!
 //! Both sides send as many messages at a time over as many connections. Ours also leases each row, renders its text,
-//! and settles it on disk.
+//! and settles it on disk. And what one recipient who never answers costs a thousand others: no ratio, but seconds.
 
 use crate::Arguments;
 use crate::measure::{Outcome, median};
@@ -21,6 +21,7 @@ use portcullis_actors::stores::{AccountStore as _, Created, NewApplication, NewU
 use portcullis_actors::transports::{Inbox, SmtpSettings, SmtpTransport, Transport, TwilioSettings, TwilioTransport};
 use portcullis_actors::transports::{Mail, Sms};
 use portcullis_testkit::sms::{Answer, SmsApi};
+use portcullis_testkit::smtp::{Behaviour, SmtpServer};
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
@@ -45,13 +46,13 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
         let (mut mails, mut texts) = (Vec::new(), APIS.map(|_| Vec::new()));
         for round in 1..=rounds {
             let bare = bare_mail(sink.port).await?;
-            let ours = through_the_outbox(smtp(sink.port)?, inbox(), mail_to, MAILS).await?;
+            let ours = through_the_outbox(smtp(sink.port)?, inbox(), mail_to, MAILS, 0).await?;
             println!("round {round}: mail, bare lettre {bare:.0}/s, through the outbox {ours:.0}/s");
             mails.push(ours / bare);
             for ((answer, messages), ratios) in APIS.iter().zip(&mut texts) {
                 api.answer(answer.clone());
                 let bare = bare_sms(&api.url(), *messages).await?;
-                let ours = through_the_outbox(inbox(), twilio(&api.url())?, sms_to, *messages).await?;
+                let ours = through_the_outbox(inbox(), twilio(&api.url())?, sms_to, *messages, 0).await?;
                 println!("round {round}: SMS, {answer:?}: bare reqwest {bare:.0}/s, through the outbox {ours:.0}/s");
                 ratios.push(ours / bare);
             }
@@ -60,6 +61,10 @@ pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
         for ((answer, _), ratios) in APIS.iter().zip(texts) {
             println!("SMS, {answer:?}: {:.2} of bare reqwest (median of {rounds}; aim 0.7)", median(ratios));
         }
+        let mut relay = SmtpServer::start().await;
+        relay.behave(Behaviour::tarpit("rcpt", Duration::from_secs(300), "u500@")).await;
+        let pace = through_the_outbox(smtp(relay.port())?, inbox(), mail_to, 1_000, 1).await?;
+        println!("999 mails beside a recipient who never answers: {:.1} s (aim 10)", 1_000.0 / pace);
         Ok(())
     })
 }
@@ -162,11 +167,13 @@ fn twilio(url: &str) -> Outcome<Arc<TwilioTransport>> {
     })?))
 }
 
+/// Messages a second, until all but `stuck` are settled.
 async fn through_the_outbox(
     mail: Arc<dyn Transport<Mail>>,
     sms: Arc<dyn Transport<Sms>>,
     to: fn(usize) -> Destination,
     messages: usize,
+    stuck: u64,
 ) -> Outcome<f64> {
     let folder = tempfile::tempdir()?;
     let url = format!("sqlite://{}", folder.path().join("bench.db").display());
@@ -193,7 +200,7 @@ async fn through_the_outbox(
     };
     let began = Instant::now();
     let notifier = NotifierActor::new(ports).start();
-    while store.stats().await?.pending > 0 {
+    while store.stats().await?.pending > stuck {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     let pace = messages as f64 / began.elapsed().as_secs_f64();

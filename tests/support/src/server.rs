@@ -19,7 +19,7 @@ const LONGEST_START: Duration = Duration::from_secs(30);
 pub struct Setup {
     /// The built binary.
     pub binary: PathBuf,
-    /// Where it runs: its `data/` lands here, and what it logs in `log`.
+    /// Where it runs: its `data/` lands here, and what it logs in `log`. A `portcullis.toml` in it is its `--config`.
     pub folder: PathBuf,
     /// `development`, `loadtest`, `production`.
     pub profile: &'static str,
@@ -37,6 +37,9 @@ impl Setup {
         command.current_dir(&self.folder).env("PORTCULLIS_PROFILE", self.profile);
         for (key, value) in &self.settings {
             command.env(format!("PORTCULLIS__{}", key.replace('.', "__").to_uppercase()), value);
+        }
+        if self.folder.join("portcullis.toml").exists() {
+            command.args(["--config", "portcullis.toml"]);
         }
         command
     }

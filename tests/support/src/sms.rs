@@ -2,6 +2,8 @@
 //! misbehaves on demand. Knows nothing of the product.
 
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use base64::Engine as _;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::json;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -41,6 +43,16 @@ pub enum Answer {
 struct Shared {
     answer: Mutex<Answer>,
     received: Mutex<Vec<ReceivedSms>>,
+}
+
+/// `X-Twilio-Signature` of a form that is posted to `url`: the account's secret over the URL and the sorted form.
+pub fn signature(secret: &str, url: &str, form: &[(String, String)]) -> String {
+    let mut form = form.to_vec();
+    form.sort();
+    let mut mac = Hmac::<sha1::Sha1>::new_from_slice(secret.as_bytes()).expect("any length");
+    mac.update(url.as_bytes());
+    form.iter().for_each(|(name, value)| mac.update(format!("{name}{value}").as_bytes()));
+    base64::engine::general_purpose::STANDARD.encode(mac.finalize().into_bytes())
 }
 
 /// The API of one test; ended when dropped.
