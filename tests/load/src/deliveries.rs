@@ -126,7 +126,7 @@ async fn bare_sms(url: &str, messages: usize) -> Outcome<f64> {
 }
 
 fn number(n: usize) -> String {
-    format!("+1212{:07}", 2_000_000 + n * 797)
+    format!("+1212{:07}", 2_000_000 + n * 199)
 }
 
 fn mail_to(n: usize) -> Destination {
@@ -201,7 +201,8 @@ async fn through_the_outbox(
     let began = Instant::now();
     let notifier = NotifierActor::new(ports).start();
     while store.stats().await?.pending > stuck {
-        tokio::time::sleep(Duration::from_millis(5)).await;
+        // Counting costs the store, too: ever more seldom, which makes ours 5 % too slow at most.
+        tokio::time::sleep(began.elapsed() / 20).await;
     }
     let pace = messages as f64 / began.elapsed().as_secs_f64();
     notifier.send(Drain { within: Duration::from_secs(5) }).await?;
