@@ -14,13 +14,19 @@ pub(super) async fn charge(counts: &dyn LimitStore, budgets: &[Budget]) -> Store
     for (at, &(scope, subject, rate)) in budgets.iter().enumerate() {
         let verdict = counts.charge(scope, subject, rate).await?;
         if verdict != Verdict::Allowed {
-            for &(scope, subject, _) in &budgets[..at] {
-                counts.refund(scope, subject).await?;
-            }
+            give_back(counts, &budgets[..at]).await?;
             return Ok(verdict);
         }
     }
     Ok(Verdict::Allowed)
+}
+
+/// Gives back what was charged for a message that is not sent after all.
+pub(super) async fn give_back(counts: &dyn LimitStore, budgets: &[Budget]) -> StoreResult<()> {
+    for &(scope, subject, _) in budgets {
+        counts.refund(scope, subject).await?;
+    }
+    Ok(())
 }
 
 /// So many in ten minutes.

@@ -13,7 +13,7 @@ use crate::stores::{PhoneAnswer, PhoneAsk, PhoneIssue, Verdict};
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// Wrong codes for a number: charged by wrong answers, asked before a send.
+/// Wrong codes for a number: charged by wrong answers, asked before a send and before a right one counts.
 const WRONG: &str = "phone-wrong";
 
 pub(super) async fn issue(ports: &VerificationPorts, ask: IssueCode) -> Result<(), ErrorKind> {
@@ -25,9 +25,11 @@ pub(super) async fn issue(ports: &VerificationPorts, ask: IssueCode) -> Result<(
         return Err(ErrorKind::RegionNotAllowed);
     }
     let user = ports.auth.accounts.user(acting.user).await?.ok_or(ErrorKind::InvalidToken)?;
+    let budgets = if ports.limits.enabled { budgets_of(ports, &acting, &phone, ask.peer) } else { Vec::new() };
     if ports.limits.enabled {
-        let number = ports.auth.keyring.subject(phone.as_str());
-        refuse_if(ports.counts.peek(WRONG, number, daily(policy.wrong_per_number_day)).await?)?;
+        refuse_if(wrong_codes(ports, &phone).await?)?;
+        // Before the challenge: what is refused here must not touch a code that is on its way to another number.
+        refuse_if(budgets::charge(&*ports.counts, &budgets).await?)?;
     }
 
     let (id, key) = (random_bytes(&*ports.random), ports.auth.keyring.current());
@@ -43,14 +45,15 @@ pub(super) async fn issue(ports: &VerificationPorts, ask: IssueCode) -> Result<(
         guesses: policy.guesses,
         waits: if ports.limits.enabled { policy.resend_waits() } else { Vec::new() },
     });
-    let challenge = match issue.await? {
-        PhoneIssue::Send(challenge) => challenge,
-        PhoneIssue::Wait(retry_after) => return Err(ErrorKind::TooManyMessages { retry_after }),
-        PhoneIssue::Exhausted(wait) => return Err(ErrorKind::TooManyAttempts { retry_after: Some(wait) }),
+    let issued = match issue.await? {
+        PhoneIssue::Send(challenge) => Ok(challenge),
+        PhoneIssue::Wait(retry_after) => Err(ErrorKind::TooManyMessages { retry_after }),
+        PhoneIssue::Exhausted(wait) => Err(ErrorKind::TooManyAttempts { retry_after: Some(wait) }),
     };
-    if ports.limits.enabled {
-        charge_send(ports, &acting, &phone, ask.peer).await?;
+    if issued.is_err() {
+        budgets::give_back(&*ports.counts, &budgets).await?;
     }
+    let challenge = issued?;
     // The challenge first, then the row that will carry its code, then the answer.
     let message = NewMessage {
         kind: MessageKind::PhoneCode { challenge: challenge.id, key: challenge.key },
@@ -66,23 +69,28 @@ pub(super) async fn issue(ports: &VerificationPorts, ask: IssueCode) -> Result<(
     Ok(())
 }
 
-/// A back end has a budget of its own instead of its address's.
-async fn charge_send(ports: &VerificationPorts, acting: &Acting, phone: &Phone, peer: IpAddr) -> Result<(), ErrorKind> {
+/// What a code is charged to. A back end has a budget of its own instead of its address's.
+fn budgets_of(ports: &VerificationPorts, acting: &Acting, phone: &Phone, peer: IpAddr) -> Vec<Budget> {
     let policy = &ports.phones;
     let source = match acting.key {
         Some(key) => format!("key/{key}"),
         None => format!("address/{}", network_of(peer)),
     };
     let subject = |text: &str| ports.auth.keyring.subject(text);
-    let budgets: [Budget; 6] = [
+    vec![
         ("sms-number-10min", subject(phone.as_str()), ten_minutes(policy.per_number_10min)),
         ("sms-number-day", subject(phone.as_str()), daily(policy.per_number_day)),
         ("sms-account-day", subject(&acting.user.to_string()), daily(policy.per_account_day)),
         ("sms-source-hour", subject(&source), hourly(policy.per_address_hour)),
         ("sms-prefix-hour", subject(phone.prefix()), hourly(policy.per_prefix_hour)),
         ("sms-total-hour", subject("all"), hourly(policy.total_hour)),
-    ];
-    refuse_if(budgets::charge(&*ports.counts, &budgets).await?)
+    ]
+}
+
+/// Whether there were too many wrong codes for a number today.
+async fn wrong_codes(ports: &VerificationPorts, phone: &Phone) -> Result<Verdict, ErrorKind> {
+    let number = ports.auth.keyring.subject(phone.as_str());
+    Ok(ports.counts.peek(WRONG, number, daily(ports.phones.wrong_per_number_day)).await?)
 }
 
 fn refuse_if(verdict: Verdict) -> Result<(), ErrorKind> {
@@ -97,6 +105,12 @@ pub(super) async fn verify(ports: &VerificationPorts, ask: VerifyCode) -> Result
     let proofs: Vec<Digest> = ports.auth.keyring.phone_proofs(acting.user, &ask.code);
     match ports.challenges.answer_phone(acting.user, &proofs, ports.phones.guesses).await? {
         PhoneAnswer::Right(challenge) => {
+            // A number's codes may be on their way to several accounts; a guess beyond the day's number is none.
+            if ports.limits.enabled
+                && let Verdict::Refused(wait) = wrong_codes(ports, &challenge.phone).await?
+            {
+                return Err(ErrorKind::TooManyAttempts { retry_after: Some(wait) });
+            }
             let kept = ports.auth.accounts.set_phone(acting.user, &challenge.phone).await;
             if kept.is_err() {
                 // What was used up and could not be written down is put back, so that the code still works.

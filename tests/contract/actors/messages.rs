@@ -5,7 +5,9 @@ use crate::sql::new_user;
 use portcullis_actors::derive::Code;
 use portcullis_actors::domain::{Credential, UserToken};
 use portcullis_actors::error::ErrorKind;
+use portcullis_actors::notifier::{Channel, Destination, LeaseAsk, MessageKind, OutboxStore as _};
 use portcullis_actors::verification::{IssueCode, IssueReset, VerifyCode};
+use std::collections::HashMap;
 use std::time::Duration;
 
 const PASSWORD: &str = "a good password";
@@ -36,6 +38,18 @@ impl House {
         let email = new_user(name).email;
         let ask = IssueReset { email, app: None, locale: None, peer: [203, 0, 113, peer].into() };
         self.resets.send(ask).await.expect("the actor answers").expect("the answer never tells");
+    }
+
+    /// The code that the newest SMS would carry.
+    async fn newest_code(&self) -> Code {
+        let (running, lease) = (HashMap::new(), Duration::from_secs(20));
+        let ask = LeaseAsk { channel: Channel::Sms, most: 100, per_lane: 100, running, lease };
+        let leased = self.database.store.exchange(&[], &[ask]).await.expect("the store answers");
+        let message = &leased.iter().max_by_key(|row| row.id.0).expect("an SMS").message;
+        let (MessageKind::PhoneCode { challenge, key }, Destination::Sms(phone)) = (message.kind, &message.to) else {
+            panic!("{message:?}")
+        };
+        self.keyring.phone_code(key, &challenge, message.user, phone, 6).expect("the secret is here")
     }
 
     async fn queued(&self) -> i64 {
@@ -111,6 +125,55 @@ pub(super) async fn a_number_has_twenty_five_wrong_codes_a_day(database: Databas
     }
     let token = house.member("another").await;
     assert!(held(house.send_code(&token, "+12125550123", 9).await) > Duration::from_secs(20 * 3600));
+}
+
+pub(super) async fn no_code_is_right_after_the_twenty_fifth_wrong_one(database: Database, tokens: Tokens) {
+    let house = House::limited(database, tokens).await;
+    let send = async |name: &str| {
+        let token = house.member(name).await;
+        house.send_code(&token, "+12125550123", name.len() as u8).await.expect("is sent");
+        token
+    };
+    let guess_wrong = async |token: &UserToken, times: usize| {
+        for _ in 0..times {
+            assert_eq!(house.try_code(token, "no digits").await, Err(ErrorKind::CodeInvalid));
+        }
+    };
+    let guess = async |token: &UserToken, code: Code| {
+        let ask = VerifyCode { credential: Credential::User(token.clone()), code };
+        house.resets.send(ask).await.expect("the actor answers")
+    };
+    for name in ["a", "bb", "ccc"] {
+        guess_wrong(&send(name).await, 5).await;
+    }
+    house.later(300);
+    let (quick, quick_code) = (send("dddd").await, house.newest_code().await);
+    let (slow, slow_code) = (send("eeeee").await, house.newest_code().await);
+    house.later(301);
+    guess_wrong(&send("ffffff").await, 5).await;
+    let seventh = send("ggggggg").await;
+    guess_wrong(&seventh, 4).await;
+    assert_eq!(guess(&quick, quick_code).await, Ok(()), "after twenty-four");
+    guess_wrong(&seventh, 1).await;
+    let late = guess(&slow, slow_code).await;
+    let Err(ErrorKind::TooManyAttempts { retry_after: Some(wait) }) = late else { panic!("{late:?}") };
+    assert!(wait > Duration::from_secs(20 * 3600), "{wait:?}");
+}
+
+pub(super) async fn a_refused_send_leaves_the_code_that_is_on_its_way_alone(database: Database, tokens: Tokens) {
+    let house = House::limited(database, tokens).await;
+    let token = house.member("ada").await;
+    house.send_code(&token, "+12125550123", 1).await.expect("is sent");
+    let code = house.newest_code().await;
+    for n in 0..5_u8 {
+        let other = house.member(&format!("other{n}")).await;
+        house.send_code(&other, "+12125550199", 2).await.expect("is sent");
+    }
+    house.later(31);
+    held(house.send_code(&token, "+12125550199", 1).await);
+    house.send_code(&token, "+12125550123", 1).await.expect("the refusal has made no wait longer");
+    let ask = VerifyCode { credential: Credential::User(token.clone()), code };
+    assert_eq!(house.resets.send(ask).await.expect("the actor answers"), Ok(()), "the first code is good still");
 }
 
 pub(super) async fn resets_over_their_limits_are_silent(database: Database, tokens: Tokens) {

@@ -73,6 +73,8 @@ pairs! {
         a_number_is_sent_five_codes_in_ten_minutes_by_whomever,
         an_account_sends_ten_codes_a_day,
         a_number_has_twenty_five_wrong_codes_a_day,
+        no_code_is_right_after_the_twenty_fifth_wrong_one,
+        a_refused_send_leaves_the_code_that_is_on_its_way_alone,
         resets_over_their_limits_are_silent,
         what_is_refused_costs_those_it_was_meant_for_nothing,
     }
