@@ -18,12 +18,12 @@ impl House {
     }
 
     /// A new account, signed in.
-    async fn member(&self, name: &str) -> UserToken {
+    pub(super) async fn member(&self, name: &str) -> UserToken {
         self.user(name, PASSWORD).await;
         self.sign_in(0, name, PASSWORD).await.expect("signs in")
     }
 
-    async fn send_code(&self, token: &UserToken, phone: &str, peer: u8) -> Result<(), ErrorKind> {
+    pub(super) async fn send_code(&self, token: &UserToken, phone: &str, peer: u8) -> Result<(), ErrorKind> {
         let (credential, phone) = (Credential::User(token.clone()), phone.to_owned());
         let ask = IssueCode { credential, phone, locale: None, peer: [203, 0, 113, peer].into() };
         self.resets.send(ask).await.expect("the actor answers")
@@ -34,14 +34,14 @@ impl House {
         self.resets.send(ask).await.expect("the actor answers")
     }
 
-    async fn ask_reset(&self, name: &str, peer: u8) {
+    pub(super) async fn ask_reset(&self, name: &str, peer: u8) {
         let email = new_user(name).email;
         let ask = IssueReset { email, app: None, locale: None, peer: [203, 0, 113, peer].into() };
         self.resets.send(ask).await.expect("the actor answers").expect("the answer never tells");
     }
 
     /// The code that the newest SMS would carry.
-    async fn newest_code(&self) -> Code {
+    pub(super) async fn newest_code(&self) -> Code {
         let (running, lease) = (HashMap::new(), Duration::from_secs(20));
         let ask = LeaseAsk { channel: Channel::Sms, most: 100, per_lane: 100, running, lease };
         let leased = self.database.store.exchange(&[], &[ask]).await.expect("the store answers");

@@ -4,6 +4,7 @@ mod guesses;
 mod introspection;
 mod messages;
 mod races;
+mod sight;
 
 use crate::sql::{Backend as Database, new_user};
 use crate::tokens::Ports as Tokens;
@@ -77,6 +78,9 @@ pairs! {
         a_refused_send_leaves_the_code_that_is_on_its_way_alone,
         resets_over_their_limits_are_silent,
         what_is_refused_costs_those_it_was_meant_for_nothing,
+    }
+    sight {
+        what_is_decided_is_counted,
     }
 }
 

@@ -1,0 +1,41 @@
+//! What actors tell of themselves: every decision is counted once, by the kind that it was.
+
+use super::{Database, House, Tokens};
+use crate::sql::new_user;
+use portcullis_actors::domain::Credential;
+use portcullis_actors::error::ErrorKind;
+use portcullis_actors::session::{self, SessionSnapshot};
+use portcullis_actors::stores::AccountStore as _;
+use portcullis_actors::verification::{self, VerificationSnapshot, VerifyCode};
+
+pub(super) async fn what_is_decided_is_counted(database: Database, tokens: Tokens) {
+    let house = House::build(database, tokens).await;
+    let token = house.member("ada").await;
+    let wrong = house.sign_in(0, "ada", "not the password").await;
+    assert_eq!(wrong.err(), Some(ErrorKind::InvalidCredentials));
+    for _ in 0..2 {
+        assert!(house.lives(0, &token).await);
+    }
+    let seen = house.sessions[0].send(session::Observe).await.expect("the actor answers");
+    assert_eq!(seen, SessionSnapshot { signed_in: 1, refused: 1, checked: 2, running: 0 });
+    let elsewhere = house.sessions[1].send(session::Observe).await.expect("the actor answers");
+    assert_eq!(elsewhere, SessionSnapshot::default(), "each worker counts its own");
+
+    house.send_code(&token, "+12125550123", 1).await.expect("is sent");
+    let code = house.newest_code().await;
+    let credential = Credential::User(token);
+    for outcome in [Ok(()), Err(ErrorKind::CodeInvalid)] {
+        let ask = VerifyCode { credential: credential.clone(), code: code.clone() };
+        assert_eq!(house.resets.send(ask).await.expect("the actor answers"), outcome);
+    }
+    let ada = house.database.store.user_by_email(&new_user("ada").email).await.expect("read").expect("there").id;
+    let link = house.reset_token(ada).await;
+    house.finish(link.clone(), "another good password").await.expect("finished");
+    assert_eq!(house.finish(link, "a third one, too late").await, Err(ErrorKind::ResetTokenInvalid));
+    house.ask_reset("ada", 1).await;
+    house.ask_reset("nobody", 1).await;
+    let seen = house.resets.send(verification::Observe).await.expect("the actor answers");
+    let expected =
+        VerificationSnapshot { codes_issued: 1, phones_verified: 1, resets_issued: 1, resets_finished: 1, running: 0 };
+    assert_eq!(seen, expected);
+}
