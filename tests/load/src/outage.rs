@@ -7,7 +7,7 @@ use crate::http::{Calls, load, request};
 use crate::measure::Outcome;
 use crate::sides::Portcullis;
 use portcullis_testkit::sms::{Answer, SmsApi};
-use portcullis_testkit::smtp::{Behaviour, SmtpServer};
+use portcullis_testkit::smtp::{Behaviour, SmtpServer, Tls};
 use std::time::Duration;
 
 /// Connections that ask each server, and how often each does: 40 messages a second and server.
@@ -32,6 +32,7 @@ pub async fn run(arguments: &Arguments) -> Outcome<()> {
         ("relay tarpitting", Fault::Relay(Behaviour::tarpit("rcpt", MINUTE, ""))),
         ("relay 421", Fault::Relay(Behaviour::replying("mail", "421 4.3.2 closing", ""))),
         ("relay 451", Fault::Relay(Behaviour::replying("rcpt", "451 4.7.1 later", ""))),
+        ("relay no AUTH", Fault::Relay(Behaviour::rejecting_logins())),
         ("relay dropping", Fault::Relay(Behaviour::dropping_after_the_dot(""))),
         ("API 401", refusing(401, 20_003)),
         ("API 429", refusing(429, 20_429)),
@@ -75,8 +76,9 @@ struct Side {
 
 impl Side {
     async fn start(arguments: &Arguments, fault: &Fault) -> Outcome<Self> {
-        let (relay, api) = (SmtpServer::start().await, SmsApi::start());
-        let (relay_url, api_url) = (relay.url(), api.url());
+        let relay = SmtpServer::start_with(Tls::None, Some("portcullis:secret"), 5 * MINUTE).await;
+        let api = SmsApi::start();
+        let (relay_url, api_url) = (format!("smtp://portcullis:secret@127.0.0.1:{}", relay.port()), api.url());
         let settings = [
             ("mail.transport", "smtp"),
             ("mail.smtp_url", &relay_url),
