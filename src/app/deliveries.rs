@@ -64,6 +64,8 @@ fn twilio(config: &Config) -> Result<Vec<Arc<dyn Transport<Sms>>>, TransportFaul
             account_sid: provider.account_sid,
             auth_token: provider.auth_token.expose().to_owned(),
             from: provider.from,
+            // An application's number belongs to one account.
+            own_senders: at == 0,
             callback_url,
             allow_plaintext: config.sms.allow_plaintext,
             timeout: Duration::from_secs(config.delivery.sms_timeout_secs),

@@ -1,7 +1,8 @@
 //! What relays do wrong, and that nothing is lost, doubled or dead of it: the schedule is the real one, made quick.
 
 use crate::world::{PATIENCE, World, eventually};
-use portcullis_actors::notifier::{Drain, MessageState};
+use portcullis_actors::notifier::{BreakerState, Drain, MessageState, NewMessage, Observe};
+use portcullis_actors::stores::{AccountStore as _, Created, NewApplication};
 use portcullis_testkit::smtp::{Behaviour, SmtpServer};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -79,6 +80,35 @@ async fn mail_is_answered_with_421() {
 #[actix::test]
 async fn the_recipient_is_answered_with_451() {
     each_arrives_once(Behaviour::replying("rcpt", "451 4.7.1 greylisted", "")).await;
+}
+
+#[actix::test]
+async fn the_recipient_is_answered_with_relay_access_denied() {
+    each_arrives_once(Behaviour::replying("rcpt", "554 5.7.1 relay access denied", "")).await;
+}
+
+#[actix::test]
+async fn one_applications_own_sender_is_refused_and_the_others_go_on() {
+    let mut server = SmtpServer::start().await;
+    server.behave(Behaviour::replying("mail", "550 5.7.1 not you", "beyond.example")).await;
+    let world = quick().await.with_smtp(&server);
+    let own = NewApplication {
+        name: "beyond".parse().expect("a name"),
+        brand: "Beyond".to_owned(),
+        mail_from: Some("hello@beyond.example".to_owned()),
+        sms_from: None,
+    };
+    let Created::New(app) = world.store.create_application(own).await.expect("made") else { panic!("a duplicate") };
+    let notifier = world.notifier();
+    for n in 0..10 {
+        world.queue(NewMessage { app, ..world.reset_mail(&format!("b{n}@example.com")) }).await;
+    }
+    let refused = async || world.count(MessageState::Retry).await == 10;
+    eventually(PATIENCE, "all refused", refused).await;
+    world.queue_mail("ada@example.com").await;
+    server.received(1, PATIENCE).await;
+    let breakers = notifier.send(Observe).await.expect("the actor lives").breakers;
+    assert_eq!(breakers[0], ("smtp".to_owned(), BreakerState::Closed), "the relay is in order");
 }
 
 #[actix::test]

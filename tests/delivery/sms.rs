@@ -47,6 +47,7 @@ async fn a_messaging_service_sends_in_its_own_name_and_an_application_in_its() {
         account_sid: "AC1".to_owned(),
         auth_token: "secret".to_owned(),
         from: service.clone(),
+        own_senders: true,
         callback_url: None,
         allow_plaintext: false,
         timeout: Duration::from_secs(10),
@@ -94,7 +95,7 @@ async fn a_time_out_is_retried_once_and_then_the_next_provider_sends() {
     world.advance(5);
     step(&notifier).await;
     step(&notifier).await;
-    assert_eq!(world.path(id).await, ["one: provider_fault", "one: provider_fault", "two: accepted"]);
+    assert_eq!(world.path(id).await, ["one: unanswered", "one: unanswered", "two: accepted"]);
     assert_eq!(world.store_detail(id).await, "no answer in time");
 }
 
@@ -168,6 +169,7 @@ async fn secrets_and_numbers_stay_out_of_errors() {
         account_sid: "ACsecret".to_owned(),
         auth_token: "hunter2".to_owned(),
         from: "+15005550006".to_owned(),
+        own_senders: true,
         callback_url: None,
         allow_plaintext: false,
         timeout: Duration::from_secs(10),

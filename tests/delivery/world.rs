@@ -84,6 +84,7 @@ impl World {
                 account_sid: "AC0123".to_owned(),
                 auth_token: format!("secret of {name}"),
                 from: "+15005550006".to_owned(),
+                own_senders: true,
                 callback_url: Some(callback_url(name)),
                 allow_plaintext: false,
                 timeout,

@@ -66,7 +66,9 @@ impl Engine {
         let provider = &providers[place];
         let began = Instant::now();
         let sent = AssertUnwindSafe(provider.transport.send(message)).catch_unwind().await;
-        let sent = sent.unwrap_or_else(|_| Err(SendError::ProviderFault("the transport panicked".to_owned())));
+        // Of this message, as far as anybody knows: the others shall not wait for it.
+        let panicked = || SendError::Transient { retry_after: None, text: "the transport panicked".to_owned() };
+        let sent = sent.unwrap_or_else(|_| Err(panicked()));
         let mut attempt = Attempt {
             at: now,
             provider: provider.transport.name().to_owned(),
@@ -100,7 +102,7 @@ impl Engine {
     fn heed<M>(&self, provider: &Provider<M>, error: Option<&SendError>) {
         match error {
             None | Some(SendError::Permanent(_) | SendError::Transient { .. }) => provider.breaker.succeeded(),
-            Some(SendError::ProviderFault(text) | SendError::Unconfirmed(text)) => {
+            Some(SendError::ProviderFault(text) | SendError::Unconfirmed(text) | SendError::Unanswered(text)) => {
                 if provider.breaker.failed(self.ports.clock.now()) {
                     tracing::warn!(provider = provider.transport.name(), reason = text, "a provider is left alone");
                 }
@@ -131,6 +133,7 @@ fn weigh(error: SendError) -> (&'static str, Failure) {
         SendError::Permanent(reason) => ("permanent", Failure::Permanent(reason)),
         SendError::ProviderFault(_) => ("provider_fault", Failure::ProviderFault),
         SendError::Unconfirmed(_) => ("unconfirmed", Failure::Unconfirmed),
+        SendError::Unanswered(_) => ("unanswered", Failure::Unanswered),
     }
 }
 

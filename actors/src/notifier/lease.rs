@@ -85,7 +85,7 @@ pub struct Attempt {
     pub at: Timestamp,
     /// With which provider.
     pub provider: String,
-    /// `accepted`, `transient`, `permanent`, `provider_fault`, `unconfirmed`; later what a receipt says instead of
+    /// `accepted`, `transient`, `permanent`, `provider_fault`, `unconfirmed`, `unanswered`; later what a receipt says instead of
     /// `accepted`: `delivered`, `undelivered`, `failed`.
     pub outcome: String,
     /// For operators; no address, body or credential.

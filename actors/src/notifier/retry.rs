@@ -1,12 +1,13 @@
 //! When to try again, with whom, and when to stop. A pure function of the policy, the message and what happened.
 //!
-//! Four answers, by whose fault it was:
+//! Five answers, by whose fault it was:
 //! - *permanent*: the recipient or the content is refused; the message is dead.
 //! - *transient*: this message, not now; waits grow, and there is a ceiling.
 //! - *provider's fault*: says nothing of the message, which therefore neither ages nor dies of it. The breaker paces the
 //!   tries. A second failure in a row moves an SMS on to the next provider.
 //! - *unconfirmed*: all was handed over and nobody answered. One more try is worth a possible repetition; a second
 //!   doubt is not, since that would make it two.
+//! - *unanswered*: as a provider's fault, but the waits grow: a provider that is slow, and not down, sends each of them.
 
 use super::lease::Progress;
 use super::outbox::Channel;
@@ -45,6 +46,8 @@ pub enum Failure {
     ProviderFault,
     /// Handed over, but not acknowledged.
     Unconfirmed,
+    /// Asked for, and no answer.
+    Unanswered,
 }
 
 /// The message it is about.
@@ -71,6 +74,11 @@ pub fn after(policy: &DeliveryPolicy, case: &Case, failure: &Failure, now: Times
         Failure::Unconfirmed => {
             progress.doubts += 1;
             spread(policy, wait_number(policy, 1), roll)
+        }
+        Failure::Unanswered => {
+            progress.doubts += 1;
+            let moved_on = strike(&mut progress, case.providers, false);
+            if moved_on { Duration::ZERO } else { spread(policy, wait_number(policy, progress.doubts), roll) }
         }
         Failure::ProviderFault => {
             let moved_on = strike(&mut progress, case.providers, false);

@@ -116,6 +116,21 @@ fn a_provider_that_asks_for_time_is_left_for_the_next_at_once() {
 }
 
 #[test]
+fn a_provider_that_does_not_answer_is_asked_ever_more_seldom() {
+    let mut case = case(Channel::Sms, 1);
+    let mut waits = Vec::new();
+    for _ in 0..4 {
+        let next = decide(&case, &Failure::Unanswered);
+        waits.push(wait_of(&next).as_secs_f64().round());
+        if let Next::Retry { progress, .. } = next {
+            case.progress = progress;
+        }
+    }
+    assert_eq!(waits, [3.0, 9.0, 27.0, 81.0]);
+    assert_eq!(case.progress.refusals, 0, "and nothing dies of it");
+}
+
+#[test]
 fn what_would_be_tried_after_its_life_expires_now() {
     let mut case = case(Channel::Sms, 1);
     case.expires = NOW.plus(Duration::from_secs(2));

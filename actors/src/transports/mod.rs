@@ -15,8 +15,8 @@ mod smtp;
 mod twilio;
 
 pub use inbox::{Inbox, InboxMessage};
-pub use smtp::{SmtpSettings, SmtpTransport};
-pub use twilio::{TwilioSettings, TwilioTransport};
+pub use smtp::{SmtpSettings, SmtpTransport, is_mail_sender};
+pub use twilio::{TwilioSettings, TwilioTransport, is_sms_sender};
 
 use crate::domain::{Email, Phone, redacted_debug};
 use async_trait::async_trait;
@@ -99,9 +99,14 @@ pub enum SendError {
     /// The provider, or our access to it, is out of order; says nothing of the message.
     #[error("{0}")]
     ProviderFault(String),
-    /// All of the message was handed over and no answer came: it may or may not arrive.
+    /// All of the message was handed over and no answer came: it may or may not arrive. A relay that takes a message
+    /// and loses the answer is rare, and twice is once too often.
     #[error("{0}")]
     Unconfirmed(String),
+    /// A request went out and no answer came. Providers that are this slow rarely send the message; those that do send
+    /// it each time.
+    #[error("{0}")]
+    Unanswered(String),
 }
 
 /// What carries messages of kind `M`.
@@ -115,6 +120,9 @@ pub trait Transport<M>: Send + Sync {
     /// # Errors
     /// Says whose fault it was, and thereby whether another try makes sense.
     async fn send(&self, message: &M) -> Result<Receipt, SendError>;
+
+    /// Nothing more will be sent.
+    async fn close(&self) {}
 
     /// Reads a callback of the provider; `None` unless its signature proves that the provider sent it.
     fn read_callback(&self, _signature: &str, _params: &[(String, String)]) -> Option<Callback> {

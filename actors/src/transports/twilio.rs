@@ -22,6 +22,8 @@ pub struct TwilioSettings {
     pub auth_token: String,
     /// A number in E.164, a name, or a messaging service (`MG…`).
     pub from: String,
+    /// Whether applications' own senders are known to this account; if not, all is sent as `from`.
+    pub own_senders: bool,
     /// Where the provider reports what became of a message; none if nobody outside can reach this server.
     pub callback_url: Option<String>,
     /// Plain HTTP is allowed beyond this machine.
@@ -57,7 +59,8 @@ struct Answer {
 }
 
 /// Error numbers that are about the recipient or the text, and would be the same with any try: no such number, not a
-/// mobile, unsubscribed, too long. Every other refusal is about our account (twilio.com/docs/api/errors).
+/// mobile, unsubscribed, too long (twilio.com/docs/api/errors). Other requests that are refused as bad may be so for
+/// the sender, the region or the account: they are tried again, with the next provider if there is one, and age.
 const ABOUT_THE_MESSAGE: [u32; 8] = [21211, 21214, 21217, 21219, 21610, 21614, 21617, 21635];
 
 impl TwilioTransport {
@@ -105,7 +108,8 @@ impl TwilioTransport {
     }
 
     fn form<'a>(&'a self, sms: &'a Sms) -> Vec<(&'static str, &'a str)> {
-        let from = sms.from.as_ref().map_or(self.settings.from.as_str(), |from| from.as_str());
+        let own = sms.from.as_ref().filter(|_| self.settings.own_senders);
+        let from = own.map_or(self.settings.from.as_str(), |from| from.as_str());
         let sender = if is_messaging_service(from) { "MessagingServiceSid" } else { "From" };
         let mut form = vec![("To", sms.to.as_str()), (sender, from), ("Body", sms.text.as_str())];
         form.extend(self.settings.callback_url.as_deref().map(|url| ("StatusCallback", url)));
@@ -116,6 +120,15 @@ impl TwilioTransport {
 /// What a provider may call a message; anything else is no name, and perhaps not even a text that can be stored.
 fn is_name(sid: &str) -> bool {
     (1..=64).contains(&sid.len()) && sid.bytes().all(|c| c.is_ascii_graphic())
+}
+
+/// Whether a text can be the sender of an SMS: a number in E.164, a name (Twilio's alphanumeric sender: at most 11, a
+/// letter among them), or a messaging service.
+pub fn is_sms_sender(text: &str) -> bool {
+    let number = |digits: &str| (7..=15).contains(&digits.len()) && digits.bytes().all(|c| c.is_ascii_digit());
+    let in_names = |c: u8| c.is_ascii_alphanumeric() || b" +-_&".contains(&c);
+    let name = text.len() <= 11 && text.bytes().all(in_names) && text.bytes().any(|c| c.is_ascii_alphabetic());
+    text.strip_prefix('+').is_some_and(number) || name || is_messaging_service(text)
 }
 
 fn is_messaging_service(from: &str) -> bool {
@@ -163,14 +176,13 @@ impl Transport<Sms> for TwilioTransport {
 
 /// The texts of the HTTP library name the address with the account in it, so only the kind of failure is told.
 fn unreachable_api(error: &reqwest::Error) -> SendError {
-    let text = if error.is_timeout() {
-        "no answer in time"
-    } else if error.is_connect() {
-        "connection refused or not possible"
+    if error.is_connect() {
+        SendError::ProviderFault("connection refused or not possible".to_owned())
+    } else if error.is_timeout() {
+        SendError::Unanswered("no answer in time".to_owned())
     } else {
-        "the connection broke"
-    };
-    SendError::ProviderFault(text.to_owned())
+        SendError::Unanswered("the connection broke".to_owned())
+    }
 }
 
 /// At most 16 KiB are read; an answer that cannot be read has no numbers.
@@ -191,6 +203,7 @@ fn refusal(status: StatusCode, code: Option<u32>, retry_after: Option<Duration>)
     match status.as_u16() {
         429 => SendError::Transient { retry_after, text },
         400 if code.is_some_and(|code| ABOUT_THE_MESSAGE.contains(&code)) => SendError::Permanent(text),
+        400 => SendError::Transient { retry_after, text },
         _ => SendError::ProviderFault(text),
     }
 }
@@ -216,6 +229,7 @@ mod tests {
             account_sid: "AC0123".to_owned(),
             auth_token: "secret".to_owned(),
             from: "+15005550006".to_owned(),
+            own_senders: true,
             callback_url: None,
             allow_plaintext: false,
             timeout: Duration::from_secs(10),
@@ -246,6 +260,17 @@ mod tests {
     }
 
     #[test]
+    fn senders_are_numbers_names_and_services() {
+        let service = format!("MG{}", "0a".repeat(16));
+        for sender in ["+15005550006", "Beyond VIP", service.as_str()] {
+            assert!(is_sms_sender(sender), "{sender}");
+        }
+        for text in ["", "15005550006", "+1", "a name that is too long", "\u{e9}t\u{e9}", "a\r\nb", "MG12345678901"] {
+            assert!(!is_sms_sender(text), "{text:?}");
+        }
+    }
+
+    #[test]
     fn a_name_that_could_not_be_stored_is_none() {
         assert!(is_name("SM0123456789abcdef0123456789abcdef"));
         for name in ["", "SM\0", "SM 1", "é", &"S".repeat(65)] {
@@ -256,7 +281,7 @@ mod tests {
     #[test]
     fn a_refusal_is_the_messages_fault_only_if_its_number_says_so() {
         assert!(matches!(refusal(StatusCode::BAD_REQUEST, Some(21211), None), SendError::Permanent(_)));
-        assert!(matches!(refusal(StatusCode::BAD_REQUEST, Some(21606), None), SendError::ProviderFault(_)));
+        assert!(matches!(refusal(StatusCode::BAD_REQUEST, Some(21606), None), SendError::Transient { .. }));
         assert!(matches!(refusal(StatusCode::UNAUTHORIZED, Some(20003), None), SendError::ProviderFault(_)));
         assert!(matches!(refusal(StatusCode::TOO_MANY_REQUESTS, None, None), SendError::Transient { .. }));
         assert!(matches!(refusal(StatusCode::BAD_GATEWAY, None, None), SendError::ProviderFault(_)));

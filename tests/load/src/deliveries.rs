@@ -161,6 +161,7 @@ fn twilio(url: &str) -> Outcome<Arc<TwilioTransport>> {
         account_sid: "AC1".to_owned(),
         auth_token: "secret".to_owned(),
         from: "+15005550006".to_owned(),
+        own_senders: true,
         callback_url: None,
         allow_plaintext: false,
         timeout: Duration::from_secs(10),

@@ -11,6 +11,8 @@ pub(super) struct Letter {
     pub(super) sender: Address,
     pub(super) recipient: Address,
     pub(super) content: String,
+    /// The sender is the application's own.
+    pub(super) own_sender: bool,
 }
 
 impl Letter {
@@ -29,7 +31,7 @@ impl Letter {
             .multipart(MultiPart::alternative_plain_html(mail.text.clone(), mail.html.clone()))
             .map_err(|_| unwritable())?;
         let content = String::from_utf8(message.formatted()).map_err(|_| unwritable())?;
-        Ok(Self { sender: from.email.clone(), recipient, content })
+        Ok(Self { sender: from.email.clone(), recipient, content, own_sender: own.is_some() })
     }
 
     /// The content as it follows DATA: dots at the start of a line doubled, and the final one (RFC 5321 §4.5.2).
@@ -113,6 +115,7 @@ mod tests {
             sender: Address::new("a", "example.org").expect("an address"),
             recipient: Address::new("b", "example.org").expect("an address"),
             content: content.to_owned(),
+            own_sender: false,
         };
         assert_eq!(letter(".a\r\n.\r\n..b\r\nc.\r\n").data(), "..a\r\n..\r\n...b\r\nc.\r\n.\r\n");
         assert_eq!(letter("a").data(), "a\r\n.\r\n");

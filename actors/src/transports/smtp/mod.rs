@@ -65,13 +65,6 @@ impl SmtpTransport {
         Ok(Self { relay, from, timeout, most_idle, idle: Mutex::default() })
     }
 
-    /// Says goodbye on the open connections.
-    pub async fn close(&self) {
-        let idle = std::mem::take(&mut *self.idle());
-        let goodbyes = idle.into_iter().map(|(connection, _)| connection.quit());
-        futures_util::future::join_all(goodbyes).await;
-    }
-
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<(Connection, Instant)>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -94,20 +87,21 @@ impl SmtpTransport {
             let sent = connection.transact(letter, progress).await;
             let died = sent.as_ref().is_err_and(verdict::is_dead_connection);
             if !(died && progress.step() < Step::Content) {
-                return self.conclude(connection, sent, progress).await;
+                return self.conclude(connection, sent, letter, progress).await;
             }
             // The relay closed it while it lay here: that says nothing, and costs one more try.
             progress.reach(Step::Greeting);
         }
-        let mut connection = self.relay.connect().await.map_err(|error| verdict::of(&error, Step::Greeting))?;
+        let mut connection = self.relay.connect().await.map_err(|error| verdict::of(&error, Step::Greeting, false))?;
         let sent = connection.transact(letter, progress).await;
-        self.conclude(connection, sent, progress).await
+        self.conclude(connection, sent, letter, progress).await
     }
 
     async fn conclude(
         &self,
         mut connection: Connection,
         sent: Result<Receipt, lettre::transport::smtp::Error>,
+        letter: &letter::Letter,
         progress: &Progress,
     ) -> Result<Receipt, SendError> {
         match sent {
@@ -120,7 +114,7 @@ impl SmtpTransport {
                 if error.status().is_some() && !verdict::is_dead_connection(&error) && connection.reset().await {
                     self.keep(connection);
                 }
-                Err(verdict::of(&error, progress.step()))
+                Err(verdict::of(&error, progress.step(), letter.own_sender))
             }
         }
     }
@@ -140,10 +134,21 @@ impl Transport<Mail> for SmtpTransport {
             Err(_) => Err(verdict::of_silence(progress.step())),
         }
     }
+
+    /// Says goodbye on the open connections.
+    async fn close(&self) {
+        let idle = std::mem::take(&mut *self.idle());
+        let goodbyes = idle.into_iter().map(|(connection, _)| connection.quit());
+        futures_util::future::join_all(goodbyes).await;
+    }
 }
 
-/// Whether a text can be a sender (`Name <address>` or an address), for those who configure one.
-pub(super) fn sender(text: &str) -> Option<Mailbox> {
+/// Whether a text can be the sender of a mail: `Name <address>` or an address.
+pub fn is_mail_sender(text: &str) -> bool {
+    sender(text).is_some()
+}
+
+fn sender(text: &str) -> Option<Mailbox> {
     text.parse().ok()
 }
 

@@ -52,14 +52,23 @@ pub(super) fn is_dead_connection(error: &Error) -> bool {
     code(error).is_none_or(|code| code == 421)
 }
 
-/// Whose fault it was.
-pub(super) fn of(error: &Error, step: Step) -> SendError {
+/// Whose fault it was. `own_sender`: the sender is that of one application, and says nothing of the others.
+pub(super) fn of(error: &Error, step: Step, own_sender: bool) -> SendError {
     let Some(code) = code(error) else { return of_breakage(step) };
-    let text = describe(step, code, error);
+    let enhanced = enhanced(error);
+    let text = match &enhanced {
+        Some(enhanced) => format!("{} refused: {code} {enhanced}", step.name()),
+        None => format!("{} refused: {code}", step.name()),
+    };
+    // Most relays judge the client and the sender as late as at RCPT; security and policy (RFC 3463 §3.8) is about us
+    // as often as about the recipient, so nothing dies of it before its time.
+    let policy = enhanced.is_some_and(|enhanced| enhanced.starts_with("5.7."));
     match (step, code) {
         // Closing, or refused for lack of a login (RFC 4954 §4, §6): about us, at whatever step it is said.
         (_, 421 | 432 | 454 | 530 | 534 | 535 | 538) | (Step::Greeting, _) => SendError::ProviderFault(text),
         (_, 400..=499) => SendError::Transient { retry_after: None, text },
+        (Step::Sender, _) if own_sender => SendError::Transient { retry_after: None, text },
+        (Step::Recipient, _) if policy => SendError::Transient { retry_after: None, text },
         (Step::Sender, _) => SendError::ProviderFault(text),
         _ => SendError::Permanent(text),
     }
@@ -86,19 +95,15 @@ fn code(error: &Error) -> Option<u16> {
     error.status().and_then(|code| code.to_string().parse().ok())
 }
 
-/// Step, reply code and, if there is one, the enhanced status code (RFC 3463); not the server's own words, which
-/// repeat addresses.
-fn describe(step: Step, code: u16, error: &Error) -> String {
+/// The enhanced status code (RFC 3463), if there is one. The server's own words are not kept: they repeat addresses.
+fn enhanced(error: &Error) -> Option<String> {
     let words = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
-    let enhanced = words.split_whitespace().next().filter(|word| {
+    let first = words.split_whitespace().next().filter(|word| {
         let mut parts = word.split('.');
         let digits = |part: &str| (1..=3).contains(&part.len()) && part.bytes().all(|c| c.is_ascii_digit());
         parts.clone().count() == 3 && parts.all(digits)
     });
-    match enhanced {
-        Some(enhanced) => format!("{} refused: {code} {enhanced}", step.name()),
-        None => format!("{} refused: {code}", step.name()),
-    }
+    first.map(str::to_owned)
 }
 
 #[cfg(test)]
