@@ -18,7 +18,7 @@ use portcullis_actors::notifier::{Drain, NotifierActor, NotifierPorts};
 use portcullis_actors::stores::StartError;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use tokio::net::TcpSocket;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
@@ -32,6 +32,8 @@ const START_PAUSE: Duration = Duration::from_millis(200);
 const REVOCATIONS_EVERY: Duration = Duration::from_millis(500);
 /// How long work whose client has gone may end in, before the threads are told to stop.
 const DETACHED_WORK: Duration = Duration::from_millis(500);
+/// What of a stop is left for closing the stores when deliveries have ended.
+const LAST_STEPS: Duration = Duration::from_secs(1);
 
 /// Where a server takes time and randomness from; tests bring their own.
 #[derive(Clone, Debug)]
@@ -57,6 +59,7 @@ pub struct Server {
     tracker: TaskTracker,
     database: Database,
     shutdown: Duration,
+    stopped_at: Arc<OnceLock<Instant>>,
 }
 
 /// Stops a server from elsewhere; cheap to clone.
@@ -64,6 +67,7 @@ pub struct Server {
 pub struct Stopper {
     http: ServerHandle,
     tracker: TaskTracker,
+    stopped_at: Arc<OnceLock<Instant>>,
 }
 
 impl Server {
@@ -142,6 +146,7 @@ impl Server {
             tracker,
             database,
             shutdown: config.server.shutdown(),
+            stopped_at: Arc::default(),
         })
     }
 
@@ -152,7 +157,7 @@ impl Server {
 
     /// What stops it from elsewhere.
     pub fn stopper(&self) -> Stopper {
-        Stopper { http: self.http.handle(), tracker: self.tracker.clone() }
+        Stopper { http: self.http.handle(), tracker: self.tracker.clone(), stopped_at: Arc::clone(&self.stopped_at) }
     }
 
     /// Answers until it is stopped; then what is under way is finished, or given back to the outbox.
@@ -161,15 +166,15 @@ impl Server {
     /// When the HTTP server cannot go on.
     pub async fn run(self) -> io::Result<()> {
         let ended = self.http.await;
-        let begun = Instant::now();
-        let within = self.shutdown / 4;
+        let stopped_at = *self.stopped_at.get_or_init(Instant::now);
+        let left = || self.shutdown.saturating_sub(stopped_at.elapsed());
+        let within = left().saturating_sub(LAST_STEPS);
         let drained = self.notifier.send(Drain { within });
-        if tokio::time::timeout(within + Duration::from_secs(1), drained).await.is_err() {
+        if tokio::time::timeout(within + LAST_STEPS / 2, drained).await.is_err() {
             tracing::warn!("deliveries did not end in time; their leases will lapse");
         }
         self.tracker.close();
-        let left = self.shutdown.saturating_sub(begun.elapsed());
-        let _ = tokio::time::timeout(left, self.tracker.wait()).await;
+        let _ = tokio::time::timeout(left(), self.tracker.wait()).await;
         drop(self.revocations);
         let _ = tokio::time::timeout(Duration::from_secs(1), self.database.close()).await;
         ended
@@ -179,6 +184,7 @@ impl Server {
 impl Stopper {
     /// Stops accepting, lets what was accepted finish, and returns when the HTTP threads have ended.
     pub async fn stop(&self) {
+        self.stopped_at.get_or_init(Instant::now);
         self.http.pause().await;
         self.tracker.close();
         let _ = tokio::time::timeout(DETACHED_WORK, self.tracker.wait()).await;

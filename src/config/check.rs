@@ -113,9 +113,6 @@ fn sms(config: &Config, checks: &mut Checks<'_>) {
 }
 
 fn policies(config: &Config, checks: &mut Checks<'_>) {
-    for (key, says) in config.hashing.faults() {
-        checks.demand(false, &format!("hashing.{key}"), says);
-    }
     for fault in config.delivery.faults() {
         let (key, says) = fault.split_once(' ').unwrap_or((&fault, ""));
         checks.demand(false, key, says);

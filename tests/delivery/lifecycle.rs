@@ -80,7 +80,13 @@ async fn a_decoy_is_dead_from_the_start_and_stays_so() {
     let notifier = world.stepwise();
     let decoy = NewMessage { user: UserId(-5), ..world.reset_mail("nobody@example.com") };
     let id = world.queue(decoy).await;
-    assert_eq!(world.state(id).await, MessageState::Dead);
+    let state: String = sqlx::query_scalar("SELECT state FROM outbox WHERE id = $1")
+        .bind(id.0)
+        .fetch_one(&mut world.connection().await)
+        .await
+        .expect("a row");
+    assert_eq!(state, "dead");
+    assert!(world.all().await.is_empty(), "and is in no list");
     assert!(!world.store.retry(id).await.expect("answered"));
     assert_eq!(world.store.retry_dead().await.expect("answered"), 0);
     assert_eq!(step(&notifier).await, 0);
@@ -197,6 +203,29 @@ async fn what_ends_while_the_store_does_not_answer_is_written_down_later_and_not
     eventually(PATIENCE, "settled", async || world.state(id).await == MessageState::Delivered).await;
     assert_eq!(gate.entered.load(Ordering::SeqCst), 1);
     assert_eq!(world.path(id).await, ["gate: accepted"]);
+}
+
+#[actix::test]
+async fn an_end_that_cannot_be_written_keeps_no_other_from_it() {
+    let world = World::new().await;
+    let stuck = world.queue_mail("stuck@example.com").await;
+    let trigger = format!(
+        "CREATE TRIGGER stuck BEFORE UPDATE ON outbox WHEN NEW.id = {stuck} AND NEW.state = 'delivered' \
+         BEGIN SELECT RAISE(ABORT, 'not this one'); END"
+    );
+    let mut other = world.connection().await;
+    sqlx::raw_sql(sqlx::AssertSqlSafe(trigger)).execute(&mut other).await.expect("a trigger");
+    let _notifier = world.notifier();
+    eventually(PATIENCE, "sent", async || world.inbox.received() == 1).await;
+    let mut others = Vec::new();
+    for n in 0..20 {
+        others.push(world.queue_mail(&format!("u{n}@example.com")).await);
+    }
+    eventually(PATIENCE, "the others settled", async || world.store_settled(&others).await).await;
+    assert_eq!(world.state(stuck).await, MessageState::Leased);
+    sqlx::raw_sql("DROP TRIGGER stuck").execute(&mut other).await.expect("dropped");
+    eventually(PATIENCE, "settled late", async || world.state(stuck).await == MessageState::Delivered).await;
+    assert_eq!(world.inbox.received(), 21, "each was sent once");
 }
 
 #[actix::test]

@@ -43,6 +43,11 @@ impl Tally {
         };
         counter.fetch_add(1, Ordering::Relaxed);
     }
+
+    /// Those that nobody tried any more.
+    pub(super) fn count_expired(&self, count: u64) {
+        self.expired.fetch_add(count, Ordering::Relaxed);
+    }
 }
 
 /// Shared by the actor, the loop and the deliveries.
@@ -127,12 +132,14 @@ impl Engine {
     /// Ends within `within`: takes nothing new, waits, and puts back what is still under way near the end.
     pub(super) async fn drain(&self, within: Duration) {
         self.stopping.cancel();
-        let patience = within.mul_f64(0.8);
+        let patience = within.mul_f64(0.9);
         if tokio::time::timeout(patience, self.pump.lock()).await.is_err() {
             tracing::info!("deliveries that still run are put back into the queue");
             self.abandon.cancel();
             let _ = tokio::time::timeout(within - patience, self.pump.lock()).await;
         }
+        let goodbyes = self.mail.iter().map(|provider| provider.transport.close());
+        futures_util::future::join_all(goodbyes).await;
     }
 
     /// How deliveries stand.

@@ -7,6 +7,9 @@ use std::time::Duration;
 /// All that end together are logged by one statement, and that takes 32,766 values on SQLite.
 const MOST_CONCURRENT: usize = 1_000;
 
+/// What a lease is longer than a try: the transaction that takes it, and the one that ends it.
+const LEASE_MARGIN_SECS: u64 = 5;
+
 /// `delivery.*` of the configuration.
 #[derive(Debug, Clone, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
@@ -90,12 +93,12 @@ impl DeliveryPolicy {
         refuse(self.mail_timeout_secs == 0, "mail_timeout_secs must be at least 1");
         refuse(self.sms_timeout_secs == 0, "sms_timeout_secs must be at least 1");
         refuse(
-            self.mail_lease_secs <= self.mail_timeout_secs,
-            "mail_lease_secs must be longer than mail_timeout_secs, or two nodes send the same mail",
+            self.mail_lease_secs < self.mail_timeout_secs.saturating_add(LEASE_MARGIN_SECS),
+            "mail_lease_secs must be 5 s longer than mail_timeout_secs, or two nodes send the same mail",
         );
         refuse(
-            self.sms_lease_secs <= self.sms_timeout_secs,
-            "sms_lease_secs must be longer than sms_timeout_secs, or two nodes send the same SMS",
+            self.sms_lease_secs < self.sms_timeout_secs.saturating_add(LEASE_MARGIN_SECS),
+            "sms_lease_secs must be 5 s longer than sms_timeout_secs, or two nodes send the same SMS",
         );
         refuse(self.first_retry_ms == 0, "first_retry_ms must be at least 1");
         refuse(self.retry_factor == 0, "retry_factor must be at least 1");
@@ -140,7 +143,7 @@ mod tests {
     #[test]
     fn a_lease_shorter_than_a_time_out_is_refused() {
         assert_eq!(DeliveryPolicy::default().faults(), Vec::<String>::new());
-        let policy = DeliveryPolicy { mail_lease_secs: 60, sms_lease_secs: 9, ..DeliveryPolicy::default() };
+        let policy = DeliveryPolicy { mail_lease_secs: 64, sms_lease_secs: 9, ..DeliveryPolicy::default() };
         let faults = policy.faults();
         assert_eq!(faults.len(), 2);
         assert!(faults[0].starts_with("delivery.mail_lease_secs"), "{faults:?}");

@@ -1,13 +1,14 @@
 //! The loop. Each of its turns hands in what has ended and takes what is due, in one transaction: what ends while one
 //! turn is being committed goes into the next.
 //!
-//! A delivery's place is free again when its end is on disk, so that a crash repeats at most what was under way. The
-//! loop never ends for an error: a store that does not answer is asked again.
+//! A delivery keeps its place until its end is on disk, so that a crash repeats at most what was under way. The loop
+//! never ends for an error: a store that does not answer is asked again, and what has ended waits for it.
 
 use super::engine::Engine;
-use super::lease::{LeaseAsk, Settlement};
+use super::lease::{Leased, Settlement};
 use super::slots::Slots;
 use crate::stores::StoreResult;
+use std::slice;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::{JoinError, JoinSet};
@@ -16,15 +17,14 @@ use tokio::task::{JoinError, JoinSet};
 const FORGET_EVERY: Duration = Duration::from_secs(3600);
 /// A store that does not answer is asked again after this, with doubled waits up to a second.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
-/// So often, half a minute in all. Then the ends are given up and the leases lapse: were it an end that the store
-/// cannot take, it would keep all others from being written.
-const TRIES: u32 = 32;
+/// An end that cannot be written for so long is given up: its lease has lapsed long since.
+const PATIENCE: Duration = Duration::from_secs(900);
 
-/// What runs on this node, and what has ended there without the store knowing.
+/// What runs on this node, and what has ended there without the store knowing, each with when it did.
 #[derive(Default)]
 pub(super) struct Pump {
     deliveries: JoinSet<Settlement>,
-    ended: Vec<Settlement>,
+    ended: Vec<(Settlement, Instant)>,
     slots: Slots,
     failures: u32,
     expired_at: Option<Instant>,
@@ -38,7 +38,7 @@ impl Pump {
         while !(engine.stopping.is_cancelled() && self.is_idle()) {
             self.keep_up(engine, poll).await;
             self.gather();
-            match self.turn(engine, engine.asks(&self.slots)).await {
+            match self.turn(engine, true).await {
                 Ok(0) => self.wait(engine, poll).await,
                 Ok(_) => {}
                 Err(error) => {
@@ -52,23 +52,65 @@ impl Pump {
     /// One step: what is due now, delivered to its end; says how many that were.
     pub(super) async fn step(&mut self, engine: &Arc<Engine>) -> StoreResult<usize> {
         engine.ports.outbox.expire().await?;
-        let begun = self.turn(engine, engine.asks(&self.slots)).await?;
+        let begun = self.turn(engine, true).await?;
         while let Some(done) = self.deliveries.join_next().await {
             self.note(done);
         }
-        self.turn(engine, Vec::new()).await?;
+        self.turn(engine, false).await?;
         Ok(begun)
     }
 
-    /// Says how many deliveries it began. After an error all is as before: the next turn hands in what has ended, and
-    /// asks for its places with it.
-    async fn turn(&mut self, engine: &Arc<Engine>, asks: Vec<LeaseAsk>) -> StoreResult<usize> {
-        if self.ended.is_empty() && asks.is_empty() {
+    /// Says how many deliveries it began. After an error all is as before.
+    async fn turn(&mut self, engine: &Arc<Engine>, take: bool) -> StoreResult<usize> {
+        if self.failures > 0 {
+            self.hand_in_one_by_one(engine).await?;
+        }
+        let ended: Vec<Settlement> = self.ended.iter().map(|(settlement, _)| settlement.clone()).collect();
+        let places = self.slots.give_back(ended.iter().map(|settlement| settlement.id));
+        let asks = if take { engine.asks(&self.slots) } else { Vec::new() };
+        if ended.is_empty() && asks.is_empty() {
             return Ok(0);
         }
-        let leased = engine.ports.outbox.exchange(&self.ended, &asks).await?;
-        self.ended.clear();
-        self.failures = 0;
+        match engine.ports.outbox.exchange(&ended, &asks).await {
+            Ok(leased) => {
+                self.ended.clear();
+                self.failures = 0;
+                Ok(self.begin(engine, leased))
+            }
+            Err(error) => {
+                self.slots.put_back(places);
+                Err(error)
+            }
+        }
+    }
+
+    /// After an error: were it an end that the store cannot take, it must keep neither the others from being written
+    /// nor new ones from being taken.
+    async fn hand_in_one_by_one(&mut self, engine: &Arc<Engine>) -> StoreResult<()> {
+        let mut left = std::mem::take(&mut self.ended).into_iter();
+        let mut outcome = Ok(());
+        while let Some((settlement, since)) = left.next() {
+            match engine.ports.outbox.exchange(slice::from_ref(&settlement), &[]).await {
+                Ok(_) => drop(self.slots.give_back([settlement.id])),
+                Err(error) => {
+                    outcome = Err(error);
+                    self.ended.extend(left.by_ref());
+                    // Last, so that it is another one's turn.
+                    self.ended.push((settlement, since));
+                }
+            }
+        }
+        if outcome.is_err() {
+            let asks = engine.asks(&self.slots);
+            if !asks.is_empty() {
+                let leased = engine.ports.outbox.exchange(&[], &asks).await?;
+                self.begin(engine, leased);
+            }
+        }
+        outcome
+    }
+
+    fn begin(&mut self, engine: &Arc<Engine>, leased: Vec<Leased>) -> usize {
         let begun = leased.len();
         for row in leased {
             self.slots.take(&row);
@@ -76,7 +118,7 @@ impl Pump {
             self.deliveries.spawn(async move { engine.deliver(row).await });
         }
         engine.count_running(self.slots.taken());
-        Ok(begun)
+        begun
     }
 
     /// For a delivery to end, for something to be queued, or for the next look.
@@ -93,10 +135,14 @@ impl Pump {
     async fn pause(&mut self) {
         let doubled = FIRST_PAUSE.saturating_mul(1 << self.failures.min(8));
         tokio::time::sleep(doubled.min(Duration::from_secs(1))).await;
-        self.failures += 1;
-        if self.failures >= TRIES && !self.ended.is_empty() {
-            tracing::error!(messages = self.ended.len(), "their leases will lapse, and they may be sent again");
-            self.ended.clear();
+        self.failures = self.failures.saturating_add(1);
+        let (given_up, waiting) =
+            std::mem::take(&mut self.ended).into_iter().partition(|(_, since)| since.elapsed() > PATIENCE);
+        self.ended = waiting;
+        let given_up: Vec<(Settlement, Instant)> = given_up;
+        for (settlement, _) in given_up {
+            self.slots.give_back([settlement.id]);
+            tracing::error!(message = %settlement.id, "how it ended could not be written, and it may be sent again");
         }
     }
 
@@ -108,10 +154,8 @@ impl Pump {
 
     fn note(&mut self, done: Result<Settlement, JoinError>) {
         match done {
-            Ok(settlement) => {
-                self.slots.give_back(settlement.id);
-                self.ended.push(settlement);
-            }
+            Ok(settlement) => self.ended.push((settlement, Instant::now())),
+            // Deliveries catch their panics, and nobody aborts them.
             Err(error) => tracing::error!(%error, "a delivery was lost; its lease will lapse"),
         }
     }
@@ -120,22 +164,25 @@ impl Pump {
         self.deliveries.is_empty() && self.ended.is_empty()
     }
 
-    /// Settles what nobody needs any more, and forgets what is long settled.
+    /// Settles what nobody needs any more, and forgets what is long settled; goes on at once while there is more.
     async fn keep_up(&mut self, engine: &Engine, poll: Duration) {
         let outbox = engine.ports.outbox.as_ref();
         let is_due = |last: Option<Instant>, every| last.is_none_or(|last| last.elapsed() >= every);
-        let mut outcomes = [Ok(0), Ok(0)];
+        let warn = |outcome: StoreResult<u64>| {
+            outcome.unwrap_or_else(|error| {
+                tracing::warn!(error = %error.source, "the outbox could not be tidied");
+                0
+            })
+        };
         if is_due(self.expired_at, poll) {
-            self.expired_at = Some(Instant::now());
-            outcomes[0] = outbox.expire().await;
+            let expired = warn(outbox.expire().await);
+            self.expired_at = (expired == 0).then(Instant::now);
+            engine.tally.count_expired(expired);
         }
         if is_due(self.forgotten_at, FORGET_EVERY) {
-            self.forgotten_at = Some(Instant::now());
             let age = Duration::from_secs(engine.ports.policy.keep_days * 86_400);
-            outcomes[1] = outbox.forget(age).await;
-        }
-        for error in outcomes.into_iter().filter_map(Result::err) {
-            tracing::warn!(error = %error.source, "the outbox could not be tidied");
+            let forgotten = warn(outbox.forget(age).await);
+            self.forgotten_at = (forgotten == 0).then(Instant::now);
         }
     }
 }

@@ -5,7 +5,10 @@ use super::outbox::Channel;
 use crate::domain::MessageId;
 use std::collections::HashMap;
 
-/// The places that are taken, each by a message.
+/// A message's place: of a channel, and of a lane there.
+pub(super) type Place = (MessageId, (Channel, String));
+
+/// The places that are taken.
 #[derive(Default)]
 pub(super) struct Slots(HashMap<MessageId, (Channel, String)>);
 
@@ -16,9 +19,14 @@ impl Slots {
         self.0.insert(row.id, (to.channel(), to.lane().to_owned()));
     }
 
-    /// Gives it back.
-    pub(super) fn give_back(&mut self, id: MessageId) {
-        self.0.remove(&id);
+    /// Gives places back; what they were.
+    pub(super) fn give_back(&mut self, ids: impl IntoIterator<Item = MessageId>) -> Vec<Place> {
+        ids.into_iter().filter_map(|id| self.0.remove_entry(&id)).collect()
+    }
+
+    /// Takes them again.
+    pub(super) fn put_back(&mut self, places: Vec<Place>) {
+        self.0.extend(places);
     }
 
     /// How many of a channel run, a lane.
