@@ -5,6 +5,7 @@ use super::{Refused, Shell};
 use clap::Subcommand;
 use portcullis_actors::domain::AppName;
 use portcullis_actors::stores::{AccountStore as _, Created, NewApplication};
+use portcullis_actors::transports::{is_mail_sender, is_sms_sender};
 use serde_json::json;
 
 #[derive(Debug, Subcommand)]
@@ -18,10 +19,10 @@ pub(super) enum AppsCommand {
         #[arg(long, value_parser = brand)]
         brand: Option<String>,
         /// The sender of its mails, if not the configured one.
-        #[arg(long, value_name = "ADDRESS")]
+        #[arg(long, value_name = "ADDRESS", value_parser = mail_sender)]
         mail_from: Option<String>,
-        /// The sender of its SMS, if not the configured one.
-        #[arg(long, value_name = "NUMBER")]
+        /// The sender of its SMS with the first provider, if not the configured one.
+        #[arg(long, value_name = "NUMBER", value_parser = sms_sender)]
         sms_from: Option<String>,
     },
     /// List the applications.
@@ -65,6 +66,19 @@ pub(super) async fn run(shell: &Shell, command: AppsCommand) -> Result<(), Refus
         }
     }
     Ok(())
+}
+
+fn mail_sender(text: &str) -> Result<String, &'static str> {
+    if is_mail_sender(text) {
+        Ok(text.to_owned())
+    } else {
+        Err("is neither name@example.com nor Name <name@example.com>")
+    }
+}
+
+fn sms_sender(text: &str) -> Result<String, &'static str> {
+    let fault = "is no number in E.164, no name of at most 11 letters and digits, and no messaging service (MG…)";
+    if is_sms_sender(text) { Ok(text.to_owned()) } else { Err(fault) }
 }
 
 /// A line of text that can stand in a subject.

@@ -1,4 +1,4 @@
-//! `users`, `apps`, `keys` and `outbox`: what they answer, in both forms, and what they refuse.
+//! `users`, `apps` and `keys`: what they answer, in both forms, and what they refuse.
 
 use super::shell::Shell;
 use serde_json::json;
@@ -67,6 +67,8 @@ fn wrong_usage_is_2_and_help_has_an_example() {
         &["keys", "add", "--app", "a", "--owner", "1", "--scope", "everything"],
         &["keys", "add", "--app", "a", "--owner", "1"],
         &["outbox", "retry"],
+        &["apps", "add", "driver", "--mail-from", "not an address"],
+        &["apps", "add", "driver", "--sms-from", "15005550006"],
         &["outbox", "retry", "1", "--dead"],
         &["outbox", "list", "--state", "lost"],
         &["users", "generate", "--count", "0"],
@@ -91,6 +93,7 @@ fn wrong_usage_is_2_and_help_has_an_example() {
         &["keys", "list"],
         &["keys", "revoke"],
         &["outbox", "list"],
+        &["outbox", "show"],
         &["outbox", "retry"],
         &["config", "check"],
         &["config", "dump"],
@@ -145,14 +148,6 @@ fn a_key_is_shown_once_and_dies() {
     let add = |app, owner| ["keys", "add", "--app", app, "--owner", owner, "--scope", "owner:act"];
     assert!(shell.refused(&add("nowhere", &owner)).contains("no application"));
     assert!(shell.refused(&add("driver", "4711")).contains("no user"));
-}
-
-#[test]
-fn the_outbox_is_listed_and_retried() {
-    let shell = Shell::new("loadtest");
-    assert_eq!(shell.json(&["outbox", "list", "--state", "dead", "--channel", "sms"]), json!({"messages": []}));
-    assert_eq!(shell.json(&["outbox", "retry", "--dead"]), json!({"retried": 0}));
-    assert!(shell.refused(&["outbox", "retry", "1"]).contains("message 1"));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 mod accounts;
 mod configuration;
 mod import;
+mod outbox;
 mod production;
 mod serve;
 mod shell;

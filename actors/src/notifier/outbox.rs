@@ -128,6 +128,8 @@ pub struct NewMessage {
 /// What a list of the outbox is narrowed to.
 #[derive(Clone, Debug, Default)]
 pub struct OutboxFilter {
+    /// Only this message.
+    pub id: Option<MessageId>,
     /// Only messages in this state.
     pub state: Option<MessageState>,
     /// Only this channel.

@@ -20,8 +20,8 @@ impl Engine {
         if callback.status == CallbackStatus::Underway {
             return Ok(ReceiptEffect::Repeated);
         }
-        let next = u32::try_from(place + 1).ok().filter(|_| place + 1 < self.sms.len());
-        let record = || self.ports.outbox.record_receipt(&receipt.provider, &callback, next);
+        let providers: Vec<&str> = self.sms.iter().map(|provider| provider.transport.name()).collect();
+        let record = || self.ports.outbox.record_receipt(&receipt.provider, &callback, &providers);
         let mut effect = record().await.map_err(ErrorKind::from)?;
         for pause in OVERTAKEN {
             if effect != ReceiptEffect::Unknown {

@@ -33,20 +33,21 @@ pub trait OutboxStore: Send + Sync {
     /// the newest changes nothing when it ends, but its attempt is logged.
     async fn exchange(&self, ended: &[Settlement], asks: &[LeaseAsk]) -> StoreResult<Vec<Leased>>;
 
-    /// Settles what is due and past its life as expired; says how many.
+    /// Settles what is due and past its life as expired, a lot at a time; says how many, 0 when there are no more.
     async fn expire(&self) -> StoreResult<u64>;
 
-    /// Forgets messages that were settled longer than `age` ago, with their attempts; says how many.
+    /// Forgets messages that were settled longer than `age` ago, with their attempts, a lot at a time; says how many,
+    /// 0 when there are no more.
     async fn forget(&self, age: Duration) -> StoreResult<u64>;
 
     /// Settles the attempt that `provider` took over under the callback's reference. An attempt is settled once;
     /// replays change nothing. If it failed, was the message's newest, and the message lives, the message waits for
-    /// the provider at place `next_provider`; if there is none, it is dead.
+    /// the next of `providers` (all there are, in their order) that has not failed it; if there is none, it is dead.
     async fn record_receipt(
         &self,
         provider: &str,
         callback: &Callback,
-        next_provider: Option<u32>,
+        providers: &[&str],
     ) -> StoreResult<ReceiptEffect>;
 
     /// A list, newest first.
@@ -64,6 +65,6 @@ pub trait OutboxStore: Send + Sync {
     /// How the outbox stands.
     async fn stats(&self) -> StoreResult<OutboxStats>;
 
-    /// How many of a channel are due now; for tests and drains.
+    /// How many of a channel are due now.
     async fn due(&self, channel: Channel) -> StoreResult<u64>;
 }

@@ -10,6 +10,10 @@ use crate::notifier::{Destination, LeaseAsk, Leased, MessageKind, NewMessage, Pr
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 use std::fmt::Write as _;
+use std::time::Duration;
+
+/// How soon a message is looked at again that this node cannot read.
+const PUT_OFF: Duration = Duration::from_secs(5);
 
 /// Takes up to `ask.most` messages, oldest first and no more of a lane than it has room for.
 pub(super) async fn lease(
@@ -28,7 +32,7 @@ pub(super) async fn lease(
         query = query.bind(lane);
     }
     let until = now.plus(ask.lease);
-    let (mut taken, mut marked) = (Vec::new(), Vec::new());
+    let (mut taken, mut marked, mut strange) = (Vec::new(), Vec::new(), Vec::new());
     for row in query.fetch_all(&mut *connection).await? {
         let id: i64 = row.try_get("id")?;
         match leased(&row, until) {
@@ -43,11 +47,12 @@ pub(super) async fn lease(
             // A newer program may have written it. It must not keep the others from being taken.
             Err(error) => {
                 tracing::error!(message = id, %error, "a message is put off");
-                marked.push(id);
+                strange.push(id);
             }
         }
     }
-    mark(connection, &marked, until).await?;
+    mark(connection, "state = 'leased', lease = lease + 1", &marked, until).await?;
+    mark(connection, "last_error = 'this node cannot read it'", &strange, now.plus(PUT_OFF)).await?;
     Ok(taken)
 }
 
@@ -68,18 +73,19 @@ fn taking(dialect: Dialect, full_lanes: usize) -> String {
     statement
 }
 
-async fn mark(connection: &mut AnyConnection, ids: &[i64], until: Timestamp) -> sqlx::Result<()> {
+async fn mark(connection: &mut AnyConnection, change: &str, ids: &[i64], due: Timestamp) -> sqlx::Result<()> {
     if ids.is_empty() {
         return Ok(());
     }
     // The text is hardly ever the same twice, so that it is not worth being kept prepared.
-    sqlx::query(AssertSqlSafe(marking(ids))).persistent(false).bind(until.millis()).execute(connection).await.map(drop)
+    let mark = sqlx::query(AssertSqlSafe(marking(change, ids))).persistent(false);
+    mark.bind(due.millis()).execute(connection).await.map(drop)
 }
 
-/// Its numbers are ours.
-fn marking(ids: &[i64]) -> String {
+/// Its texts and numbers are ours.
+fn marking(change: &str, ids: &[i64]) -> String {
     let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
-    format!("UPDATE outbox SET state = 'leased', due = $1, lease = lease + 1 WHERE id IN ({})", ids.join(", "))
+    format!("UPDATE outbox SET due = $1, {change} WHERE id IN ({})", ids.join(", "))
 }
 
 fn leased(row: &AnyRow, until: Timestamp) -> sqlx::Result<Leased> {
@@ -166,7 +172,11 @@ mod tests {
         let store = SqlStore::connect(&settings, Arc::new(SystemClock)).await.expect("a database");
         let end = |id| Settlement { id: MessageId(id), lease: 1, next: Next::Delivered, attempt: None };
         let ends = [end(1), end(2)];
-        let statements = [taking(Dialect::Sqlite, 2), marking(&[1, 2]), delivering(&ends.iter().collect::<Vec<_>>())];
+        let statements = [
+            taking(Dialect::Sqlite, 2),
+            marking("lease = lease + 1", &[1, 2]),
+            delivering(&ends.iter().collect::<Vec<_>>()),
+        ];
         for statement in statements {
             let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));
             let plan = store.read(async |c| sqlx::query(explain).fetch_all(c).await).await.expect("a plan");

@@ -8,16 +8,18 @@ use crate::notifier::{Attempt, Channel, ListedMessage, OutboxFilter, OutboxStats
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
 
-/// A list, newest first.
+/// A list, newest first. Decoys are not in it: whoever asks for strangers' passwords would fill it.
 pub(super) async fn list(connection: &mut AnyConnection, filter: &OutboxFilter) -> sqlx::Result<Vec<ListedMessage>> {
     let rows = sqlx::query(
         "SELECT id, state, kind, channel, destination, created, due, expires, last_error, \
          (SELECT COUNT(*) FROM outbox_attempts WHERE message_id = outbox.id) AS attempts \
-         FROM outbox WHERE ($1 = '' OR state = $1) AND ($2 = '' OR channel = $2) ORDER BY id DESC LIMIT $3",
+         FROM outbox WHERE user_id > 0 AND ($1 = '' OR state = $1) AND ($2 = '' OR channel = $2) \
+         AND ($4 IS NULL OR id = $4) ORDER BY id DESC LIMIT $3",
     )
     .bind(filter.state.map_or("", |state| state.as_str()))
     .bind(filter.channel.map_or("", Channel::as_str))
     .bind(i64::from(filter.most))
+    .bind(filter.id.map(|id| id.0))
     .fetch_all(connection)
     .await?;
     rows.iter().map(listed).collect()
@@ -70,10 +72,10 @@ pub(super) async fn requeue(
 ) -> sqlx::Result<u64> {
     let done = sqlx::query(
         "UPDATE outbox SET state = 'queued', due = $1, settled = NULL, refusals = 0, provider = 0, strikes = 0, \
-         doubts = 0 WHERE state = 'dead' AND user_id > 0 AND expires > $1 AND ($2 = 0 OR id = $2)",
+         doubts = 0 WHERE state = 'dead' AND user_id > 0 AND expires > $1 AND ($2 IS NULL OR id = $2)",
     )
     .bind(now.millis())
-    .bind(id.map_or(0, |id| id.0))
+    .bind(id.map(|id| id.0))
     .execute(connection)
     .await?;
     Ok(done.rows_affected())

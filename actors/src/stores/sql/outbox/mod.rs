@@ -24,6 +24,8 @@ use std::time::Duration;
 
 /// The longest a transaction of the delivery loop may take: nobody waits for an answer, and a group is large.
 const IN_BACKGROUND: Duration = Duration::from_secs(5);
+/// Rows that one transaction expires or forgets: others wait for it, on SQLite all that write.
+const LOT: i64 = 1_000;
 
 #[async_trait]
 impl OutboxStore for SqlStore {
@@ -62,10 +64,11 @@ impl OutboxStore for SqlStore {
         }
         self.long_transaction(IN_BACKGROUND, async |c| {
             let done = sqlx::query(
-                "UPDATE outbox SET state = 'expired', due = NULL, settled = $1 \
-                 WHERE channel IN ('mail', 'sms') AND due <= $1 AND expires <= $1",
+                "UPDATE outbox SET state = 'expired', due = NULL, settled = $1 WHERE due <= $1 AND id IN \
+                 (SELECT id FROM outbox WHERE channel IN ('mail', 'sms') AND due <= $1 AND expires <= $1 LIMIT $2)",
             )
             .bind(now.millis())
+            .bind(LOT)
             .execute(c)
             .await?;
             Ok(done.rows_affected())
@@ -76,10 +79,14 @@ impl OutboxStore for SqlStore {
     async fn forget(&self, age: Duration) -> StoreResult<u64> {
         let before = self.clock.now().minus(age);
         self.long_transaction(IN_BACKGROUND, async |c| {
-            let done = sqlx::query("DELETE FROM outbox WHERE settled IS NOT NULL AND settled < $1")
-                .bind(before.millis())
-                .execute(c)
-                .await?;
+            let done = sqlx::query(
+                "DELETE FROM outbox WHERE id IN \
+                 (SELECT id FROM outbox WHERE settled IS NOT NULL AND settled < $1 LIMIT $2)",
+            )
+            .bind(before.millis())
+            .bind(LOT)
+            .execute(c)
+            .await?;
             Ok(done.rows_affected())
         })
         .await
@@ -89,10 +96,10 @@ impl OutboxStore for SqlStore {
         &self,
         provider: &str,
         callback: &Callback,
-        next_provider: Option<u32>,
+        providers: &[&str],
     ) -> StoreResult<ReceiptEffect> {
         let now = self.clock.now();
-        self.transaction(async |c| receipts::record(c, provider, callback, next_provider, now).await).await
+        self.transaction(async |c| receipts::record(c, provider, callback, providers, now).await).await
     }
 
     async fn list(&self, filter: &OutboxFilter) -> StoreResult<Vec<ListedMessage>> {

@@ -10,7 +10,7 @@ pub(super) async fn record(
     connection: &mut AnyConnection,
     provider: &str,
     callback: &Callback,
-    next_provider: Option<u32>,
+    providers: &[&str],
     now: Timestamp,
 ) -> sqlx::Result<ReceiptEffect> {
     let reason = callback.code.map_or_else(
@@ -40,7 +40,7 @@ pub(super) async fn record(
         return Ok(ReceiptEffect::Noted);
     }
     let (attempt, message): (i64, i64) = (settled.try_get("id")?, settled.try_get("message_id")?);
-    let requeued = match next_provider {
+    let requeued = match next_provider(connection, message, provider, providers).await? {
         None => 0,
         Some(next) => sqlx::query(
             "UPDATE outbox SET state = 'retry', due = $3, settled = NULL, provider = $4, strikes = 0, last_error = $5 \
@@ -69,4 +69,25 @@ pub(super) async fn record(
     .execute(connection)
     .await?;
     Ok(ReceiptEffect::Noted)
+}
+
+/// The place of the provider to go on to: the first one after `failed`, round the list, that has not failed the message.
+async fn next_provider(
+    connection: &mut AnyConnection,
+    message: i64,
+    failed: &str,
+    providers: &[&str],
+) -> sqlx::Result<Option<u32>> {
+    let rows = sqlx::query(
+        "SELECT DISTINCT provider FROM outbox_attempts \
+         WHERE message_id = $1 AND outcome IN ('undelivered', 'failed', 'permanent')",
+    )
+    .bind(message)
+    .fetch_all(connection)
+    .await?;
+    let gone: Vec<String> = rows.iter().map(|row| row.try_get("provider")).collect::<sqlx::Result<_>>()?;
+    let after = providers.iter().position(|provider| *provider == failed).map_or(0, |place| place + 1);
+    let mut places = (0..providers.len()).map(|step| (after + step) % providers.len());
+    let next = places.find(|place| !gone.iter().any(|provider| provider == providers[*place]));
+    Ok(next.and_then(|place| u32::try_from(place).ok()))
 }

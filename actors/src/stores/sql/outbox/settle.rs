@@ -14,7 +14,7 @@ pub(super) async fn settle(
 ) -> sqlx::Result<()> {
     log(connection, settlements).await?;
     let (delivered, others): (Vec<_>, Vec<_>) =
-        settlements.iter().partition(|settlement| settlement.next == Next::Delivered);
+        settlements.iter().partition(|ended| ended.next == Next::Delivered && detail(ended).is_none());
     deliver(connection, &delivered, now).await?;
     for settlement in others {
         settle_one(connection, settlement, now).await?;
@@ -41,8 +41,12 @@ pub(super) fn delivering(delivered: &[&Settlement]) -> String {
     )
 }
 
+fn detail(settlement: &Settlement) -> Option<&str> {
+    settlement.attempt.as_ref()?.detail.as_deref()
+}
+
 async fn settle_one(connection: &mut AnyConnection, settlement: &Settlement, now: Timestamp) -> sqlx::Result<()> {
-    let detail = settlement.attempt.as_ref().and_then(|attempt| attempt.detail.as_deref());
+    let detail = detail(settlement);
     let (state, error) = match &settlement.next {
         Next::Retry { at, progress } => {
             return sqlx::query(
@@ -73,7 +77,8 @@ async fn settle_one(connection: &mut AnyConnection, settlement: &Settlement, now
             .await
             .map(drop);
         }
-        Next::Delivered => return deliver(connection, &[settlement], now).await,
+        // Handed over, and not acknowledged: it counts as delivered, and operators see why it may not have arrived.
+        Next::Delivered => ("delivered", detail),
         Next::Expired => ("expired", detail),
         Next::Dead(reason) => ("dead", Some(reason.as_str())),
     };
