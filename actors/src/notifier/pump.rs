@@ -27,6 +27,8 @@ pub(super) struct Pump {
     ended: Vec<Settlement>,
     slots: Slots,
     failures: u32,
+    /// Of those, the ones in which there were ends to hand in.
+    tries: u32,
     expired_at: Option<Instant>,
     forgotten_at: Option<Instant>,
 }
@@ -68,7 +70,7 @@ impl Pump {
         }
         let leased = engine.ports.outbox.exchange(&self.ended, &asks).await?;
         self.ended.clear();
-        self.failures = 0;
+        (self.failures, self.tries) = (0, 0);
         let begun = leased.len();
         for row in leased {
             self.slots.take(&row);
@@ -94,7 +96,9 @@ impl Pump {
         let doubled = FIRST_PAUSE.saturating_mul(1 << self.failures.min(8));
         tokio::time::sleep(doubled.min(Duration::from_secs(1))).await;
         self.failures += 1;
-        if self.failures >= TRIES && !self.ended.is_empty() {
+        // An end that comes late into an outage has its half minute too.
+        self.tries = if self.ended.is_empty() { 0 } else { self.tries + 1 };
+        if self.tries >= TRIES {
             tracing::error!(messages = self.ended.len(), "their leases will lapse, and they may be sent again");
             self.ended.clear();
         }
@@ -136,6 +140,36 @@ impl Pump {
         }
         for error in outcomes.into_iter().filter_map(Result::err) {
             tracing::warn!(error = %error.source, "the outbox could not be tidied");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::retry::Next;
+    use super::*;
+    use crate::domain::MessageId;
+
+    /// How long the ends are kept while the store keeps failing, after it has failed `before` times without any.
+    async fn kept_after(before: u32) -> Duration {
+        let mut pump = Pump::default();
+        for _ in 0..before {
+            pump.pause().await;
+        }
+        let began = tokio::time::Instant::now();
+        pump.ended.push(Settlement { id: MessageId(1), lease: 1, next: Next::Delivered, attempt: None });
+        while !pump.ended.is_empty() {
+            assert!(began.elapsed() < Duration::from_secs(60), "kept for ever");
+            pump.pause().await;
+        }
+        began.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ends_are_kept_for_half_a_minute_however_long_the_store_had_been_silent() {
+        for before in [0, 10, 100] {
+            let kept = kept_after(before).await;
+            assert!((25..=35).contains(&kept.as_secs()), "{kept:?} after {before} failures");
         }
     }
 }
