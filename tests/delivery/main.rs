@@ -1,6 +1,7 @@
 //! Deliveries, over real databases and with real servers at the other end: what leaves, how often, and what happens
 //! when the other end misbehaves.
 
+mod answers;
 mod bounds;
 mod breakers;
 mod crash;
