@@ -42,6 +42,22 @@ async fn an_older_lease_settles_nothing(world: World) {
     assert_eq!(world.state(id).await, MessageState::Delivered, "settled once");
 }
 
+async fn a_late_node_cannot_move_what_another_one_delivers(world: World) {
+    let id = world.queue_mail("ada@example.com").await;
+    let slow = world.lease(&ask(1, 75)).await.remove(0);
+    world.advance(76);
+    let quick = world.lease(&ask(1, 75)).await.remove(0);
+    let now = world.clock.now();
+    let progress = Progress::default();
+    let late = [Next::Delivered, Next::Retry { at: now, progress }, Next::Release(now), Next::Expired];
+    for next in late {
+        world.settle(Settlement { id, lease: slow.lease, next: next.clone(), attempt: None }).await;
+        let message = world.look(id).await;
+        assert_eq!((message.state, message.due), (MessageState::Leased, Some(quick.until)), "{next:?}");
+        assert!(world.lease(&ask(1, 75)).await.is_empty(), "{next:?}");
+    }
+}
+
 async fn progress_is_kept_between_tries(world: World) {
     let id = world.queue_mail("ada@example.com").await;
     let leased = world.lease(&ask(1, 75)).await.remove(0);
@@ -178,6 +194,50 @@ async fn a_receipt_counts_once(world: World) {
     assert_eq!(world.look(dead).await.last_error.as_deref(), Some("failed, error 30003"));
 }
 
+async fn a_dead_message_that_is_queued_again_has_all_its_tries(world: World) {
+    let id = world.queue_mail("ada@example.com").await;
+    let spent = Progress { refusals: 299, provider: 1, strikes: 1, doubts: 1 };
+    for next in [Next::Retry { at: world.clock.now(), progress: spent }, Next::Dead("given up".to_owned())] {
+        let lease = world.lease(&ask(1, 75)).await.remove(0).lease;
+        world.settle(Settlement { id, lease, next, attempt: None }).await;
+    }
+    assert_eq!(world.store.retry_dead().await.expect("answered"), 1);
+    assert_eq!(world.lease(&ask(1, 75)).await.remove(0).progress, Progress::default());
+}
+
+async fn what_is_past_its_life_is_not_queued_again_with_the_others(world: World) {
+    let id = world.queue_mail("ada@example.com").await;
+    let lease = world.lease(&ask(1, 75)).await.remove(0).lease;
+    world.settle(Settlement { id, lease, next: Next::Dead("refused".to_owned()), attempt: None }).await;
+    world.advance(1_801);
+    assert_eq!(world.store.retry_dead().await.expect("answered"), 0);
+    assert_eq!(world.state(id).await, MessageState::Dead);
+}
+
+/// Two nodes tried one message, since the lease of the first had lapsed; what is reported of the first try moves
+/// neither what the second still delivers nor what it has delivered.
+async fn a_report_about_an_older_try_moves_nothing(world: World) {
+    let id = world.queue_mail("ada@example.com").await;
+    let slow = world.lease(&ask(1, 75)).await.remove(0).lease;
+    world.advance(76);
+    let quick = world.lease(&ask(1, 75)).await.remove(0).lease;
+    let end = |lease, reference| Settlement { id, lease, next: Next::Delivered, attempt: Some(attempt(reference)) };
+    let report = async |reference: &str, next| {
+        let callback = Callback { reference: reference.to_owned(), status: CallbackStatus::Undelivered, code: None };
+        world.store.record_receipt("one", &callback, next).await.expect("answered")
+    };
+    world.settle(end(slow, "first")).await;
+    world.settle(end(slow, "second")).await;
+    assert_eq!(report("second", Some(1)).await, ReceiptEffect::Noted);
+    assert_eq!(world.state(id).await, MessageState::Leased, "it is being sent");
+    world.settle(end(slow, "third")).await;
+    world.settle(end(quick, "fourth")).await;
+    for (reference, next) in [("first", Some(1)), ("third", None)] {
+        assert_eq!(report(reference, next).await, ReceiptEffect::Noted);
+        assert_eq!(world.state(id).await, MessageState::Delivered, "{reference}");
+    }
+}
+
 macro_rules! on_every_database {
     ($($test:ident),+ $(,)?) => {
         mod sqlite {
@@ -199,11 +259,15 @@ macro_rules! on_every_database {
 
 on_every_database!(
     an_older_lease_settles_nothing,
+    a_late_node_cannot_move_what_another_one_delivers,
     progress_is_kept_between_tries,
     a_turn_hands_in_before_it_takes,
     what_cannot_be_read_is_put_off_and_the_others_are_taken,
     lanes_are_filled_and_not_overfilled,
     of_many_callers_one_gets_a_message,
     a_list_is_filtered_and_dead_messages_can_be_queued_again,
+    a_dead_message_that_is_queued_again_has_all_its_tries,
+    what_is_past_its_life_is_not_queued_again_with_the_others,
     a_receipt_counts_once,
+    a_report_about_an_older_try_moves_nothing,
 );
