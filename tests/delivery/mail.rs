@@ -2,7 +2,7 @@
 
 use crate::world::{PATIENCE, World, smtp, step};
 use portcullis_actors::domain::Locale;
-use portcullis_actors::notifier::{MessageState, NewMessage, OutboxStore as _};
+use portcullis_actors::notifier::{BreakerState, MessageState, NewMessage, Observe, OutboxStore as _};
 use portcullis_actors::stores::{AccountStore as _, Created, NewApplication};
 use portcullis_actors::transports::{Line, Mail, SendError, SmtpSettings, SmtpTransport, Transport as _};
 use portcullis_testkit::sms::SmsApi;
@@ -199,6 +199,23 @@ async fn a_refused_recipient_costs_no_connection() {
 }
 
 #[actix::test]
+async fn a_relay_that_hangs_before_it_knows_for_whom_is_left_alone() {
+    let mut server = SmtpServer::start().await;
+    server.behave(Behaviour::tarpit("mail", Duration::from_secs(60), "")).await;
+    let mut world = World::new().await;
+    world.policy.mail_timeout_secs = 1;
+    world.policy.breaker_failures = 2;
+    let world = world.with_smtp(&server);
+    let notifier = world.stepwise();
+    for to in ["ada@one.example", "ada@two.example"] {
+        world.queue_mail(to).await;
+    }
+    assert_eq!(step(&notifier).await, 2);
+    let breakers = notifier.send(Observe).await.expect("the actor lives").breakers;
+    assert_eq!(breakers[0].1, BreakerState::Open);
+}
+
+#[actix::test]
 async fn a_relay_without_tls_gets_no_mail_that_requires_it() {
     let server = SmtpServer::start().await;
     let transport = smtp(&format!("{}?tls=required", server.url()), 60);
@@ -257,4 +274,24 @@ async fn an_application_writes_in_its_own_name_and_in_the_readers_language() {
     let sms = api.accepted().remove(0);
     assert_eq!(sms.field("From"), "Otra");
     assert!(sms.field("Body").contains("Otra Marca"), "{}", sms.field("Body"));
+}
+
+#[actix::test]
+async fn no_more_connections_are_kept_than_allowed() {
+    let mut server = SmtpServer::start().await;
+    let settings = SmtpSettings {
+        url: server.url(),
+        from: "no-reply@example.org".to_owned(),
+        allow_plaintext: false,
+        extra_root: None,
+        timeout: Duration::from_secs(60),
+        connections: 1,
+    };
+    let transport = SmtpTransport::new(settings).expect("good settings");
+    let mail = mail("ada@example.com", "Hola");
+    for connections in [3, 5] {
+        let sent = futures_util::join!(transport.send(&mail), transport.send(&mail), transport.send(&mail));
+        assert!(sent.0.is_ok() && sent.1.is_ok() && sent.2.is_ok(), "{sent:?}");
+        assert_eq!(server.connections().await, connections, "one of three is used again");
+    }
 }
