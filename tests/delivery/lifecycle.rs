@@ -77,16 +77,21 @@ async fn a_code_past_its_life_is_never_sent() {
 #[actix::test]
 async fn the_loop_settles_what_nobody_needs_any_more_and_forgets_what_is_long_settled() {
     let world = World::new().await;
+    let stepwise = world.stepwise();
     let old = world.queue_mail("ada@example.com").await;
-    step(&world.stepwise()).await;
-    world.advance(31 * 86_400);
+    step(&stepwise).await;
+    world.advance(5 * 86_400);
+    let recent = world.queue_mail("ada@example.com").await;
+    step(&stepwise).await;
+    world.advance(26 * 86_400);
     let late = world.queue_sms("+12125550123").await;
     world.advance(601);
     let _notifier = world.notifier();
     eventually(PATIENCE, "expired", async || world.state(late).await == MessageState::Expired).await;
     let forgotten = async || world.all().await.iter().all(|message| message.id != old);
     eventually(PATIENCE, "forgotten", forgotten).await;
-    assert_eq!(world.inbox.received(), 1);
+    assert_eq!(world.state(recent).await, MessageState::Delivered, "the others stay for their thirty days");
+    assert_eq!(world.inbox.received(), 2);
 }
 
 #[actix::test]

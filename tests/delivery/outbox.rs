@@ -58,6 +58,24 @@ async fn a_late_node_cannot_move_what_another_one_delivers(world: World) {
     }
 }
 
+/// It may have been handed over already, and then it was not too late.
+async fn what_is_under_way_when_its_life_ends_is_left_to_its_node(world: World) {
+    let id = world.queue_mail("ada@example.com").await;
+    world.advance(1_790);
+    let leased = world.lease(&ask(1, 75)).await.remove(0);
+    world.advance(20);
+    assert_eq!(world.store.expire().await.expect("answered"), 0);
+    let attempt = Some(attempt("r"));
+    world.settle(Settlement { id, lease: leased.lease, next: Next::Delivered, attempt }).await;
+    assert_eq!(world.state(id).await, MessageState::Delivered);
+    let lost = world.queue_mail("bob@example.com").await;
+    world.advance(1_790);
+    assert_eq!(world.lease(&ask(1, 75)).await.len(), 1, "by a node that dies now");
+    world.advance(76);
+    assert_eq!(world.store.expire().await.expect("answered"), 1);
+    assert_eq!(world.state(lost).await, MessageState::Expired);
+}
+
 async fn progress_is_kept_between_tries(world: World) {
     let id = world.queue_mail("ada@example.com").await;
     let leased = world.lease(&ask(1, 75)).await.remove(0);
@@ -260,6 +278,7 @@ macro_rules! on_every_database {
 on_every_database!(
     an_older_lease_settles_nothing,
     a_late_node_cannot_move_what_another_one_delivers,
+    what_is_under_way_when_its_life_ends_is_left_to_its_node,
     progress_is_kept_between_tries,
     a_turn_hands_in_before_it_takes,
     what_cannot_be_read_is_put_off_and_the_others_are_taken,
