@@ -1,9 +1,9 @@
 //! What opens a provider's breaker and what does not, and what becomes of the messages meanwhile.
 
-use crate::world::{World, step};
+use crate::world::{PATIENCE, World, eventually, step};
 use actix::Addr;
 use portcullis_actors::clock::Clock as _;
-use portcullis_actors::notifier::{BreakerState, MessageState, NewMessage, NotifierActor, Observe};
+use portcullis_actors::notifier::{BreakerState, Drain, MessageState, NewMessage, NotifierActor, Observe};
 use portcullis_actors::transports::{Mail, Receipt, SendError, Transport};
 use portcullis_testkit::sms::{Answer, SmsApi};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -76,6 +76,28 @@ async fn nothing_is_taken_for_a_provider_that_is_left_alone_and_one_message_afte
     assert_eq!(breaker(&notifier).await, BreakerState::Closed);
     assert_eq!(step(&notifier).await, 5, "and the others follow");
     assert_eq!(world.count(MessageState::Delivered).await, 6);
+}
+
+#[actix::test]
+async fn while_one_message_decides_the_others_stay_where_they_are() {
+    let (mut world, _relay) = answering(fault()).await;
+    world.policy.breaker_failures = 1;
+    world.policy.breaker_rest_secs = 60;
+    world.queue_mail("ada@example.com").await;
+    let notifier = world.notifier();
+    let tries = async || world.all().await.iter().map(|message| message.attempts).sum::<u64>();
+    eventually(PATIENCE, "the breaker opens", async || tries().await == 1).await;
+    for to in ["bob@example.com", "eve@example.com"] {
+        world.queue_mail(to).await;
+    }
+    let before = world.all().await;
+    world.advance(61);
+    eventually(PATIENCE, "one decides", async || tries().await == 2).await;
+    notifier.send(Drain { within: Duration::from_secs(5) }).await.expect("the actor lives");
+    let after = world.all().await;
+    // What was taken only to be put back is put off, too.
+    let moved = before.iter().zip(&after).filter(|(before, after)| before.due != after.due).count();
+    assert_eq!(moved, 1, "{after:?}");
 }
 
 #[actix::test]

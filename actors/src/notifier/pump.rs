@@ -77,6 +77,8 @@ impl Pump {
             let engine = Arc::clone(engine);
             self.deliveries.spawn(async move { engine.deliver(row).await });
         }
+        // They begin before the next turn asks: one of them may be what a half-open breaker waits for.
+        tokio::task::yield_now().await;
         engine.count_running(self.slots.taken());
         Ok(begun)
     }
