@@ -167,8 +167,8 @@ async fn observe_tells_depth_age_and_outcomes() {
     let world = World::new().await;
     let notifier = world.stepwise();
     world.queue_mail("ada@example.com").await;
-    world.queue_mail("bob@example.com").await;
     world.advance(30);
+    world.queue_mail("bob@example.com").await;
     let before = notifier.send(Observe).await.expect("the actor lives");
     assert_eq!(before.pending, Some(2));
     assert!(before.oldest_age.is_some_and(|age| age >= Duration::from_secs(30)), "{before:?}");

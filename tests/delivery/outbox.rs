@@ -219,7 +219,11 @@ async fn a_dead_message_that_is_queued_again_has_all_its_tries(world: World) {
         let lease = world.lease(&ask(1, 75)).await.remove(0).lease;
         world.settle(Settlement { id, lease, next, attempt: None }).await;
     }
-    assert_eq!(world.store.retry_dead().await.expect("answered"), 1);
+    let other = world.queue_mail("bob@example.com").await;
+    let lease = world.lease(&ask(1, 75)).await.remove(0).lease;
+    world.settle(Settlement { id: other, lease, next: Next::Dead("refused".to_owned()), attempt: None }).await;
+    assert!(world.store.retry(id).await.expect("answered"));
+    assert_eq!(world.state(other).await, MessageState::Dead, "it was not asked for");
     assert_eq!(world.lease(&ask(1, 75)).await.remove(0).progress, Progress::default());
 }
 
