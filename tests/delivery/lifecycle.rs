@@ -176,6 +176,11 @@ async fn observe_tells_depth_age_and_outcomes() {
     let after = notifier.send(Observe).await.expect("the actor lives");
     assert_eq!((after.pending, after.delivered, after.oldest_age), (Some(0), 2, None));
     assert_eq!(after.breakers.len(), 2);
+    world.store.disable_user(world.user).await.expect("answered");
+    world.queue_mail("ada@example.com").await;
+    step(&notifier).await;
+    let at_last = notifier.send(Observe).await.expect("the actor lives");
+    assert_eq!((at_last.delivered, at_last.dead, at_last.dead_on_record), (2, 1, Some(1)));
 }
 
 /// Takes a mail over when it is told to, and counts.
