@@ -68,6 +68,11 @@ async fn the_greeting_takes_a_minute() {
 }
 
 #[actix::test]
+async fn the_sender_takes_a_minute() {
+    each_arrives_once(Behaviour::tarpit("mail", Duration::from_secs(60), "")).await;
+}
+
+#[actix::test]
 async fn the_recipient_takes_a_minute() {
     each_arrives_once(Behaviour::tarpit("rcpt", Duration::from_secs(60), "")).await;
 }

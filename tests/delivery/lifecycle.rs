@@ -75,6 +75,26 @@ async fn a_code_past_its_life_is_never_sent() {
 }
 
 #[actix::test]
+async fn the_loop_settles_what_nobody_needs_any_more_and_forgets_what_is_long_settled() {
+    let world = World::new().await;
+    let stepwise = world.stepwise();
+    let old = world.queue_mail("ada@example.com").await;
+    step(&stepwise).await;
+    world.advance(5 * 86_400);
+    let recent = world.queue_mail("ada@example.com").await;
+    step(&stepwise).await;
+    world.advance(26 * 86_400);
+    let late = world.queue_sms("+12125550123").await;
+    world.advance(601);
+    let _notifier = world.notifier();
+    eventually(PATIENCE, "expired", async || world.state(late).await == MessageState::Expired).await;
+    let forgotten = async || world.all().await.iter().all(|message| message.id != old);
+    eventually(PATIENCE, "forgotten", forgotten).await;
+    assert_eq!(world.state(recent).await, MessageState::Delivered, "the others stay for their thirty days");
+    assert_eq!(world.inbox.received(), 2);
+}
+
+#[actix::test]
 async fn a_decoy_is_dead_from_the_start_and_stays_so() {
     let world = World::new().await;
     let notifier = world.stepwise();
@@ -153,8 +173,8 @@ async fn observe_tells_depth_age_and_outcomes() {
     let world = World::new().await;
     let notifier = world.stepwise();
     world.queue_mail("ada@example.com").await;
-    world.queue_mail("bob@example.com").await;
     world.advance(30);
+    world.queue_mail("bob@example.com").await;
     let before = notifier.send(Observe).await.expect("the actor lives");
     assert_eq!(before.pending, Some(2));
     assert!(before.oldest_age.is_some_and(|age| age >= Duration::from_secs(30)), "{before:?}");
@@ -162,6 +182,11 @@ async fn observe_tells_depth_age_and_outcomes() {
     let after = notifier.send(Observe).await.expect("the actor lives");
     assert_eq!((after.pending, after.delivered, after.oldest_age), (Some(0), 2, None));
     assert_eq!(after.breakers.len(), 2);
+    world.store.disable_user(world.user).await.expect("answered");
+    world.queue_mail("ada@example.com").await;
+    step(&notifier).await;
+    let at_last = notifier.send(Observe).await.expect("the actor lives");
+    assert_eq!((at_last.delivered, at_last.dead, at_last.dead_on_record), (2, 1, Some(1)));
 }
 
 /// Takes a mail over when it is told to, and counts.

@@ -1,9 +1,14 @@
 //! Mail over real SMTP: what arrives, in which form, over which connections.
 
 use crate::world::{PATIENCE, World, smtp, step};
-use portcullis_actors::notifier::{MessageState, OutboxStore as _};
-use portcullis_actors::transports::{Line, Mail, SmtpSettings, SmtpTransport, Transport as _};
+use portcullis_actors::domain::Locale;
+use portcullis_actors::notifier::{BreakerState, MessageState, NewMessage, Observe, OutboxStore as _};
+use portcullis_actors::stores::{AccountStore as _, Created, NewApplication};
+use portcullis_actors::transports::{Line, Mail, SendError, SmtpSettings, SmtpTransport, Transport as _};
+use portcullis_testkit::sms::SmsApi;
 use portcullis_testkit::smtp::{Behaviour, SmtpServer, Tls};
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -120,7 +125,7 @@ async fn a_certificate_of_an_unknown_authority_is_refused() {
     let server = SmtpServer::start_with(Tls::Wrapped, None, Duration::from_secs(300)).await;
     let transport = smtp(&format!("smtps://localhost:{}", server.port()), 60);
     let refused = transport.send(&mail("ada@example.com", "Hola")).await;
-    assert!(matches!(refused, Err(portcullis_actors::transports::SendError::ProviderFault(_))), "{refused:?}");
+    assert!(matches!(refused, Err(SendError::ProviderFault(_))), "{refused:?}");
     assert_eq!(server.count(), 0);
 }
 
@@ -139,6 +144,49 @@ async fn connections_are_used_again_and_a_dead_one_costs_one_retry() {
     assert_eq!(server.received(6, PATIENCE).await.len(), 6);
 }
 
+/// A relay that takes one mail over a connection and ends it at the next with 421; returns its URL.
+fn relay_of_one_mail_a_connection() -> String {
+    let listener = TcpListener::bind(("127.0.0.1", 0)).expect("a free port");
+    let url = format!("smtp://{}", listener.local_addr().expect("bound"));
+    std::thread::spawn(move || {
+        for connection in listener.incoming().map_while(Result::ok) {
+            // Its end is the client's affair.
+            let _ = take_one_mail(connection);
+        }
+    });
+    url
+}
+
+fn take_one_mail(mut connection: TcpStream) -> std::io::Result<()> {
+    let (mut lines, mut content, mut taken) = (BufReader::new(connection.try_clone()?).lines(), false, 0);
+    connection.write_all(b"220 relay.example\r\n")?;
+    while let Some(line) = lines.next().transpose()? {
+        let reply = match line.get(..4).unwrap_or(&line) {
+            "." => {
+                (content, taken) = (false, taken + 1);
+                "250 2.0.0 Ok"
+            }
+            _ if content => continue,
+            "MAIL" if taken == 1 => return connection.write_all(b"421 4.4.2 idle for too long\r\n"),
+            "DATA" => {
+                content = true;
+                "354 go on"
+            }
+            _ => "250 Ok",
+        };
+        connection.write_all(format!("{reply}\r\n").as_bytes())?;
+    }
+    Ok(())
+}
+
+#[actix::test]
+async fn a_kept_connection_that_is_closed_with_421_costs_one_retry() {
+    let transport = smtp(&relay_of_one_mail_a_connection(), 60);
+    for _ in 0..3 {
+        transport.send(&mail("ada@example.com", "Hola")).await.expect("sent");
+    }
+}
+
 #[actix::test]
 async fn a_refused_recipient_costs_no_connection() {
     let mut server = SmtpServer::start().await;
@@ -148,4 +196,102 @@ async fn a_refused_recipient_costs_no_connection() {
     assert_eq!(refused.to_string(), "RCPT refused: 550 5.1.1", "without the address");
     transport.send(&mail("ada@example.com", "Hola")).await.expect("sent");
     assert_eq!(server.connections().await, 1);
+}
+
+#[actix::test]
+async fn a_relay_that_hangs_before_it_knows_for_whom_is_left_alone() {
+    let mut server = SmtpServer::start().await;
+    server.behave(Behaviour::tarpit("mail", Duration::from_secs(60), "")).await;
+    let mut world = World::new().await;
+    world.policy.mail_timeout_secs = 1;
+    world.policy.breaker_failures = 2;
+    let world = world.with_smtp(&server);
+    let notifier = world.stepwise();
+    for to in ["ada@one.example", "ada@two.example"] {
+        world.queue_mail(to).await;
+    }
+    assert_eq!(step(&notifier).await, 2);
+    let breakers = notifier.send(Observe).await.expect("the actor lives").breakers;
+    assert_eq!(breakers[0].1, BreakerState::Open);
+}
+
+#[actix::test]
+async fn a_relay_without_tls_gets_no_mail_that_requires_it() {
+    let server = SmtpServer::start().await;
+    let transport = smtp(&format!("{}?tls=required", server.url()), 60);
+    let refused = transport.send(&mail("ada@example.com", "Hola")).await;
+    assert!(matches!(refused, Err(SendError::ProviderFault(_))), "{refused:?}");
+    assert_eq!(server.count(), 0);
+}
+
+#[actix::test]
+async fn what_breaks_after_the_final_dot_is_not_sent_again_over_another_connection() {
+    let mut server = SmtpServer::start().await;
+    let transport = smtp(&server.url(), 60);
+    transport.send(&mail("ada@example.com", "Hola")).await.expect("sent, and the connection is kept");
+    server.behave(Behaviour::dropping_after_the_dot("")).await;
+    let doubtful = transport.send(&mail("ada@example.com", "Hola")).await;
+    assert!(matches!(doubtful, Err(SendError::Unconfirmed(_))), "{doubtful:?}");
+    assert_eq!(server.received(2, PATIENCE).await.len(), 2);
+    assert_eq!(server.connections().await, 1);
+}
+
+#[actix::test]
+async fn a_relay_that_wants_a_login_only_at_the_recipient_kills_no_mail() {
+    let mut server = SmtpServer::start().await;
+    let world = World::new().await.with_smtp(&server);
+    let notifier = world.stepwise();
+    for reply in ["530 5.7.0 authentication required", "535 5.7.8 not you", "421 4.3.2 closing"] {
+        server.behave(Behaviour::replying("rcpt", reply, "")).await;
+        let id = world.queue_mail("ada@example.com").await;
+        step(&notifier).await;
+        assert_eq!(world.path(id).await, ["smtp: provider_fault"], "{reply}");
+        assert_eq!(world.state(id).await, MessageState::Retry, "{reply}");
+    }
+}
+
+#[actix::test]
+async fn an_application_writes_in_its_own_name_and_in_the_readers_language() {
+    let (server, api) = (SmtpServer::start().await, SmsApi::start());
+    let world = World::new().await.with_smtp(&server).with_sms(&[&api]);
+    let app = NewApplication {
+        name: "other".parse().expect("a name"),
+        brand: "Otra Marca".to_owned(),
+        mail_from: Some("Otra <hola@otra.example>".to_owned()),
+        sms_from: Some("Otra".to_owned()),
+    };
+    let Created::New(app) = world.store.create_application(app).await.expect("an application") else {
+        panic!("there was none")
+    };
+    let notifier = world.stepwise();
+    world.queue(NewMessage { app, locale: Locale::Es, ..world.reset_mail("ada@example.com") }).await;
+    world.queue(NewMessage { app, locale: Locale::Es, ..world.code_sms("+12125550123") }).await;
+    assert_eq!(step(&notifier).await, 2);
+    let mail = server.received(1, PATIENCE).await.remove(0);
+    assert_eq!((mail.header("From"), mail.sender.as_str()), (vec!["Otra <hola@otra.example>"], "hola@otra.example"));
+    assert_eq!(mail.header("Subject"), ["Elija una contraseña nueva"]);
+    assert!(mail.text.is_some_and(|text| text.contains("Otra Marca")));
+    let sms = api.accepted().remove(0);
+    assert_eq!(sms.field("From"), "Otra");
+    assert!(sms.field("Body").contains("Otra Marca"), "{}", sms.field("Body"));
+}
+
+#[actix::test]
+async fn no_more_connections_are_kept_than_allowed() {
+    let mut server = SmtpServer::start().await;
+    let settings = SmtpSettings {
+        url: server.url(),
+        from: "no-reply@example.org".to_owned(),
+        allow_plaintext: false,
+        extra_root: None,
+        timeout: Duration::from_secs(60),
+        connections: 1,
+    };
+    let transport = SmtpTransport::new(settings).expect("good settings");
+    let mail = mail("ada@example.com", "Hola");
+    for connections in [3, 5] {
+        let sent = futures_util::join!(transport.send(&mail), transport.send(&mail), transport.send(&mail));
+        assert!(sent.0.is_ok() && sent.1.is_ok() && sent.2.is_ok(), "{sent:?}");
+        assert_eq!(server.connections().await, connections, "one of three is used again");
+    }
 }

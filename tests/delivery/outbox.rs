@@ -4,9 +4,8 @@ use crate::world::World;
 use portcullis_actors::clock::{Clock as _, Timestamp};
 use portcullis_actors::notifier::retry::Next;
 use portcullis_actors::notifier::{
-    Attempt, Channel, LeaseAsk, MessageState, OutboxFilter, OutboxStore as _, Progress, ReceiptEffect, Settlement,
+    Attempt, Channel, LeaseAsk, MessageState, OutboxFilter, OutboxStore as _, Progress, Settlement,
 };
-use portcullis_actors::transports::{Callback, CallbackStatus};
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
@@ -15,7 +14,7 @@ pub fn ask(most: usize, lease_secs: u64) -> LeaseAsk {
     LeaseAsk { channel: Channel::Mail, most, per_lane: 100, running: HashMap::new(), lease }
 }
 
-fn attempt(reference: &str) -> Attempt {
+pub fn attempt(reference: &str) -> Attempt {
     Attempt {
         at: Timestamp::from_secs(1),
         provider: "one".to_owned(),
@@ -40,6 +39,40 @@ async fn an_older_lease_settles_nothing(world: World) {
     assert_eq!(world.path(id).await.len(), 2, "both attempts were made");
     world.settle(settlement(quick.lease, Next::Dead("twice".to_owned()))).await;
     assert_eq!(world.state(id).await, MessageState::Delivered, "settled once");
+}
+
+async fn a_late_node_cannot_move_what_another_one_delivers(world: World) {
+    let id = world.queue_mail("ada@example.com").await;
+    let slow = world.lease(&ask(1, 75)).await.remove(0);
+    world.advance(76);
+    let quick = world.lease(&ask(1, 75)).await.remove(0);
+    let now = world.clock.now();
+    let progress = Progress::default();
+    let late = [Next::Delivered, Next::Retry { at: now, progress }, Next::Release(now), Next::Expired];
+    for next in late {
+        world.settle(Settlement { id, lease: slow.lease, next: next.clone(), attempt: None }).await;
+        let message = world.look(id).await;
+        assert_eq!((message.state, message.due), (MessageState::Leased, Some(quick.until)), "{next:?}");
+        assert!(world.lease(&ask(1, 75)).await.is_empty(), "{next:?}");
+    }
+}
+
+/// It may have been handed over already, and then it was not too late.
+async fn what_is_under_way_when_its_life_ends_is_left_to_its_node(world: World) {
+    let id = world.queue_mail("ada@example.com").await;
+    world.advance(1_790);
+    let leased = world.lease(&ask(1, 75)).await.remove(0);
+    world.advance(20);
+    assert_eq!(world.store.expire().await.expect("answered"), 0);
+    let attempt = Some(attempt("r"));
+    world.settle(Settlement { id, lease: leased.lease, next: Next::Delivered, attempt }).await;
+    assert_eq!(world.state(id).await, MessageState::Delivered);
+    let lost = world.queue_mail("bob@example.com").await;
+    world.advance(1_790);
+    assert_eq!(world.lease(&ask(1, 75)).await.len(), 1, "by a node that dies now");
+    world.advance(76);
+    assert_eq!(world.store.expire().await.expect("answered"), 1);
+    assert_eq!(world.state(lost).await, MessageState::Expired);
 }
 
 async fn progress_is_kept_between_tries(world: World) {
@@ -148,61 +181,6 @@ async fn a_list_is_filtered_and_dead_messages_can_be_queued_again(world: World) 
     assert!(!world.store.retry(dead).await.expect("answered"), "a link past its life is never sent");
 }
 
-async fn a_receipt_counts_once(world: World) {
-    let id = world.queue_mail("ada@example.com").await;
-    let deliver = async |reference: &str| {
-        let leased = world.lease(&ask(1, 75)).await.remove(0);
-        let attempt = Some(attempt(reference));
-        let settlement = Settlement { id, lease: leased.lease, next: Next::Delivered, attempt };
-        world.settle(settlement).await;
-    };
-    let report = async |reference: &str, status, providers| {
-        let callback = Callback { reference: reference.to_owned(), status, code: Some(30_003) };
-        world.store.record_receipt("one", &callback, providers).await.expect("answered")
-    };
-    deliver("first").await;
-    assert_eq!(report("other", CallbackStatus::Failed, &["one", "two"]).await, ReceiptEffect::Unknown);
-    assert_eq!(report("first", CallbackStatus::Undelivered, &["one", "two"]).await, ReceiptEffect::Requeued);
-    assert_eq!(report("first", CallbackStatus::Undelivered, &["one", "two"]).await, ReceiptEffect::Repeated);
-    assert_eq!(report("first", CallbackStatus::Delivered, &["one", "two"]).await, ReceiptEffect::Repeated);
-    deliver("second").await;
-    assert_eq!(report("second", CallbackStatus::Delivered, &["one"]).await, ReceiptEffect::Noted);
-    assert_eq!(world.state(id).await, MessageState::Delivered);
-    assert_eq!(world.path(id).await, ["one: undelivered", "one: delivered"]);
-    let dead = world.queue_mail("bob@example.com").await;
-    let leased = world.lease(&ask(1, 75)).await.remove(0);
-    let settlement =
-        Settlement { id: dead, lease: leased.lease, next: Next::Delivered, attempt: Some(attempt("third")) };
-    world.settle(settlement).await;
-    assert_eq!(report("third", CallbackStatus::Failed, &["one"]).await, ReceiptEffect::Noted);
-    assert_eq!(world.state(dead).await, MessageState::Dead, "there is no other provider");
-    assert_eq!(world.look(dead).await.last_error.as_deref(), Some("failed, error 30003"));
-}
-
-async fn a_message_goes_round_to_whoever_has_not_failed_it(world: World) {
-    const PROVIDERS: [&str; 3] = ["one", "two", "three"];
-    let id = world.queue_mail("ada@example.com").await;
-    // The first one was left alone at the time.
-    for (provider, expected) in [("two", Some(2)), ("three", Some(0)), ("one", None)] {
-        let leased = world.lease(&ask(1, 75)).await.remove(0);
-        let attempt = Some(Attempt { provider: provider.to_owned(), ..attempt(provider) });
-        world.settle(Settlement { id, lease: leased.lease, next: Next::Delivered, attempt }).await;
-        let status = CallbackStatus::Undelivered;
-        let callback = Callback { reference: provider.to_owned(), status, code: None };
-        let effect = world.store.record_receipt(provider, &callback, &PROVIDERS).await.expect("answered");
-        match expected {
-            Some(next) => {
-                assert_eq!(effect, ReceiptEffect::Requeued, "after {provider}");
-                let again = world.lease(&ask(1, 75)).await.remove(0);
-                assert_eq!(again.progress.provider, next, "after {provider}");
-                let next = Next::Release(world.clock.now());
-                world.settle(Settlement { id, lease: again.lease, next, attempt: None }).await;
-            }
-            None => assert_eq!(world.state(id).await, MessageState::Dead, "all have failed it"),
-        }
-    }
-}
-
 async fn a_doubt_is_on_record(world: World) {
     let id = world.queue_mail("ada@example.com").await;
     let leased = world.lease(&ask(1, 75)).await.remove(0);
@@ -213,6 +191,31 @@ async fn a_doubt_is_on_record(world: World) {
     assert_eq!((listed.state, listed.last_error.as_deref()), (MessageState::Delivered, Some(doubt)));
 }
 
+async fn a_dead_message_that_is_queued_again_has_all_its_tries(world: World) {
+    let id = world.queue_mail("ada@example.com").await;
+    let spent = Progress { refusals: 299, provider: 1, strikes: 1, doubts: 1 };
+    for next in [Next::Retry { at: world.clock.now(), progress: spent }, Next::Dead("given up".to_owned())] {
+        let lease = world.lease(&ask(1, 75)).await.remove(0).lease;
+        world.settle(Settlement { id, lease, next, attempt: None }).await;
+    }
+    let other = world.queue_mail("bob@example.com").await;
+    let lease = world.lease(&ask(1, 75)).await.remove(0).lease;
+    world.settle(Settlement { id: other, lease, next: Next::Dead("refused".to_owned()), attempt: None }).await;
+    assert!(world.store.retry(id).await.expect("answered"));
+    assert_eq!(world.state(other).await, MessageState::Dead, "it was not asked for");
+    assert_eq!(world.lease(&ask(1, 75)).await.remove(0).progress, Progress::default());
+}
+
+async fn what_is_past_its_life_is_not_queued_again_with_the_others(world: World) {
+    let id = world.queue_mail("ada@example.com").await;
+    let lease = world.lease(&ask(1, 75)).await.remove(0).lease;
+    world.settle(Settlement { id, lease, next: Next::Dead("refused".to_owned()), attempt: None }).await;
+    world.advance(1_801);
+    assert_eq!(world.store.retry_dead().await.expect("answered"), 0);
+    assert_eq!(world.state(id).await, MessageState::Dead);
+}
+
+/// Makes a test on SQLite and one on PostgreSQL of each.
 macro_rules! on_every_database {
     ($($test:ident),+ $(,)?) => {
         mod sqlite {
@@ -232,15 +235,19 @@ macro_rules! on_every_database {
     };
 }
 
+pub(crate) use on_every_database;
+
 on_every_database!(
     an_older_lease_settles_nothing,
+    a_late_node_cannot_move_what_another_one_delivers,
+    what_is_under_way_when_its_life_ends_is_left_to_its_node,
     progress_is_kept_between_tries,
     a_turn_hands_in_before_it_takes,
     what_cannot_be_read_is_put_off_and_the_others_are_taken,
     lanes_are_filled_and_not_overfilled,
     of_many_callers_one_gets_a_message,
     a_list_is_filtered_and_dead_messages_can_be_queued_again,
-    a_receipt_counts_once,
-    a_message_goes_round_to_whoever_has_not_failed_it,
+    a_dead_message_that_is_queued_again_has_all_its_tries,
+    what_is_past_its_life_is_not_queued_again_with_the_others,
     a_doubt_is_on_record,
 );

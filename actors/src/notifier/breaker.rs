@@ -143,6 +143,13 @@ mod tests {
     }
 
     #[test]
+    fn what_was_sent_before_it_opened_does_not_lengthen_its_rest() {
+        let breaker = opened();
+        assert!(!breaker.failed(at(9)), "it was open already");
+        assert!(breaker.admit(at(10), PATIENCE));
+    }
+
+    #[test]
     fn a_trial_that_is_never_heard_of_again_does_not_lock_it() {
         let breaker = opened();
         assert!(breaker.admit(at(10), PATIENCE));

@@ -100,3 +100,21 @@ fn own_sender(configured: Option<&str>) -> Option<Line> {
 fn stable_id(id: i64, created: Timestamp, to: &Email) -> String {
     Digest::of(format!("{id}:{}:{}", created.millis(), to.as_str()).as_bytes()).to_text()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_messages_name_is_its_own_in_every_database() {
+        let ada: Email = "ada@example.com".parse().expect("an address");
+        let bob: Email = "bob@example.com".parse().expect("an address");
+        let (now, later) = (Timestamp::from_secs(1), Timestamp::from_secs(2));
+        let name = stable_id(1, now, &ada);
+        assert_eq!(name, stable_id(1, now, &ada), "the same for every try");
+        // Another database counts from one, too.
+        for other in [stable_id(2, now, &ada), stable_id(1, later, &ada), stable_id(1, now, &bob)] {
+            assert_ne!(name, other);
+        }
+    }
+}

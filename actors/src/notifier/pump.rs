@@ -10,8 +10,9 @@ use super::slots::Slots;
 use crate::stores::StoreResult;
 use std::slice;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
 
 /// How often what is long settled is forgotten.
 const FORGET_EVERY: Duration = Duration::from_secs(3600);
@@ -69,13 +70,14 @@ impl Pump {
         let places = self.slots.give_back(ended.iter().map(|settlement| settlement.id));
         let asks = if take { engine.asks(&self.slots) } else { Vec::new() };
         if ended.is_empty() && asks.is_empty() {
+            self.failures = 0;
             return Ok(0);
         }
         match engine.ports.outbox.exchange(&ended, &asks).await {
             Ok(leased) => {
                 self.ended.clear();
                 self.failures = 0;
-                Ok(self.begin(engine, leased))
+                Ok(self.begin(engine, leased).await)
             }
             Err(error) => {
                 self.slots.put_back(places);
@@ -104,19 +106,21 @@ impl Pump {
             let asks = engine.asks(&self.slots);
             if !asks.is_empty() {
                 let leased = engine.ports.outbox.exchange(&[], &asks).await?;
-                self.begin(engine, leased);
+                self.begin(engine, leased).await;
             }
         }
         outcome
     }
 
-    fn begin(&mut self, engine: &Arc<Engine>, leased: Vec<Leased>) -> usize {
+    async fn begin(&mut self, engine: &Arc<Engine>, leased: Vec<Leased>) -> usize {
         let begun = leased.len();
         for row in leased {
             self.slots.take(&row);
             let engine = Arc::clone(engine);
             self.deliveries.spawn(async move { engine.deliver(row).await });
         }
+        // They begin before the next turn asks: one of them may be what a half-open breaker waits for.
+        tokio::task::yield_now().await;
         engine.count_running(self.slots.taken());
         begun
     }
@@ -183,6 +187,37 @@ impl Pump {
             let age = Duration::from_secs(engine.ports.policy.keep_days * 86_400);
             let forgotten = warn(outbox.forget(age).await);
             self.forgotten_at = (forgotten == 0).then(Instant::now);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::retry::Next;
+    use super::*;
+    use crate::domain::MessageId;
+
+    /// How long an end is kept while the store keeps failing, after it has failed `before` times without any.
+    async fn kept_after(before: u32) -> Duration {
+        let mut pump = Pump::default();
+        for _ in 0..before {
+            pump.pause().await;
+        }
+        let began = Instant::now();
+        let end = Settlement { id: MessageId(1), lease: 1, next: Next::Delivered, attempt: None };
+        pump.ended.push((end, began));
+        while !pump.ended.is_empty() {
+            assert!(began.elapsed() < 2 * PATIENCE, "kept for ever");
+            pump.pause().await;
+        }
+        began.elapsed()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn ends_are_kept_for_a_quarter_of_an_hour_however_long_the_store_had_been_silent() {
+        for before in [0, 10, 100] {
+            let kept = kept_after(before).await;
+            assert!(kept >= PATIENCE && kept < PATIENCE + Duration::from_secs(3), "{kept:?} after {before} failures");
         }
     }
 }

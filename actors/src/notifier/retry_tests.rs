@@ -46,6 +46,16 @@ fn waits_grow_threefold_to_five_minutes() {
 }
 
 #[test]
+fn no_wait_is_shorter_for_a_message_that_was_refused_often() {
+    // The factor's power outgrows any number long before the refusals reach their ceiling.
+    for refusals in 5..298 {
+        let mut case = mail();
+        case.progress.refusals = refusals;
+        assert_eq!(wait_of(&decide(&case, &Failure::Transient(None))).as_secs_f64().round(), 300.0, "{refusals}");
+    }
+}
+
+#[test]
 fn a_wait_sways_by_a_fifth_and_the_first_stays_within_five_seconds() {
     let policy = DeliveryPolicy::default();
     let wait = |roll| wait_of(&after(&policy, &mail(), &Failure::Transient(None), NOW, roll));

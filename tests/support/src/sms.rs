@@ -38,6 +38,10 @@ pub enum Answer {
     Refused(u16, u32, Option<String>),
     /// Nothing, for so long; then 201.
     After(Duration),
+    /// 201, and this name for the message.
+    Named(String),
+    /// 307 to this address.
+    Elsewhere(String),
 }
 
 struct Shared {
@@ -147,6 +151,7 @@ async fn create(
         form: form.into_inner(),
         sid: None,
     };
+    let (mut name, mut location) = (None, None);
     let (status, code, retry_after) = match answer {
         Answer::Created => (201, 0, None),
         Answer::Refused(status, code, retry_after) => (status, code, retry_after),
@@ -154,10 +159,18 @@ async fn create(
             tokio::time::sleep(delay).await;
             (201, 0, None)
         }
+        Answer::Named(own) => {
+            name = Some(own);
+            (201, 0, None)
+        }
+        Answer::Elsewhere(address) => {
+            location = Some(address);
+            (307, 0, None)
+        }
     };
     let sid = {
         let mut received = lock(&shared.received);
-        let sid = format!("SM{:032x}", received.len() + 1);
+        let sid = name.unwrap_or_else(|| format!("SM{:032x}", received.len() + 1));
         sms.sid = (status == 201).then(|| sid.clone());
         received.push(sms);
         sid
@@ -169,6 +182,9 @@ async fn create(
     let mut response = HttpResponse::build(status);
     if let Some(retry_after) = retry_after {
         response.insert_header(("Retry-After", retry_after));
+    }
+    if let Some(location) = location {
+        response.insert_header(("Location", location));
     }
     response.json(json!({"code": code, "message": "refused"}))
 }

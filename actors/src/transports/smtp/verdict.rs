@@ -82,11 +82,12 @@ fn of_breakage(step: Step) -> SendError {
     }
 }
 
-/// Nothing came until the time was up. After `MAIL` it may be this recipient that the server is slow with.
+/// Nothing came until the time was up. From `RCPT` on it may be this recipient that the server is slow with; before, it
+/// has not been told who that is.
 pub(super) fn of_silence(step: Step) -> SendError {
     match step {
         Step::Content => SendError::Unconfirmed("no answer in time after the final dot".to_owned()),
-        Step::Greeting => SendError::ProviderFault("no answer in time at greeting".to_owned()),
+        Step::Greeting | Step::Sender => SendError::ProviderFault(format!("no answer in time at {}", step.name())),
         _ => SendError::Transient { retry_after: None, text: format!("no answer in time at {}", step.name()) },
     }
 }
@@ -112,7 +113,9 @@ mod tests {
 
     #[test]
     fn silence_is_the_recipients_only_after_the_sender_was_taken() {
-        assert!(matches!(of_silence(Step::Greeting), SendError::ProviderFault(_)));
+        for step in [Step::Greeting, Step::Sender] {
+            assert!(matches!(of_silence(step), SendError::ProviderFault(_)), "{step:?}");
+        }
         assert!(matches!(of_silence(Step::Recipient), SendError::Transient { .. }));
         assert!(matches!(of_silence(Step::Content), SendError::Unconfirmed(_)));
     }

@@ -1,0 +1,93 @@
+//! What an SMS API may answer besides what one hopes for, and what it may report.
+
+use crate::world::{PATIENCE, World, callback_url, eventually, step};
+use portcullis_actors::clock::Clock as _;
+use portcullis_actors::notifier::{MessageState, ReceiptEffect, RecordReceipt};
+use portcullis_testkit::sms::{Answer, SmsApi, signature};
+
+const NUMBER: &str = "+12125550123";
+
+#[actix::test]
+async fn a_redirection_is_not_followed_with_the_code() {
+    let (api, stranger) = (SmsApi::start(), SmsApi::start());
+    api.answer(Answer::Elsewhere(format!("{}/2010-04-01/Accounts/AC0123/Messages.json", stranger.url())));
+    let world = World::new().await.with_sms(&[&api]);
+    let notifier = world.stepwise();
+    let id = world.queue_sms(NUMBER).await;
+    step(&notifier).await;
+    assert_eq!(world.path(id).await, ["one: provider_fault"]);
+    assert_eq!(world.store_detail(id).await, "HTTP 307, error 0");
+    assert!(stranger.requests().is_empty());
+}
+
+#[actix::test]
+async fn a_date_in_retry_after_is_obeyed_up_to_a_quarter_of_an_hour() {
+    let api = SmsApi::start();
+    api.answer(Answer::Refused(429, 20_429, Some("Fri, 31 Dec 2100 23:59:59 GMT".to_owned())));
+    let world = World::new().await.with_sms(&[&api]);
+    let notifier = world.stepwise();
+    let long = portcullis_actors::notifier::NewMessage {
+        expires: world.clock.now().plus(std::time::Duration::from_secs(3_600)),
+        ..world.code_sms(NUMBER)
+    };
+    let id = world.queue(long).await;
+    let before = world.clock.now();
+    step(&notifier).await;
+    let wait = world.look(id).await.due.expect("another try").since(before).as_secs();
+    assert!((900..=930).contains(&wait), "{wait} s");
+}
+
+#[actix::test]
+async fn a_name_that_no_database_takes_costs_the_name_and_not_the_delivery() {
+    let api = SmsApi::start();
+    api.answer(Answer::Named("SM\0".to_owned()));
+    let world = World::new().await.with_sms(&[&api]);
+    let notifier = world.stepwise();
+    let id = world.queue_sms(NUMBER).await;
+    step(&notifier).await;
+    assert_eq!(world.state(id).await, MessageState::Delivered);
+    assert_eq!(world.store_reference(id).await, None);
+}
+
+fn report(provider: &str, sid: &str, status: &str) -> RecordReceipt {
+    let params = [("MessageSid", sid), ("MessageStatus", status)];
+    let params: Vec<_> = params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let signature = signature(&format!("secret of {provider}"), &callback_url(provider), &params);
+    RecordReceipt { provider: provider.to_owned(), signature, params }
+}
+
+#[actix::test]
+async fn a_provider_reports_of_its_own_messages_alone() {
+    let (one, two) = (SmsApi::start(), SmsApi::start());
+    let world = World::new().await.with_sms(&[&one, &two]);
+    let notifier = world.stepwise();
+    let ones = world.queue_sms(NUMBER).await;
+    step(&notifier).await;
+    one.answer(Answer::Refused(429, 20_429, Some("60".to_owned())));
+    let twos = world.queue_sms(NUMBER).await;
+    step(&notifier).await;
+    step(&notifier).await;
+    let sid = world.store_reference(ones).await.expect("a name");
+    assert_eq!(world.store_reference(twos).await, Some(sid.clone()), "both providers count from one");
+    let effect = notifier.send(report("two", &sid, "failed")).await.expect("the actor lives");
+    assert_eq!(effect, Ok(ReceiptEffect::Requeued), "the first one has refused it, and not failed it");
+    assert_eq!(world.path(ones).await, ["one: accepted"]);
+    assert_eq!(world.state(ones).await, MessageState::Delivered);
+    assert_eq!(world.path(twos).await, ["one: transient", "two: failed"]);
+    assert_eq!(world.state(twos).await, MessageState::Retry);
+}
+
+#[actix::test]
+async fn a_report_of_failure_does_not_wait_for_the_next_look() {
+    let (one, two) = (SmsApi::start(), SmsApi::start());
+    let mut world = World::new().await;
+    world.policy.poll_ms = 3_600_000;
+    let world = world.with_sms(&[&one, &two]);
+    let id = world.queue_sms(NUMBER).await;
+    let notifier = world.notifier();
+    eventually(PATIENCE, "sent", async || world.state(id).await == MessageState::Delivered).await;
+    let sid = world.store_reference(id).await.expect("a name");
+    let effect = notifier.send(report("one", &sid, "canceled")).await.expect("the actor lives");
+    assert_eq!(effect, Ok(ReceiptEffect::Requeued));
+    two.received(1, PATIENCE).await;
+}

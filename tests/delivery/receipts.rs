@@ -1,0 +1,93 @@
+//! What providers report later, over the store's trait, on every database.
+
+use crate::outbox::{ask, attempt, on_every_database};
+use crate::world::World;
+use portcullis_actors::clock::Clock as _;
+use portcullis_actors::notifier::retry::Next;
+use portcullis_actors::notifier::{Attempt, MessageState, OutboxStore as _, ReceiptEffect, Settlement};
+use portcullis_actors::transports::{Callback, CallbackStatus};
+
+async fn a_receipt_counts_once(world: World) {
+    let id = world.queue_mail("ada@example.com").await;
+    let deliver = async |reference: &str| {
+        let leased = world.lease(&ask(1, 75)).await.remove(0);
+        let attempt = Some(attempt(reference));
+        let settlement = Settlement { id, lease: leased.lease, next: Next::Delivered, attempt };
+        world.settle(settlement).await;
+    };
+    let report = async |reference: &str, status, providers| {
+        let callback = Callback { reference: reference.to_owned(), status, code: Some(30_003) };
+        world.store.record_receipt("one", &callback, providers).await.expect("answered")
+    };
+    deliver("first").await;
+    assert_eq!(report("other", CallbackStatus::Failed, &["one", "two"]).await, ReceiptEffect::Unknown);
+    assert_eq!(report("first", CallbackStatus::Undelivered, &["one", "two"]).await, ReceiptEffect::Requeued);
+    assert_eq!(report("first", CallbackStatus::Undelivered, &["one", "two"]).await, ReceiptEffect::Repeated);
+    assert_eq!(report("first", CallbackStatus::Delivered, &["one", "two"]).await, ReceiptEffect::Repeated);
+    deliver("second").await;
+    assert_eq!(report("second", CallbackStatus::Delivered, &["one"]).await, ReceiptEffect::Noted);
+    assert_eq!(world.state(id).await, MessageState::Delivered);
+    assert_eq!(world.path(id).await, ["one: undelivered", "one: delivered"]);
+    let dead = world.queue_mail("bob@example.com").await;
+    let leased = world.lease(&ask(1, 75)).await.remove(0);
+    let settlement =
+        Settlement { id: dead, lease: leased.lease, next: Next::Delivered, attempt: Some(attempt("third")) };
+    world.settle(settlement).await;
+    assert_eq!(report("third", CallbackStatus::Failed, &["one"]).await, ReceiptEffect::Noted);
+    assert_eq!(world.state(dead).await, MessageState::Dead, "there is no other provider");
+    assert_eq!(world.look(dead).await.last_error.as_deref(), Some("failed, error 30003"));
+}
+
+async fn a_message_goes_round_to_whoever_has_not_failed_it(world: World) {
+    const PROVIDERS: [&str; 3] = ["one", "two", "three"];
+    let id = world.queue_mail("ada@example.com").await;
+    // The first one was left alone at the time.
+    for (provider, expected) in [("two", Some(2)), ("three", Some(0)), ("one", None)] {
+        let leased = world.lease(&ask(1, 75)).await.remove(0);
+        let attempt = Some(Attempt { provider: provider.to_owned(), ..attempt(provider) });
+        world.settle(Settlement { id, lease: leased.lease, next: Next::Delivered, attempt }).await;
+        let status = CallbackStatus::Undelivered;
+        let callback = Callback { reference: provider.to_owned(), status, code: None };
+        let effect = world.store.record_receipt(provider, &callback, &PROVIDERS).await.expect("answered");
+        match expected {
+            Some(next) => {
+                assert_eq!(effect, ReceiptEffect::Requeued, "after {provider}");
+                let again = world.lease(&ask(1, 75)).await.remove(0);
+                assert_eq!(again.progress.provider, next, "after {provider}");
+                let next = Next::Release(world.clock.now());
+                world.settle(Settlement { id, lease: again.lease, next, attempt: None }).await;
+            }
+            None => assert_eq!(world.state(id).await, MessageState::Dead, "all have failed it"),
+        }
+    }
+}
+
+/// Two nodes tried one message, since the lease of the first had lapsed; what is reported of the first try moves
+/// neither what the second still delivers nor what it has delivered.
+async fn a_report_about_an_older_try_moves_nothing(world: World) {
+    let id = world.queue_mail("ada@example.com").await;
+    let slow = world.lease(&ask(1, 75)).await.remove(0).lease;
+    world.advance(76);
+    let quick = world.lease(&ask(1, 75)).await.remove(0).lease;
+    let end = |lease, reference| Settlement { id, lease, next: Next::Delivered, attempt: Some(attempt(reference)) };
+    let report = async |reference: &str, providers: &[&str]| {
+        let callback = Callback { reference: reference.to_owned(), status: CallbackStatus::Undelivered, code: None };
+        world.store.record_receipt("one", &callback, providers).await.expect("answered")
+    };
+    world.settle(end(slow, "first")).await;
+    world.settle(end(slow, "second")).await;
+    assert_eq!(report("second", &["one", "two"]).await, ReceiptEffect::Noted);
+    assert_eq!(world.state(id).await, MessageState::Leased, "it is being sent");
+    world.settle(end(slow, "third")).await;
+    world.settle(end(quick, "fourth")).await;
+    for (reference, providers) in [("first", &["one", "two"][..]), ("third", &["one"])] {
+        assert_eq!(report(reference, providers).await, ReceiptEffect::Noted);
+        assert_eq!(world.state(id).await, MessageState::Delivered, "{reference}");
+    }
+}
+
+on_every_database!(
+    a_receipt_counts_once,
+    a_message_goes_round_to_whoever_has_not_failed_it,
+    a_report_about_an_older_try_moves_nothing,
+);
