@@ -132,7 +132,7 @@ impl Engine {
     /// Ends within `within`: takes nothing new, waits, and puts back what is still under way near the end.
     pub(super) async fn drain(&self, within: Duration) {
         self.stopping.cancel();
-        let patience = within.mul_f64(0.9);
+        let patience = within.mul_f64(0.75);
         if tokio::time::timeout(patience, self.pump.lock()).await.is_err() {
             tracing::info!("deliveries that still run are put back into the queue");
             self.abandon.cancel();
