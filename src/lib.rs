@@ -2,6 +2,8 @@
 //!
 //! `main` and the tests start the same thing. There is no global state, so two servers can run in one process.
 
+#![warn(clippy::expect_used)]
+
 mod app;
 pub mod cli;
 pub mod config;

@@ -12,6 +12,8 @@
 //! Imports point downwards only: an actor names stores and transports, never the other way round, and nothing
 //! here names the server crate. `tests/house` fails on an upward import.
 
+#![warn(clippy::expect_used)]
+
 pub mod account;
 pub mod clock;
 pub mod derive;
