@@ -4,7 +4,7 @@ use super::{Callback, CallbackStatus, Receipt, SendError, Sms, Transport, Transp
 use crate::clock::{Clock as _, SystemClock, Timestamp};
 use async_trait::async_trait;
 use reqwest::header::RETRY_AFTER;
-use reqwest::{Client, Response, StatusCode, Url, redirect};
+use reqwest::{Client, Response, Url, redirect};
 use serde::Deserialize;
 use std::fmt;
 use std::time::Duration;
@@ -148,10 +148,10 @@ impl Transport<Sms> for TwilioTransport {
             .basic_auth(&self.settings.account_sid, Some(&self.settings.auth_token))
             .form(&self.form(sms));
         let response = request.send().await.map_err(|error| unreachable_api(&error))?;
-        let status = response.status();
+        let status = response.status().as_u16();
         let retry_after = retry_after(&response);
         let answer = read_answer(response).await;
-        if status.is_success() {
+        if (200..300).contains(&status) {
             return Ok(Receipt { reference: answer.sid.filter(|sid| is_name(sid)) });
         }
         Err(refusal(status, answer.code, retry_after))
@@ -197,10 +197,10 @@ async fn read_answer(mut response: Response) -> Answer {
     serde_json::from_slice(&body).unwrap_or_default()
 }
 
-fn refusal(status: StatusCode, code: Option<u32>, retry_after: Option<Duration>) -> SendError {
+fn refusal(status: u16, code: Option<u32>, retry_after: Option<Duration>) -> SendError {
     let number = code.map(|code| format!(", error {code}")).unwrap_or_default();
-    let text = format!("HTTP {}{number}", status.as_u16());
-    match status.as_u16() {
+    let text = format!("HTTP {status}{number}");
+    match status {
         429 => SendError::Transient { retry_after, text },
         400 if code.is_some_and(|code| ABOUT_THE_MESSAGE.contains(&code)) => SendError::Permanent(text),
         400 => SendError::Transient { retry_after, text },
@@ -280,10 +280,10 @@ mod tests {
 
     #[test]
     fn a_refusal_is_the_messages_fault_only_if_its_number_says_so() {
-        assert!(matches!(refusal(StatusCode::BAD_REQUEST, Some(21211), None), SendError::Permanent(_)));
-        assert!(matches!(refusal(StatusCode::BAD_REQUEST, Some(21606), None), SendError::Transient { .. }));
-        assert!(matches!(refusal(StatusCode::UNAUTHORIZED, Some(20003), None), SendError::ProviderFault(_)));
-        assert!(matches!(refusal(StatusCode::TOO_MANY_REQUESTS, None, None), SendError::Transient { .. }));
-        assert!(matches!(refusal(StatusCode::BAD_GATEWAY, None, None), SendError::ProviderFault(_)));
+        assert!(matches!(refusal(400, Some(21211), None), SendError::Permanent(_)));
+        assert!(matches!(refusal(400, Some(21606), None), SendError::Transient { .. }));
+        assert!(matches!(refusal(401, Some(20003), None), SendError::ProviderFault(_)));
+        assert!(matches!(refusal(429, None, None), SendError::Transient { .. }));
+        assert!(matches!(refusal(502, None, None), SendError::ProviderFault(_)));
     }
 }
