@@ -40,7 +40,7 @@ async fn fill(shell: &Shell) -> (MessageId, MessageId) {
         millis: 12,
     };
     let end = Settlement { id: dead, lease: leased.lease, next: Next::Dead(refused), attempt: Some(attempt) };
-    store.exchange(&[end], &[]).await.expect("settled");
+    store.exchange(&[&end], &[]).await.expect("settled");
     let queued = store.enqueue(message(1, "grace@example.com")).await.expect("queued");
     store.close().await;
     (dead, queued)

@@ -95,7 +95,7 @@ async fn a_turn_hands_in_before_it_takes(world: World) {
     let progress = Progress { provider: 1, ..Progress::default() };
     let next = Next::Retry { at: world.clock.now(), progress };
     let ended = Settlement { id, lease: leased.lease, next, attempt: Some(attempt("r")) };
-    let taken = world.store.exchange(&[ended], &[ask(1, 75)]).await.expect("answered");
+    let taken = world.store.exchange(&[&ended], &[ask(1, 75)]).await.expect("answered");
     assert_eq!(taken.iter().map(|row| (row.id, row.progress)).collect::<Vec<_>>(), [(id, progress)]);
 }
 

@@ -151,7 +151,7 @@ impl World {
 
     /// A turn that only hands in.
     pub async fn settle(&self, settlement: Settlement) {
-        self.store.exchange(&[settlement], &[]).await.expect("settled");
+        self.store.exchange(&[&settlement], &[]).await.expect("settled");
     }
 
     /// A connection past the store.

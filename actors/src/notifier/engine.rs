@@ -9,6 +9,7 @@ use super::outbox::Channel;
 use super::pump::Pump;
 use super::retry::Next;
 use super::slots::Slots;
+use crate::clock::Timestamp;
 use crate::stores::StoreResult;
 use crate::transports::{Mail, Sms, Transport};
 use std::sync::Arc;
@@ -21,6 +22,12 @@ use tokio_util::sync::CancellationToken;
 pub(super) struct Provider<M> {
     pub(super) transport: Arc<dyn Transport<M>>,
     pub(super) breaker: Breaker,
+}
+
+impl<M> Provider<M> {
+    fn seen_at(&self, now: Timestamp) -> (String, BreakerState) {
+        (self.transport.name().to_owned(), self.breaker.state(now))
+    }
 }
 
 /// What has happened since the start.
@@ -112,15 +119,16 @@ impl Engine {
 
     /// Deliveries that the providers would take now: none while all breakers are open, one to try a half-open one.
     fn admitted(&self, channel: Channel) -> usize {
+        let breakers = self.breakers(channel);
+        let any = |state| breakers.iter().any(|(_, at)| *at == state);
+        if any(BreakerState::Closed) { usize::MAX } else { usize::from(any(BreakerState::HalfOpen)) }
+    }
+
+    fn breakers(&self, channel: Channel) -> Vec<(String, BreakerState)> {
         let now = self.ports.clock.now();
-        let states: Vec<_> = match channel {
-            Channel::Mail => self.mail.iter().map(|provider| provider.breaker.state(now)).collect(),
-            Channel::Sms => self.sms.iter().map(|provider| provider.breaker.state(now)).collect(),
-        };
-        if states.contains(&BreakerState::Closed) {
-            usize::MAX
-        } else {
-            usize::from(states.contains(&BreakerState::HalfOpen))
+        match channel {
+            Channel::Mail => self.mail.iter().map(|provider| provider.seen_at(now)).collect(),
+            Channel::Sms => self.sms.iter().map(|provider| provider.seen_at(now)).collect(),
         }
     }
 
@@ -147,8 +155,6 @@ impl Engine {
         let now = self.ports.clock.now();
         let stats = self.ports.outbox.stats().await.ok();
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        let mails = self.mail.iter().map(|p| (p.transport.name().to_owned(), p.breaker.state(now)));
-        let sms = self.sms.iter().map(|p| (p.transport.name().to_owned(), p.breaker.state(now)));
         NotifierSnapshot {
             pending: stats.as_ref().map(|stats| stats.pending),
             oldest_age: stats.as_ref().and_then(|stats| stats.oldest).map(|oldest| now.since(oldest)),
@@ -158,7 +164,7 @@ impl Engine {
             retried: read(&self.tally.retried),
             dead: read(&self.tally.dead),
             expired: read(&self.tally.expired),
-            breakers: mails.chain(sms).collect(),
+            breakers: [Channel::Mail, Channel::Sms].map(|channel| self.breakers(channel)).concat(),
         }
     }
 }

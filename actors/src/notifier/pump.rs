@@ -8,7 +8,6 @@ use super::engine::Engine;
 use super::lease::{Leased, Settlement};
 use super::slots::Slots;
 use crate::stores::StoreResult;
-use std::slice;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::{JoinError, JoinSet};
@@ -66,7 +65,7 @@ impl Pump {
         if self.failures > 0 {
             self.hand_in_one_by_one(engine).await?;
         }
-        let ended: Vec<Settlement> = self.ended.iter().map(|(settlement, _)| settlement.clone()).collect();
+        let ended: Vec<&Settlement> = self.ended.iter().map(|(settlement, _)| settlement).collect();
         let places = self.slots.give_back(ended.iter().map(|settlement| settlement.id));
         let asks = if take { engine.asks(&self.slots) } else { Vec::new() };
         if ended.is_empty() && asks.is_empty() {
@@ -92,7 +91,7 @@ impl Pump {
         let mut left = std::mem::take(&mut self.ended).into_iter();
         let mut outcome = Ok(());
         while let Some((settlement, since)) = left.next() {
-            match engine.ports.outbox.exchange(slice::from_ref(&settlement), &[]).await {
+            match engine.ports.outbox.exchange(&[&settlement], &[]).await {
                 Ok(_) => drop(self.slots.give_back([settlement.id])),
                 Err(error) => {
                     outcome = Err(error);
@@ -140,11 +139,7 @@ impl Pump {
         let doubled = FIRST_PAUSE.saturating_mul(1 << self.failures.min(8));
         tokio::time::sleep(doubled.min(Duration::from_secs(1))).await;
         self.failures = self.failures.saturating_add(1);
-        let (given_up, waiting) =
-            std::mem::take(&mut self.ended).into_iter().partition(|(_, since)| since.elapsed() > PATIENCE);
-        self.ended = waiting;
-        let given_up: Vec<(Settlement, Instant)> = given_up;
-        for (settlement, _) in given_up {
+        for (settlement, _) in self.ended.extract_if(.., |(_, since)| since.elapsed() > PATIENCE) {
             self.slots.give_back([settlement.id]);
             tracing::error!(message = %settlement.id, "how it ended could not be written, and it may be sent again");
         }

@@ -31,7 +31,7 @@ pub trait OutboxStore: Send + Sync {
     /// due, oldest first: queued messages, those waiting for another try whose time has come, and those of a lease that
     /// lapsed. Of any number of concurrent callers on any number of nodes one gets a message. A lease that is no longer
     /// the newest changes nothing when it ends, but its attempt is logged.
-    async fn exchange(&self, ended: &[Settlement], asks: &[LeaseAsk]) -> StoreResult<Vec<Leased>>;
+    async fn exchange(&self, ended: &[&Settlement], asks: &[LeaseAsk]) -> StoreResult<Vec<Leased>>;
 
     /// Settles what is due and past its life as expired, a lot at a time; says how many, 0 when there are no more.
     async fn expire(&self) -> StoreResult<u64>;

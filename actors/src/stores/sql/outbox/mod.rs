@@ -33,7 +33,7 @@ impl OutboxStore for SqlStore {
         self.write(async |c| insert(c, &message, self.clock.now()).await).await
     }
 
-    async fn exchange(&self, ended: &[Settlement], asks: &[LeaseAsk]) -> StoreResult<Vec<Leased>> {
+    async fn exchange(&self, ended: &[&Settlement], asks: &[LeaseAsk]) -> StoreResult<Vec<Leased>> {
         let now = self.clock.now();
         self.long_transaction(IN_BACKGROUND, async |c| {
             settle::settle(c, ended, now).await?;

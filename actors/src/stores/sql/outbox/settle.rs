@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 /// Ends leases, each if it is the newest of its message, and logs the attempts in any case.
 pub(super) async fn settle(
     connection: &mut AnyConnection,
-    settlements: &[Settlement],
+    settlements: &[&Settlement],
     now: Timestamp,
 ) -> sqlx::Result<()> {
     log(connection, settlements).await?;
@@ -97,7 +97,7 @@ async fn settle_one(connection: &mut AnyConnection, settlement: &Settlement, now
 }
 
 /// One statement for all attempts.
-async fn log(connection: &mut AnyConnection, settlements: &[Settlement]) -> sqlx::Result<()> {
+async fn log(connection: &mut AnyConnection, settlements: &[&Settlement]) -> sqlx::Result<()> {
     let attempts: Vec<_> =
         settlements.iter().filter_map(|settlement| Some((settlement.id, settlement.attempt.as_ref()?))).collect();
     if attempts.is_empty() {
