@@ -1,9 +1,10 @@
 //! What an SMS API may answer besides what one hopes for, and what it may report.
 
-use crate::world::{PATIENCE, World, callback_url, eventually, step};
+use crate::sms::Callback;
+use crate::world::{PATIENCE, World, eventually, step};
 use portcullis_actors::clock::Clock as _;
-use portcullis_actors::notifier::{MessageState, ReceiptEffect, RecordReceipt};
-use portcullis_testkit::sms::{Answer, SmsApi, signature};
+use portcullis_actors::notifier::{MessageState, ReceiptEffect};
+use portcullis_testkit::sms::{Answer, SmsApi};
 
 const NUMBER: &str = "+12125550123";
 
@@ -49,13 +50,6 @@ async fn a_name_that_no_database_takes_costs_the_name_and_not_the_delivery() {
     assert_eq!(world.store_reference(id).await, None);
 }
 
-fn report(provider: &str, sid: &str, status: &str) -> RecordReceipt {
-    let params = [("MessageSid", sid), ("MessageStatus", status)];
-    let params: Vec<_> = params.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
-    let signature = signature(&format!("secret of {provider}"), &callback_url(provider), &params);
-    RecordReceipt { provider: provider.to_owned(), signature, params }
-}
-
 #[actix::test]
 async fn a_provider_reports_of_its_own_messages_alone() {
     let (one, two) = (SmsApi::start(), SmsApi::start());
@@ -69,8 +63,8 @@ async fn a_provider_reports_of_its_own_messages_alone() {
     step(&notifier).await;
     let sid = world.store_reference(ones).await.expect("a name");
     assert_eq!(world.store_reference(twos).await, Some(sid.clone()), "both providers count from one");
-    let effect = notifier.send(report("two", &sid, "failed")).await.expect("the actor lives");
-    assert_eq!(effect, Ok(ReceiptEffect::Requeued), "the first one has refused it, and not failed it");
+    let effect = Callback { provider: "two", sid: &sid, status: "failed" }.report(&notifier).await;
+    assert_eq!(effect, ReceiptEffect::Requeued, "the first one has refused it, and not failed it");
     assert_eq!(world.path(ones).await, ["one: accepted"]);
     assert_eq!(world.state(ones).await, MessageState::Delivered);
     assert_eq!(world.path(twos).await, ["one: transient", "two: failed"]);
@@ -87,7 +81,55 @@ async fn a_report_of_failure_does_not_wait_for_the_next_look() {
     let notifier = world.notifier();
     eventually(PATIENCE, "sent", async || world.state(id).await == MessageState::Delivered).await;
     let sid = world.store_reference(id).await.expect("a name");
-    let effect = notifier.send(report("one", &sid, "canceled")).await.expect("the actor lives");
-    assert_eq!(effect, Ok(ReceiptEffect::Requeued));
+    let effect = Callback { provider: "one", sid: &sid, status: "canceled" }.report(&notifier).await;
+    assert_eq!(effect, ReceiptEffect::Requeued);
     two.received(1, PATIENCE).await;
+}
+
+/// One provider, which is out of order for a while in the way that is given.
+async fn codes_survive(fault: Answer) {
+    const CODES: usize = 5;
+    let api = SmsApi::start();
+    api.answer(fault);
+    let mut world = World::new().await;
+    world.policy.first_retry_ms = 100;
+    world.policy.longest_retry_secs = 1;
+    world.policy.breaker_rest_secs = 1;
+    world.policy.sms_timeout_secs = 1;
+    let world = world.with_sms(&[&api]);
+    let _notifier = world.notifier();
+    let mut queued = Vec::new();
+    for n in 0..CODES {
+        queued.push(world.queue_sms(&format!("+1212555012{n}")).await);
+    }
+    let tried = async || !world.path(queued[0]).await.is_empty();
+    eventually(PATIENCE, "tried", tried).await;
+    assert_eq!(world.count(MessageState::Delivered).await, 0);
+    api.answer(Answer::Created);
+    let done = async || world.count(MessageState::Delivered).await == CODES;
+    eventually(PATIENCE, "all delivered, and none dead", done).await;
+    let mut numbers: Vec<_> = api.accepted().iter().map(|sms| sms.field("To").to_owned()).collect();
+    numbers.sort();
+    numbers.dedup();
+    assert_eq!((numbers.len(), api.accepted().len()), (CODES, CODES), "each once");
+}
+
+#[actix::test]
+async fn codes_outlive_an_api_that_knows_the_account_no_more() {
+    codes_survive(Answer::Refused(401, 20_003, None)).await;
+}
+
+#[actix::test]
+async fn codes_outlive_an_api_that_is_asked_too_often() {
+    codes_survive(Answer::Refused(429, 20_429, None)).await;
+}
+
+#[actix::test]
+async fn codes_outlive_an_api_that_fails() {
+    codes_survive(Answer::Refused(500, 20_500, None)).await;
+}
+
+#[actix::test]
+async fn codes_outlive_an_api_that_does_not_answer() {
+    codes_survive(Answer::After(std::time::Duration::from_secs(60))).await;
 }

@@ -1,6 +1,7 @@
 //! What relays do wrong, and that nothing is lost, doubled or dead of it: the schedule is the real one, made quick.
 
 use crate::world::{PATIENCE, World, eventually};
+use portcullis_actors::clock::Clock as _;
 use portcullis_actors::notifier::{BreakerState, Drain, MessageState, NewMessage, Observe};
 use portcullis_actors::stores::{AccountStore as _, Created, NewApplication};
 use portcullis_testkit::smtp::{Behaviour, SmtpServer};
@@ -29,6 +30,10 @@ async fn survive(fault: Behaviour) -> HashMap<String, usize> {
     }
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(world.count(MessageState::Dead).await, 0, "nothing dies of a relay");
+    let latest = world.clock.now().plus(Duration::from_millis(1_200));
+    for message in world.all().await.iter().filter(|message| message.state == MessageState::Retry) {
+        assert!(message.due.is_some_and(|due| due <= latest), "within the schedule: a second, and a fifth of it");
+    }
     server.behave(Behaviour::good()).await;
     let done = async || world.count(MessageState::Delivered).await == MAILS;
     eventually(PATIENCE, "all delivered once the fault had ended", done).await;

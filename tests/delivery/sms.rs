@@ -187,10 +187,10 @@ async fn secrets_and_numbers_stay_out_of_errors() {
     }
 }
 
-struct Callback<'a> {
-    provider: &'a str,
-    sid: &'a str,
-    status: &'a str,
+pub struct Callback<'a> {
+    pub provider: &'a str,
+    pub sid: &'a str,
+    pub status: &'a str,
 }
 
 impl Callback<'_> {
@@ -204,7 +204,7 @@ impl Callback<'_> {
         RecordReceipt { provider: self.provider.to_owned(), signature, params: self.params() }
     }
 
-    async fn report(&self, to: &Addr<NotifierActor>) -> ReceiptEffect {
+    pub async fn report(&self, to: &Addr<NotifierActor>) -> ReceiptEffect {
         let genuine = self.signed_with(&format!("secret of {}", self.provider));
         to.send(genuine).await.expect("the actor lives").expect("genuine")
     }
