@@ -3,6 +3,8 @@
 use crate::http::{Asked, Cut, call};
 use crate::setup;
 use portcullis_testkit::server::Server;
+use std::path::Path;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -64,6 +66,34 @@ fn a_restart_and_a_crash_sign_nobody_out() {
     server.kill();
     let server = setup.start().expect("starts after a crash");
     assert_eq!((check(&server, &token), check(&server, &second)), (200, 200), "after a crash");
+}
+
+/// What `sqlite3 FROM ".backup TO"` does, by the library that it stands on: a program of its own opens the file, copies
+/// it and closes it, as the last one to do so if it finds no lock on it.
+fn back_up(from: &Path, to: &Path) {
+    const BACKUP: &str = "import sqlite3, sys; source, copy = map(sqlite3.connect, sys.argv[1:]); \
+                          source.backup(copy); copy.close(); source.close()";
+    let copied = Command::new("/usr/bin/python3").args(["-c", BACKUP]).args([from, to]).output().expect("python3 runs");
+    assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+}
+
+#[test]
+fn a_backup_of_the_running_server_loses_nothing_and_can_be_restored() {
+    let (first, second) = (folder(), folder());
+    let file = |folder: &TempDir| folder.path().join("data/portcullis.db");
+    let setup_first = setup(first.path(), &[]);
+    let mut server = setup_first.start().expect("starts");
+    let before = sign_in(&server);
+    std::fs::create_dir(second.path().join("data")).expect("a folder");
+    back_up(&file(&first), &file(&second));
+    std::fs::copy(first.path().join("data/secret.key"), second.path().join("data/secret.key")).expect("the keys");
+    let after = sign_in(&server);
+
+    server.kill();
+    let server = setup_first.start().expect("starts after a crash");
+    assert_eq!((check(&server, &before), check(&server, &after)), (200, 200), "acknowledged before the crash");
+    let restored = setup(second.path(), &[]).start().expect("starts on the copy");
+    assert_eq!((check(&restored, &before), check(&restored, &after)), (200, 401), "as it was when it was copied");
 }
 
 #[test]

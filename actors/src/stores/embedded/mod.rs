@@ -12,7 +12,7 @@ mod sessions;
 mod upkeep;
 mod writer;
 
-use super::file::make_private;
+use super::file::{OPENING_TIME_OUT, enter_wal, make_private};
 use super::{StartError, StoreResult};
 use crate::clock::Clock;
 use crate::domain::Digest;
@@ -20,8 +20,8 @@ use crate::error::StoreError;
 use cache::Cache;
 use futures_util::future::BoxFuture;
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
-use sqlx::{Row as _, SqliteConnection, SqlitePool};
+use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
+use sqlx::{Connection as _, Row as _, SqliteConnection, SqlitePool};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,12 +69,13 @@ impl EmbeddedTokenStore {
     pub async fn open_within(path: &Path, clock: Arc<dyn Clock>, call: Duration) -> Result<Self, StartError> {
         let refused = |error| StartError(format!("the token store {} cannot be opened: {error}", path.display()));
         make_private(path).map_err(|error| refused(error.into()))?;
-        // A file that stays in WAL mode takes no lock to enter it again; FULL also survives the loss of power.
+        let first = enter_wal(path).await.map_err(refused)?;
+        migrate(first, path).await?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             // Less than a call, so that the reason reaches the log.
             .busy_timeout(call * 3 / 4)
-            .journal_mode(SqliteJournalMode::Wal)
+            // Also survives the loss of power.
             .synchronous(SqliteSynchronous::Full);
         let pool = || {
             SqlitePoolOptions::new()
@@ -85,7 +86,6 @@ impl EmbeddedTokenStore {
         };
         let writing = pool().max_connections(1).connect_with(options.clone());
         let writing = writing.await.map_err(refused)?;
-        migrate(&writing, path).await?;
         let reading = pool().max_connections(READERS).connect_with(options.read_only(true));
         let readers = reading.await.map_err(refused)?;
         let changes = sqlx::query_scalar(upkeep::CHANGES).fetch_one(&readers).await.map_err(refused)?;
@@ -124,25 +124,25 @@ impl EmbeddedTokenStore {
     }
 }
 
-/// Two processes may start at once; the one that comes second finds the tables made or the file locked for a moment,
-/// and looks again.
-async fn migrate(pool: &SqlitePool, path: &Path) -> Result<(), StartError> {
+/// Brings the tables up to date. Of several processes that start at once one does it and the others wait for the write
+/// lock of a transaction around it all.
+async fn migrate(mut connection: SqliteConnection, path: &Path) -> Result<(), StartError> {
     let mut migrations = Migrator::with_migrations(MIGRATIONS.iter().cloned().collect());
     migrations.dangerous_set_table_name("token_migrations");
-    let mut tries = 0;
-    loop {
-        tries += 1;
-        match migrations.run(pool).await {
-            Ok(()) => return Ok(()),
-            Err(MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..)) => {
-                let path = path.display();
-                return Err(StartError(format!("{path} was written by a newer version of this program, run that one")));
-            }
-            Err(error) if tries == 10 => {
-                return Err(StartError(format!("the token store {} cannot be prepared: {error}", path.display())));
-            }
-            Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
+    let migrated = async {
+        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+        migrations.run_direct(None, &mut *transaction, false).await?;
+        transaction.commit().await?;
+        Ok(connection.close().await?)
+    };
+    let path = path.display();
+    match timeout(OPENING_TIME_OUT, migrated).await {
+        Ok(Ok(())) => Ok(()),
+        Ok(Err(MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..))) => {
+            Err(StartError(format!("{path} was written by a newer version of this program, run that one")))
         }
+        Ok(Err(error)) => Err(StartError(format!("the token store {path} cannot be prepared: {error}"))),
+        Err(_) => Err(StartError(format!("the token store {path} could not be locked or changed in time"))),
     }
 }
 

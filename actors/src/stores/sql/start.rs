@@ -4,7 +4,7 @@
 use super::{Dialect, SqlSettings, SqlStore, migrations};
 use crate::clock::Clock;
 use crate::stores::StartError;
-use crate::stores::file::make_private;
+use crate::stores::file::{OPENING_TIME_OUT, enter_wal, make_private};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::MigrateError;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -15,8 +15,6 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
 
-/// The longest the schema's steps may take, the wait for another process's included.
-const MIGRATION_TIME_OUT: Duration = Duration::from_secs(300);
 /// More readers than this gain nothing on one file; each is a thread.
 const SQLITE_READERS: u32 = 4;
 
@@ -28,15 +26,15 @@ impl SqlStore {
     /// `connect_time_out`, or a database that a newer program has written.
     pub async fn connect(settings: &SqlSettings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         sqlx::any::install_default_drivers();
-        let (dialect, options) = target(&settings.url)?;
+        let (dialect, options) = target(&settings.url).await?;
         let place = place(dialect, &options);
         let fault = |error: &sqlx::Error| StartError(explain(&place, error));
 
         let mut first = reach(&options, settings.connect_time_out).await.map_err(|error| fault(&error))?;
         if dialect == Dialect::Sqlite {
-            prepare_sqlite(&mut first, MIGRATION_TIME_OUT).await.map_err(|error| fault(&error))?;
+            prepare_sqlite(&mut first, OPENING_TIME_OUT).await.map_err(|error| fault(&error))?;
         }
-        match tokio::time::timeout(MIGRATION_TIME_OUT, migrations::run(&mut first, dialect)).await {
+        match tokio::time::timeout(OPENING_TIME_OUT, migrations::run(&mut first, dialect)).await {
             Ok(outcome) => outcome.map_err(|error| StartError(explain_migration(&place, &error)))?,
             Err(_) => return Err(StartError(format!("{place}: the schema could not be locked or changed in time"))),
         }
@@ -79,8 +77,8 @@ impl SqlStore {
     }
 }
 
-/// What the URL means; the file of a SQLite database exists afterwards, readable by its owner alone.
-fn target(url: &str) -> Result<(Dialect, AnyConnectOptions), StartError> {
+/// What the URL means; the file of a SQLite database exists afterwards, readable by its owner alone and in WAL mode.
+async fn target(url: &str) -> Result<(Dialect, AnyConnectOptions), StartError> {
     let wrong = || {
         StartError(
             "database.url is neither sqlite://path/to/file.db nor postgres://user:password@host:port/database".into(),
@@ -106,8 +104,10 @@ fn target(url: &str) -> Result<(Dialect, AnyConnectOptions), StartError> {
         };
         StartError(format!("database file {}: {advice} ({error})", file.display()))
     })?;
-    let options = AnyConnectOptions::from_url(&options.to_url_lossy()).map_err(|_| wrong())?;
-    Ok((Dialect::Sqlite, options))
+    let any = AnyConnectOptions::from_url(&options.to_url_lossy()).map_err(|_| wrong())?;
+    let ready = async { enter_wal(file).await?.close().await };
+    ready.await.map_err(|error| StartError(explain(&place(Dialect::Sqlite, &any), &error)))?;
+    Ok((Dialect::Sqlite, any))
 }
 
 /// How the database is called in a message: no user, no password, no parameters.
@@ -146,13 +146,11 @@ async fn reach(options: &AnyConnectOptions, time_out: Duration) -> sqlx::Result<
     }
 }
 
-/// Settings of a connection: a commit survives a power cut, readers and the writer do not wait for each
-/// other, and a reference cannot dangle.
+/// Settings of a connection: a commit survives a power cut, and a reference cannot dangle. That readers and the writer
+/// do not wait for each other is a setting of the file.
 async fn prepare_sqlite(connection: &mut AnyConnection, time_out: Duration) -> sqlx::Result<()> {
-    let pragmas = format!(
-        "PRAGMA busy_timeout = {}; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;",
-        time_out.as_millis()
-    );
+    let pragmas =
+        format!("PRAGMA busy_timeout = {}; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;", time_out.as_millis());
     sqlx::raw_sql(sqlx::AssertSqlSafe(pragmas)).execute(connection).await.map(drop)
 }
 
