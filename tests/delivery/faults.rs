@@ -30,8 +30,9 @@ async fn survive(fault: Behaviour) -> HashMap<String, usize> {
     }
     tokio::time::sleep(Duration::from_secs(3)).await;
     assert_eq!(world.count(MessageState::Dead).await, 0, "nothing dies of a relay");
+    let messages = world.all().await;
     let latest = world.clock.now().plus(Duration::from_millis(1_200));
-    for message in world.all().await.iter().filter(|message| message.state == MessageState::Retry) {
+    for message in messages.iter().filter(|message| message.state == MessageState::Retry) {
         assert!(message.due.is_some_and(|due| due <= latest), "within the schedule: a second, and a fifth of it");
     }
     server.behave(Behaviour::good()).await;
