@@ -35,7 +35,8 @@ async fn all_fail_soon(store: &SqlStore) {
     }))
     .await;
     assert!(began.elapsed() < SOON, "{:?}", began.elapsed());
-    assert!(outcomes.iter().all(Result::is_err));
+    let answered: Vec<_> = outcomes.iter().enumerate().filter(|(_, outcome)| outcome.is_ok()).collect();
+    assert!(answered.is_empty(), "nobody was there to answer {answered:?}");
 }
 
 /// Until as many requests at once all succeed.

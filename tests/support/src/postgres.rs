@@ -77,10 +77,16 @@ impl Postgres {
 
     /// Stops it in its tracks: connections stay open and nothing answers.
     ///
-    /// The postmaster first, since it makes the others; those lead process groups of their own.
+    /// # Panics
+    /// When the postmaster does not stop.
     pub fn stall(&self) {
-        send(Signal::STOP, &[self.server.id()]);
-        send(Signal::STOP, &children(self.server.id()));
+        // First the one that makes the others, and only once it has stopped those that there are.
+        let postmaster = self.server.id();
+        send(Signal::STOP, &[postmaster]);
+        until("the postmaster has stopped", || {
+            status(postmaster, "State:").is_none_or(|state| state.starts_with(['T', 'Z']))
+        });
+        send(Signal::STOP, &self.processes());
     }
 
     /// Lets it go on.
@@ -88,11 +94,19 @@ impl Postgres {
         send(Signal::CONT, &self.processes());
     }
 
-    /// Kills it without a farewell (SIGKILL to every process of it).
+    /// Kills it without a farewell (SIGKILL to every process of it); returns when none is left.
+    ///
+    /// # Panics
+    /// When one stays.
     pub fn kill(&mut self) {
         self.stall();
         send(Signal::KILL, &self.processes());
         let _ = self.server.wait();
+        until("all of it has gone", || {
+            let left = self.processes();
+            send(Signal::KILL, &left);
+            left.is_empty()
+        });
     }
 
     /// Starts it again after [`Postgres::kill`], on the same port with the same data; returns when it answers.
@@ -100,21 +114,17 @@ impl Postgres {
     /// # Panics
     /// When it does not.
     pub async fn restart(&mut self) {
-        // A worker that outlives its postmaster holds the shared memory for a moment, and the start is refused.
-        for _ in 0..20 {
-            self.server = launch(self.folder.path(), self.port).expect("postgres runs");
-            if answers(&mut self.server, self.port).await {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!("PostgreSQL did not start again");
+        self.server = launch(self.folder.path(), self.port).expect("postgres runs");
+        assert!(answers(&mut self.server, self.port).await, "PostgreSQL did not start again");
     }
 
+    /// All that work in the folder of the cluster: also the one that was being made while the postmaster ended.
     fn processes(&self) -> Vec<u32> {
-        let mut all = children(self.server.id());
-        all.push(self.server.id());
-        all
+        let Ok(cluster) = self.folder.path().join("cluster").canonicalize() else { return Vec::new() };
+        let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
+        let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+        let works_there = |number: &u32| fs::read_link(format!("/proc/{number}/cwd")).is_ok_and(|cwd| cwd == cluster);
+        numbers.filter(works_there).collect()
     }
 }
 
@@ -252,15 +262,18 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port()
 }
 
-fn children(parent: u32) -> Vec<u32> {
-    let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let numbers = processes.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    numbers.filter(|number| parent_of(*number) == Some(parent)).collect()
+/// One line of what the kernel says of a process.
+fn status(process: u32, name: &str) -> Option<String> {
+    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    Some(status.lines().find_map(|line| line.strip_prefix(name))?.trim().to_owned())
 }
 
-fn parent_of(process: u32) -> Option<u32> {
-    let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
-    status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
+fn until(what: &str, done: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !done() {
+        assert!(begun.elapsed() < Duration::from_secs(10), "not within 10 s: {what}");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// To those that are still there.
