@@ -1,7 +1,9 @@
-//! The file of a SQLite database before anybody works with it: made for its owner alone, and in WAL mode.
+//! The file of a SQLite database before anybody works with it: made for its owner alone, in WAL mode, its tables up to
+//! date.
 
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
-use sqlx::{ConnectOptions as _, SqliteConnection};
+use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 use std::io::{Error, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::Path;
@@ -29,19 +31,30 @@ pub(super) fn make_private(file: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Puts the database into WAL mode, where it stays, and returns the connection, which waits for locks.
+/// Puts the database into WAL mode and brings its tables up to date. Of several processes that start at once one does
+/// it, and the others wait for the write lock of the transaction around it all.
 ///
-/// This one statement SQLite refuses at once, whatever the time-out, when others open the database too: it raises a
-/// read lock to a write lock, and two of those could wait for each other for ever. So it is asked again.
-pub(super) async fn enter_wal(file: &Path) -> sqlx::Result<SqliteConnection> {
+/// # Errors
+/// `VersionMissing` when the database knows a step that this program does not.
+pub(super) async fn bring_up_to_date(file: &Path, steps: &Migrator) -> Result<(), MigrateError> {
     let options =
         SqliteConnectOptions::new().filename(file).busy_timeout(OPENING_TIME_OUT).synchronous(SqliteSynchronous::Full);
     let mut connection = options.connect().await?;
+    enter_wal(&mut connection).await?;
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    steps.run_direct(None, &mut *transaction, false).await?;
+    transaction.commit().await?;
+    Ok(connection.close().await?)
+}
+
+/// A database stays in WAL mode once it is in it. To get there it raises a read lock to a write lock, and since two of
+/// those could wait for each other for ever, SQLite refuses it at once, whatever the time-out: so it is asked again.
+async fn enter_wal(connection: &mut SqliteConnection) -> sqlx::Result<()> {
     let deadline = Instant::now() + OPENING_TIME_OUT;
     loop {
-        match sqlx::raw_sql("PRAGMA journal_mode = WAL").execute(&mut connection).await {
+        match sqlx::raw_sql("PRAGMA journal_mode = WAL").execute(&mut *connection).await {
             Err(error) if is_busy(&error) && Instant::now() < deadline => sleep(Duration::from_millis(10)).await,
-            outcome => return outcome.map(|_| connection),
+            outcome => return outcome.map(drop),
         }
     }
 }

@@ -12,7 +12,7 @@ mod sessions;
 mod upkeep;
 mod writer;
 
-use super::file::{OPENING_TIME_OUT, enter_wal, make_private};
+use super::file::{bring_up_to_date, make_private};
 use super::{StartError, StoreResult};
 use crate::clock::Clock;
 use crate::domain::Digest;
@@ -21,7 +21,7 @@ use cache::Cache;
 use futures_util::future::BoxFuture;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
-use sqlx::{Connection as _, Row as _, SqliteConnection, SqlitePool};
+use sqlx::{Row as _, SqliteConnection, SqlitePool};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,8 +69,7 @@ impl EmbeddedTokenStore {
     pub async fn open_within(path: &Path, clock: Arc<dyn Clock>, call: Duration) -> Result<Self, StartError> {
         let refused = |error| StartError(format!("the token store {} cannot be opened: {error}", path.display()));
         make_private(path).map_err(|error| refused(error.into()))?;
-        let first = enter_wal(path).await.map_err(refused)?;
-        migrate(first, path).await?;
+        migrate(path).await?;
         let options = SqliteConnectOptions::new()
             .filename(path)
             // Less than a call, so that the reason reaches the log.
@@ -124,26 +123,18 @@ impl EmbeddedTokenStore {
     }
 }
 
-/// Brings the tables up to date. Of several processes that start at once one does it and the others wait for the write
-/// lock of a transaction around it all.
-async fn migrate(mut connection: SqliteConnection, path: &Path) -> Result<(), StartError> {
-    let mut migrations = Migrator::with_migrations(MIGRATIONS.iter().cloned().collect());
-    migrations.dangerous_set_table_name("token_migrations");
-    let migrated = async {
-        let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
-        migrations.run_direct(None, &mut *transaction, false).await?;
-        transaction.commit().await?;
-        Ok(connection.close().await?)
-    };
-    let path = path.display();
-    match timeout(OPENING_TIME_OUT, migrated).await {
-        Ok(Ok(())) => Ok(()),
-        Ok(Err(MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..))) => {
-            Err(StartError(format!("{path} was written by a newer version of this program, run that one")))
+/// The tables have a migrations table of their own beside the SQL side's.
+async fn migrate(file: &Path) -> Result<(), StartError> {
+    let mut steps = Migrator::with_migrations(MIGRATIONS.iter().cloned().collect());
+    steps.dangerous_set_table_name("token_migrations");
+    let path = file.display();
+    bring_up_to_date(file, &steps).await.map_err(|error| match error {
+        MigrateError::VersionMissing(_) | MigrateError::VersionTooNew(..) => {
+            StartError(format!("{path} was written by a newer version of this program, run that one"))
         }
-        Ok(Err(error)) => Err(StartError(format!("the token store {path} cannot be prepared: {error}"))),
-        Err(_) => Err(StartError(format!("the token store {path} could not be locked or changed in time"))),
-    }
+        MigrateError::Execute(error) => StartError(format!("the token store {path} cannot be opened: {error}")),
+        error => StartError(format!("the token store {path} cannot be prepared: {error}")),
+    })
 }
 
 /// The store did not answer.

@@ -4,16 +4,17 @@
 use super::{Dialect, SqlSettings, SqlStore, migrations};
 use crate::clock::Clock;
 use crate::stores::StartError;
-use crate::stores::file::{OPENING_TIME_OUT, enter_wal, make_private};
+use crate::stores::file::{OPENING_TIME_OUT, bring_up_to_date, make_private};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
-use sqlx::migrate::MigrateError;
+use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AnyConnection, ConnectOptions as _, Connection as _};
 use std::io::ErrorKind;
+use std::path::PathBuf;
 use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 /// More readers than this gain nothing on one file; each is a thread.
 const SQLITE_READERS: u32 = 4;
@@ -26,19 +27,16 @@ impl SqlStore {
     /// `connect_time_out`, or a database that a newer program has written.
     pub async fn connect(settings: &SqlSettings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         sqlx::any::install_default_drivers();
-        let (dialect, options) = target(&settings.url).await?;
+        let (dialect, options) = target(&settings.url)?;
         let place = place(dialect, &options);
-        let fault = |error: &sqlx::Error| StartError(explain(&place, error));
-
-        let mut first = reach(&options, settings.connect_time_out).await.map_err(|error| fault(&error))?;
-        if dialect == Dialect::Sqlite {
-            prepare_sqlite(&mut first, OPENING_TIME_OUT).await.map_err(|error| fault(&error))?;
+        let steps = migrations::steps(dialect);
+        match dialect {
+            Dialect::Sqlite => {
+                let updated = bring_up_to_date(&file_of(&options), &steps).await;
+                updated.map_err(|error| StartError(explain_migration(&place, &error)))?;
+            }
+            Dialect::Postgres => migrate_server(&options, &steps, settings.connect_time_out, &place).await?,
         }
-        match tokio::time::timeout(OPENING_TIME_OUT, migrations::run(&mut first, dialect)).await {
-            Ok(outcome) => outcome.map_err(|error| StartError(explain_migration(&place, &error)))?,
-            Err(_) => return Err(StartError(format!("{place}: the schema could not be locked or changed in time"))),
-        }
-        first.close().await.map_err(|error| fault(&error))?;
 
         let pool = |most: u32| {
             let time_out = settings.time_out;
@@ -77,8 +75,8 @@ impl SqlStore {
     }
 }
 
-/// What the URL means; the file of a SQLite database exists afterwards, readable by its owner alone and in WAL mode.
-async fn target(url: &str) -> Result<(Dialect, AnyConnectOptions), StartError> {
+/// What the URL means; the file of a SQLite database exists afterwards, readable by its owner alone.
+fn target(url: &str) -> Result<(Dialect, AnyConnectOptions), StartError> {
     let wrong = || {
         StartError(
             "database.url is neither sqlite://path/to/file.db nor postgres://user:password@host:port/database".into(),
@@ -104,25 +102,42 @@ async fn target(url: &str) -> Result<(Dialect, AnyConnectOptions), StartError> {
         };
         StartError(format!("database file {}: {advice} ({error})", file.display()))
     })?;
-    let any = AnyConnectOptions::from_url(&options.to_url_lossy()).map_err(|_| wrong())?;
-    let ready = async { enter_wal(file).await?.close().await };
-    ready.await.map_err(|error| StartError(explain(&place(Dialect::Sqlite, &any), &error)))?;
-    Ok((Dialect::Sqlite, any))
+    let options = AnyConnectOptions::from_url(&options.to_url_lossy()).map_err(|_| wrong())?;
+    Ok((Dialect::Sqlite, options))
+}
+
+fn file_of(options: &AnyConnectOptions) -> PathBuf {
+    let options = SqliteConnectOptions::from_str(options.database_url.as_str()).unwrap_or_default();
+    options.get_filename().to_owned()
 }
 
 /// How the database is called in a message: no user, no password, no parameters.
 fn place(dialect: Dialect, options: &AnyConnectOptions) -> String {
     let url = &options.database_url;
     match dialect {
-        Dialect::Sqlite => {
-            let file = SqliteConnectOptions::from_str(url.as_str()).unwrap_or_default();
-            format!("database file {}", file.get_filename().display())
-        }
+        Dialect::Sqlite => format!("database file {}", file_of(options).display()),
         Dialect::Postgres => {
             let host = url.host_str().filter(|host| !host.is_empty()).unwrap_or("localhost");
             format!("PostgreSQL at {host}:{}{}", url.port().unwrap_or(5432), url.path())
         }
     }
+}
+
+/// Brings the schema up to date. Of several processes that start at once one does it, and the others wait for its
+/// advisory lock.
+async fn migrate_server(
+    options: &AnyConnectOptions,
+    steps: &Migrator,
+    time_out: Duration,
+    place: &str,
+) -> Result<(), StartError> {
+    let fault = |error: sqlx::Error| StartError(explain(place, &error));
+    let mut first = reach(options, time_out).await.map_err(fault)?;
+    match timeout(OPENING_TIME_OUT, steps.run_direct(None, &mut first, false)).await {
+        Ok(outcome) => outcome.map_err(|error| StartError(explain_migration(place, &error)))?,
+        Err(_) => return Err(StartError(format!("{place}: the schema could not be locked or changed in time"))),
+    }
+    first.close().await.map_err(fault)
 }
 
 /// The first connection; waits for a server that refuses connections or is still starting.
