@@ -1,5 +1,5 @@
-//! A reset from end to end, as a person does it: mail, link, page, new password; in a real browser, which sends the
-//! headers that browsers send.
+//! The pages in a real browser, which sends the headers that browsers send: a reset from end to end, as a person does
+//! it (mail, link, page, new password), and the inbox of development.
 
 use super::app::{json, problem};
 use super::live::Live;
@@ -48,6 +48,26 @@ async fn a_password_is_reset_in_a_browser_without_javascript() {
     assert_eq!(live.sign_in(NEW_PASSWORD).await.0, 200);
     assert_eq!(live.received("password_notice").await.len(), 1);
     assert_eq!(live.received("reset_link").await.len(), 1);
+    live.stop().await;
+}
+
+#[actix_web::test]
+async fn the_inbox_shows_the_mail_and_by_itself_what_comes_next() {
+    let live = Live::start().await;
+    let browser = Browser::start(live.client.clone(), true).await;
+    browser.open(&format!("{}/dev/inbox", live.url)).await;
+    browser.shows("main", "Nothing yet.").await;
+    link(&live).await;
+    browser.shows("article h2", "password").await;
+    browser.shows_in_frame("p a", "Choose a new password").await;
+
+    let (_, signed_in) = live.sign_in("password").await;
+    let token = signed_in["token"].as_str().expect("a token");
+    let ask = live.request(Method::POST, "/api/v1/settings/send_phone_verification").bearer_auth(token);
+    let (status, _) = json(ask.form(&[("phone", "+12125550123")])).await;
+    assert_eq!(status, 200);
+    browser.shows("article h2", "phone_code").await;
+    drop(browser);
     live.stop().await;
 }
 

@@ -62,16 +62,30 @@ impl Browser {
     pub async fn shows(&self, selector: &str, part: &str) {
         let mut seen = Value::Null;
         for _ in 0..300 {
-            seen = self.find(selector).await;
-            if let Some(element) = seen[ELEMENT].as_str() {
-                seen = self.command(Method::GET, &format!("/element/{element}/text"), None).await;
-                if seen.as_str().is_some_and(|text| text.contains(part)) {
-                    return;
-                }
+            seen = self.text(selector).await;
+            if seen.as_str().is_some_and(|text| text.contains(part)) {
+                return;
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         panic!("{selector} shows {seen}, and not {part:?}");
+    }
+
+    /// Waits until the page within the page's first frame shows this.
+    pub async fn shows_in_frame(&self, selector: &str, part: &str) {
+        let mut seen = Value::Null;
+        for _ in 0..300 {
+            // A page that refreshes itself takes its frames away at any moment: every look starts from the page.
+            self.command(Method::POST, "/frame", Some(json!({ "id": null }))).await;
+            let entered = self.command(Method::POST, "/frame", Some(json!({ "id": 0 }))).await;
+            seen = if entered.is_null() { self.text(selector).await } else { entered };
+            if seen.as_str().is_some_and(|text| text.contains(part)) {
+                self.command(Method::POST, "/frame", Some(json!({ "id": null }))).await;
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        panic!("{selector} in the frame shows {seen}, and not {part:?}");
     }
 
     /// Types into a field.
@@ -89,6 +103,13 @@ impl Browser {
         let element = found[ELEMENT].as_str().unwrap_or_else(|| panic!("{selector}: {found}"));
         let done = self.command(Method::POST, &format!("/element/{element}/{what}"), Some(with)).await;
         assert!(done.is_null(), "{what} of {selector}: {done}");
+    }
+
+    /// The text of the first element that the selector finds, or what there was instead.
+    async fn text(&self, selector: &str) -> Value {
+        let found = self.find(selector).await;
+        let Some(element) = found[ELEMENT].as_str() else { return found };
+        self.command(Method::GET, &format!("/element/{element}/text"), None).await
     }
 
     async fn find(&self, selector: &str) -> Value {
