@@ -80,7 +80,7 @@ impl AccountStore for SqlStore {
     }
 
     async fn count_failure(&self, user: UserId) -> StoreResult<i64> {
-        self.write(async |c| users::count_failure(c, user).await).await
+        self.write(async |c| users::count_failure(c, user, self.clock.now()).await).await
     }
 
     async fn forget_failures(&self, user: UserId) -> StoreResult<()> {

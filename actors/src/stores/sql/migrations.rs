@@ -16,7 +16,7 @@ macro_rules! steps {
     };
 }
 
-const STEPS: [(i64, &str, &str, &str); 2] = steps![1 "0001_accounts", 2 "0002_outbox"];
+const STEPS: [(i64, &str, &str, &str); 3] = steps![1 "0001_accounts", 2 "0002_outbox", 3 "0003_hardening"];
 
 /// The steps for this kind of database.
 pub(super) fn steps(dialect: Dialect) -> Migrator {

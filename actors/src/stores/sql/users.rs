@@ -30,8 +30,8 @@ fn user(row: &AnyRow) -> sqlx::Result<User> {
 macro_rules! select_user {
     ($rest:literal) => {
         sqlx::query(concat!(
-            "SELECT id, email, first_name, last_name, password_hash, admin, disabled, phone, locale, epoch, failures, \
-             created FROM users ",
+            "SELECT id, email, first_name, last_name, password_hash, admin, disabled, phone, locale, epoch, created, \
+             COALESCE((SELECT failures FROM wrong_passwords w WHERE w.user_id = users.id), 0) AS failures FROM users ",
             $rest
         ))
     };
@@ -91,7 +91,7 @@ pub(super) async fn upgrade_hash(
     old: &str,
     new: &str,
 ) -> sqlx::Result<bool> {
-    let done = sqlx::query("UPDATE users SET password_hash = $3 WHERE id = $1 AND password_hash = $2")
+    let done = sqlx::query("UPDATE users SET password_hash = $3, hash_work = 0 WHERE id = $1 AND password_hash = $2")
         .bind(id.0)
         .bind(old)
         .bind(new)
@@ -107,7 +107,7 @@ pub(super) async fn change_password(
     now: Timestamp,
 ) -> sqlx::Result<Option<Revocation>> {
     let epoch = sqlx::query(
-        "UPDATE users SET password_hash = $3, epoch = epoch + 1, failures = 0 \
+        "UPDATE users SET password_hash = $3, hash_work = 0, epoch = epoch + 1 \
          WHERE id = $1 AND password_hash = $2 AND disabled IS NULL RETURNING epoch",
     )
     .bind(change.user.0)
@@ -115,6 +115,9 @@ pub(super) async fn change_password(
     .bind(change.new_hash.as_str())
     .fetch_optional(&mut *connection)
     .await?;
+    if epoch.is_some() {
+        forget_failures(connection, change.user).await?;
+    }
     revoke(connection, change.user, epoch, change.keep, now).await
 }
 
@@ -164,17 +167,20 @@ pub(super) async fn set_locale(connection: &mut AnyConnection, id: UserId, local
     update.execute(connection).await.map(drop)
 }
 
-/// Zero for somebody who does not exist.
-pub(super) async fn count_failure(connection: &mut AnyConnection, id: UserId) -> sqlx::Result<i64> {
-    let row = sqlx::query("UPDATE users SET failures = failures + 1 WHERE id = $1 RETURNING failures")
-        .bind(id.0)
-        .fetch_optional(connection)
-        .await?;
-    row.map_or(Ok(0), |row| row.try_get("failures"))
+/// Of an account or of a decoy: the same statement for both, so that its time tells nothing.
+pub(super) async fn count_failure(connection: &mut AnyConnection, id: UserId, now: Timestamp) -> sqlx::Result<i64> {
+    let row = sqlx::query(
+        "INSERT INTO wrong_passwords (user_id, failures, last) VALUES ($1, 1, $2) \
+         ON CONFLICT (user_id) DO UPDATE SET failures = wrong_passwords.failures + 1, last = excluded.last \
+         RETURNING failures",
+    )
+    .bind(id.0)
+    .bind(now.millis())
+    .fetch_one(connection)
+    .await?;
+    row.try_get("failures")
 }
 
-/// Writes only where there is something to forget: most sign-ins have nothing.
 pub(super) async fn forget_failures(connection: &mut AnyConnection, id: UserId) -> sqlx::Result<()> {
-    let update = sqlx::query("UPDATE users SET failures = 0 WHERE id = $1 AND failures <> 0").bind(id.0);
-    update.execute(connection).await.map(drop)
+    sqlx::query("DELETE FROM wrong_passwords WHERE user_id = $1").bind(id.0).execute(connection).await.map(drop)
 }
