@@ -36,7 +36,7 @@ async fn a_password_is_reset_in_a_browser_without_javascript() {
     fill_in(&browser, NEW_PASSWORD, "something else").await;
     browser.shows("#fault", "The two passwords differ.").await;
     fill_in(&browser, "password1", "password1").await;
-    browser.shows("#fault", "guess").await;
+    browser.shows("#fault", "too common").await;
     fill_in(&browser, NEW_PASSWORD, NEW_PASSWORD).await;
     browser.shows("h1", "Password saved").await;
     browser.open(&link).await;
