@@ -45,6 +45,8 @@ fn server(config: &Config, checks: &mut Checks<'_>) {
             ("costly_requests", server.costly_requests as u64),
             ("ordinary_requests", server.ordinary_requests as u64),
             ("deadline_secs", server.deadline_secs),
+            ("max_connections", server.max_connections as u64),
+            ("connections_per_address", server.connections_per_address as u64),
             ("header_timeout_secs", server.header_timeout_secs),
             ("body_timeout_secs", server.body_timeout_secs),
             ("keep_alive_secs", server.keep_alive_secs),

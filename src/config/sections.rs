@@ -28,6 +28,10 @@ pub struct ServerConfig {
     pub ordinary_requests: usize,
     /// Seconds an actor has for an answer.
     pub deadline_secs: u64,
+    /// Connections at once.
+    pub max_connections: usize,
+    /// Connections of one network address at once.
+    pub connections_per_address: usize,
     /// Bytes of the largest body.
     pub max_body_bytes: usize,
     /// Seconds for a request's head.

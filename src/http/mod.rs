@@ -27,6 +27,7 @@ mod suffix;
 mod tokens;
 
 pub use body::BodyLimits;
+pub(crate) use envelope::without_request;
 pub(crate) use extract::{Incoming, last_segment};
 pub use front::{Front, Ports, Settings};
 pub use health::Readiness;

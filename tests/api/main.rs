@@ -8,6 +8,7 @@ mod bodies;
 mod browser;
 mod callbacks;
 mod calls;
+mod connections;
 mod credentials;
 mod envelope;
 mod journey;
