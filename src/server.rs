@@ -240,6 +240,8 @@ fn listen(socket: TcpSocket, config: &Config, foundation: Foundation) -> io::Res
     Ok(server
         .workers(config.server.worker_count())
         .client_request_timeout(Duration::from_secs(config.server.header_timeout_secs))
+        // A client that closes its connection is gone. None in use half-closes one, and a proxy reads it the same way.
+        .h1_allow_half_closed(false)
         .keep_alive(Duration::from_secs(config.server.keep_alive_secs))
         .shutdown_timeout(shutdown)
         .disable_signals()

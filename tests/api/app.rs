@@ -74,6 +74,7 @@ impl App {
             WebApp::new().configure(|config| configure(config, Data::new(front)))
         })
         .workers(1)
+        .h1_allow_half_closed(false)
         .disable_signals()
         .listen(listener)
         .expect("a listener")

@@ -18,7 +18,8 @@ pub(super) async fn change(ports: &AccountPorts, ask: ChangePassword) -> Result<
     let user = ports.auth.accounts.user(acting.user).await?.filter(|user| user.disabled.is_none());
     let user = user.ok_or(ErrorKind::InvalidToken)?;
     let admission = ports.guard.admit(Tried::from(&user), None, None).await?;
-    match ports.hashing.verify(&ask.current, Some(&user.password_hash)).await {
+    let hashing = ports.hashing.for_caller(&ask.caller);
+    match hashing.verify(&ask.current, Some(&user.password_hash)).await {
         Ok(Verified::Yes | Verified::Outdated) => {}
         Ok(Verified::No) => {
             ports.guard.failed(admission).await?;
@@ -33,7 +34,7 @@ pub(super) async fn change(ports: &AccountPorts, ask: ChangePassword) -> Result<
     ports.passwords.accept(&ask.new, &user.email).map_err(ErrorKind::PasswordUnacceptable)?;
     let change = PasswordChange {
         user: user.id,
-        new_hash: ports.hashing.hash(&ask.new).await?,
+        new_hash: hashing.hash(&ask.new).await?,
         old_hash: user.password_hash,
         keep: acting.session.map(|session| session.id),
         notice: NewMessage {

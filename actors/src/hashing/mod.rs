@@ -24,6 +24,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use stored::Stored;
+use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 /// What a comparison said.
@@ -40,7 +41,7 @@ pub enum Verified {
 /// Why there is no answer. Never that a password is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HashingError {
-    /// It would have had to wait longer than `hashing.max_wait_ms`; nothing was computed.
+    /// It would have had to wait longer than `hashing.max_wait_ms`, or nobody waits for it any more; nothing was computed.
     #[error("more passwords are to be hashed than can be in time")]
     Overloaded {
         /// When it is worth trying again: whole seconds.
@@ -84,6 +85,7 @@ pub struct HashingPool {
     queue: Arc<Queue>,
     live: Cost,
     randomness: Arc<dyn Randomness>,
+    caller: CancellationToken,
 }
 
 impl fmt::Debug for HashingPool {
@@ -109,7 +111,12 @@ impl HashingPool {
         let recipe = Recipe { cost: live, version: Version::V19, salt: random_bytes::<16>(&*randomness).to_vec() };
         let took = argon::agree(&mut *engines[0], &mut *judge, &recipe)?;
         let queue = Arc::new(Queue::start(engines, max_wait, (live.work(), took))?);
-        Ok(Self { queue, live, randomness })
+        Ok(Self { queue, live, randomness, caller: CancellationToken::new() })
+    }
+
+    /// The same pool for one caller: what has not begun when `caller` is cancelled is not computed.
+    pub fn for_caller(&self, caller: &CancellationToken) -> Self {
+        Self { caller: caller.clone(), ..self.clone() }
     }
 
     /// A new hash of the password's NFKC text, as a PHC string.
@@ -118,7 +125,7 @@ impl HashingPool {
     /// [`HashingError`]: too much to do, or not computed.
     pub async fn hash(&self, password: &Password) -> Result<String, HashingError> {
         let (live, salt, text) = (self.live, random_bytes(&*self.randomness), password.normalized());
-        self.queue.run(live.work(), move |engine| stored::made(engine, live, salt, &text)).await
+        self.queue.run(live.work(), self.caller.clone(), move |engine| stored::made(engine, live, salt, &text)).await
     }
 
     /// Compares a password with a stored hash. Without one (there is no such account) the same work is done and the
@@ -153,7 +160,7 @@ impl HashingPool {
                 _ => Ok(Verified::No),
             }
         };
-        self.queue.run(work, task).await
+        self.queue.run(work, self.caller.clone(), task).await
     }
 
     /// How the pool is doing.

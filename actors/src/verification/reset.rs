@@ -76,7 +76,7 @@ pub(super) async fn finish(ports: &VerificationPorts, ask: FinishReset) -> Resul
     }
     let account = enabled(ports, user).await?;
     ports.passwords.accept(&ask.password, &account.email).map_err(ErrorKind::PasswordUnacceptable)?;
-    let hash = ports.hashing.hash(&ask.password).await?;
+    let hash = ports.hashing.for_caller(&ask.caller).hash(&ask.password).await?;
     let challenge = ports.challenges.consume_reset(user, digest).await?.ok_or(ErrorKind::ResetTokenInvalid)?;
     let revocation = match commit(ports, account, &hash, &challenge).await {
         Ok(revocation) => revocation,

@@ -132,6 +132,22 @@ pub(super) async fn an_unknown_account_waits_like_a_known_one(database: Database
     }
 }
 
+/// The client of each try has gone before its turn.
+pub(super) async fn a_try_whose_client_has_gone_is_not_looked_at_and_costs_nothing(database: Database, tokens: Tokens) {
+    let house = guarded(database, tokens).await;
+    house.user("ada", RIGHT).await;
+    let before = house.hashing.observe();
+    for _ in 0..20 {
+        let ask = house.ask("ada", WRONG, HOME, None);
+        ask.caller.cancel();
+        let answer = house.sessions[0].send(ask).await.expect("the actor answers");
+        assert!(matches!(answer, Err(ErrorKind::Overloaded { .. })), "{answer:?}");
+    }
+    let after = house.hashing.observe();
+    assert_eq!((after.skipped - before.skipped, after.done - before.done), (20, 0));
+    house.sign_in_from(0, "ada", RIGHT, HOME, None).await.expect("nothing was tried");
+}
+
 /// One hash takes longer than anyone may wait, and many are in the queue.
 pub(super) async fn a_try_that_nobody_had_time_for_costs_nothing(database: Database, tokens: Tokens) {
     let slow = HashingPolicy { memory_kib: 65_536, iterations: 4, threads: 1, max_wait_ms: 50, ..cheap() };

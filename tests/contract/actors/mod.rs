@@ -28,6 +28,7 @@ use portcullis_actors::verification::{
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 /// Runs each case on every pair.
@@ -65,6 +66,7 @@ pairs! {
         an_address_has_twenty_wrong_passwords_and_any_number_of_right_ones,
         an_unknown_account_waits_like_a_known_one,
         a_try_that_nobody_had_time_for_costs_nothing,
+        a_try_whose_client_has_gone_is_not_looked_at_and_costs_nothing,
     }
     introspection {
         only_its_own_back_end_prolongs_a_session,
@@ -200,7 +202,12 @@ impl House {
         peer: [u8; 4],
         device: Option<&str>,
     ) -> Result<UserToken, ErrorKind> {
-        let ask = SignIn {
+        let ask = self.ask(name, password, peer, device);
+        self.sessions[worker].send(ask).await.expect("the actor answers").map(|signed_in| signed_in.token)
+    }
+
+    fn ask(&self, name: &str, password: &str, peer: [u8; 4], device: Option<&str>) -> SignIn {
+        SignIn {
             email: new_user(name).email,
             password: parsed(password),
             device: device.map(|device| (device.parse().expect("a device"), MobileOs::Ios)),
@@ -208,8 +215,8 @@ impl House {
             app: None,
             locale: None,
             peer: peer.into(),
-        };
-        self.sessions[worker].send(ask).await.expect("the actor answers").map(|signed_in| signed_in.token)
+            caller: CancellationToken::new(),
+        }
     }
 
     async fn lives(&self, worker: usize, token: &UserToken) -> bool {
@@ -232,7 +239,10 @@ impl House {
     }
 
     async fn finish(&self, token: ResetToken, password: &str) -> Result<(), ErrorKind> {
-        self.resets.send(FinishReset { token, password: parsed(password) }).await.expect("the actor answers")
+        self.resets
+            .send(FinishReset { token, password: parsed(password), caller: CancellationToken::new() })
+            .await
+            .expect("the actor answers")
     }
 }
 
