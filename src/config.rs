@@ -20,10 +20,12 @@ pub use sections::{
 pub use values::{PublicUrl, Secret, SecretKey, SecretUrl};
 
 use layers::Layers;
+use portcullis_actors::account::PasswordPolicy;
 use portcullis_actors::hashing::HashingPolicy;
+use portcullis_actors::limits::LimitPolicy;
 use portcullis_actors::notifier::DeliveryPolicy;
-use portcullis_actors::session::{LimitPolicy, SessionPolicy};
-use portcullis_actors::verification::{PasswordPolicy, PhonePolicy, ResetPolicy};
+use portcullis_actors::session::SessionPolicy;
+use portcullis_actors::verification::{PhonePolicy, ResetPolicy};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;

@@ -10,12 +10,12 @@ use actix::{Actor as _, Addr};
 use actix_web::dev::ServerHandle;
 use actix_web::{App, HttpServer, web};
 use portcullis_actors::account::Revoker;
-use portcullis_actors::clock::{Clock, Randomness, SystemClock, SystemRandomness};
-use portcullis_actors::derive::Code;
+use portcullis_actors::clock::{Clock, Randomness, SystemClock, SystemRandomness, random_bytes};
+use portcullis_actors::derive::{Code, Subjects};
 use portcullis_actors::domain::Phone;
 use portcullis_actors::hashing::HashingPool;
 use portcullis_actors::notifier::{Drain, NotifierActor, NotifierPorts};
-use portcullis_actors::stores::StartError;
+use portcullis_actors::stores::{AccountStore, StartError};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -28,8 +28,14 @@ const BACKLOG: u32 = 4096;
 /// How often a step of the start is tried, and the pause between.
 const START_TRIES: u32 = 5;
 const START_PAUSE: Duration = Duration::from_millis(200);
-/// How often revocations that are pending are applied: what the command line changes is noticed within a second.
-const REVOCATIONS_EVERY: Duration = Duration::from_millis(500);
+/// How often revocations that are pending are applied, and imported hashes looked for: what the command line changes is noticed within a second.
+const KEEP_UP_EVERY: Duration = Duration::from_millis(500);
+/// How often wrong passwords for addresses that nobody has are looked through, and how long they are kept: few in a row for
+/// a day, more for as long as anybody may have the patience to compare them with those of an account, which stay.
+const TIDY_EVERY: Duration = Duration::from_secs(600);
+const FEW: i64 = 5;
+const FEW_KEPT: Duration = Duration::from_secs(86_400);
+const MANY_KEPT: Duration = Duration::from_secs(90 * 86_400);
 /// How long work whose client has gone may end in, before the threads are told to stop.
 const DETACHED_WORK: Duration = Duration::from_millis(500);
 /// What of a stop is left for closing the stores when deliveries have ended.
@@ -55,7 +61,7 @@ pub struct Server {
     address: SocketAddr,
     http: actix_web::dev::Server,
     notifier: Addr<NotifierActor>,
-    revocations: AbortOnDropHandle<()>,
+    keeping_up: AbortOnDropHandle<()>,
     tracker: TaskTracker,
     database: Database,
     shutdown: Duration,
@@ -85,6 +91,8 @@ impl Server {
         // The tables of numbering plans take a while to load; not on the first caller's time.
         std::thread::spawn(|| Phone::parse("+12125550123", "US").is_ok());
         let keyring = Arc::new(app::keyring(&config, &*random)?);
+        let fresh = random_bytes(&*random);
+        let subjects = patiently(async || database.installation_secret("subjects", fresh).await).await?;
         let hashing = HashingPool::start(&config.hashing, Arc::clone(&random)).map_err(start_error)?;
         match config.profile {
             Profile::Development => patiently(async || app::demo::plant(&database, &hashing).await).await?,
@@ -97,6 +105,7 @@ impl Server {
             Profile::Loadtest => {}
         }
         let revocations = Arc::new(database.clone());
+        hashing.expect_imported(patiently(async || database.costliest_import().await).await?);
         let tokens = TokenStore::open(&config, Arc::clone(&clock), revocations.clone()).await?;
         let revoker = Revoker { revocations, sessions: tokens.sessions() };
         patiently(async || revoker.apply_pending().await).await?;
@@ -121,6 +130,7 @@ impl Server {
         .start();
 
         let tracker = TaskTracker::new();
+        let keeping_up = keep_up(revoker, database.clone(), hashing.clone());
         let foundation = Foundation {
             settings: settings(&config, public_url),
             readiness: Arc::new(Stores { accounts: database.clone(), sessions: tokens.sessions() }),
@@ -128,6 +138,7 @@ impl Server {
             database: database.clone(),
             tokens,
             keyring,
+            subjects: Subjects::new(&subjects),
             hashing,
             clock,
             random,
@@ -142,7 +153,7 @@ impl Server {
             address,
             http,
             notifier,
-            revocations: AbortOnDropHandle::new(actix_web::rt::spawn(apply_revocations(revoker))),
+            keeping_up: AbortOnDropHandle::new(actix_web::rt::spawn(keeping_up)),
             tracker,
             database,
             shutdown: config.server.shutdown(),
@@ -175,7 +186,7 @@ impl Server {
         }
         self.tracker.close();
         let _ = tokio::time::timeout(left(), self.tracker.wait()).await;
-        drop(self.revocations);
+        drop(self.keeping_up);
         let _ = tokio::time::timeout(Duration::from_secs(1), self.database.close()).await;
         ended
     }
@@ -269,11 +280,20 @@ fn permits(config: &Config) -> GatewayPolicy {
     }
 }
 
-async fn apply_revocations(revoker: Revoker) {
-    let mut ticks = tokio::time::interval(REVOCATIONS_EVERY);
+/// What goes on beside the requests, over what SQL holds.
+async fn keep_up(revoker: Revoker, accounts: Database, hashing: HashingPool) {
+    let mut ticks = tokio::time::interval(KEEP_UP_EVERY);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut tidied = Instant::now();
     loop {
         ticks.tick().await;
+        if let Ok(work) = accounts.costliest_import().await {
+            hashing.expect_imported(work);
+        }
+        if tidied.elapsed() >= TIDY_EVERY {
+            tidied = Instant::now();
+            while matches!(accounts.forget_decoys(FEW, FEW_KEPT, MANY_KEPT).await, Ok(1..)) {}
+        }
         if let Err(error) = revoker.apply_pending().await {
             tracing::warn!(%error, "revocations are pending until the stores answer");
         }

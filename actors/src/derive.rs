@@ -36,7 +36,7 @@ impl Code {
     }
 }
 
-redacted_debug!(Code, Keyring, PurposeKeys);
+redacted_debug!(Code, Keyring, PurposeKeys, Subjects);
 
 /// Every secret the process was given, newest first.
 pub struct Keyring(Vec<PurposeKeys>);
@@ -47,7 +47,6 @@ struct PurposeKeys {
     code: HmacSha256,
     proof: HmacSha256,
     reset: HmacSha256,
-    subject: HmacSha256,
 }
 
 /// Why a keyring cannot be made.
@@ -137,29 +136,11 @@ impl Keyring {
         let code = mac(&self.find(key)?.reset, &[challenge, &user.0.to_be_bytes(), email.as_str().as_bytes()]);
         Some(ResetToken::assemble(user, first(&code)))
     }
-
-    /// How a counter names its subject, so that a dump of counters names nobody.
-    pub fn subject(&self, text: &str) -> Digest {
-        Digest::truncate(&mac(&self.newest().subject, &[text.as_bytes()]))
-    }
-
-    /// A user number for an address nobody has: negative, always the same one. Who asks for an unknown address
-    /// walks the same path through the same stores as for a known one, and can tell nothing from it.
-    pub fn decoy(&self, email: &Email) -> UserId {
-        let bits = i64::from_be_bytes(first(&mac(&self.newest().subject, &[b"decoy:", email.as_str().as_bytes()])));
-        UserId(bits | i64::MIN)
-    }
 }
 
 impl PurposeKeys {
     fn derive(secret: &[u8; 32]) -> Self {
-        let hkdf = Hkdf::<Sha256>::new(Some(b"portcullis/1"), secret);
-        let purpose = |name: &str| -> Zeroizing<[u8; 32]> {
-            let mut key = Zeroizing::new([0; 32]);
-            #[expect(clippy::expect_used, reason = "32 bytes are far below HKDF's limit of 255 blocks")]
-            hkdf.expand(name.as_bytes(), key.as_mut_slice()).expect("a possible length");
-            key
-        };
+        let purpose = |name: &str| drawn(secret, name);
         Self {
             // 32 bits name a secret among a few; kept positive so that it reads well in a table.
             id: KeyId(i64::from(u32::from_be_bytes(first(purpose("id").as_slice())))),
@@ -167,13 +148,46 @@ impl PurposeKeys {
             code: keyed(&purpose("phone-code")),
             proof: keyed(&purpose("phone-proof")),
             reset: keyed(&purpose("reset-token")),
-            subject: keyed(&purpose("subject")),
         }
     }
 
     fn proof(&self, user: UserId, code: &Code) -> Digest {
         Digest::truncate(&mac(&self.proof, &[&user.0.to_be_bytes(), code.0.as_bytes()]))
     }
+}
+
+/// Names the subjects of counters, so that a dump of counters names nobody. One secret an installation, the same on all
+/// its nodes and never rotated: a new one would start every budget afresh.
+#[derive(Clone)]
+pub struct Subjects(HmacSha256);
+
+impl Subjects {
+    /// From the installation's secret of 32 random bytes.
+    pub fn new(secret: &[u8; 32]) -> Self {
+        Self(keyed(&drawn(secret, "subject")))
+    }
+
+    /// How counters name `text`.
+    pub fn of(&self, text: &str) -> Digest {
+        Digest::truncate(&mac(&self.0, &[text.as_bytes()]))
+    }
+
+    /// A user number for an address nobody has: negative, always the same one. Who asks for an unknown address
+    /// walks the same path through the same stores as for a known one, and can tell nothing from it.
+    pub fn decoy(&self, email: &Email) -> UserId {
+        let bits = i64::from_be_bytes(first(&mac(&self.0, &[b"decoy:", email.as_str().as_bytes()])));
+        UserId(bits | i64::MIN)
+    }
+}
+
+/// The key of one purpose (RFC 5869).
+fn drawn(secret: &[u8; 32], purpose: &str) -> Zeroizing<[u8; 32]> {
+    let mut key = Zeroizing::new([0; 32]);
+    #[expect(clippy::expect_used, reason = "32 bytes are far below HKDF's limit of 255 blocks")]
+    Hkdf::<Sha256>::new(Some(b"portcullis/1"), secret)
+        .expand(purpose.as_bytes(), key.as_mut_slice())
+        .expect("a possible length");
+    key
 }
 
 #[expect(clippy::expect_used, reason = "HMAC takes a key of any length")]
@@ -266,8 +280,10 @@ mod tests {
     #[test]
     fn a_decoy_is_never_a_user() {
         let email: Email = "nobody@example.com".parse().expect("well formed");
-        assert!(keyring(&[1]).decoy(&email).0 < 0);
-        assert_eq!(keyring(&[1]).decoy(&email), keyring(&[1]).decoy(&email));
+        let (subjects, again) = (Subjects::new(&[1; 32]), Subjects::new(&[1; 32]));
+        assert!(subjects.decoy(&email).0 < 0);
+        assert_eq!(subjects.decoy(&email), again.decoy(&email));
+        assert_ne!(subjects.decoy(&email), Subjects::new(&[2; 32]).decoy(&email));
     }
 
     #[test]

@@ -60,6 +60,11 @@ pub enum ErrorKind {
 }
 
 impl ErrorKind {
+    /// Whether the work was not done at all, so that the same request may be sent again and owes nothing.
+    pub fn is_not_done(&self) -> bool {
+        matches!(self, Self::Overloaded { .. } | Self::DependencyUnavailable(_))
+    }
+
     /// One field that cannot be.
     pub fn invalid(field: &'static str, reason: impl Into<String>) -> Self {
         Self::InvalidParameters(vec![FieldError { field, reason: reason.into() }])
@@ -75,9 +80,9 @@ pub enum PasswordRule {
     /// The account's own address.
     #[error("The password must not be the e-mail address.")]
     IsEmail,
-    /// Among the first `passwords.refuse_guesses` guesses.
-    #[error("The password is one of the first that anybody would guess.")]
-    Guessable,
+    /// Among the 10,000 commonest.
+    #[error("The password is too common: it is among the first that anybody would try.")]
+    TooCommon,
 }
 
 /// One field of a request that cannot be, and why. The reason never repeats the value.

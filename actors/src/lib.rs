@@ -4,6 +4,7 @@
 //!  message ──▶ session · verification · account · notifier   (actors: thin, they await the ports)
 //!                 │            │ policy.rs: pure functions, no I/O
 //!                 ├──▶ hashing      a bounded pool of threads for argon2 and bcrypt
+//!                 ├──▶ limits       every budget and wait
 //!                 ├──▶ stores       traits ──▶ sql (SQLite, PostgreSQL) · embedded (SQLite) · redis
 //!                 └──▶ transports   trait  ──▶ smtp · twilio · inbox
 //!  work: how an actor runs its flows · domain, clock, derive, error: what every room may use
@@ -20,6 +21,7 @@ pub mod derive;
 pub mod domain;
 pub mod error;
 pub mod hashing;
+pub mod limits;
 pub mod notifier;
 pub mod session;
 pub mod stores;

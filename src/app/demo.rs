@@ -62,7 +62,7 @@ pub(crate) async fn open_doors(accounts: &dyn AccountStore, hashing: &HashingPoo
     let mut faults = Vec::new();
     if let Some(user) = accounts.user_by_email(&email).await?
         && user.disabled.is_none()
-        && hashing.verify(&password, Some(&user.password_hash)).await? != Verified::No
+        && hashing.verify(&password, Some(&user.password_hash)).await?.verified != Verified::No
     {
         faults.push(format!("the demo user {EMAIL} has its demo password: portcullis users disable {}", user.id));
     }

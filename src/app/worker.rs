@@ -7,9 +7,10 @@ use crate::http::{Front, Ports, Readiness, Settings};
 use actix::{Actor as _, Addr};
 use portcullis_actors::account::{AccountActor, AccountPorts, Revoker};
 use portcullis_actors::clock::{Clock, Randomness};
-use portcullis_actors::derive::Keyring;
+use portcullis_actors::derive::{Keyring, Subjects};
 use portcullis_actors::domain::{AppId, AppName};
 use portcullis_actors::hashing::HashingPool;
+use portcullis_actors::limits::Limits;
 use portcullis_actors::notifier::NotifierActor;
 use portcullis_actors::session::{Authenticator, PasswordGuard, SessionActor, SessionPorts};
 use portcullis_actors::transports::Inbox;
@@ -25,6 +26,7 @@ pub(crate) struct Foundation {
     pub(crate) database: Database,
     pub(crate) tokens: TokenStore,
     pub(crate) keyring: Arc<Keyring>,
+    pub(crate) subjects: Subjects,
     pub(crate) hashing: HashingPool,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Randomness>,
@@ -61,14 +63,16 @@ impl Foundation {
             names: Arc::clone(&self.names),
             tracker: self.tracker.clone(),
         };
-        let limits = Arc::new(config.limits.clone());
+        let limits = Limits {
+            store: self.tokens.limits(),
+            subjects: self.subjects.clone(),
+            policy: Arc::new(config.limits.clone()),
+        };
         let guard = PasswordGuard {
-            limits: self.tokens.limits(),
+            limits: limits.clone(),
             accounts: accounts.clone(),
             devices: accounts.clone(),
-            keyring: Arc::clone(&self.keyring),
             clock: Arc::clone(&self.clock),
-            policy: Arc::clone(&limits),
         };
         let revoker = Revoker { revocations: accounts.clone(), sessions: Arc::clone(&auth.sessions) };
         let passwords = Arc::new(config.passwords.clone());
@@ -86,7 +90,7 @@ impl Foundation {
             guard: guard.clone(),
             revoker: revoker.clone(),
             challenges: self.tokens.challenges(),
-            counts: self.tokens.limits(),
+            limits,
             outbox: accounts.clone(),
             notifier: self.notifier.clone().recipient(),
             hashing: self.hashing.clone(),
@@ -94,7 +98,6 @@ impl Foundation {
             phones: Arc::new(config.phone_codes.clone()),
             resets: Arc::new(config.resets.clone()),
             passwords: Arc::clone(&passwords),
-            limits,
             fixed_codes: Arc::new(config.sandbox.codes.clone().into_iter().collect()),
             counters: Default::default(),
         });

@@ -123,6 +123,7 @@ fn policies(config: &Config, checks: &mut Checks<'_>) {
         &[
             ("idle_secs", sessions.idle_secs),
             ("most", sessions.most as u64),
+            ("most_devices", sessions.most_devices.into()),
             ("touch_fraction", sessions.touch_fraction.into()),
         ],
     );
@@ -137,6 +138,7 @@ fn policies(config: &Config, checks: &mut Checks<'_>) {
         &[
             ("password_first_wait_secs", limits.password_first_wait_secs),
             ("password_per_address", limits.password_per_address.into()),
+            ("password_changes_per_hour", limits.password_changes_per_hour.into()),
         ],
     );
     let ordered = limits.password_longest_wait_secs >= limits.password_first_wait_secs;

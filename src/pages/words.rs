@@ -20,7 +20,7 @@ pub struct Words {
     pub too_long: &'static str,
     too_short: &'static str,
     is_email: &'static str,
-    guessable: &'static str,
+    too_common: &'static str,
     pub stranger_title: &'static str,
     pub stranger: &'static str,
     pub later_title: &'static str,
@@ -33,7 +33,7 @@ impl Words {
         match rule {
             PasswordRule::TooShort => self.too_short,
             PasswordRule::IsEmail => self.is_email,
-            PasswordRule::Guessable => self.guessable,
+            PasswordRule::TooCommon => self.too_common,
         }
     }
 }
@@ -54,7 +54,7 @@ const ENGLISH: Words = Words {
     too_long: "The password has more than 128 characters.",
     too_short: "The password is too short.",
     is_email: "The password must not be the e-mail address.",
-    guessable: "The password is one of the first that anybody would guess.",
+    too_common: "The password is too common: it is among the first that anybody would try.",
     stranger_title: "The form was not sent from this page",
     stranger: "Nothing was changed. Open the link from the mail again.",
     later_title: "That did not work just now",
@@ -77,7 +77,7 @@ const SPANISH: Words = Words {
     too_long: "La contraseña tiene más de 128 caracteres.",
     too_short: "La contraseña es demasiado corta.",
     is_email: "La contraseña no puede ser la dirección de correo.",
-    guessable: "Es una de las primeras contraseñas que cualquiera probaría.",
+    too_common: "Es una de las primeras contraseñas que cualquiera probaría.",
     stranger_title: "El formulario no se ha enviado desde esta página",
     stranger: "No se ha cambiado nada. Vuelve a abrir el enlace del correo.",
     later_title: "Ahora mismo no ha sido posible",

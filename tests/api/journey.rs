@@ -135,6 +135,9 @@ async fn a_push_token_belongs_to_the_last_to_register_it_and_signing_out_drops_i
     assert_eq!(live.sign_out(&his, alan, &[]).await.1["code"], "invalid_token");
     assert_eq!(live.sign_out(&his, grace, &[("apn_token", "push")]).await.1["code"], "invalid_token");
     assert_eq!(live.pushes(&key, alan).await, ["push"]);
+    // The device's name is no secret: with it alone, whoever finds a dead token silences nobody.
+    live.sign_out(&his, alan, &[("apn_token", "phone")]).await;
+    assert_eq!(live.pushes(&key, alan).await, ["push"]);
     assert_eq!(live.sign_out(&his, alan, &[("apn_token", "push")]).await.0, 200);
     assert_eq!(live.pushes(&key, alan).await, [""; 0]);
 

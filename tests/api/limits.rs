@@ -126,13 +126,14 @@ async fn a_stolen_token_buys_no_guesses_at_the_password() {
     let token = live.enter("grace", &[]).await;
     let pairs = [("current_password", WRONG), ("password", "an umbrella for the moon")];
     let change = || live.call(Method::PUT, "/password", &token).form(&pairs);
-    for _ in 0..12 {
-        refusal(change().send().await.expect("an answer"), 401, "invalid_credentials").await;
+    for _ in 0..9 {
+        let problem = refusal(change().send().await.expect("an answer"), 422, "invalid_parameters").await;
+        assert_eq!(problem["errors"]["current_password"][0], "is not the current password");
         live.later(64);
     }
-    refusal(change().send().await.expect("an answer"), 401, "invalid_credentials").await;
-    held(change(), "too_many_attempts", 20..=128).await;
-    held(live.try_from("192.0.2.1", "grace", PASSWORD, None), "too_many_attempts", 20..=128).await;
+    refusal(change().send().await.expect("an answer"), 422, "invalid_parameters").await;
+    held(change(), "too_many_attempts", 2500..=3600).await;
+    held(live.try_from("192.0.2.1", "grace", PASSWORD, None), "too_many_attempts", 1..=16).await;
     live.stop().await;
 }
 

@@ -16,6 +16,8 @@ pub(super) async fn register(ports: &AccountPorts, ask: RegisterDevice) -> Resul
             device_token: ask.device_token.clone(),
             mobile_os: ask.mobile_os,
             push: Some(ask.push.clone()),
+            signed_in: false,
+            most: ports.auth.policy.most_devices,
         })
         .await?;
     ports.counters.devices_registered.add();
@@ -55,7 +57,6 @@ pub(super) async fn of_user(ports: &AccountPorts, ask: UserDevices) -> Result<Ve
 /// A device that only signed in is known, but there is nowhere to push to: it is no registration.
 async fn registered(ports: &AccountPorts, user: UserId, app: AppId) -> Result<Vec<ListedDevice>, ErrorKind> {
     let name = ports.auth.app_name(app).await?;
-    let devices = ports.devices.devices(user, Some(app)).await?;
-    let registered = devices.into_iter().filter(|device| device.push.is_some());
-    Ok(registered.map(|device| ListedDevice { app: name.clone(), device }).collect())
+    let registered = ports.devices.registered(user, app).await?;
+    Ok(registered.into_iter().map(|device| ListedDevice { app: name.clone(), device }).collect())
 }

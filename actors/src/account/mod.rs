@@ -1,23 +1,24 @@
 //! Accounts and devices: what an account is, apart from its sessions.
 //!
-//! `messages.rs` says what can be asked; `password.rs` and `devices.rs` are the flows; `revocations.rs` carries what SQL
+//! `messages.rs` says what can be asked; `policy.rs` judges new passwords without I/O; `password.rs` and `devices.rs` are the flows; `revocations.rs` carries what SQL
 //! has decided over to the token store. May call `session` (who is asking), `stores`, `hashing` and `notifier`'s messages.
 
 mod devices;
 mod messages;
 mod password;
+mod policy;
 mod revocations;
 
 pub use messages::{
     AccountSnapshot, ChangePassword, DropDevice, ListDevices, ListedDevice, Observe, RegisterDevice, UserDevices,
 };
+pub use policy::PasswordPolicy;
 pub use revocations::Revoker;
 
 use crate::hashing::HashingPool;
 use crate::notifier::Wake;
 use crate::session::{Authenticator, PasswordGuard};
 use crate::stores::DeviceStore;
-use crate::verification::PasswordPolicy;
 use crate::work::{Count, Work, answers};
 use actix::{Actor, Context, Handler, Recipient};
 use std::sync::Arc;

@@ -22,7 +22,8 @@ use argon::{Recipe, Version};
 use queue::Queue;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 use stored::Stored;
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
@@ -36,6 +37,24 @@ pub enum Verified {
     Yes,
     /// The password, but its hash is of another scheme, older or cheaper than a new one: hash again and replace it.
     Outdated,
+}
+
+/// The answer to a comparison.
+#[derive(Debug, Clone, Copy)]
+pub struct Comparison {
+    /// What it said.
+    pub verified: Verified,
+    /// When a refusal because of it may be answered.
+    refuse_at: Instant,
+}
+
+impl Comparison {
+    /// Returns when a refusal has taken as long as one by the costliest hash in use: how long it takes must not tell
+    /// which hash an account has, or whether there is one (OWASP Authentication, "user enumeration"). It is a wait and not
+    /// work, so it takes nothing from the capacity of the pool.
+    pub async fn refusal_is_due(&self) {
+        tokio::time::sleep_until(self.refuse_at.into()).await;
+    }
 }
 
 /// Why there is no answer. Never that a password is wrong.
@@ -84,9 +103,22 @@ impl From<Invalid> for HashingStartError {
 pub struct HashingPool {
     queue: Arc<Queue>,
     live: Cost,
+    in_use: Arc<CostsInUse>,
     randomness: Arc<dyn Randomness>,
     caller: CancellationToken,
 }
+
+/// What the costliest hashes cost that accounts may have, beside those of the live cost; in the unit of [`Cost::work`].
+#[derive(Debug, Default)]
+struct CostsInUse {
+    /// Of imported hashes, as the store says.
+    imported: AtomicU64,
+    /// Of our own, of a former configuration, as they are met.
+    former: AtomicU64,
+}
+
+/// How much longer than expected a refusal takes: a comparison of the costliest hash is seldom slower.
+const SLACK: f64 = 1.5;
 
 impl fmt::Debug for HashingPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -111,7 +143,7 @@ impl HashingPool {
         let recipe = Recipe { cost: live, version: Version::V19, salt: random_bytes::<16>(&*randomness).to_vec() };
         let took = argon::agree(&mut *engines[0], &mut *judge, &recipe)?;
         let queue = Arc::new(Queue::start(engines, max_wait, (live.work(), took))?);
-        Ok(Self { queue, live, randomness, caller: CancellationToken::new() })
+        Ok(Self { queue, live, in_use: Arc::default(), randomness, caller: CancellationToken::new() })
     }
 
     /// The same pool for one caller: what has not begun when `caller` is cancelled is not computed.
@@ -128,39 +160,62 @@ impl HashingPool {
         self.queue.run(live.work(), self.caller.clone(), move |engine| stored::made(engine, live, salt, &text)).await
     }
 
-    /// Compares a password with a stored hash. Without one (there is no such account) the same work is done and the
-    /// answer is [`Verified::No`]: time must not tell who has an account (OWASP Authentication, "user enumeration").
+    /// Tells the pool what the costliest imported hash costs; 0 if there is none.
+    pub fn expect_imported(&self, work: u64) {
+        self.in_use.imported.store(work, Ordering::Relaxed);
+    }
+
+    /// Compares a password with a stored hash. Without one (there is no such account), or with one that is refused, the
+    /// same work is done and the answer is [`Verified::No`].
     ///
     /// Hashes from before normalisation were made of the text as typed, so that is tried first, and NFKC if it differs.
     ///
     /// # Errors
     /// [`HashingError`]: too much to do, or not computed.
-    pub async fn verify(&self, password: &Password, stored: Option<&str>) -> Result<Verified, HashingError> {
+    pub async fn verify(&self, password: &Password, stored: Option<&str>) -> Result<Comparison, HashingError> {
         let live = self.live;
         let stored = match stored.map(Stored::parse) {
             None => Stored::decoy(live),
             Some(Ok(stored)) => stored,
             Some(Err(reason)) => {
                 tracing::warn!(%reason, "a stored password hash is refused; only a reset helps this account");
-                return Ok(Verified::No);
+                Stored::decoy(live)
             }
         };
+        if stored.is_ours() {
+            self.in_use.former.fetch_max(stored.work(), Ordering::Relaxed);
+        }
         let typed = Zeroizing::new(password.raw().to_owned());
         let normalized = Some(password.normalized()).filter(|normalized| *normalized != typed);
-        let work = stored.work() * if normalized.is_some() { 2 } else { 1 };
+        let texts = if normalized.is_some() { 2 } else { 1 };
+        let work = stored.work() * texts;
         let task = move |engine: &mut dyn argon::Argon2id| {
-            if stored.matches(engine, &typed)? {
-                let outdated = normalized.is_some() || stored.is_outdated(&live);
-                return Ok(if outdated { Verified::Outdated } else { Verified::Yes });
-            }
-            match normalized {
-                Some(text) if stored.matches(engine, &text)? => {
-                    Ok(if stored.is_outdated(&live) { Verified::Outdated } else { Verified::Yes })
+            let begun = Instant::now();
+            let verified = if stored.matches(engine, &typed)? {
+                if normalized.is_some() || stored.is_outdated(&live) { Verified::Outdated } else { Verified::Yes }
+            } else {
+                match normalized {
+                    Some(text) if stored.matches(engine, &text)? => {
+                        if stored.is_outdated(&live) {
+                            Verified::Outdated
+                        } else {
+                            Verified::Yes
+                        }
+                    }
+                    _ => Verified::No,
                 }
-                _ => Ok(Verified::No),
-            }
+            };
+            Ok((verified, begun))
         };
-        self.queue.run(work, self.caller.clone(), task).await
+        let (verified, begun) = self.queue.run(work, self.caller.clone(), task).await?;
+        Ok(Comparison { verified, refuse_at: begun + self.longest_comparison() * texts as u32 })
+    }
+
+    /// How long a comparison with the costliest hash in use may take.
+    fn longest_comparison(&self) -> Duration {
+        let CostsInUse { imported, former } = &*self.in_use;
+        let costliest = self.live.work().max(imported.load(Ordering::Relaxed)).max(former.load(Ordering::Relaxed));
+        self.queue.expected(costliest).mul_f64(SLACK)
     }
 
     /// How the pool is doing.

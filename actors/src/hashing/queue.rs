@@ -143,6 +143,11 @@ impl Queue {
         answer.await.unwrap_or(Err(HashingError::Failed))
     }
 
+    /// How long a thread takes for `work`, going by the last jobs.
+    pub fn expected(&self, work: u64) -> Duration {
+        Duration::from_nanos((work as f64 * self.shared.books().nanos_a_unit) as u64)
+    }
+
     /// How the pool is doing.
     pub fn observe(&self) -> HashingSnapshot {
         let books = self.shared.books();

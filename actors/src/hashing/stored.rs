@@ -31,12 +31,12 @@ pub(super) enum Stored {
 }
 
 /// Whether `stored` is a hash that a sign-in can be checked against: known, well-formed, and of a cost that one
-/// may ask of this server. Says so without hashing.
+/// may ask of this server. Says so without hashing, and says what a comparison costs in the unit of [`Cost::work`].
 ///
 /// # Errors
 /// [`Invalid`] with the reason.
-pub fn acceptable(stored: &str) -> Result<(), Invalid> {
-    Stored::parse(stored).map(|_| ())
+pub fn acceptable(stored: &str) -> Result<u64, Invalid> {
+    Stored::parse(stored).map(|stored| stored.work())
 }
 
 impl Stored {
@@ -90,6 +90,11 @@ impl Stored {
     pub fn decoy(live: Cost) -> Self {
         let recipe = Recipe { cost: live, version: Version::V19, salt: vec![0; NEW_SALT] };
         Self::Argon2id { recipe, tag: vec![0; NEW_TAG] }
+    }
+
+    /// Whether this server may have made it, under this or another configuration.
+    pub fn is_ours(&self) -> bool {
+        matches!(self, Self::Argon2id { .. })
     }
 
     /// What one comparison costs, in the KiB that [`Cost::work`] counts.

@@ -36,8 +36,8 @@ pub trait OutboxStore: Send + Sync {
     /// Settles what is due and past its life as expired, a lot at a time; says how many, 0 when there are no more.
     async fn expire(&self) -> StoreResult<u64>;
 
-    /// Forgets messages that were settled longer than `age` ago, with their attempts, a lot at a time; says how many,
-    /// 0 when there are no more.
+    /// Forgets messages that were settled longer than `age` ago, with their attempts, and decoys after an hour, a lot at
+    /// a time; says how many, 0 when there are no more.
     async fn forget(&self, age: Duration) -> StoreResult<u64>;
 
     /// Settles the attempt that `provider` took over under the callback's reference. An attempt is settled once;

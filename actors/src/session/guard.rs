@@ -1,35 +1,42 @@
 //! The guard before a password is looked at: waits for an account, a budget for an address, a ceiling in SQL.
 //!
-//! Known and unknown accounts walk the same steps with the same number of questions to the stores.
+//! Known and unknown accounts walk the same steps with the same questions and the same writes to the stores, and get the
+//! same answers, the ceiling included.
 
-use super::policy::LimitPolicy;
 use crate::clock::Clock;
-use crate::derive::Keyring;
 use crate::domain::{DeviceToken, Digest, UserId};
 use crate::error::ErrorKind;
-use crate::stores::{AccountStore, DeviceStore, LimitStore, User, Verdict};
+use crate::limits::{Charged, Limits, network_of};
+use crate::stores::{AccountStore, DeviceStore, User, Verdict};
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+/// Waits of an account: of all who come without a known device.
 const ACCOUNT: &str = "password";
-const KNOWN_DEVICE: &str = "password-device";
+/// Waits of an account on one known device.
+const DEVICE: &str = "password-device";
+/// Wrong passwords on all known devices of an account together.
+const DEVICES: &str = "password-devices";
+/// Tries from an address: wrong ones, and those that are not decided yet.
 const ADDRESS: &str = "password-address";
+/// Wrong ones alone.
+const ADDRESS_WRONG: &str = "password-address-wrong";
+
+/// When to come back to an address whose budget is taken by tries that are not decided yet.
+const UNDECIDED: Duration = Duration::from_secs(1);
 
 /// Decides whether a password is looked at now.
 #[derive(Clone)]
 pub struct PasswordGuard {
-    /// Counters that all nodes share.
-    pub limits: Arc<dyn LimitStore>,
+    /// The counters and the numbers.
+    pub limits: Limits,
     /// Wrong passwords in a row.
     pub accounts: Arc<dyn AccountStore>,
     /// Known devices.
     pub devices: Arc<dyn DeviceStore>,
-    /// Names subjects.
-    pub keyring: Arc<Keyring>,
     /// How long ago "known" was.
     pub clock: Arc<dyn Clock>,
-    /// The numbers.
-    pub policy: Arc<LimitPolicy>,
 }
 
 /// An account whose password is tried, as it stood before the try.
@@ -53,59 +60,117 @@ impl From<&User> for Tried {
 #[derive(Debug)]
 #[must_use]
 pub struct Admission {
-    user: UserId,
-    account: Option<(&'static str, Digest)>,
-    address: Option<Digest>,
+    tried: Tried,
+    charged: Charged,
+    /// The counter of the waits.
+    waits: Option<(&'static str, Digest)>,
+    /// The counter of all known devices, if this is one.
+    devices: Option<Digest>,
+    address: Option<Address>,
+}
+
+/// An address of the network that a try came from.
+#[derive(Clone, Copy, Debug)]
+struct Address {
+    subject: Digest,
+    /// Whether the try was charged to it; one on a known device may not be.
+    charged: bool,
 }
 
 impl PasswordGuard {
     /// Charges a try.
     ///
-    /// A device that is known has a budget of its own, and is not held by what its address has used up: an attacker
-    /// must not lock the owner out. That budget is one of the epoch: a reset begins a new one.
+    /// A device that is known has waits of its own, and is not held by what its address has used up: an attacker must not
+    /// lock the owner out. All known devices of an account share one ceiling. Both are of the epoch: a new password begins
+    /// new ones.
     ///
     /// # Errors
-    /// `TooManyAttempts`, or that a store does not answer.
+    /// `TooManyAttempts`, or that a store does not answer; nothing is charged then.
     pub async fn admit(
         &self,
         tried: Tried,
         device: Option<&DeviceToken>,
         peer: Option<IpAddr>,
     ) -> Result<Admission, ErrorKind> {
-        let Tried { user, epoch, failures } = tried;
-        if !self.policy.enabled {
-            return Ok(Admission { user, account: None, address: None });
+        let mut admission = Admission { tried, charged: Charged::default(), waits: None, devices: None, address: None };
+        if !self.limits.policy.enabled {
+            return Ok(admission);
         }
-        let since = self.clock.now().minus(self.policy.known_device());
+        match self.charge(&mut admission, device, peer).await {
+            Ok(()) => Ok(admission),
+            Err(refusal) => {
+                self.withdraw(admission).await;
+                Err(refusal)
+            }
+        }
+    }
+
+    async fn charge(
+        &self,
+        admission: &mut Admission,
+        device: Option<&DeviceToken>,
+        peer: Option<IpAddr>,
+    ) -> Result<(), ErrorKind> {
+        let (policy, subjects) = (&self.limits.policy, &self.limits.subjects);
+        let Tried { user, epoch, failures } = admission.tried;
+        let since = self.clock.now().minus(policy.known_device());
         let known = match device {
             Some(device) if self.devices.knows_device(user, device, since).await? => Some(device),
             _ => None,
         };
-        let address = peer.map(|peer| self.keyring.subject(&network_of(peer)));
-        if let (None, Some(address)) = (known, address) {
-            allowed(self.limits.peek(ADDRESS, address, self.policy.password_rate()).await?)?;
+        if let Some(peer) = peer {
+            let subject = subjects.of(&network_of(peer));
+            let refusal = self.charge_address(admission, subject).await?;
+            if let (None, Some(wait)) = (known, refusal) {
+                return Err(ErrorKind::TooManyAttempts { retry_after: Some(wait) });
+            }
         }
         let (scope, subject, backoff) = match known {
-            Some(device) => (KNOWN_DEVICE, format!("{user}/{epoch}/{}", device.as_str()), self.policy.device_backoff()),
-            None if failures >= self.policy.password_ceiling => {
+            Some(device) => {
+                let all = subjects.of(&format!("{user}/{epoch}"));
+                match self.limits.store.charge(DEVICES, all, policy.devices_ceiling()).await? {
+                    Verdict::Allowed => admission.charged.add(DEVICES, all),
+                    Verdict::Refused(_) => return Err(ErrorKind::TooManyAttempts { retry_after: None }),
+                }
+                admission.devices = Some(all);
+                (DEVICE, subjects.of(&format!("{user}/{epoch}/{}", device.as_str())), policy.device_backoff())
+            }
+            None if failures >= policy.password_ceiling => {
                 return Err(ErrorKind::TooManyAttempts { retry_after: None });
             }
-            None => (ACCOUNT, user.to_string(), self.policy.password_backoff()),
+            None => (ACCOUNT, subjects.of(&user.to_string()), policy.password_backoff()),
         };
-        let subject = self.keyring.subject(&subject);
-        match self.limits.charge_backoff(scope, subject, backoff).await? {
-            // No wait between two tries is that long: there were too many.
-            Verdict::Refused(wait) if wait > backoff.longest => Err(ErrorKind::TooManyAttempts { retry_after: None }),
-            verdict => allowed(verdict).map(|()| Admission { user, account: Some((scope, subject)), address }),
+        match self.limits.store.charge_backoff(scope, subject, backoff).await? {
+            Verdict::Refused(wait) => Err(ErrorKind::TooManyAttempts { retry_after: Some(wait) }),
+            Verdict::Allowed => {
+                admission.charged.add(scope, subject);
+                admission.waits = Some((scope, subject));
+                Ok(())
+            }
+        }
+    }
+
+    /// Charges the address, and says when to come back if it has no budget left. Tries that are under way count, so that
+    /// parallel ones cannot pass the budget together; but whoever is held by those alone is told to come back soon.
+    async fn charge_address(&self, admission: &mut Admission, subject: Digest) -> Result<Option<Duration>, ErrorKind> {
+        let rate = self.limits.policy.password_rate();
+        let verdict = self.limits.store.charge(ADDRESS, subject, rate).await?;
+        admission.address = Some(Address { subject, charged: verdict == Verdict::Allowed });
+        match verdict {
+            Verdict::Allowed => {
+                admission.charged.add(ADDRESS, subject);
+                Ok(None)
+            }
+            Verdict::Refused(_) => match self.limits.store.peek(ADDRESS_WRONG, subject, rate).await? {
+                Verdict::Refused(wait) => Ok(Some(wait)),
+                Verdict::Allowed => Ok(Some(UNDECIDED)),
+            },
         }
     }
 
     /// The password was not looked at after all (nobody had time to hash it): the try did not happen.
     pub async fn withdraw(&self, admission: Admission) {
-        let Some((scope, subject)) = admission.account else { return };
-        if let Err(error) = self.limits.refund(scope, subject).await {
-            tracing::info!(%error, "a try that did not happen stays charged");
-        }
+        self.limits.give_back(admission.charged).await;
     }
 
     /// The password was wrong.
@@ -113,25 +178,29 @@ impl PasswordGuard {
     /// # Errors
     /// That a store does not answer.
     pub async fn failed(&self, admission: Admission) -> Result<(), ErrorKind> {
-        if let Some(address) = admission.address {
-            self.limits.charge(ADDRESS, address, self.policy.password_rate()).await?;
+        if let Some(Address { subject, .. }) = admission.address {
+            self.limits.store.charge(ADDRESS_WRONG, subject, self.limits.policy.password_rate()).await?;
         }
-        if admission.account.is_some_and(|(scope, _)| scope == ACCOUNT) {
-            self.accounts.count_failure(admission.user).await?;
+        if admission.waits.is_some_and(|(scope, _)| scope == ACCOUNT) {
+            self.accounts.count_failure(admission.tried.user).await?;
         }
         Ok(())
     }
 
-    /// The password was right: what was charged is given back. `failures` are those in a row until now.
+    /// The password was right: what was charged is given back, and wrong ones in a row are forgotten.
     ///
     /// # Errors
     /// That a store does not answer.
-    pub async fn succeeded(&self, admission: Admission, failures: i64) -> Result<(), ErrorKind> {
-        if let Some((scope, subject)) = admission.account {
-            self.limits.clear(scope, subject).await?;
+    pub async fn succeeded(&self, admission: Admission) -> Result<(), ErrorKind> {
+        let forgotten = admission.waits.into_iter().chain(admission.devices.map(|all| (DEVICES, all)));
+        for (scope, subject) in forgotten {
+            self.limits.store.clear(scope, subject).await?;
         }
-        if failures > 0 {
-            self.accounts.forget_failures(admission.user).await?;
+        if let Some(Address { subject, charged: true }) = admission.address {
+            self.limits.store.refund(ADDRESS, subject).await?;
+        }
+        if admission.tried.failures > 0 {
+            self.accounts.forget_failures(admission.tried.user).await?;
         }
         Ok(())
     }
@@ -141,38 +210,6 @@ impl PasswordGuard {
     /// # Errors
     /// That the token store does not answer.
     pub async fn forget(&self, user: UserId) -> Result<(), ErrorKind> {
-        Ok(self.limits.clear(ACCOUNT, self.keyring.subject(&user.to_string())).await?)
-    }
-}
-
-fn allowed(verdict: Verdict) -> Result<(), ErrorKind> {
-    match verdict {
-        Verdict::Allowed => Ok(()),
-        Verdict::Refused(wait) => Err(ErrorKind::TooManyAttempts { retry_after: Some(wait) }),
-    }
-}
-
-/// What counts as one address: all of IPv4, the /64 of IPv6, which is what one customer holds.
-pub(crate) fn network_of(peer: IpAddr) -> String {
-    match peer.to_canonical() {
-        IpAddr::V4(v4) => v4.to_string(),
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_ipv6_customer_is_one_address() {
-        let network = |text: &str| network_of(text.parse().expect("an address"));
-        assert_eq!(network("2001:db8:1:2:3:4:5:6"), network("2001:db8:1:2:ffff::1"));
-        assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
-        assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.1"));
-        assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
+        Ok(self.limits.store.clear(ACCOUNT, self.limits.subjects.of(&user.to_string())).await?)
     }
 }

@@ -1,7 +1,8 @@
 //! Sign in, sign out, check, list: who holds which token.
 //!
 //! `messages.rs` says what can be asked, `policy.rs` decides without I/O, the flows are one file each, and the actor
-//! here only hands a message to its flow. It may call `stores`, `hashing`, `derive`, `domain` and `clock`.
+//! here only hands a message to its flow. It may call `limits`, `stores`, `hashing`, `derive`,
+//! `domain` and `clock`.
 
 mod authenticator;
 mod guard;
@@ -12,13 +13,12 @@ mod sign_in;
 mod sign_out;
 
 pub use authenticator::{Acting, Authenticator};
-pub(crate) use guard::network_of;
 pub use guard::{Admission, PasswordGuard, Tried};
 pub use messages::{
     Check, CheckedSession, CloseSession, CloseSessions, Introspect, Introspection, ListSessions, ListedSession,
     Observe, SessionSnapshot, SignIn, SignOut, SignedIn,
 };
-pub use policy::{LimitPolicy, SessionPolicy};
+pub use policy::SessionPolicy;
 
 use crate::clock::Randomness;
 use crate::hashing::HashingPool;

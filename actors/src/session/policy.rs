@@ -1,7 +1,7 @@
-//! The numbers of sessions and of wrong passwords, and the pure decisions over them.
+//! The numbers of sessions, and the pure decisions over them.
 
 use crate::clock::Timestamp;
-use crate::stores::{Backoff, Rate, Session};
+use crate::stores::Session;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -15,6 +15,8 @@ pub struct SessionPolicy {
     pub absolute_secs: u64,
     /// Live sessions a user may have.
     pub most: usize,
+    /// Devices a user may have in one application; the least recently seen goes.
+    pub most_devices: u32,
     /// The idle end is written again only when this fraction (1/n) of the idle life has passed.
     pub touch_fraction: u32,
 }
@@ -42,62 +44,18 @@ impl SessionPolicy {
     }
 }
 
-/// `limits.*` of the configuration.
-#[derive(Debug, Clone, Deserialize, Serialize, PartialEq, Eq)]
-#[serde(deny_unknown_fields)]
-pub struct LimitPolicy {
-    /// Off: no rates and no waits. The five guesses of a code and single use stay.
-    pub enabled: bool,
-    /// Wrong passwords of an account before waits begin.
-    pub password_free: u32,
-    /// Seconds of the first wait; it doubles.
-    pub password_first_wait_secs: u64,
-    /// Seconds of the longest wait.
-    pub password_longest_wait_secs: u64,
-    /// Wrong passwords in a row after which only a reset helps (NIST SP 800-63B §3.2.2: at most 100).
-    pub password_ceiling: i64,
-    /// Days for which a device that signed in counts as known.
-    pub known_device_days: u64,
-    /// Wrong passwords from one address in 10 minutes.
-    pub password_per_address: u32,
-}
-
-impl LimitPolicy {
-    /// The waits of an account. Its ceiling is kept with the account, where nothing is forgotten.
-    pub fn password_backoff(&self) -> Backoff {
-        Backoff {
-            free: self.password_free,
-            first: Duration::from_secs(self.password_first_wait_secs),
-            longest: Duration::from_secs(self.password_longest_wait_secs),
-            forget: Duration::from_secs(24 * 3600),
-            most: u32::MAX,
-        }
-    }
-
-    /// The waits of an account on a known device, with the same ceiling: kept for as long as the device is known.
-    pub fn device_backoff(&self) -> Backoff {
-        let most = u32::try_from(self.password_ceiling).unwrap_or(u32::MAX);
-        Backoff { forget: self.known_device(), most, ..self.password_backoff() }
-    }
-
-    /// Wrong passwords an address has.
-    pub fn password_rate(&self) -> Rate {
-        Rate { limit: self.password_per_address, window: Duration::from_secs(600) }
-    }
-
-    /// How long a device stays known.
-    pub fn known_device(&self) -> Duration {
-        Duration::from_secs(self.known_device_days * 86_400)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::domain::{AppId, Digest};
 
-    const POLICY: SessionPolicy =
-        SessionPolicy { idle_secs: 1_209_600, absolute_secs: 2_592_000, most: 20, touch_fraction: 20 };
+    const POLICY: SessionPolicy = SessionPolicy {
+        idle_secs: 1_209_600,
+        absolute_secs: 2_592_000,
+        most: 20,
+        most_devices: 50,
+        touch_fraction: 20,
+    };
 
     fn session(created: i64, idle_expires: i64) -> Session {
         Session {

@@ -40,7 +40,8 @@ pub(super) async fn list(
     let acting = ports.auth.user(&credential).await?;
     let own = acting.session.map(|session| session.id);
     let sessions = ports.auth.sessions.list(acting.user).await?;
-    let devices = ports.devices.devices(acting.user, None).await?;
+    let shown: Vec<DeviceId> = sessions.iter().filter_map(|session| session.device).collect();
+    let devices = ports.devices.devices_by_id(acting.user, &shown).await?;
     let by_id: HashMap<DeviceId, &Device> = devices.iter().map(|device| (device.id, device)).collect();
     let mut listed = Vec::with_capacity(sessions.len());
     for session in sessions {

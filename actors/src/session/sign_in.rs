@@ -7,40 +7,39 @@ use crate::clock::random_bytes;
 use crate::domain::Password;
 use crate::error::ErrorKind;
 use crate::hashing::Verified;
-use crate::stores::{NewSession, Opening, Registration, User};
+use crate::stores::{Candidate, NewSession, Opening, Registration, User};
 use tokio_util::sync::CancellationToken;
 
 pub(super) async fn run(ports: &SessionPorts, ask: SignIn) -> Result<SignedIn, ErrorKind> {
     let Some(app) = ports.auth.accounts.application(ask.app.as_ref()).await? else {
         return Err(ErrorKind::invalid("app_id", "is not a known application"));
     };
-    let user = ports.auth.accounts.user_by_email(&ask.email).await?;
-    let tried = match &user {
-        Some(user) => Tried::from(user),
-        None => Tried { user: ports.auth.keyring.decoy(&ask.email), epoch: 0, failures: 0 },
-    };
+    let decoy = ports.guard.limits.subjects.decoy(&ask.email);
+    let Candidate { user, failures } = ports.auth.accounts.candidate(&ask.email, decoy).await?;
+    let tried = user.as_ref().map_or(Tried { user: decoy, epoch: 0, failures }, Tried::from);
     let device = ask.device.as_ref().map(|(device, _)| device);
     let admission = ports.guard.admit(tried, device, Some(ask.peer)).await?;
 
     // Unknown accounts hash too, and disabled ones are told from wrong passwords only afterwards, by nobody.
     let stored = user.as_ref().map(|user| user.password_hash.as_str());
-    let verified = match ports.hashing.for_caller(&ask.caller).verify(&ask.password, stored).await {
-        Ok(verified) => verified,
+    let comparison = match ports.hashing.for_caller(&ask.caller).verify(&ask.password, stored).await {
+        Ok(comparison) => comparison,
         Err(overloaded) => {
             ports.guard.withdraw(admission).await;
             return Err(overloaded.into());
         }
     };
-    let user = match (user, verified) {
+    let user = match (user, comparison.verified) {
         (Some(user), Verified::Yes | Verified::Outdated) if user.disabled.is_none() => user,
         _ => {
             ports.counters.refused.add();
             ports.guard.failed(admission).await?;
+            comparison.refusal_is_due().await;
             return Err(ErrorKind::InvalidCredentials);
         }
     };
-    ports.guard.succeeded(admission, user.failures).await?;
-    if verified == Verified::Outdated {
+    ports.guard.succeeded(admission).await?;
+    if comparison.verified == Verified::Outdated {
         upgrade(ports, &user, &ask.password, &ask.caller).await;
     }
     if let Some(locale) = ask.locale.filter(|locale| user.locale != Some(*locale)) {
@@ -49,7 +48,9 @@ pub(super) async fn run(ports: &SessionPorts, ask: SignIn) -> Result<SignedIn, E
     let device = match ask.device {
         None => None,
         Some((device_token, mobile_os)) => {
-            let registration = Registration { user: user.id, app: app.id, device_token, mobile_os, push: ask.push };
+            let (user, app, push) = (user.id, app.id, ask.push);
+            let most = ports.auth.policy.most_devices;
+            let registration = Registration { user, app, device_token, mobile_os, push, signed_in: true, most };
             Some(ports.devices.register(registration).await?)
         }
     };

@@ -31,8 +31,12 @@ async fn by_token(ports: &SessionPorts, ask: &SignOut, token: &UserToken) -> Res
         return Err(ErrorKind::InvalidToken);
     }
     if let Some(name) = ask.push.clone() {
-        let app = session.as_ref().map(|session| session.app);
-        ports.devices.drop_push(ask.user, PushDrop::Named { name, app }).await?;
+        let which = match &session {
+            Some(session) => PushDrop::Named { name, app: session.app },
+            // The device's name is no secret: whoever finds an old token must not silence its owner with it.
+            None => PushDrop::Token(name),
+        };
+        ports.devices.drop_push(ask.user, which).await?;
     }
     if let Some(session) = session {
         ports.auth.sessions.close(ask.user, Close::One(session.id)).await?;
@@ -53,7 +57,7 @@ async fn by_key(ports: &SessionPorts, ask: &SignOut, key: &KeyRecord) -> Result<
         return Err(ErrorKind::NotFound);
     }
     if let Some(name) = ask.push.clone() {
-        ports.devices.drop_push(ask.user, PushDrop::Named { name, app: Some(key.app) }).await?;
+        ports.devices.drop_push(ask.user, PushDrop::Named { name, app: key.app }).await?;
     }
     if revokes {
         ports.auth.sessions.close(ask.user, Close::InApp(key.app)).await?;

@@ -5,6 +5,7 @@ use crate::clock::Timestamp;
 use crate::domain::{AppId, AppName, Digest, Email, KeyRowId, KeyScope, Locale, PersonName, Phone, UserId};
 use crate::notifier::NewMessage;
 use async_trait::async_trait;
+use std::time::Duration;
 
 /// An account.
 #[derive(Clone, Debug)]
@@ -35,6 +36,15 @@ pub struct User {
     pub created: Timestamp,
 }
 
+/// Who may be meant by an address at a sign-in.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    /// The account, disabled or not.
+    pub user: Option<User>,
+    /// Wrong passwords in a row, of the account or of its decoy.
+    pub failures: i64,
+}
+
 /// An account to make.
 #[derive(Clone, Debug)]
 pub struct NewUser {
@@ -55,6 +65,9 @@ pub struct NewUser {
 pub struct ImportedUser {
     /// The account.
     pub user: NewUser,
+    /// What comparing with its hash costs, in the unit of [`Cost::work`](crate::hashing::Cost::work); 0 for a hash that
+    /// this server made.
+    pub hash_work: u64,
     /// A phone number that counts as verified.
     pub phone: Option<Phone>,
     /// When it was made there.
@@ -153,6 +166,10 @@ pub trait AccountStore: Send + Sync {
     /// By address, disabled or not.
     async fn user_by_email(&self, email: &Email) -> StoreResult<Option<User>>;
 
+    /// By address, for a sign-in: with the wrong passwords of the account, or of `decoy` where there is none. The same
+    /// statement for both.
+    async fn candidate(&self, email: &Email, decoy: UserId) -> StoreResult<Candidate>;
+
     /// By number, disabled or not.
     async fn user(&self, id: UserId) -> StoreResult<Option<User>>;
 
@@ -170,8 +187,8 @@ pub trait AccountStore: Send + Sync {
     /// against a reset changes nothing and answers false.
     async fn upgrade_hash(&self, user: UserId, old: &str, new: &str) -> StoreResult<bool>;
 
-    /// Sets a new password, counts the epoch up, writes the revocation, and queues the notice. `None` if the old hash
-    /// no longer stands there or the account is disabled.
+    /// Sets a new password, counts the epoch up, forgets wrong passwords and known devices, writes the revocation, and
+    /// queues the notice. `None` if the old hash no longer stands there or the account is disabled.
     async fn change_password(&self, change: PasswordChange) -> StoreResult<Option<Revocation>>;
 
     /// Disables the account, counts the epoch up and writes the revocation. `None` if there is no such account;
@@ -187,11 +204,22 @@ pub trait AccountStore: Send + Sync {
     /// Keeps the language of the user's messages.
     async fn set_locale(&self, user: UserId, locale: Locale) -> StoreResult<()>;
 
-    /// Counts one wrong password more and says how many in a row that makes.
+    /// Counts one wrong password more, of an account or of a decoy, and says how many in a row that makes.
     async fn count_failure(&self, user: UserId) -> StoreResult<i64>;
 
     /// Sets the wrong passwords in a row to zero.
     async fn forget_failures(&self, user: UserId) -> StoreResult<()>;
+
+    /// Forgets wrong passwords of decoys: up to `few` of them after `soon`, more of them after `late`. Those of accounts
+    /// stay. Some at a time; says how many, 0 when there are no more.
+    async fn forget_decoys(&self, few: i64, soon: Duration, late: Duration) -> StoreResult<u64>;
+
+    /// What the costliest imported password hash costs to compare with, in the unit of
+    /// [`Cost::work`](crate::hashing::Cost::work); 0 when there is none (any more).
+    async fn costliest_import(&self) -> StoreResult<u64>;
+
+    /// The installation's secret of this name: `fresh` if there was none, else the one that is there. The same for all nodes.
+    async fn installation_secret(&self, name: &'static str, fresh: [u8; 32]) -> StoreResult<[u8; 32]>;
 
     /// By name; `None` for the name means the default application, which is the first one made.
     async fn application(&self, name: Option<&AppName>) -> StoreResult<Option<Application>>;

@@ -35,19 +35,24 @@ pub struct Registration {
     pub mobile_os: MobileOs,
     /// Where to push; `None` leaves what is registered.
     pub push: Option<PushToken>,
+    /// Whether a sign-in succeeded on it: that makes it known.
+    pub signed_in: bool,
+    /// Devices that the user may have in the application, this one included; the least recently seen go.
+    pub most: u32,
 }
 
 /// Which push registration of a user to drop.
 #[derive(Clone, Debug)]
 pub enum PushDrop {
-    /// The one with this push token, else the one of the device with this text as its `device_token`; in one
-    /// application, or (for a token too old to know its application) in all.
+    /// The one with this push token, else the one of the device with this text as its `device_token`, in one application.
     Named {
         /// What the client sent as `apn_token`.
         name: PushToken,
-        /// The application, if known.
-        app: Option<AppId>,
+        /// The application.
+        app: AppId,
     },
+    /// The ones with this push token, in all applications.
+    Token(PushToken),
     /// That of this device.
     Device {
         /// The client's own name for it.
@@ -61,7 +66,8 @@ pub enum PushDrop {
 #[async_trait]
 pub trait DeviceStore: Send + Sync {
     /// Makes or refreshes the device, and registers its push token if it brings one: one push token of one
-    /// application belongs to one device, the last to register it (races included).
+    /// application belongs to one device, the last to register it (races included). Beyond `most`, the least recently
+    /// seen devices of the user in the application go, with their registrations.
     async fn register(&self, registration: Registration) -> StoreResult<DeviceId>;
 
     /// Drops a push registration of this user; false if there was none. The device stays known.
@@ -70,7 +76,13 @@ pub trait DeviceStore: Send + Sync {
     /// The user's devices in an application (or in all), newest first.
     async fn devices(&self, user: UserId, app: Option<AppId>) -> StoreResult<Vec<Device>>;
 
-    /// Whether this `device_token` signed in or registered as this user since `since`.
+    /// Those of them in an application that have a push registration.
+    async fn registered(&self, user: UserId, app: AppId) -> StoreResult<Vec<Device>>;
+
+    /// The user's devices with these numbers, at most some 50; those that are gone are left out.
+    async fn devices_by_id(&self, user: UserId, ids: &[DeviceId]) -> StoreResult<Vec<Device>>;
+
+    /// Whether a sign-in as this user succeeded on this `device_token` since `since` and since the last change of password.
     async fn knows_device(&self, user: UserId, device: &DeviceToken, since: Timestamp) -> StoreResult<bool>;
 }
 

@@ -34,7 +34,8 @@ pub mod redis;
 pub mod sql;
 
 pub use accounts::{
-    AccountStore, Application, Created, ImportedUser, KeyRecord, NewApplication, NewKey, NewUser, PasswordChange, User,
+    AccountStore, Application, Candidate, Created, ImportedUser, KeyRecord, NewApplication, NewKey, NewUser,
+    PasswordChange, User,
 };
 pub use devices::{Device, DeviceStore, PushDrop, Registration, Revocation, RevocationStore};
 pub use tokens::{

@@ -150,8 +150,13 @@ pub struct PhoneAsk {
 /// What became of [`ChallengeStore::issue_phone`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PhoneIssue {
-    /// Send the code of this challenge (the living one, or the fresh one).
-    Send(PhoneChallenge),
+    /// Send a code.
+    Send {
+        /// Of this challenge (the living one, or the fresh one).
+        challenge: PhoneChallenge,
+        /// The living challenge as it was before, for [`ChallengeStore::retract_phone`].
+        before: Option<PhoneChallenge>,
+    },
     /// Asked again too soon.
     Wait(Duration),
     /// The guesses are used up; nothing new until the code has expired.
@@ -180,6 +185,8 @@ pub struct ResetChallenge {
     pub key: KeyId,
     /// The digest of the token.
     pub digest: Digest,
+    /// The application it was asked for; `None` of one from before that was kept.
+    pub app: Option<AppId>,
     /// When the link ends.
     pub expires: Timestamp,
 }
@@ -189,6 +196,8 @@ pub struct ResetChallenge {
 pub struct ResetAsk {
     /// Whose password; a decoy for an address nobody has.
     pub user: UserId,
+    /// For which application.
+    pub app: AppId,
     /// The challenge to start if none lives.
     pub fresh_id: ChallengeId,
     /// The secret of the fresh challenge.
@@ -205,6 +214,15 @@ pub trait ChallengeStore: Send + Sync {
     /// The challenge whose code is to be sent now: the living one for the same number, or the fresh one. Counts the
     /// send. A fresh challenge (other number, too little life left) inherits guesses and sends of a living one.
     async fn issue_phone(&self, ask: PhoneAsk) -> StoreResult<PhoneIssue>;
+
+    /// Takes back a send that did not happen: if `sent` still lives, the challenge `before` it is put back, with the guesses
+    /// made since; if there was none, `sent` stays and counts as not sent, so that asking again sends it without a wait.
+    async fn retract_phone(
+        &self,
+        user: UserId,
+        sent: &PhoneChallenge,
+        before: Option<&PhoneChallenge>,
+    ) -> StoreResult<()>;
 
     /// Counts a guess, then compares `proofs` (one a secret) with the living code's, and uses the code up if one fits.
     /// Of any number of concurrent wrong guesses exactly `guesses` are compared; of concurrent right ones one wins.

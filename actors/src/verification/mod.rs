@@ -1,24 +1,24 @@
 //! Phone codes and password resets: proving a possession.
 //!
-//! `messages.rs` says what can be asked, `policy.rs` decides without I/O, `phone.rs` and `reset.rs` are the flows,
-//! `budgets.rs` is what bounds their messages.
-//! May call `session` (who is asking), `account` (revocations), `stores`, `hashing`, `derive` and `notifier`'s messages.
+//! `messages.rs` says what can be asked, `policy.rs` decides without I/O, `phone.rs` and `reset.rs` are the flows.
+//! May call `session` (who is asking), `account` (passwords, revocations), `limits`, `stores`, `hashing`, `derive` and
+//! `notifier`'s messages.
 
-mod budgets;
 mod messages;
 mod phone;
 mod policy;
 mod reset;
 
 pub use messages::{FinishReset, InspectReset, IssueCode, IssueReset, Observe, VerificationSnapshot, VerifyCode};
-pub use policy::{PasswordPolicy, PhonePolicy, ResetPolicy};
+pub use policy::{PhonePolicy, ResetPolicy};
 
-use crate::account::Revoker;
+use crate::account::{PasswordPolicy, Revoker};
 use crate::clock::Randomness;
 use crate::hashing::HashingPool;
+use crate::limits::Limits;
 use crate::notifier::{OutboxStore, Wake};
-use crate::session::{Authenticator, LimitPolicy, PasswordGuard};
-use crate::stores::{ChallengeStore, LimitStore};
+use crate::session::{Authenticator, PasswordGuard};
+use crate::stores::ChallengeStore;
 use crate::work::{Count, Work, answers};
 use actix::{Actor, Context, Handler, Recipient};
 use std::collections::HashMap;
@@ -34,8 +34,8 @@ pub struct VerificationPorts {
     pub revoker: Revoker,
     /// Codes and links that live.
     pub challenges: Arc<dyn ChallengeStore>,
-    /// Counters that all nodes share.
-    pub counts: Arc<dyn LimitStore>,
+    /// What messages and resets are charged to.
+    pub limits: Limits,
     /// Where messages are queued.
     pub outbox: Arc<dyn OutboxStore>,
     /// Who delivers them.
@@ -50,8 +50,6 @@ pub struct VerificationPorts {
     pub resets: Arc<ResetPolicy>,
     /// The rules for new passwords.
     pub passwords: Arc<PasswordPolicy>,
-    /// Whether there are rates and waits.
-    pub limits: Arc<LimitPolicy>,
     /// Fixed codes by E.164 number; empty in production.
     pub fixed_codes: Arc<HashMap<String, String>>,
     /// What has been done; start with the default.

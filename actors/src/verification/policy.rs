@@ -1,7 +1,6 @@
-//! The numbers of phone codes, resets and passwords, and the pure decisions over them.
+//! The numbers of phone codes and resets, and the pure decisions over them.
 
-use crate::domain::{Email, Password, Phone};
-use crate::error::PasswordRule;
+use crate::domain::Phone;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -69,6 +68,8 @@ pub struct ResetPolicy {
     pub per_email_hour: u32,
     /// Asked for from one address of the network in an hour.
     pub per_address_hour: u32,
+    /// Asked for from all nodes in an hour, for known and unknown addresses together.
+    pub total_hour: u32,
 }
 
 impl ResetPolicy {
@@ -78,64 +79,9 @@ impl ResetPolicy {
     }
 }
 
-/// `passwords.*` of the configuration: rules for new passwords (NIST SP 800-63B §3.1.1.2, ASVS 6.2). No composition
-/// rules; length and not being guessable is what counts.
-#[derive(Debug, Clone, Deserialize, Serialize, PartialEq, Eq)]
-#[serde(deny_unknown_fields)]
-pub struct PasswordPolicy {
-    /// The least number of code points after NFKC.
-    pub shortest: usize,
-    /// Refuse what is guessed within so many tries, commonest passwords first (zxcvbn, USENIX Security 2016); 0: off.
-    pub refuse_guesses: u64,
-}
-
-impl PasswordPolicy {
-    /// Says why a new password is not acceptable.
-    ///
-    /// # Errors
-    /// The rule that it breaks.
-    pub fn accept(&self, password: &Password, email: &Email) -> Result<(), PasswordRule> {
-        let text = password.normalized();
-        if text.chars().count() < self.shortest {
-            return Err(PasswordRule::TooShort);
-        }
-        let lower = text.to_lowercase();
-        if lower == email.as_str() {
-            return Err(PasswordRule::IsEmail);
-        }
-        if self.refuse_guesses > 0 && zxcvbn::zxcvbn(&lower, &[email.as_str()]).guesses() <= self.refuse_guesses {
-            return Err(PasswordRule::Guessable);
-        }
-        Ok(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn accept(password: &str) -> Result<(), PasswordRule> {
-        let policy = PasswordPolicy { shortest: 8, refuse_guesses: 10_000 };
-        let email: Email = "ada.admin@example.com".parse().expect("well formed");
-        policy.accept(&password.parse().expect("short enough"), &email)
-    }
-
-    #[test]
-    fn length_and_being_guessable_are_all_that_counts() {
-        assert_eq!(accept("lowercase words only are fine"), Ok(()));
-        assert_eq!(accept("zq8-vbne"), Ok(()));
-        assert!(accept("zq8-vbn").is_err(), "seven code points");
-        for common in ["password", "12345678", "iloveyou", "Password", "qwertyuiop", "sunshine1"] {
-            assert!(accept(common).is_err(), "{common}");
-        }
-        assert!(accept("Ada.Admin@example.com").is_err(), "the address itself");
-    }
-
-    #[test]
-    fn length_is_counted_after_normalisation() {
-        // Eight code points as typed, four after NFKC has composed them.
-        assert!(accept("e\u{301}a\u{301}o\u{301}u\u{301}").is_err());
-    }
 
     #[test]
     fn a_number_without_a_region_counts_as_of_the_default_one() {

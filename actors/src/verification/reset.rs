@@ -1,14 +1,13 @@
 //! Password resets: mail a link, look at one, set a new password by one.
 
 use super::VerificationPorts;
-use super::budgets::{self, hourly};
 use super::messages::{FinishReset, InspectReset, IssueReset};
 use crate::clock::random_bytes;
-use crate::domain::Email;
-use crate::error::{Dependency, ErrorKind, StoreError};
+use crate::domain::{AppId, Email, UserId};
+use crate::error::{Dependency, ErrorKind};
+use crate::limits::{Budget, hourly, network_of};
 use crate::notifier::{Destination, MessageKind, NewMessage, Wake};
-use crate::session::network_of;
-use crate::stores::{PasswordChange, Rate, ResetAsk, ResetChallenge, Revocation, User, Verdict};
+use crate::stores::{PasswordChange, Rate, ResetAsk, ResetChallenge, Revocation, User};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -18,26 +17,29 @@ const NOTICE_LIFE: Duration = Duration::from_secs(24 * 3600);
 /// A change that meets another change of the same account is decided again this often.
 const TRIES: usize = 5;
 
-/// An address nobody has walks the same path under a decoy's number: the same questions, the same writes, and a row
-/// in the outbox that is dead from the start. OWASP Forgot Password: a uniform answer in a uniform time.
+/// Over the limits nothing is sent, and nothing is said about it.
 pub(super) async fn issue(ports: &VerificationPorts, ask: IssueReset) -> Result<(), ErrorKind> {
     let Some(app) = ports.auth.accounts.application(ask.app.as_ref()).await? else {
         return Err(ErrorKind::invalid("app_id", "is not a known application"));
     };
-    if ports.limits.enabled && !within_limits(ports, &ask.email, ask.peer).await? {
-        return Ok(());
-    }
+    let budgets = budgets_of(ports, &ask.email, ask.peer);
+    ports.limits.spend(&budgets, send(ports, ask, app.id), |_| Ok(())).await
+}
+
+/// An address nobody has walks the same path under a decoy's number: the same questions, the same writes, and a row
+/// in the outbox that is dead from the start. OWASP Forgot Password: a uniform answer in a uniform time.
+async fn send(ports: &VerificationPorts, ask: IssueReset, app: AppId) -> Result<(), ErrorKind> {
     let known = ports.auth.accounts.user_by_email(&ask.email).await?.filter(|user| user.disabled.is_none());
     let keyring = &ports.auth.keyring;
-    let user = known.as_ref().map_or_else(|| keyring.decoy(&ask.email), |user| user.id);
+    let user = known.as_ref().map_or_else(|| ports.limits.subjects.decoy(&ask.email), |user| user.id);
     let (fresh_id, fresh_key) = (random_bytes(&*ports.random), keyring.current());
     let token = keyring.reset_token(fresh_key, &fresh_id, user, &ask.email).ok_or(ErrorKind::ResetTokenInvalid)?;
-    let fresh = ResetAsk { user, fresh_id, fresh_key, fresh_digest: token.digest(), life: ports.resets.life() };
+    let fresh = ResetAsk { user, app, fresh_id, fresh_key, fresh_digest: token.digest(), life: ports.resets.life() };
     let challenge = ports.challenges.issue_reset(fresh).await?;
     let message = NewMessage {
         kind: MessageKind::ResetLink { challenge: challenge.id, key: challenge.key },
         user,
-        app: app.id,
+        app,
         to: Destination::Mail(ask.email),
         locale: known.as_ref().and_then(|user| user.locale).or(ask.locale).unwrap_or_default(),
         expires: challenge.expires,
@@ -50,17 +52,17 @@ pub(super) async fn issue(ports: &VerificationPorts, ask: IssueReset) -> Result<
     Ok(())
 }
 
-/// Keyed on what was asked for, so that known and unknown addresses behave alike; over the limits nothing is said.
-async fn within_limits(ports: &VerificationPorts, email: &Email, peer: IpAddr) -> Result<bool, StoreError> {
+/// Keyed on what was asked for, so that known and unknown addresses behave alike.
+fn budgets_of(ports: &VerificationPorts, email: &Email, peer: IpAddr) -> [Budget; 4] {
     let policy = &ports.resets;
-    let (email, peer) = (ports.auth.keyring.subject(email.as_str()), ports.auth.keyring.subject(&network_of(peer)));
     let apart = Rate { limit: 1, window: Duration::from_secs(policy.apart_secs) };
-    let budgets = [
-        ("reset-apart", email, apart),
-        ("reset-email-hour", email, hourly(policy.per_email_hour)),
-        ("reset-address-hour", peer, hourly(policy.per_address_hour)),
-    ];
-    Ok(budgets::charge(&*ports.counts, &budgets).await? == Verdict::Allowed)
+    let budget = |scope, subject: &str, rate| ports.limits.budget(scope, subject, rate);
+    [
+        budget("reset-apart", email.as_str(), apart),
+        budget("reset-email-hour", email.as_str(), hourly(policy.per_email_hour)),
+        budget("reset-address-hour", &network_of(peer), hourly(policy.per_address_hour)),
+        budget("reset-total-hour", "all", hourly(policy.total_hour)),
+    ]
 }
 
 pub(super) async fn inspect(ports: &VerificationPorts, InspectReset(token): InspectReset) -> Result<(), ErrorKind> {
@@ -68,12 +70,28 @@ pub(super) async fn inspect(ports: &VerificationPorts, InspectReset(token): Insp
     found.map(|_| ()).ok_or(ErrorKind::ResetTokenInvalid)
 }
 
-/// The password is checked and hashed before the link is used up, so that a refused password costs no link.
+/// A link is tried as often in an hour as a password may be changed: each try costs a hash.
 pub(super) async fn finish(ports: &VerificationPorts, ask: FinishReset) -> Result<(), ErrorKind> {
     let (user, digest) = (ask.token.user(), ask.token.digest());
     if ports.challenges.find_reset(user, digest).await?.is_none() {
         return Err(ErrorKind::ResetTokenInvalid);
     }
+    let tries = ports.limits.policy.password_changes();
+    let budget = ports.limits.budget("reset-finish-hour", &format!("{user}/{}", digest.to_text()), tries);
+    let charged = match ports.limits.charge(&[budget]).await? {
+        Ok(charged) => charged,
+        Err(wait) => return Err(ErrorKind::TooManyAttempts { retry_after: Some(wait) }),
+    };
+    let finished = replace(ports, ask).await;
+    if finished.as_ref().is_err_and(ErrorKind::is_not_done) {
+        ports.limits.give_back(charged).await;
+    }
+    finished
+}
+
+/// The password is checked and hashed before the link is used up, so that a refused password costs no link.
+async fn replace(ports: &VerificationPorts, ask: FinishReset) -> Result<(), ErrorKind> {
+    let (user, digest) = (ask.token.user(), ask.token.digest());
     let account = enabled(ports, user).await?;
     ports.passwords.accept(&ask.password, &account.email).map_err(ErrorKind::PasswordUnacceptable)?;
     let hash = ports.hashing.for_caller(&ask.caller).hash(&ask.password).await?;
@@ -81,7 +99,7 @@ pub(super) async fn finish(ports: &VerificationPorts, ask: FinishReset) -> Resul
     let revocation = match commit(ports, account, &hash, &challenge).await {
         Ok(revocation) => revocation,
         Err(error) => {
-            if matches!(error, ErrorKind::DependencyUnavailable(_)) {
+            if error.is_not_done() {
                 ports.challenges.restore_reset(user, &challenge).await?;
             }
             return Err(error);
@@ -97,7 +115,7 @@ pub(super) async fn finish(ports: &VerificationPorts, ask: FinishReset) -> Resul
     Ok(())
 }
 
-async fn enabled(ports: &VerificationPorts, user: crate::domain::UserId) -> Result<User, ErrorKind> {
+async fn enabled(ports: &VerificationPorts, user: UserId) -> Result<User, ErrorKind> {
     let account = ports.auth.accounts.user(user).await?;
     account.filter(|account| account.disabled.is_none()).ok_or(ErrorKind::ResetTokenInvalid)
 }
@@ -109,8 +127,14 @@ async fn commit(
     hash: &str,
     challenge: &ResetChallenge,
 ) -> Result<Revocation, ErrorKind> {
-    let app = ports.auth.accounts.application(None).await?;
-    let app = app.ok_or(ErrorKind::DependencyUnavailable(Dependency::Database))?.id;
+    // The notice speaks for the application that the reset was asked for.
+    let app = match challenge.app {
+        Some(app) => app,
+        None => {
+            let default = ports.auth.accounts.application(None).await?;
+            default.ok_or(ErrorKind::DependencyUnavailable(Dependency::Database))?.id
+        }
+    };
     for _ in 0..TRIES {
         let change = PasswordChange {
             user: account.id,

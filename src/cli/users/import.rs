@@ -130,7 +130,7 @@ fn parse(line: &[u8], region: &str) -> Result<Option<ImportedUser>, String> {
         text.split(" at line ").next().unwrap_or_default().to_owned()
     })?;
     let says = |field: &'static str| move |invalid: portcullis_actors::domain::Invalid| format!("{field} {invalid}");
-    acceptable(&line.password_hash).map_err(|invalid| format!("password_hash: {invalid}"))?;
+    let hash_work = acceptable(&line.password_hash).map_err(|invalid| format!("password_hash: {invalid}"))?;
     let phone = line.phone.map(|text| Phone::parse(&text, region)).transpose();
     let created = line.created_at.map(|text| text.parse::<jiff::Timestamp>()).transpose();
     Ok(Some(ImportedUser {
@@ -141,6 +141,7 @@ fn parse(line: &[u8], region: &str) -> Result<Option<ImportedUser>, String> {
             password_hash: line.password_hash,
             admin: false,
         },
+        hash_work,
         phone: phone.map_err(|error| format!("phone {error}"))?,
         created: created
             .map_err(|_| "created_at is not a time like 2024-05-17T09:30:00Z".to_owned())?

@@ -2,10 +2,14 @@
 
 use super::{Database, House, Tokens, cheap, limits, parsed};
 use futures_util::future::join_all;
+use portcullis_actors::account::ChangePassword;
+use portcullis_actors::derive::Subjects;
+use portcullis_actors::domain::{AppId, Credential, MobileOs, UserId, UserToken};
 use portcullis_actors::error::ErrorKind;
 use portcullis_actors::hashing::HashingPolicy;
-use portcullis_actors::stores::AccountStore as _;
+use portcullis_actors::stores::{AccountStore as _, DeviceStore as _, Rate, Registration, Verdict};
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 const RIGHT: &str = "the right password";
 const WRONG: &str = "a wrong password";
@@ -146,6 +150,140 @@ pub(super) async fn a_try_whose_client_has_gone_is_not_looked_at_and_costs_nothi
     let after = house.hashing.observe();
     assert_eq!((after.skipped - before.skipped, after.done - before.done), (20, 0));
     house.sign_in_from(0, "ada", RIGHT, HOME, None).await.expect("nothing was tried");
+}
+
+/// The ceiling included: the same answer, and it lasts as long.
+pub(super) async fn the_ceiling_tells_nobody_whether_there_is_an_account(database: Database, tokens: Tokens) {
+    let house = guarded(database, tokens).await;
+    house.user("ada", RIGHT).await;
+    for n in 0..103_u8 {
+        let known = house.sign_in_from(0, "ada", WRONG, stranger(n), None).await.err();
+        let unknown = house.sign_in_from(0, "nobody", WRONG, stranger(n), None).await.err();
+        assert_eq!(known, unknown, "try {n}");
+        if n >= 100 {
+            assert_eq!(known, Some(ErrorKind::TooManyAttempts { retry_after: None }));
+        }
+        house.tokens.advance(Duration::from_secs(900));
+    }
+    house.tokens.advance(Duration::from_secs(7 * 86_400));
+    for name in ["ada", "nobody"] {
+        let held = house.sign_in_from(0, name, WRONG, HOME, None).await.err();
+        assert_eq!(held, Some(ErrorKind::TooManyAttempts { retry_after: None }), "{name}");
+    }
+}
+
+impl House {
+    /// Registers devices as a holder of a token may: without a sign-in on them.
+    async fn plant(&self, user: UserId, name: &str) {
+        let registration = Registration {
+            user,
+            app: AppId(1),
+            device_token: name.parse().expect("a device"),
+            mobile_os: MobileOs::Ios,
+            push: Some(name.parse().expect("a push token")),
+            signed_in: false,
+            most: 50,
+        };
+        self.database.store.register(registration).await.expect("the store answers");
+    }
+
+    async fn change(&self, token: &UserToken, current: &str, new: &str) -> Result<(), ErrorKind> {
+        let credential = Credential::User(token.clone());
+        let ask =
+            ChangePassword { credential, current: parsed(current), new: parsed(new), caller: CancellationToken::new() };
+        self.accounts.send(ask).await.expect("the actor answers")
+    }
+}
+
+pub(super) async fn planted_devices_buy_no_guesses(database: Database, tokens: Tokens) {
+    let house = guarded(database, tokens).await;
+    let user = house.user("ada", RIGHT).await;
+    let mut looked_at = 0;
+    for n in 0..60 {
+        let device = format!("planted {n}");
+        house.plant(user, &device).await;
+        let outcome = house.sign_in_from(0, "ada", WRONG, stranger(n), Some(&device)).await;
+        looked_at += u32::from(wait(outcome).is_none());
+    }
+    assert!((6..10).contains(&looked_at), "{looked_at}: those of one who has no device, and a second or two of waits");
+}
+
+pub(super) async fn all_known_devices_share_one_ceiling_and_a_new_password_forgets_them(
+    database: Database,
+    tokens: Tokens,
+) {
+    let house = guarded(database, tokens).await;
+    let user = house.user("ada", RIGHT).await;
+    for device in ["phone", "tablet"] {
+        house.sign_in_from(0, "ada", RIGHT, HOME, Some(device)).await.expect("signs in");
+    }
+    let mut looked_at = 0;
+    for n in 0..70_u8 {
+        for device in ["phone", "tablet"] {
+            looked_at +=
+                u32::from(wait(house.sign_in_from(0, "ada", WRONG, stranger(n), Some(device)).await).is_none());
+        }
+        house.tokens.advance(Duration::from_secs(900));
+    }
+    assert_eq!(looked_at, 100);
+
+    let token = house.reset_token(user).await;
+    house.finish(token, "a new password").await.expect("the link lives");
+    let mut looked_at = 0;
+    for n in 0..20_u8 {
+        for device in ["phone", "tablet"] {
+            let outcome = house.sign_in_from(0, "ada", WRONG, stranger(100 + n), Some(device)).await;
+            looked_at += u32::from(wait(outcome).is_none());
+        }
+    }
+    assert!((6..10).contains(&looked_at), "{looked_at}: at the new password they are strangers");
+}
+
+pub(super) async fn parallel_tries_do_not_pass_the_budget_of_their_address(database: Database, tokens: Tokens) {
+    let house = guarded(database, tokens).await;
+    let names: Vec<String> = (0..60).map(|n| format!("nobody{n}")).collect();
+    let tries = names.iter().map(|name| house.sign_in_from(0, name, WRONG, HOME, None));
+    let looked_at = join_all(tries).await.into_iter().filter(|outcome| wait_ref(outcome).is_none()).count();
+    assert_eq!(looked_at, 20);
+}
+
+fn wait_ref<T>(outcome: &Result<T, ErrorKind>) -> Option<Duration> {
+    wait(outcome.as_ref().map(drop).map_err(Clone::clone))
+}
+
+/// Many who share an address and sign in at once are told to come back in a second, and not in ten minutes.
+pub(super) async fn tries_under_way_hold_nobody_for_long(database: Database, tokens: Tokens) {
+    let house = guarded(database, tokens).await;
+    house.user("ada", RIGHT).await;
+    let address = Subjects::new(&[8; 32]).of("192.0.2.1");
+    let rate = Rate { limit: 20, window: Duration::from_secs(600) };
+    for _ in 0..20 {
+        let verdict = house.tokens.limits.charge("password-address", address, rate).await.expect("the store answers");
+        assert_eq!(verdict, Verdict::Allowed);
+    }
+    let held = wait(house.sign_in_from(0, "ada", RIGHT, HOME, None).await);
+    assert_eq!(held, Some(Duration::from_secs(1)));
+    house.tokens.limits.refund("password-address", address).await.expect("the store answers");
+    house.sign_in_from(0, "ada", RIGHT, HOME, None).await.expect("one of them was decided");
+}
+
+pub(super) async fn a_password_is_changed_so_many_times_an_hour(database: Database, tokens: Tokens) {
+    let house = guarded(database, tokens).await;
+    house.user("ada", RIGHT).await;
+    let token = house.sign_in(0, "ada", RIGHT).await.expect("signs in");
+    let wrong = house.change(&token, WRONG, "another password").await;
+    assert_eq!(wrong, Err(ErrorKind::invalid("current_password", "is not the current password")));
+    let mut current = RIGHT.to_owned();
+    for n in 0..9 {
+        let new = format!("password number {n}");
+        house.change(&token, &current, &new).await.expect("changed");
+        current = new;
+    }
+    let held = wait(house.change(&token, &current, RIGHT).await).expect("ten in an hour");
+    assert!(held <= Duration::from_secs(3600) && held > Duration::from_secs(3000), "{held:?}");
+    house.tokens.advance(Duration::from_secs(3600));
+    let token = house.sign_in(0, "ada", &current).await.expect("signs in");
+    house.change(&token, &current, RIGHT).await.expect("changed");
 }
 
 /// One hash takes longer than anyone may wait, and many are in the queue.

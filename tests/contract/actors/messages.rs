@@ -4,7 +4,7 @@ use super::{Database, House, Tokens, cheap, limits};
 use crate::sql::new_user;
 use portcullis_actors::derive::Code;
 use portcullis_actors::domain::{Credential, UserToken};
-use portcullis_actors::error::ErrorKind;
+use portcullis_actors::error::{Dependency, ErrorKind};
 use portcullis_actors::notifier::{Channel, Destination, LeaseAsk, MessageKind, OutboxStore as _};
 use portcullis_actors::verification::{IssueCode, IssueReset, VerifyCode};
 use std::collections::HashMap;
@@ -50,6 +50,25 @@ impl House {
             panic!("{message:?}")
         };
         self.keyring.phone_code(key, &challenge, message.user, phone, 6).expect("the secret is here")
+    }
+
+    /// Asks for a reset mail while the store may fail.
+    async fn try_reset(&self, name: &str, app: Option<&str>) -> Result<(), ErrorKind> {
+        let (email, app) = (new_user(name).email, app.map(|app| app.parse().expect("a name")));
+        let ask = IssueReset { email, app, locale: None, peer: [203, 0, 113, 1].into() };
+        self.resets.send(ask).await.expect("the actor answers")
+    }
+
+    /// Makes every write to a table fail, then lets it go on.
+    async fn without<T>(&self, table: &'static str, step: impl Future<Output = T>) -> T {
+        let (away, back) = match table {
+            "outbox" => ("ALTER TABLE outbox RENAME TO away", "ALTER TABLE away RENAME TO outbox"),
+            _ => ("ALTER TABLE users RENAME TO away", "ALTER TABLE away RENAME TO users"),
+        };
+        self.database.execute(away).await;
+        let outcome = step.await;
+        self.database.execute(back).await;
+        outcome
     }
 
     async fn queued(&self) -> i64 {
@@ -227,4 +246,83 @@ pub(super) async fn what_is_refused_costs_those_it_was_meant_for_nothing(databas
     }
     let token = house.member("grace").await;
     house.send_code(&token, "+12125550123", 1).await.expect("the number was sent nothing yet");
+}
+
+const UNAVAILABLE: Result<(), ErrorKind> = Err(ErrorKind::DependencyUnavailable(Dependency::Database));
+
+pub(super) async fn a_reset_that_failed_is_mailed_when_asked_again(database: Database, tokens: Tokens) {
+    let house = House::limited(database, tokens).await;
+    house.user("ada", PASSWORD).await;
+    for _ in 0..6 {
+        assert_eq!(house.without("outbox", house.try_reset("ada", None)).await, UNAVAILABLE);
+    }
+    house.try_reset("ada", None).await.expect("the store answers");
+    assert_eq!(house.queued().await, 1, "what failed was charged to nobody");
+}
+
+pub(super) async fn a_code_that_failed_is_sent_when_asked_again(database: Database, tokens: Tokens) {
+    let house = House::limited(database, tokens).await;
+    let token = house.member("ada").await;
+    for _ in 0..6 {
+        let failed = house.without("outbox", house.send_code(&token, "+12125550123", 1)).await;
+        assert_eq!(failed, UNAVAILABLE);
+    }
+    house.send_code(&token, "+12125550123", 1).await.expect("nothing was sent, so nobody waits");
+    let code = house.newest_code().await;
+    house.later(60);
+    // Another number is asked for, in vain: the code on its way still works.
+    assert_eq!(house.without("outbox", house.send_code(&token, "+12125550124", 1)).await, UNAVAILABLE);
+    house.try_code(&token, code.expose()).await.expect("the code is right");
+}
+
+pub(super) async fn a_right_code_survives_a_store_that_fails(database: Database, tokens: Tokens) {
+    let house = House::limited(database, tokens).await;
+    let token = house.member("ada").await;
+    house.send_code(&token, "+12125550123", 1).await.expect("is sent");
+    let code = house.newest_code().await;
+    for _ in 0..6 {
+        let failed = house.without("users", house.try_code(&token, code.expose())).await;
+        assert_eq!(failed, UNAVAILABLE);
+    }
+    house.try_code(&token, code.expose()).await.expect("the code is right");
+}
+
+pub(super) async fn all_resets_of_an_hour_have_a_bound(database: Database, tokens: Tokens) {
+    let house = House::limited(database, tokens).await;
+    house.user("ada", PASSWORD).await;
+    for n in 0..40 {
+        house.ask_reset(&format!("nobody{n}"), n).await;
+    }
+    assert_eq!(house.queued().await, 30);
+    house.ask_reset("ada", 99).await;
+    assert_eq!(house.queued().await, 30, "silent, and for everybody");
+    house.later(3600);
+    house.ask_reset("ada", 99).await;
+    assert_eq!(house.queued().await, 31);
+    house.database.clock.advance(Duration::from_secs(3601));
+    house.database.store.forget(Duration::from_secs(30 * 86_400)).await.expect("the store answers");
+    assert_eq!(house.queued().await, 1, "decoys are kept for an hour");
+}
+
+pub(super) async fn the_notice_speaks_for_the_application_of_the_reset(database: Database, tokens: Tokens) {
+    let house = House::limited(database, tokens).await;
+    let user = house.user("ada", PASSWORD).await;
+    house.database.app("driver").await;
+    house.try_reset("ada", Some("driver")).await.expect("is mailed");
+    let ask = LeaseAsk {
+        channel: Channel::Mail,
+        most: 1,
+        per_lane: 1,
+        running: HashMap::new(),
+        lease: Duration::from_secs(20),
+    };
+    let leased = house.database.store.exchange(&[], &[ask]).await.expect("the store answers").remove(0).message;
+    let MessageKind::ResetLink { challenge, key } = leased.kind else { panic!("{leased:?}") };
+    let token = house.keyring.reset_token(key, &challenge, user, &new_user("ada").email).expect("the secret is here");
+    house.finish(token, "a new password").await.expect("the link lives");
+    let of_driver = house.database.number(
+        "SELECT COUNT(*) FROM outbox o JOIN applications a ON a.id = o.app_id \
+         WHERE o.kind = 'password_notice' AND a.name = 'driver'",
+    );
+    assert_eq!(of_driver.await, 1);
 }

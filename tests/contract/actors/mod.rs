@@ -11,20 +11,19 @@ use crate::tokens::Ports as Tokens;
 use crate::tokens::embedded::Embedded;
 use crate::tokens::redis::OnRedis;
 use actix::{Actor, Addr, Context, Handler};
-use portcullis_actors::account::Revoker;
+use portcullis_actors::account::{AccountActor, AccountPorts, PasswordPolicy, Revoker};
 use portcullis_actors::clock::SystemRandomness;
-use portcullis_actors::derive::Keyring;
-use portcullis_actors::domain::{Credential, MobileOs, Password, ResetToken, UserId, UserToken};
+use portcullis_actors::derive::{Keyring, Subjects};
+use portcullis_actors::domain::{AppId, Credential, MobileOs, Password, ResetToken, UserId, UserToken};
 use portcullis_actors::error::ErrorKind;
 use portcullis_actors::hashing::{HashingPolicy, HashingPool};
+use portcullis_actors::limits::{LimitPolicy, Limits};
 use portcullis_actors::notifier::Wake;
 use portcullis_actors::session::{
-    Authenticator, Check, LimitPolicy, PasswordGuard, SessionActor, SessionPolicy, SessionPorts, SignIn,
+    Authenticator, Check, PasswordGuard, SessionActor, SessionPolicy, SessionPorts, SignIn,
 };
 use portcullis_actors::stores::{AccountStore as _, Created, ResetAsk};
-use portcullis_actors::verification::{
-    FinishReset, PasswordPolicy, PhonePolicy, ResetPolicy, VerificationActor, VerificationPorts,
-};
+use portcullis_actors::verification::{FinishReset, PhonePolicy, ResetPolicy, VerificationActor, VerificationPorts};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -65,6 +64,12 @@ pairs! {
         a_hundred_wrong_passwords_on_a_known_device_leave_only_a_reset,
         an_address_has_twenty_wrong_passwords_and_any_number_of_right_ones,
         an_unknown_account_waits_like_a_known_one,
+        the_ceiling_tells_nobody_whether_there_is_an_account,
+        planted_devices_buy_no_guesses,
+        all_known_devices_share_one_ceiling_and_a_new_password_forgets_them,
+        parallel_tries_do_not_pass_the_budget_of_their_address,
+        tries_under_way_hold_nobody_for_long,
+        a_password_is_changed_so_many_times_an_hour,
         a_try_that_nobody_had_time_for_costs_nothing,
         a_try_whose_client_has_gone_is_not_looked_at_and_costs_nothing,
     }
@@ -80,6 +85,11 @@ pairs! {
         a_refused_send_leaves_the_code_that_is_on_its_way_alone,
         resets_over_their_limits_are_silent,
         what_is_refused_costs_those_it_was_meant_for_nothing,
+        a_reset_that_failed_is_mailed_when_asked_again,
+        a_code_that_failed_is_sent_when_asked_again,
+        a_right_code_survives_a_store_that_fails,
+        all_resets_of_an_hour_have_a_bound,
+        the_notice_speaks_for_the_application_of_the_reset,
     }
     sight {
         what_is_decided_is_counted,
@@ -104,6 +114,7 @@ struct House {
     tokens: Tokens,
     sessions: [Addr<SessionActor>; 2],
     resets: Addr<VerificationActor>,
+    accounts: Addr<AccountActor>,
     keyring: Arc<Keyring>,
     hashing: HashingPool,
 }
@@ -119,23 +130,28 @@ impl House {
         database.app("beyondvip").await;
         let hashing = HashingPool::start(&hashing, Arc::new(SystemRandomness)).expect("the pool starts");
         let keyring = Arc::new(Keyring::new(&[Zeroizing::new([7; 32])]).expect("one secret"));
-        let limits = Arc::new(limits);
+        let limits =
+            Limits { store: tokens.limits.clone(), subjects: Subjects::new(&[8; 32]), policy: Arc::new(limits) };
         let auth = |sessions| Authenticator {
             sessions,
             accounts: store.clone(),
             keyring: keyring.clone(),
             clock: tokens.clock.clone(),
-            policy: Arc::new(SessionPolicy { idle_secs: 3600, absolute_secs: 7200, most: 20, touch_fraction: 20 }),
+            policy: Arc::new(SessionPolicy {
+                idle_secs: 3600,
+                absolute_secs: 7200,
+                most: 20,
+                most_devices: 50,
+                touch_fraction: 20,
+            }),
             names: Arc::default(),
             tracker: tokio_util::task::TaskTracker::new(),
         };
         let guard = || PasswordGuard {
-            limits: tokens.limits.clone(),
+            limits: limits.clone(),
             accounts: store.clone(),
             devices: store.clone(),
-            keyring: keyring.clone(),
             clock: tokens.clock.clone(),
-            policy: limits.clone(),
         };
         let session = |sessions| {
             SessionActor::new(SessionPorts {
@@ -153,20 +169,35 @@ impl House {
             guard: guard(),
             revoker: Revoker { revocations: store.clone(), sessions: tokens.sessions.clone() },
             challenges: tokens.challenges.clone(),
-            counts: tokens.limits.clone(),
             outbox: store.clone(),
             notifier: Idle.start().recipient(),
             hashing: hashing.clone(),
             random: Arc::new(SystemRandomness),
             phones: Arc::new(phones()),
-            resets: Arc::new(ResetPolicy { life_secs: 1800, apart_secs: 60, per_email_hour: 5, per_address_hour: 20 }),
-            passwords: Arc::new(PasswordPolicy { shortest: 8, refuse_guesses: 0 }),
+            resets: Arc::new(ResetPolicy {
+                life_secs: 1800,
+                apart_secs: 60,
+                per_email_hour: 5,
+                per_address_hour: 20,
+                total_hour: 30,
+            }),
+            passwords: Arc::new(PasswordPolicy { shortest: 8, refuse_common: false }),
             limits: limits.clone(),
             fixed_codes: Arc::new(HashMap::new()),
             counters: Default::default(),
         });
+        let accounts = AccountActor::new(AccountPorts {
+            auth: auth(tokens.sessions.clone()),
+            guard: guard(),
+            revoker: Revoker { revocations: store.clone(), sessions: tokens.sessions.clone() },
+            devices: store.clone(),
+            notifier: Idle.start().recipient(),
+            hashing: hashing.clone(),
+            passwords: Arc::new(PasswordPolicy { shortest: 8, refuse_common: false }),
+            counters: Default::default(),
+        });
         let sessions = [session(tokens.sessions.clone()), session(tokens.elsewhere.clone())];
-        Self { sessions, resets: resets.start(), database, tokens, keyring, hashing }
+        Self { sessions, resets: resets.start(), accounts: accounts.start(), database, tokens, keyring, hashing }
     }
 
     /// An account with this password.
@@ -185,7 +216,8 @@ impl House {
         let (id, key) = ([user.0.to_be_bytes()[7]; 16], self.keyring.current());
         let token = self.keyring.reset_token(key, &id, user, &email).expect("the secret is here");
         let life = Duration::from_secs(1800);
-        let ask = ResetAsk { user, fresh_id: id, fresh_key: key, fresh_digest: token.digest(), life };
+        let app = AppId(1);
+        let ask = ResetAsk { user, app, fresh_id: id, fresh_key: key, fresh_digest: token.digest(), life };
         self.tokens.challenges.issue_reset(ask).await.expect("the store answers");
         token
     }
@@ -264,6 +296,7 @@ fn limits() -> LimitPolicy {
         password_ceiling: 100,
         known_device_days: 90,
         password_per_address: 20,
+        password_changes_per_hour: 10,
     }
 }
 

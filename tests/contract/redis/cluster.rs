@@ -29,7 +29,9 @@ async fn every_script_touches_one_slot() {
     assert_eq!(worker.find(ADA, session.id).await.expect("one slot").map(|session| session.id), Some(session.id));
     assert_eq!(store.close(ADA, Close::All).await.expect("one slot"), 1);
 
-    let PhoneIssue::Send(phone) = store.issue_phone(phone_ask(ADA)).await.expect("one slot") else { panic!("no code") };
+    let PhoneIssue::Send { challenge: phone, .. } = store.issue_phone(phone_ask(ADA)).await.expect("one slot") else {
+        panic!("no code")
+    };
     let right = store.answer_phone(ADA, &[digest("code")], 5).await.expect("one slot");
     assert!(matches!(right, PhoneAnswer::Right(_)));
     store.restore_phone(ADA, &phone).await.expect("one slot");

@@ -2,7 +2,7 @@
 
 use super::{ADA, connect, new_session, phone_ask, reset_ask};
 use portcullis_actors::clock::{SystemRandomness, random_bytes};
-use portcullis_actors::derive::Keyring;
+use portcullis_actors::derive::{Keyring, Subjects};
 use portcullis_actors::domain::{Email, Phone};
 use portcullis_actors::stores::{ChallengeStore, LimitStore, NewSession, PhoneAsk, Rate, ResetAsk, SessionStore};
 use portcullis_testkit::redis::Redis;
@@ -44,7 +44,7 @@ async fn neither_snapshot_nor_log_holds_a_usable_secret() {
     store.issue_reset(ask).await.expect("Redis answers");
 
     let rate = Rate { limit: 1, window: Duration::from_secs(60) };
-    store.charge("test", keyring.subject(email.as_str()), rate).await.expect("Redis answers");
+    store.charge("test", Subjects::new(&secret).of(email.as_str()), rate).await.expect("Redis answers");
     assert_eq!(redis.command(&["SAVE"]).await.expect("Redis answers"), "+OK");
 
     let dump = bytes_of(redis.folder());

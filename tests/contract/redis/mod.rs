@@ -98,6 +98,7 @@ pub async fn open(store: &dyn SessionStore, user: UserId, name: impl std::fmt::D
 pub fn reset_ask(user: UserId) -> ResetAsk {
     ResetAsk {
         user,
+        app: AppId(1),
         fresh_id: [1; 16],
         fresh_key: KeyId(7),
         fresh_digest: digest("reset"),

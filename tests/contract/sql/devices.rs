@@ -1,14 +1,22 @@
 //! Devices and their push registrations.
 
-use super::Backend;
+use super::{Backend, change};
 use futures_util::future::{join, join_all};
 use portcullis_actors::clock::Clock as _;
 use portcullis_actors::domain::{AppId, DeviceId, DeviceToken, MobileOs, PushToken, UserId};
-use portcullis_actors::stores::{Device, DeviceStore as _, PushDrop, Registration};
+use portcullis_actors::stores::{AccountStore as _, Device, DeviceStore as _, PushDrop, Registration};
 use std::time::Duration;
 
 fn registration(user: UserId, app: AppId, device: &str, push: Option<&str>) -> Registration {
-    Registration { user, app, device_token: token(device), mobile_os: MobileOs::Ios, push: push.map(push_token) }
+    Registration {
+        user,
+        app,
+        device_token: token(device),
+        mobile_os: MobileOs::Ios,
+        push: push.map(push_token),
+        signed_in: false,
+        most: 50,
+    }
 }
 
 fn token(text: &str) -> DeviceToken {
@@ -116,43 +124,94 @@ pub(super) async fn a_registration_is_dropped_by_either_name(backend: Backend) {
         register(&backend, ada, other, "phone", Some("push")).await;
     };
     both().await;
-    assert!(!store.drop_push(grace, named("push", Some(app))).await.expect("asked"), "it is not hers");
-    assert!(!store.drop_push(grace, named("phone", None)).await.expect("asked"));
-    assert!(!store.drop_push(ada, named("nothing", None)).await.expect("asked"));
+    assert!(!store.drop_push(grace, named("push", app)).await.expect("asked"), "it is not hers");
+    assert!(!store.drop_push(grace, named("phone", app)).await.expect("asked"));
+    assert!(!store.drop_push(ada, named("nothing", app)).await.expect("asked"));
     assert_eq!(pushes(&backend, ada).await.len(), 2);
 
-    assert!(store.drop_push(ada, named("push", Some(app))).await.expect("dropped"));
+    assert!(store.drop_push(ada, named("push", app)).await.expect("dropped"));
     assert_eq!(pushes(&backend, ada).await.len(), 1);
-    assert!(!store.drop_push(ada, named("push", Some(app))).await.expect("asked"), "it is gone");
-    assert!(store.drop_push(ada, named("phone", Some(other))).await.expect("dropped"), "by the device's name");
+    assert!(!store.drop_push(ada, named("push", app)).await.expect("asked"), "it is gone");
+    assert!(store.drop_push(ada, named("phone", other)).await.expect("dropped"), "by the device's name");
     assert_eq!(pushes(&backend, ada).await, []);
 
     both().await;
-    assert!(store.drop_push(ada, named("push", None)).await.expect("dropped"), "in every application");
-    assert_eq!(pushes(&backend, ada).await, []);
-    both().await;
-    assert!(store.drop_push(ada, named("phone", None)).await.expect("dropped"));
+    let token = |name: &str| PushDrop::Token(push_token(name));
+    assert!(!store.drop_push(ada, token("phone")).await.expect("asked"), "the device's name is no push token");
+    assert!(!store.drop_push(grace, token("push")).await.expect("asked"), "it is not hers");
+    assert!(store.drop_push(ada, token("push")).await.expect("dropped"), "in every application");
     assert_eq!(pushes(&backend, ada).await, []);
 
     both().await;
-    let device = PushDrop::Device { device_token: token("phone"), app };
+    let device = PushDrop::Device { device_token: "phone".parse().expect("a device token"), app };
     assert!(store.drop_push(ada, device.clone()).await.expect("dropped"));
     assert!(!store.drop_push(ada, device).await.expect("asked"));
     assert_eq!(pushes(&backend, ada).await.len(), 1);
     assert_eq!(devices(&backend, ada).await.len(), 2, "the devices stay known");
 }
 
+async fn knows(backend: &Backend, user: UserId, device: &str, days: u64) -> bool {
+    let since = backend.clock.now().minus(Duration::from_secs(days * 86_400));
+    backend.store.knows_device(user, &token(device), since).await.expect("read")
+}
+
+async fn sign_in_on(backend: &Backend, user: UserId, app: AppId, device: &str) {
+    let signed_in = Registration { signed_in: true, ..registration(user, app, device, None) };
+    backend.store.register(signed_in).await.expect("registered");
+}
+
 pub(super) async fn a_known_device_is_known_for_a_while(backend: Backend) {
     let (user, app) = (backend.user("ada").await, backend.app("fleet").await);
-    register(&backend, user, app, "phone", None).await;
-    let knows = async |user, device: &str, days: u64| {
-        let since = backend.clock.now().minus(Duration::from_secs(days * 86_400));
-        backend.store.knows_device(user, &token(device), since).await.expect("read")
-    };
-    assert!(knows(user, "phone", 90).await);
-    assert!(!knows(user, "tablet", 90).await);
-    assert!(!knows(backend.user("grace").await, "phone", 90).await);
+    sign_in_on(&backend, user, app, "phone").await;
+    assert!(knows(&backend, user, "phone", 90).await);
+    assert!(!knows(&backend, user, "tablet", 90).await);
+    assert!(!knows(&backend, backend.user("grace").await, "phone", 90).await);
     backend.clock.advance(Duration::from_secs(91 * 86_400));
-    assert!(!knows(user, "phone", 90).await);
-    assert!(knows(user, "phone", 92).await);
+    register(&backend, user, app, "phone", Some("push")).await;
+    assert!(!knows(&backend, user, "phone", 90).await, "registering it again is no sign-in");
+    assert!(knows(&backend, user, "phone", 92).await, "and takes nothing away");
+}
+
+pub(super) async fn only_a_sign_in_makes_a_device_known_and_a_new_password_forgets_it(backend: Backend) {
+    let (user, app) = (backend.user("ada").await, backend.app("fleet").await);
+    register(&backend, user, app, "planted", Some("push")).await;
+    assert!(!knows(&backend, user, "planted", 90).await);
+    sign_in_on(&backend, user, app, "phone").await;
+    assert!(knows(&backend, user, "phone", 90).await);
+    backend.store.change_password(change(user, app, "old", "new")).await.expect("answers").expect("changed");
+    assert!(!knows(&backend, user, "phone", 90).await);
+    assert_eq!(devices(&backend, user).await.len(), 2, "the devices stay");
+}
+
+pub(super) async fn a_user_has_so_many_devices_and_the_least_recently_seen_goes(backend: Backend) {
+    let (user, app, other) = (backend.user("ada").await, backend.app("fleet").await, backend.app("other").await);
+    register(&backend, user, other, "elsewhere", Some("elsewhere")).await;
+    let three = |device: &str| Registration { most: 3, ..registration(user, app, device, Some(device)) };
+    for device in ["first", "second", "third"] {
+        backend.store.register(three(device)).await.expect("registered");
+        backend.clock.advance(Duration::from_secs(1));
+    }
+    backend.store.register(three("first")).await.expect("it is seen again");
+    backend.clock.advance(Duration::from_secs(1));
+    backend.store.register(three("fourth")).await.expect("registered");
+    let left: Vec<_> = backend.store.registered(user, app).await.expect("read");
+    let left: Vec<_> = left.iter().map(|device| device.device_token.as_str()).collect();
+    assert_eq!(left, ["fourth", "first", "third"]);
+    assert_eq!(backend.number("SELECT COUNT(*) FROM pushes").await, 4, "the second's registration went with it");
+}
+
+pub(super) async fn devices_are_read_by_their_numbers(backend: Backend) {
+    let (ada, grace, app) = (backend.user("ada").await, backend.user("grace").await, backend.app("fleet").await);
+    let phone = register(&backend, ada, app, "phone", None).await;
+    let tablet = register(&backend, ada, app, "tablet", Some("push")).await;
+    let hers = register(&backend, grace, app, "phone", None).await;
+    let read = async |ids: &[DeviceId]| {
+        let devices = backend.store.devices_by_id(ada, ids).await.expect("read");
+        devices.iter().map(|device| device.id).collect::<std::collections::BTreeSet<_>>()
+    };
+    assert_eq!(read(&[phone, hers, DeviceId(404)]).await, [phone].into());
+    assert_eq!(read(&[phone, tablet]).await, [phone, tablet].into());
+    assert_eq!(read(&[]).await, [].into());
+    let registered = backend.store.registered(ada, app).await.expect("read");
+    assert_eq!(registered.iter().map(|device| device.id).collect::<Vec<_>>(), [tablet]);
 }

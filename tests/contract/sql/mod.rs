@@ -64,6 +64,10 @@ suite! {
         one_of_many_changes_wins,
         disabling_ends_everything_and_is_undone_by_enabling,
         epochs_are_never_given_twice,
+        a_decoy_has_wrong_passwords_like_an_account,
+        decoys_are_forgotten_and_accounts_are_not,
+        the_costliest_imported_hash_is_known_until_it_is_replaced,
+        an_installation_has_one_secret,
     }
     devices {
         a_device_is_one_row,
@@ -72,6 +76,9 @@ suite! {
         a_device_has_one_push_token_after_any_race,
         a_registration_is_dropped_by_either_name,
         a_known_device_is_known_for_a_while,
+        only_a_sign_in_makes_a_device_known_and_a_new_password_forgets_it,
+        a_user_has_so_many_devices_and_the_least_recently_seen_goes,
+        devices_are_read_by_their_numbers,
     }
     revocations {
         a_revocation_is_pending_until_acknowledged,
@@ -90,7 +97,7 @@ suite! {
 /// A store on a fresh database, with whatever must outlive it.
 pub(crate) struct Backend {
     pub(crate) store: SqlStore,
-    clock: Arc<ShiftedClock>,
+    pub(crate) clock: Arc<ShiftedClock>,
     settings: SqlSettings,
     _file: Option<TempDir>,
     _database: Option<Database>,
@@ -142,7 +149,7 @@ impl Backend {
     }
 
     /// Does something past the store.
-    async fn execute(&self, statement: &'static str) {
+    pub(crate) async fn execute(&self, statement: &'static str) {
         let mut connection = AnyConnection::connect(&self.settings.url).await.expect("the database answers");
         sqlx::raw_sql(statement).execute(&mut connection).await.expect("the statement is right");
     }

@@ -1,9 +1,9 @@
 //! Changes of an account that end sessions: one step each, whatever races them.
 
-use super::{Backend, change};
+use super::{Backend, change, new_user};
 use futures_util::future::{join, join_all};
 use portcullis_actors::domain::{AppId, Digest, UserId};
-use portcullis_actors::stores::{AccountStore as _, PasswordChange, RevocationStore as _};
+use portcullis_actors::stores::{AccountStore as _, Created, ImportedUser, PasswordChange, RevocationStore as _};
 use std::time::Duration;
 
 pub(super) async fn a_change_of_password_is_one_step(backend: Backend) {
@@ -97,4 +97,64 @@ pub(super) async fn epochs_are_never_given_twice(backend: Backend) {
         revocations.into_iter().map(|one| one.expect("disabled").expect("is there").epoch).collect();
     epochs.sort_unstable();
     assert_eq!(epochs, (1..=20).collect::<Vec<_>>());
+}
+
+pub(super) async fn a_decoy_has_wrong_passwords_like_an_account(backend: Backend) {
+    let (store, user, decoy) = (&backend.store, backend.user("ada").await, UserId(-7));
+    for (name, id) in [("ada", user), ("nobody", decoy)] {
+        let email = new_user(name).email;
+        let failures = async || store.candidate(&email, decoy).await.expect("read").failures;
+        assert_eq!(failures().await, 0);
+        for n in 1..=3 {
+            assert_eq!(store.count_failure(id).await.expect("counted"), n);
+        }
+        assert_eq!(failures().await, 3, "{name}");
+        store.forget_failures(id).await.expect("forgotten");
+        assert_eq!(failures().await, 0);
+    }
+    let known = store.candidate(&new_user("ada").email, decoy).await.expect("read").user;
+    assert_eq!(known.map(|known| known.id), Some(user));
+    assert!(store.candidate(&new_user("nobody").email, decoy).await.expect("read").user.is_none());
+}
+
+pub(super) async fn decoys_are_forgotten_and_accounts_are_not(backend: Backend) {
+    let (store, user, few, many) = (&backend.store, backend.user("ada").await, UserId(-1), UserId(-2));
+    let day = Duration::from_secs(86_400);
+    for (id, failures) in [(user, 1), (few, 5), (many, 6)] {
+        for _ in 0..failures {
+            store.count_failure(id).await.expect("counted");
+        }
+    }
+    let forget = async || store.forget_decoys(5, day, day * 90).await.expect("forgotten");
+    assert_eq!(forget().await, 0);
+    backend.clock.advance(day * 2);
+    assert_eq!(forget().await, 1, "a few");
+    backend.clock.advance(day * 90);
+    assert_eq!(forget().await, 1, "more");
+    assert_eq!(backend.number("SELECT COUNT(*) FROM wrong_passwords WHERE user_id > 0").await, 1);
+}
+
+pub(super) async fn the_costliest_imported_hash_is_known_until_it_is_replaced(backend: Backend) {
+    let (store, app) = (&backend.store, backend.app("fleet").await);
+    let costliest = async || store.costliest_import().await.expect("read");
+    backend.user("made-here").await;
+    assert_eq!(costliest().await, 0);
+    let row = |name: &str, hash_work| ImportedUser { user: new_user(name), hash_work, phone: None, created: None };
+    let made = store.import_users(vec![row("ada", 700), row("grace", 900), row("alan", 800)]).await.expect("imported");
+    assert_eq!(costliest().await, 900);
+    let [Created::New(ada), Created::New(grace), Created::New(alan)] = made[..] else { panic!("{made:?}") };
+    assert!(store.upgrade_hash(grace, "old", "new").await.expect("answers"));
+    assert_eq!(costliest().await, 800);
+    store.change_password(change(alan, app, "old", "new")).await.expect("answers").expect("changed");
+    assert_eq!(costliest().await, 700);
+    assert!(store.upgrade_hash(ada, "old", "new").await.expect("answers"));
+    assert_eq!(costliest().await, 0);
+}
+
+pub(super) async fn an_installation_has_one_secret(backend: Backend) {
+    let secrets = join_all((0..20).map(|n| backend.store.installation_secret("subjects", [n; 32]))).await;
+    let first = *secrets[0].as_ref().expect("answers");
+    assert!(secrets.iter().all(|secret| secret.as_ref().is_ok_and(|secret| *secret == first)));
+    let other = backend.store.installation_secret("another", [99; 32]).await.expect("answers");
+    assert_eq!(other, [99; 32]);
 }

@@ -148,6 +148,9 @@ macro_rules! token_contract {
                 restoring_leaves_a_living_code_alone,
                 restoring_never_prolongs,
                 users_do_not_share_codes,
+                a_send_that_is_taken_back_costs_no_wait,
+                taking_back_puts_the_code_for_another_number_back,
+                taking_back_leaves_what_was_sent_since_alone,
             ]
             resets: [
                 asking_again_sends_the_same_link,

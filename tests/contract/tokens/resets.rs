@@ -8,6 +8,7 @@ use portcullis_actors::stores::{ResetAsk, ResetChallenge};
 pub fn ask(n: u8) -> ResetAsk {
     ResetAsk {
         user: USER,
+        app: AppId(i64::from(n)),
         fresh_id: [n; 16],
         fresh_key: KeyId(i64::from(n)),
         fresh_digest: digest(u64::from(n)),
@@ -28,6 +29,7 @@ impl Ports {
 pub async fn asking_again_sends_the_same_link(store: Ports) {
     let first = store.issue_reset(1).await;
     assert_eq!((first.id, first.key, first.digest), ([1; 16], KeyId(1), digest(1)));
+    assert_eq!(first.app, Some(AppId(1)), "it says for which application it was asked");
     store.advance(secs(1700));
     assert_eq!(store.issue_reset(2).await, first, "its end stays what it was");
     assert_eq!(store.consume_reset(2).await, None);

@@ -234,7 +234,7 @@ pub async fn a_revocation_drops_the_challenges(store: Ports) {
         };
         store.challenges.issue_phone(ask).await.expect("the store answers");
         let (fresh_id, fresh_key, fresh_digest) = ([2; 16], KeyId(1), digest(2));
-        let ask = ResetAsk { user, fresh_id, fresh_key, fresh_digest, life: secs(1800) };
+        let ask = ResetAsk { user, app: AppId(1), fresh_id, fresh_key, fresh_digest, life: secs(1800) };
         store.challenges.issue_reset(ask).await.expect("the store answers");
     }
     store.sessions.revoke(USER, 1, None).await.expect("the store answers");

@@ -24,8 +24,8 @@ async fn a_hash_verifies_under_both_implementations() {
     {
         let hash = pool(made_by).hash(&password("correct horse")).await.expect("hashed");
         let reader = pool(read_by);
-        assert_eq!(reader.verify(&password("correct horse"), Some(&hash)).await, Ok(Verified::Yes));
-        assert_eq!(reader.verify(&password("correct horsf"), Some(&hash)).await, Ok(Verified::No));
+        assert_eq!(verified(&reader, &password("correct horse"), Some(&hash)).await, Ok(Verified::Yes));
+        assert_eq!(verified(&reader, &password("correct horsf"), Some(&hash)).await, Ok(Verified::No));
     }
 }
 
@@ -42,7 +42,7 @@ async fn a_new_hash_is_a_phc_string_that_the_reference_crate_reads() {
 #[tokio::test]
 async fn an_account_that_is_not_there_costs_the_same_work_and_is_answered_no() {
     let pool = pool(HashingBackend::Simd);
-    assert_eq!(pool.verify(&password("anything"), None).await, Ok(Verified::No));
+    assert_eq!(verified(&pool, &password("anything"), None).await, Ok(Verified::No));
     assert_eq!(pool.observe().done, 1, "it went through the pool");
 }
 
@@ -53,8 +53,8 @@ async fn bcrypt_is_accepted_and_outdated() {
     let hash = bcrypt::hash("opensesame", 4).expect("hashed");
     for prefix in ["$2a$", "$2b$", "$2y$"] {
         let stored = format!("{prefix}{}", &hash[4..]);
-        assert_eq!(pool.verify(&password("opensesame"), Some(&stored)).await, Ok(Verified::Outdated), "{prefix}");
-        assert_eq!(pool.verify(&password("opensesamf"), Some(&stored)).await, Ok(Verified::No), "{prefix}");
+        assert_eq!(verified(&pool, &password("opensesame"), Some(&stored)).await, Ok(Verified::Outdated), "{prefix}");
+        assert_eq!(verified(&pool, &password("opensesamf"), Some(&stored)).await, Ok(Verified::No), "{prefix}");
     }
 }
 
@@ -78,8 +78,8 @@ async fn cheaper_and_older_argon2_is_outdated_and_dearer_is_not() {
         (stored(V0x10, 64, 2, salt), Verified::Outdated),
         (stored(V0x13, 64, 2, &[7; 8]), Verified::Outdated),
     ] {
-        assert_eq!(pool.verify(&password("opensesame"), Some(&stored)).await, Ok(verdict), "{stored}");
-        assert_eq!(pool.verify(&password("x"), Some(&stored)).await, Ok(Verified::No), "{stored}");
+        assert_eq!(verified(&pool, &password("opensesame"), Some(&stored)).await, Ok(verdict), "{stored}");
+        assert_eq!(verified(&pool, &password("x"), Some(&stored)).await, Ok(Verified::No), "{stored}");
     }
 }
 
@@ -90,12 +90,16 @@ async fn a_hash_of_the_text_as_typed_still_verifies_and_is_outdated() {
     let bcrypt = bcrypt::hash(decomposed, 4).expect("hashed");
     let argon2id = argon2id(argon2_rust::Version::V0x13, 64, 2, &[7; 16], decomposed);
     for legacy in [bcrypt, argon2id] {
-        assert_eq!(pool.verify(&password(decomposed), Some(&legacy)).await, Ok(Verified::Outdated), "{legacy}");
-        assert_eq!(pool.verify(&password(composed), Some(&legacy)).await, Ok(Verified::No), "nothing undoes NFKC");
+        assert_eq!(verified(&pool, &password(decomposed), Some(&legacy)).await, Ok(Verified::Outdated), "{legacy}");
+        assert_eq!(verified(&pool, &password(composed), Some(&legacy)).await, Ok(Verified::No), "nothing undoes NFKC");
     }
     let hash = pool.hash(&password(decomposed)).await.expect("hashed");
     for typed in [decomposed, composed] {
-        assert_eq!(pool.verify(&password(typed), Some(&hash)).await, Ok(Verified::Yes), "one password, two keyboards");
+        assert_eq!(
+            verified(&pool, &password(typed), Some(&hash)).await,
+            Ok(Verified::Yes),
+            "one password, two keyboards"
+        );
     }
 }
 
@@ -133,7 +137,7 @@ const HOSTILE: [&str; 29] = [
 ];
 
 #[tokio::test]
-async fn hostile_stored_hashes_are_refused_without_hashing() {
+async fn hostile_stored_hashes_cost_what_a_new_one_costs() {
     let pool = pool(HashingBackend::Simd);
     let long = format!("$argon2id$v=19$m=64,t=2,p=1${}$AAAA", "A".repeat(1 << 20));
     let nul = "$argon2id$v=19$m=64,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc\0";
@@ -145,10 +149,11 @@ async fn hostile_stored_hashes_are_refused_without_hashing() {
             begun.elapsed()
         });
         assert!(quickest.min().is_some_and(|took| took < Duration::from_millis(10)), "{shown}");
-        assert_eq!(pool.verify(&password("password"), Some(hostile)).await, Ok(Verified::No), "{shown}");
+        assert_eq!(verified(&pool, &password("password"), Some(hostile)).await, Ok(Verified::No), "{shown}");
     }
-    let seen = pool.observe();
-    assert_eq!((seen.done, seen.failed), (0, 0), "nothing came to a thread");
+    // Each was compared with a decoy of the live cost, so that a broken hash is not told from a wrong password.
+    let (seen, hostile) = (pool.observe(), HOSTILE.len() as u64 + 2);
+    assert_eq!((seen.done, seen.failed), (hostile, 0));
 }
 
 #[test]
@@ -160,4 +165,29 @@ fn numbers_out_of_bounds_do_not_start() {
     ] {
         assert!(HashingPool::start(&policy, Arc::new(SystemRandomness)).is_err(), "{policy:?}");
     }
+}
+
+/// What a comparison says.
+async fn verified(pool: &HashingPool, password: &Password, stored: Option<&str>) -> Result<Verified, HashingError> {
+    pool.verify(password, stored).await.map(|comparison| comparison.verified)
+}
+
+#[tokio::test]
+async fn a_refusal_takes_as_long_as_the_costliest_hash_in_use() {
+    let pool = pool(HashingBackend::Simd);
+    let bcrypt = bcrypt::hash_with_result("opensesame", 9).expect("a hash").format_for_version(bcrypt::Version::TwoB);
+    let begun = Instant::now();
+    assert_eq!(verified(&pool, &password("wrong"), Some(&bcrypt)).await, Ok(Verified::No));
+    let costly = begun.elapsed();
+
+    pool.expect_imported(acceptable(&bcrypt).expect("an accepted hash"));
+    let wait = pool.longest_comparison();
+    for stored in [None, Some("no hash at all"), Some(bcrypt.as_str())] {
+        let begun = Instant::now();
+        let comparison = pool.verify(&password("wrong"), stored).await.expect("compared");
+        comparison.refusal_is_due().await;
+        assert!(begun.elapsed() >= wait, "{stored:?}");
+    }
+    pool.expect_imported(0);
+    assert!(pool.longest_comparison() < costly, "nothing costly is left, and nobody waits for it");
 }

@@ -3,7 +3,7 @@
 use super::{EmbeddedTokenStore, digest, failed, millis, unreadable};
 use crate::clock::Timestamp;
 use crate::derive::{ChallengeId, KeyId};
-use crate::domain::{Digest, UserId};
+use crate::domain::{AppId, Digest, UserId};
 use crate::stores::{
     ChallengeStore, PhoneAnswer, PhoneAsk, PhoneChallenge, PhoneIssue, ResetAsk, ResetChallenge, StoreResult,
 };
@@ -13,9 +13,10 @@ use sqlx::{Row as _, SqliteConnection};
 
 /// Takes the place of nothing or of an expired one; a living one stays.
 const PUT: &str = "
-    INSERT INTO reset_challenges (user_id, id, key_id, digest, expires) VALUES (?1, ?2, ?3, ?4, ?5)
+    INSERT INTO reset_challenges (user_id, id, key_id, digest, expires, app_id) VALUES (?1, ?2, ?3, ?4, ?5, ?7)
     ON CONFLICT (user_id) DO UPDATE
-        SET id = excluded.id, key_id = excluded.key_id, digest = excluded.digest, expires = excluded.expires
+        SET id = excluded.id, key_id = excluded.key_id, digest = excluded.digest, expires = excluded.expires,
+            app_id = excluded.app_id
         WHERE expires <= ?6";
 
 const LIVING: &str = "SELECT * FROM reset_challenges WHERE user_id = ?1";
@@ -26,6 +27,15 @@ const CONSUME: &str = "DELETE FROM reset_challenges WHERE user_id = ?1 AND diges
 impl ChallengeStore for EmbeddedTokenStore {
     async fn issue_phone(&self, ask: PhoneAsk) -> StoreResult<PhoneIssue> {
         self.issue_phone_code(ask).await
+    }
+
+    async fn retract_phone(
+        &self,
+        user: UserId,
+        sent: &PhoneChallenge,
+        before: Option<&PhoneChallenge>,
+    ) -> StoreResult<()> {
+        self.retract_phone_code(user, sent, before).await
     }
 
     async fn answer_phone(&self, user: UserId, proofs: &[Digest], guesses: u32) -> StoreResult<PhoneAnswer> {
@@ -41,8 +51,8 @@ impl ChallengeStore for EmbeddedTokenStore {
         self.write(move |db| {
             Box::pin(async move {
                 let expires = Timestamp::from_millis(now.saturating_add(millis(ask.life)));
-                let ResetAsk { user, fresh_id: id, fresh_key: key, fresh_digest: digest, .. } = ask;
-                put(db, user, &ResetChallenge { id, key, digest, expires }, now).await?;
+                let ResetAsk { user, app, fresh_id: id, fresh_key: key, fresh_digest: digest, .. } = ask;
+                put(db, user, &ResetChallenge { id, key, digest, app: Some(app), expires }, now).await?;
                 challenge(&sqlx::query(LIVING).bind(user.0).fetch_one(db).await?)
             })
         })
@@ -88,6 +98,7 @@ async fn put(db: &mut SqliteConnection, user: UserId, challenge: &ResetChallenge
         .bind(challenge.digest.as_bytes().as_slice())
         .bind(challenge.expires.millis())
         .bind(now)
+        .bind(challenge.app.map(|app| app.0))
         .execute(db)
         .await?;
     Ok(())
@@ -98,6 +109,7 @@ fn challenge(row: &SqliteRow) -> sqlx::Result<ResetChallenge> {
         id: ChallengeId::try_from(row.try_get::<&[u8], _>("id")?).map_err(|_| unreadable("a challenge"))?,
         key: KeyId(row.try_get("key_id")?),
         digest: digest(row, "digest")?,
+        app: row.try_get::<Option<i64>, _>("app_id")?.map(AppId),
         expires: Timestamp::from_millis(row.try_get("expires")?),
     })
 }

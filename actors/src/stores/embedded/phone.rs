@@ -27,15 +27,43 @@ const DROP: &str = "DELETE FROM phone_challenges WHERE user_id = ?1";
 impl EmbeddedTokenStore {
     pub(super) async fn issue_phone_code(&self, ask: PhoneAsk) -> StoreResult<PhoneIssue> {
         let now = self.now_millis();
-        self.write(move |db| {
+        let decided = self.write(move |db| {
             Box::pin(async move {
-                let living = living(db, ask.user, now).await?;
-                let user = ask.user;
-                let issue = decide(ask, living, now);
-                if let PhoneIssue::Send(challenge) = &issue {
+                let (user, living) = (ask.user, living(db, ask.user, now).await?);
+                let decision = decide(ask, living.clone(), now);
+                if let Decision::Send(challenge) = &decision {
                     put(db, user, challenge).await?;
                 }
-                Ok(issue)
+                Ok((decision, living))
+            })
+        });
+        Ok(match decided.await? {
+            (Decision::Wait(wait), _) => PhoneIssue::Wait(wait),
+            (Decision::Exhausted(wait), _) => PhoneIssue::Exhausted(wait),
+            (Decision::Send(challenge), living) => {
+                let before = living.map(Stored::parsed).transpose().map_err(failed)?;
+                PhoneIssue::Send { challenge, before }
+            }
+        })
+    }
+
+    pub(super) async fn retract_phone_code(
+        &self,
+        user: UserId,
+        sent: &PhoneChallenge,
+        before: Option<&PhoneChallenge>,
+    ) -> StoreResult<()> {
+        let (now, sent) = (self.now_millis(), sent.clone());
+        let mut retracted = before.cloned().unwrap_or(PhoneChallenge { sends: 0, ..sent.clone() });
+        self.write(move |db| {
+            Box::pin(async move {
+                match living(db, user, now).await? {
+                    Some(living) if living.id == sent.id && living.sends == sent.sends => {
+                        retracted.guesses = living.guesses;
+                        put(db, user, &retracted).await
+                    }
+                    _ => Ok(()),
+                }
             })
         })
         .await
@@ -70,10 +98,7 @@ impl EmbeddedTokenStore {
             Guess::NotCompared { ends: None } => PhoneAnswer::None,
             Guess::NotCompared { ends: Some(end) } => PhoneAnswer::Exhausted(left(end, now)),
             Guess::Compared { right: false, stored } => PhoneAnswer::Wrong(stored.phone().map_err(failed)?),
-            Guess::Compared { right: true, stored } => {
-                let phone = stored.phone().map_err(failed)?;
-                PhoneAnswer::Right(stored.with(phone))
-            }
+            Guess::Compared { right: true, stored } => PhoneAnswer::Right(stored.parsed().map_err(failed)?),
         })
     }
 
@@ -94,7 +119,7 @@ impl EmbeddedTokenStore {
 
 /// What to send: the living code for the same number if enough of its life is left, else the fresh one on the budget
 /// of the living one.
-fn decide(ask: PhoneAsk, living: Option<Stored>, now: i64) -> PhoneIssue {
+fn decide(ask: PhoneAsk, living: Option<Stored>, now: i64) -> Decision {
     let fresh = PhoneChallenge {
         id: ask.fresh_id,
         key: ask.fresh_key,
@@ -105,25 +130,35 @@ fn decide(ask: PhoneAsk, living: Option<Stored>, now: i64) -> PhoneIssue {
         sends: 1,
         last_sent: Timestamp::from_millis(now),
     };
-    let Some(living) = living else { return PhoneIssue::Send(fresh) };
+    let Some(living) = living else { return Decision::Send(fresh) };
     let life = left(living.expires.millis(), now);
     if living.guesses >= ask.guesses {
-        return PhoneIssue::Exhausted(life);
+        return Decision::Exhausted(life);
     }
     let wait = left(living.last_sent.plus(wait_after(living.sends, &ask.waits)).millis(), now);
     if !wait.is_zero() {
-        return PhoneIssue::Wait(wait);
+        return Decision::Wait(wait);
     }
     let sends = living.sends.saturating_add(1);
     if living.phone == fresh.phone.as_str() && life >= ask.renew_below {
-        PhoneIssue::Send(PhoneChallenge { sends, last_sent: fresh.last_sent, ..living.with(fresh.phone) })
+        Decision::Send(PhoneChallenge { sends, last_sent: fresh.last_sent, ..living.with(fresh.phone) })
     } else {
-        PhoneIssue::Send(PhoneChallenge { sends, guesses: living.guesses, ..fresh })
+        Decision::Send(PhoneChallenge { sends, guesses: living.guesses, ..fresh })
     }
 }
 
-/// The wait after so many sends; the last one repeats.
+/// What is to be done about a code.
+enum Decision {
+    Send(PhoneChallenge),
+    Wait(Duration),
+    Exhausted(Duration),
+}
+
+/// The wait after so many sends; the last one repeats, and what was not sent yet waits for nothing.
 fn wait_after(sends: u32, waits: &[Duration]) -> Duration {
+    if sends == 0 {
+        return Duration::ZERO;
+    }
     let at = usize::try_from(sends.saturating_sub(1)).unwrap_or(usize::MAX);
     waits.get(at).or(waits.last()).copied().unwrap_or_default()
 }
@@ -155,6 +190,7 @@ async fn put(db: &mut SqliteConnection, user: UserId, challenge: &PhoneChallenge
 }
 
 /// A row: a challenge whose number is still text.
+#[derive(Clone)]
 struct Stored {
     id: ChallengeId,
     key: KeyId,
@@ -182,6 +218,11 @@ impl Stored {
 
     fn phone(&self) -> sqlx::Result<Phone> {
         Phone::from_stored(&self.phone).ok_or_else(|| unreadable("a phone number"))
+    }
+
+    fn parsed(self) -> sqlx::Result<PhoneChallenge> {
+        let phone = self.phone()?;
+        Ok(self.with(phone))
     }
 
     fn with(self, phone: Phone) -> PhoneChallenge {

@@ -97,7 +97,7 @@ mod tests {
             waits: vec![],
         };
         store.issue_phone(ask).await.expect("the store answers");
-        let ask = ResetAsk { user, fresh_id: [1; 16], fresh_key: key, fresh_digest: id, life };
+        let ask = ResetAsk { user, app: AppId(1), fresh_id: [1; 16], fresh_key: key, fresh_digest: id, life };
         store.issue_reset(ask).await.expect("the store answers");
         store.charge("sweep", id, Rate { limit: 1, window: life }).await.expect("the store answers");
     }

@@ -6,7 +6,7 @@ use super::super::{
 use super::{RedisTokenStore, phone_key, record, reset_key, scripts};
 use crate::clock::Timestamp;
 use crate::derive::KeyId;
-use crate::domain::{Digest, Phone, UserId};
+use crate::domain::{AppId, Digest, Phone, UserId};
 use async_trait::async_trait;
 use redis::{FromRedisValue, Value, from_redis_value};
 use std::time::Duration;
@@ -70,8 +70,13 @@ impl Fields {
             id: self.bytes()?,
             key: KeyId(self.next()?),
             digest: self.digest()?,
+            app: self.next::<Option<i64>>()?.map(AppId),
             expires: self.time()?,
         })
+    }
+
+    fn is_empty(&self) -> bool {
+        self.0.len() == 0
     }
 }
 
@@ -96,11 +101,31 @@ impl ChallengeStore for RedisTokenStore {
         }
         let mut reply = Fields::of(self.run(&call).await?);
         match reply.next::<String>()?.as_str() {
-            "send" => Ok(PhoneIssue::Send(reply.phone()?)),
+            "send" => {
+                let challenge = reply.phone()?;
+                let before = if reply.is_empty() { None } else { Some(reply.phone()?) };
+                Ok(PhoneIssue::Send { challenge, before })
+            }
             "wait" => Ok(PhoneIssue::Wait(reply.pause()?)),
             "exhausted" => Ok(PhoneIssue::Exhausted(reply.pause()?)),
             _ => Err(record::unreadable()),
         }
+    }
+
+    async fn retract_phone(
+        &self,
+        user: UserId,
+        sent: &PhoneChallenge,
+        before: Option<&PhoneChallenge>,
+    ) -> StoreResult<()> {
+        let mut call = scripts::PHONE_RETRACT.prepare_invoke();
+        call.key(phone_key(user)).arg(self.offset()).arg(sent.id.as_slice()).arg(sent.sends);
+        if let Some(before) = before {
+            call.arg(before.id.as_slice()).arg(before.key.0).arg(before.proof.as_bytes().as_slice());
+            call.arg(before.phone.as_str()).arg(before.expires.millis());
+            call.arg(before.sends).arg(before.last_sent.millis());
+        }
+        self.run(&call).await
     }
 
     async fn answer_phone(&self, user: UserId, proofs: &[Digest], guesses: u32) -> StoreResult<PhoneAnswer> {
@@ -132,7 +157,7 @@ impl ChallengeStore for RedisTokenStore {
         let mut call = scripts::RESET_ISSUE.prepare_invoke();
         call.key(reset_key(ask.user)).arg(self.offset());
         call.arg(ask.fresh_id.as_slice()).arg(ask.fresh_key.0).arg(ask.fresh_digest.as_bytes().as_slice());
-        call.arg(millis(ask.life));
+        call.arg(millis(ask.life)).arg(ask.app.0);
         Fields::of(self.run(&call).await?).reset()
     }
 
@@ -148,7 +173,7 @@ impl ChallengeStore for RedisTokenStore {
         let mut call = scripts::RESET_RESTORE.prepare_invoke();
         call.key(reset_key(user)).arg(self.offset());
         call.arg(challenge.id.as_slice()).arg(challenge.key.0).arg(challenge.digest.as_bytes().as_slice());
-        call.arg(challenge.expires.millis());
+        call.arg(challenge.expires.millis()).arg(challenge.app.map(|app| app.0.to_string()).unwrap_or_default());
         self.run(&call).await
     }
 }

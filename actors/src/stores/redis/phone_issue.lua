@@ -5,18 +5,22 @@
 --          sent (Unix ms)
 -- ARGV     2 phone · 3 id, 4 key, 5 proof of a fresh code · 6 life, ms · 7 renewed below, ms · 8 guesses · 9 … waits
 --          before the second, third … send, ms; the last one repeats
--- returns  {'wait', ms} | {'exhausted', ms} | {'send', id, key, proof, phone, expires, guesses, sends, sent}
+-- returns  {'wait', ms} | {'exhausted', ms} | {'send', id, key, proof, phone, expires, guesses, sends, sent,
+--          and the same of the living code as it was before, if there is one}
 
 local NAMES = {'id', 'key', 'proof', 'phone', 'expires', 'guesses', 'sends', 'sent'}
 local held = redis.call('HMGET', KEYS[1], unpack(NAMES))
 local id, key, proof, expires, guesses, sends = ARGV[3], ARGV[4], ARGV[5], now + ARGV[6], 0, 0
+local before = {}
 
 if held[5] and tonumber(held[5]) > now then
   guesses, sends = tonumber(held[6]), tonumber(held[7])
+  before = held
   if guesses >= tonumber(ARGV[8]) then
     return {'exhausted', held[5] - now}
   end
-  local wait = ARGV[math.min(8 + sends, #ARGV)]
+  -- What was not sent yet (see phone_retract.lua) waits for nothing.
+  local wait = sends > 0 and ARGV[math.min(8 + sends, #ARGV)] or 0
   if #ARGV > 8 and held[8] + wait > now then
     return {'wait', held[8] + wait - now}
   end
@@ -29,4 +33,4 @@ local until_ms, sent = string.format('%.0f', expires), string.format('%.0f', now
 redis.call('HSET', KEYS[1], 'id', id, 'key', key, 'proof', proof, 'phone', ARGV[2], 'expires', until_ms,
   'guesses', guesses, 'sends', sends + 1, 'sent', sent)
 redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', expires - shift))
-return {'send', id, key, proof, ARGV[2], until_ms, guesses, sends + 1, sent}
+return {'send', id, key, proof, ARGV[2], until_ms, guesses, sends + 1, sent, unpack(before)}

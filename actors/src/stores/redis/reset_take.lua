@@ -2,10 +2,10 @@
 --
 -- KEYS[1]  pc:{user}:reset (see reset_issue.lua)
 -- ARGV     2 digest · 3 find | consume
--- returns  {id, key, digest, expires}, or nil
+-- returns  {id, key, digest, app, expires}, or nil
 
-local held = redis.call('HMGET', KEYS[1], 'id', 'key', 'digest', 'expires')
-if not held[4] or tonumber(held[4]) <= now or held[3] ~= ARGV[2] then
+local held = redis.call('HMGET', KEYS[1], 'id', 'key', 'digest', 'app', 'expires')
+if not held[5] or tonumber(held[5]) <= now or held[3] ~= ARGV[2] then
   return false
 end
 if ARGV[3] == 'consume' then

@@ -20,6 +20,7 @@ scripts! {
     CLOSE = "sessions.lua" "close.lua";
     REVOKE = "sessions.lua" "revoke.lua";
     PHONE_ISSUE = "phone_issue.lua";
+    PHONE_RETRACT = "phone_retract.lua";
     PHONE_ANSWER = "phone_answer.lua";
     PHONE_RESTORE = "phone_restore.lua";
     RESET_ISSUE = "reset_issue.lua";

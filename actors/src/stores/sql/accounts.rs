@@ -1,10 +1,11 @@
-//! [`AccountStore`] on SQL: which statements make one transition. The statements are in `users`, `apps` and `keys`.
+//! [`AccountStore`] on SQL: which statements make one transition. The statements are in `users`, `apps`, `keys`
+//! and `installation`.
 
-use super::{SqlStore, apps, keys, outbox, users};
+use super::{SqlStore, apps, installation, keys, outbox, users};
 use crate::domain::{AppId, AppName, Digest, Email, KeyRowId, Locale, Phone, UserId};
 use crate::stores::{
-    AccountStore, Application, Created, ImportedUser, KeyRecord, NewApplication, NewKey, NewUser, PasswordChange,
-    Revocation, StoreResult, User,
+    AccountStore, Application, Candidate, Created, ImportedUser, KeyRecord, NewApplication, NewKey, NewUser,
+    PasswordChange, Revocation, StoreResult, User,
 };
 use async_trait::async_trait;
 use std::time::Duration;
@@ -13,11 +14,17 @@ use std::time::Duration;
 const IMPORT_TIME_PER_ROW: Duration = Duration::from_millis(1);
 /// More rows in one statement than this gain nothing.
 const ROWS_PER_STATEMENT: usize = 100;
+/// Decoys that one statement forgets.
+const DECOYS: i64 = 1_000;
 
 #[async_trait]
 impl AccountStore for SqlStore {
     async fn user_by_email(&self, email: &Email) -> StoreResult<Option<User>> {
         self.read(async |c| users::by_email(c, email).await).await
+    }
+
+    async fn candidate(&self, email: &Email, decoy: UserId) -> StoreResult<Candidate> {
+        self.read(async |c| users::candidate(c, email, decoy).await).await
     }
 
     async fn user(&self, id: UserId) -> StoreResult<Option<User>> {
@@ -29,7 +36,7 @@ impl AccountStore for SqlStore {
     }
 
     async fn create_user(&self, new: NewUser) -> StoreResult<Created<UserId>> {
-        let new = [ImportedUser { user: new, phone: None, created: None }];
+        let new = [ImportedUser { user: new, hash_work: 0, phone: None, created: None }];
         let made = self.write(async |c| users::insert(c, &new, self.clock.now()).await).await?;
         Ok(made.first().copied().unwrap_or(Created::Duplicate))
     }
@@ -85,6 +92,19 @@ impl AccountStore for SqlStore {
 
     async fn forget_failures(&self, user: UserId) -> StoreResult<()> {
         self.write(async |c| users::forget_failures(c, user).await).await
+    }
+
+    async fn forget_decoys(&self, few: i64, soon: Duration, late: Duration) -> StoreResult<u64> {
+        let now = self.clock.now();
+        self.write(async |c| users::forget_decoys(c, few, now.minus(soon), now.minus(late), DECOYS).await).await
+    }
+
+    async fn costliest_import(&self) -> StoreResult<u64> {
+        self.read(async |c| users::costliest_import(c).await).await
+    }
+
+    async fn installation_secret(&self, name: &'static str, fresh: [u8; 32]) -> StoreResult<[u8; 32]> {
+        self.transaction(async |c| installation::secret(c, name, fresh).await).await
     }
 
     async fn application(&self, name: Option<&AppName>) -> StoreResult<Option<Application>> {

@@ -9,16 +9,34 @@ use crate::clock::Timestamp;
 use crate::domain::{AppId, DeviceId, DeviceToken, PushToken, UserId};
 use crate::stores::{Device, DeviceStore, PushDrop, Registration, StoreResult};
 use async_trait::async_trait;
-use sqlx::AnyConnection;
-use sqlx::Row as _;
 use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 
+macro_rules! device_columns {
+    () => {
+        "SELECT d.id, d.app_id, d.device_token, d.mobile_os, d.seen, p.token \
+         FROM devices d LEFT JOIN pushes p ON p.device_id = d.id "
+    };
+}
+const SELECT_DEVICE: &str = device_columns!();
+macro_rules! select_device {
+    ($rest:literal) => {
+        sqlx::query(concat!(device_columns!(), $rest))
+    };
+}
 #[async_trait]
 impl DeviceStore for SqlStore {
     async fn register(&self, registration: Registration) -> StoreResult<DeviceId> {
         let now = self.clock.now();
         self.transaction(async |c| {
-            let device = upsert_device(c, &registration, now).await?;
+            let device = match refresh_device(c, &registration, now).await? {
+                Some(device) => device,
+                None => {
+                    let device = insert_device(c, &registration, now).await?;
+                    prune(c, &registration, device).await?;
+                    device
+                }
+            };
             if let Some(push) = &registration.push {
                 move_push(c, registration.app, device, push).await?;
             }
@@ -30,37 +48,61 @@ impl DeviceStore for SqlStore {
     async fn drop_push(&self, user: UserId, which: PushDrop) -> StoreResult<bool> {
         self.transaction(async |c| match &which {
             PushDrop::Named { name, app } => {
-                Ok(drop_by_token(c, user, name, *app).await? || drop_by_device(c, user, name.as_str(), *app).await?)
+                Ok(drop_by_token(c, user, name, Some(*app)).await?
+                    || drop_by_device(c, user, name.as_str(), *app).await?)
             }
-            PushDrop::Device { device_token, app } => drop_by_device(c, user, device_token.as_str(), Some(*app)).await,
+            PushDrop::Token(token) => drop_by_token(c, user, token, None).await,
+            PushDrop::Device { device_token, app } => drop_by_device(c, user, device_token.as_str(), *app).await,
         })
         .await
     }
 
     async fn devices(&self, user: UserId, app: Option<AppId>) -> StoreResult<Vec<Device>> {
         self.read(async |c| {
-            let rows = sqlx::query(
-                "SELECT d.id, d.app_id, d.device_token, d.mobile_os, d.seen, p.token \
-                 FROM devices d LEFT JOIN pushes p ON p.device_id = d.id \
-                 WHERE d.user_id = $1 AND ($2 IS NULL OR d.app_id = $2) ORDER BY d.seen DESC, d.id DESC",
-            )
-            .bind(user.0)
-            .bind(app.map(|app| app.0))
-            .fetch_all(c)
-            .await?;
-            rows.iter().map(device).collect()
+            let select = match app {
+                Some(app) => select_device!("WHERE d.user_id = $1 AND d.app_id = $2 ORDER BY d.seen DESC, d.id DESC")
+                    .bind(user.0)
+                    .bind(app.0),
+                None => select_device!("WHERE d.user_id = $1 ORDER BY d.seen DESC, d.id DESC").bind(user.0),
+            };
+            select.fetch_all(c).await?.iter().map(device).collect()
+        })
+        .await
+    }
+
+    async fn registered(&self, user: UserId, app: AppId) -> StoreResult<Vec<Device>> {
+        self.read(async |c| {
+            let select = select_device!(
+                "WHERE d.user_id = $1 AND d.app_id = $2 AND p.token IS NOT NULL ORDER BY d.seen DESC, d.id DESC"
+            );
+            select.bind(user.0).bind(app.0).fetch_all(c).await?.iter().map(device).collect()
+        })
+        .await
+    }
+
+    async fn devices_by_id(&self, user: UserId, ids: &[DeviceId]) -> StoreResult<Vec<Device>> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        // Numbers of ours; the list is hardly ever the same twice, so that it is not worth being kept prepared.
+        let ids: Vec<String> = ids.iter().map(DeviceId::to_string).collect();
+        let statement = format!("{SELECT_DEVICE}WHERE d.user_id = $1 AND d.id IN ({})", ids.join(", "));
+        self.read(async |c| {
+            let select = sqlx::query(AssertSqlSafe(statement)).persistent(false).bind(user.0);
+            select.fetch_all(c).await?.iter().map(device).collect()
         })
         .await
     }
 
     async fn knows_device(&self, user: UserId, device: &DeviceToken, since: Timestamp) -> StoreResult<bool> {
         self.read(async |c| {
-            let row = sqlx::query("SELECT id FROM devices WHERE user_id = $1 AND device_token = $2 AND seen >= $3")
-                .bind(user.0)
-                .bind(device.as_str())
-                .bind(since.millis())
-                .fetch_optional(c)
-                .await?;
+            let row =
+                sqlx::query("SELECT id FROM devices WHERE user_id = $1 AND device_token = $2 AND signed_in >= $3")
+                    .bind(user.0)
+                    .bind(device.as_str())
+                    .bind(since.millis())
+                    .fetch_optional(c)
+                    .await?;
             Ok(row.is_some())
         })
         .await
@@ -78,24 +120,72 @@ fn device(row: &AnyRow) -> sqlx::Result<Device> {
     })
 }
 
-async fn upsert_device(
+/// Nearly always the device is there already.
+async fn refresh_device(
     connection: &mut AnyConnection,
     registration: &Registration,
     now: Timestamp,
-) -> sqlx::Result<DeviceId> {
+) -> sqlx::Result<Option<DeviceId>> {
     let row = sqlx::query(
-        "INSERT INTO devices (user_id, app_id, device_token, mobile_os, seen) VALUES ($1, $2, $3, $4, $5) \
-         ON CONFLICT (user_id, device_token, app_id) DO UPDATE SET mobile_os = excluded.mobile_os, seen = excluded.seen \
-         RETURNING id",
+        "UPDATE devices SET mobile_os = $4, seen = $5, signed_in = COALESCE($6, signed_in) \
+         WHERE user_id = $1 AND app_id = $2 AND device_token = $3 RETURNING id",
     )
     .bind(registration.user.0)
     .bind(registration.app.0)
     .bind(registration.device_token.as_str())
     .bind(registration.mobile_os.as_str())
     .bind(now.millis())
+    .bind(registration.signed_in.then_some(now.millis()))
+    .fetch_optional(connection)
+    .await?;
+    row.map(|row| row.try_get("id").map(DeviceId)).transpose()
+}
+
+async fn insert_device(
+    connection: &mut AnyConnection,
+    registration: &Registration,
+    now: Timestamp,
+) -> sqlx::Result<DeviceId> {
+    let row = sqlx::query(
+        "INSERT INTO devices (user_id, app_id, device_token, mobile_os, seen, signed_in) VALUES ($1, $2, $3, $4, $5, $6) \
+         ON CONFLICT (user_id, device_token, app_id) DO UPDATE SET mobile_os = excluded.mobile_os, \
+         seen = excluded.seen, signed_in = COALESCE(excluded.signed_in, devices.signed_in) RETURNING id",
+    )
+    .bind(registration.user.0)
+    .bind(registration.app.0)
+    .bind(registration.device_token.as_str())
+    .bind(registration.mobile_os.as_str())
+    .bind(now.millis())
+    .bind(registration.signed_in.then_some(now.millis()))
     .fetch_one(connection)
     .await?;
     row.try_get("id").map(DeviceId)
+}
+
+/// Makes room for a device that is new: the least recently seen beyond `most` go, with their push registrations.
+async fn prune(connection: &mut AnyConnection, registration: &Registration, new: DeviceId) -> sqlx::Result<()> {
+    let rows = sqlx::query(
+        "SELECT id FROM devices WHERE user_id = $1 AND app_id = $2 AND id <> $3 \
+         ORDER BY seen DESC, id DESC LIMIT 1000 OFFSET $4",
+    )
+    .bind(registration.user.0)
+    .bind(registration.app.0)
+    .bind(new.0)
+    .bind(i64::from(registration.most.saturating_sub(1)))
+    .fetch_all(&mut *connection)
+    .await?;
+    for row in rows {
+        let id: i64 = row.try_get("id")?;
+        sqlx::query("DELETE FROM pushes WHERE device_id = $1").bind(id).execute(&mut *connection).await?;
+        sqlx::query("DELETE FROM devices WHERE id = $1").bind(id).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+/// With a new password no device is known any more.
+pub(super) async fn forget_sign_ins(connection: &mut AnyConnection, user: UserId) -> sqlx::Result<()> {
+    let forget = sqlx::query("UPDATE devices SET signed_in = NULL WHERE user_id = $1 AND signed_in IS NOT NULL");
+    forget.bind(user.0).execute(connection).await.map(drop)
 }
 
 /// Gives the push token to this device, whoever had it, and makes it the device's only one.
@@ -141,15 +231,15 @@ async fn drop_by_device(
     connection: &mut AnyConnection,
     user: UserId,
     device_token: &str,
-    app: Option<AppId>,
+    app: AppId,
 ) -> sqlx::Result<bool> {
     let done = sqlx::query(
         "DELETE FROM pushes WHERE device_id IN \
-         (SELECT id FROM devices WHERE user_id = $1 AND device_token = $2 AND ($3 IS NULL OR app_id = $3))",
+         (SELECT id FROM devices WHERE user_id = $1 AND device_token = $2 AND app_id = $3)",
     )
     .bind(user.0)
     .bind(device_token)
-    .bind(app.map(|app| app.0))
+    .bind(app.0)
     .execute(connection)
     .await?;
     Ok(done.rows_affected() > 0)

@@ -10,6 +10,7 @@
 mod accounts;
 mod apps;
 mod devices;
+mod installation;
 mod keys;
 mod migrations;
 mod outbox;

@@ -1,10 +1,10 @@
 //! Statements over `users`. A row's epoch and its revocation change in one transaction; see `revocations`.
 
-use super::revocations;
 use super::rows::{maybe_parsed, maybe_time, parsed, time, unreadable};
+use super::{devices, revocations};
 use crate::clock::Timestamp;
 use crate::domain::{Digest, Email, Locale, Phone, UserId};
-use crate::stores::{Created, ImportedUser, PasswordChange, Revocation, User};
+use crate::stores::{Candidate, Created, ImportedUser, PasswordChange, Revocation, User};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 use std::collections::HashMap;
@@ -42,6 +42,23 @@ pub(super) async fn by_email(connection: &mut AnyConnection, email: &Email) -> s
     row.as_ref().map(user).transpose()
 }
 
+/// One statement for an account and for a decoy: what it costs does not tell them apart.
+pub(super) async fn candidate(connection: &mut AnyConnection, email: &Email, decoy: UserId) -> sqlx::Result<Candidate> {
+    let row = sqlx::query(
+        "SELECT u.id, u.email, first_name, last_name, password_hash, admin, disabled, phone, locale, epoch, u.created, \
+         COALESCE(w.failures, 0) AS failures FROM (SELECT CAST($1 AS TEXT) AS email) asked \
+         LEFT JOIN users u ON u.email = asked.email \
+         LEFT JOIN wrong_passwords w ON w.user_id = COALESCE(u.id, $2)",
+    )
+    .bind(email.as_str())
+    .bind(decoy.0)
+    .fetch_one(connection)
+    .await?;
+    let there = row.try_get::<Option<i64>, _>("id")?.is_some();
+    let user = there.then(|| user(&row)).transpose()?;
+    Ok(Candidate { user, failures: row.try_get("failures")? })
+}
+
 pub(super) async fn by_id(connection: &mut AnyConnection, id: UserId) -> sqlx::Result<Option<User>> {
     let row = select_user!("WHERE id = $1").bind(id.0).fetch_optional(connection).await?;
     row.as_ref().map(user).transpose()
@@ -59,16 +76,16 @@ pub(super) async fn insert(
     rows: &[ImportedUser],
     now: Timestamp,
 ) -> sqlx::Result<Vec<Created<UserId>>> {
-    const COLUMNS: usize = 7;
+    const COLUMNS: usize = 8;
     let places = |row: usize| (1..=COLUMNS).map(|column| format!("${}", row * COLUMNS + column)).collect::<Vec<_>>();
     let places: Vec<_> = (0..rows.len()).map(|row| format!("({})", places(row).join(", "))).collect();
     let statement = format!(
-        "INSERT INTO users (email, first_name, last_name, password_hash, admin, phone, created) VALUES {} \
+        "INSERT INTO users (email, first_name, last_name, password_hash, admin, phone, created, hash_work) VALUES {} \
          ON CONFLICT (email) DO NOTHING RETURNING id, email",
         places.join(", ")
     );
     let mut insert = sqlx::query(AssertSqlSafe(statement));
-    for ImportedUser { user, phone, created } in rows {
+    for ImportedUser { user, hash_work, phone, created } in rows {
         insert = insert
             .bind(user.email.as_str())
             .bind(user.first_name.as_str())
@@ -76,7 +93,8 @@ pub(super) async fn insert(
             .bind(user.password_hash.as_str())
             .bind(i64::from(user.admin))
             .bind(phone.as_ref().map(Phone::as_str))
-            .bind(created.unwrap_or(now).millis());
+            .bind(created.unwrap_or(now).millis())
+            .bind(i64::try_from(*hash_work).unwrap_or(i64::MAX));
     }
     let mut made = HashMap::new();
     for row in insert.fetch_all(connection).await? {
@@ -117,6 +135,7 @@ pub(super) async fn change_password(
     .await?;
     if epoch.is_some() {
         forget_failures(connection, change.user).await?;
+        devices::forget_sign_ins(connection, change.user).await?;
     }
     revoke(connection, change.user, epoch, change.keep, now).await
 }
@@ -183,4 +202,31 @@ pub(super) async fn count_failure(connection: &mut AnyConnection, id: UserId, no
 
 pub(super) async fn forget_failures(connection: &mut AnyConnection, id: UserId) -> sqlx::Result<()> {
     sqlx::query("DELETE FROM wrong_passwords WHERE user_id = $1").bind(id.0).execute(connection).await.map(drop)
+}
+
+pub(super) async fn forget_decoys(
+    connection: &mut AnyConnection,
+    few: i64,
+    soon: Timestamp,
+    late: Timestamp,
+    lot: i64,
+) -> sqlx::Result<u64> {
+    let done = sqlx::query(
+        "DELETE FROM wrong_passwords WHERE user_id IN (SELECT user_id FROM wrong_passwords \
+         WHERE user_id < 0 AND last < $2 AND (failures <= $1 OR last < $3) LIMIT $4)",
+    )
+    .bind(few)
+    .bind(soon.millis())
+    .bind(late.millis())
+    .bind(lot)
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected())
+}
+
+pub(super) async fn costliest_import(connection: &mut AnyConnection) -> sqlx::Result<u64> {
+    let row = sqlx::query("SELECT hash_work FROM users WHERE hash_work > 0 ORDER BY hash_work DESC LIMIT 1")
+        .fetch_optional(connection)
+        .await?;
+    row.map_or(Ok(0), |row| Ok(row.try_get::<i64, _>("hash_work")?.unsigned_abs()))
 }

@@ -26,6 +26,8 @@ use std::time::Duration;
 const IN_BACKGROUND: Duration = Duration::from_secs(5);
 /// Rows that one transaction expires or forgets: others wait for it, on SQLite all that write.
 const LOT: i64 = 1_000;
+/// How long the row of a decoy is kept: it was only written so that asking for an address nobody has costs the same.
+const DECOYS_KEPT: Duration = Duration::from_secs(3600);
 
 #[async_trait]
 impl OutboxStore for SqlStore {
@@ -77,17 +79,19 @@ impl OutboxStore for SqlStore {
     }
 
     async fn forget(&self, age: Duration) -> StoreResult<u64> {
-        let before = self.clock.now().minus(age);
+        let now = self.clock.now();
+        let before = now.minus(age);
         self.long_transaction(IN_BACKGROUND, async |c| {
-            let done = sqlx::query(
+            let messages = sqlx::query(
                 "DELETE FROM outbox WHERE id IN \
                  (SELECT id FROM outbox WHERE settled IS NOT NULL AND settled < $1 LIMIT $2)",
-            )
-            .bind(before.millis())
-            .bind(LOT)
-            .execute(c)
-            .await?;
-            Ok(done.rows_affected())
+            );
+            let messages = messages.bind(before.millis()).bind(LOT).execute(&mut *c).await?;
+            let decoys = sqlx::query(
+                "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE user_id < 0 AND settled < $1 LIMIT $2)",
+            );
+            let decoys = decoys.bind(now.minus(DECOYS_KEPT).millis()).bind(LOT).execute(c).await?;
+            Ok(messages.rows_affected() + decoys.rows_affected())
         })
         .await
     }
