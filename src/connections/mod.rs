@@ -103,6 +103,8 @@ where
                 let stopping = stopping.clone();
                 async move { stopping.notified().await }
             })
+            // A client that closes its connection is gone. None in use half-closes one, and a proxy reads it the same way.
+            .h1_allow_half_closed(false)
             .keep_alive(KeepAlive::Os)
             .client_request_timeout(Duration::ZERO)
             .client_disconnect_timeout(Duration::from_secs(1))

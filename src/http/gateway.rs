@@ -2,18 +2,26 @@
 //! into a refusal.
 //!
 //! Load is shed here and in the hashing pool, never in a mailbox: futures leave those at once, so their capacity
-//! bounds nothing. Knows no endpoint.
+//! bounds nothing. An actor's work outlives its request when the client goes or the deadline passes; its permit then
+//! lasts as long as the work. Knows no endpoint.
 
 use super::error::Problem;
-use actix::{Message, Recipient};
+use actix::dev::RecipientRequest;
+use actix::{MailboxError, Message, Recipient};
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::sync::Semaphore;
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// How much work may be under way at once; shared by all workers of a server.
 #[derive(Debug)]
 pub struct Gateway {
-    costly: Semaphore,
-    ordinary: Semaphore,
+    costly: Arc<Semaphore>,
+    ordinary: Arc<Semaphore>,
     deadline: Duration,
 }
 
@@ -48,8 +56,8 @@ impl Gateway {
     /// With so many permits.
     pub fn new(policy: GatewayPolicy) -> Self {
         Self {
-            costly: Semaphore::new(policy.costly),
-            ordinary: Semaphore::new(policy.ordinary),
+            costly: Arc::new(Semaphore::new(policy.costly)),
+            ordinary: Arc::new(Semaphore::new(policy.ordinary)),
             deadline: policy.deadline,
         }
     }
@@ -68,8 +76,9 @@ impl Gateway {
             Cost::Costly => &self.costly,
             Cost::Ordinary => &self.ordinary,
         };
-        let _permit = permits.try_acquire().map_err(|_| Problem::overloaded())?;
-        match tokio::time::timeout(self.deadline, actor.send(message)).await {
+        let permit = Arc::clone(permits).try_acquire_owned().map_err(|_| Problem::overloaded())?;
+        let underway = Underway { work: Some((Box::pin(actor.send(message)), permit)) };
+        match tokio::time::timeout(self.deadline, underway).await {
             Ok(Ok(answer)) => answer.map_err(E::into),
             Ok(Err(error)) => {
                 tracing::error!(%error, message = std::any::type_name::<M>(), "an actor did not answer");
@@ -79,6 +88,56 @@ impl Gateway {
                 tracing::warn!(message = std::any::type_name::<M>(), "an actor was too slow");
                 Err(Problem { detail: "No answer in time; it may still be done.".into(), ..Problem::overloaded() })
             }
+        }
+    }
+}
+
+/// What a handler puts into a message that hashes, and what it keeps until it has its answer. Actix drops the handler
+/// when its client is gone, and with it the guard; then the token is cancelled, and what was not begun never is.
+pub fn caller() -> (CancellationToken, DropGuard) {
+    let token = CancellationToken::new();
+    (token.clone(), token.drop_guard())
+}
+
+/// A message on its way to its answer, and the permit for it. Dropped before the answer, it leaves both to a task.
+struct Underway<M>
+where
+    M: Message + Send + 'static,
+    M::Result: Send,
+{
+    /// `None` once it was answered.
+    work: Option<(Pin<Box<RecipientRequest<M>>>, OwnedSemaphorePermit)>,
+}
+
+impl<M> Future for Underway<M>
+where
+    M: Message + Send + 'static,
+    M::Result: Send,
+{
+    type Output = Result<M::Result, MailboxError>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        let Some((request, _)) = &mut self.work else { return Poll::Pending };
+        let answer = request.as_mut().poll(context);
+        if answer.is_ready() {
+            self.work = None;
+        }
+        answer
+    }
+}
+
+impl<M> Drop for Underway<M>
+where
+    M: Message + Send + 'static,
+    M::Result: Send,
+{
+    fn drop(&mut self) {
+        // Without a runtime the actor has ended as well.
+        if let (Some((request, permit)), Ok(runtime)) = (self.work.take(), Handle::try_current()) {
+            runtime.spawn(async move {
+                let _ = request.await;
+                drop(permit);
+            });
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Signing in and out, reset mails, introspection: `/tokens` as clients in the field know it.
 
 use super::extract::{Incoming, Language, UserInPath};
-use super::gateway::Cost;
+use super::gateway::{Cost, caller};
 use super::{Front, routes::Answer, routes::message};
 use actix_web::HttpResponse;
 use actix_web::web::Data;
@@ -34,9 +34,10 @@ pub async fn sign_in(front: Data<Front>, incoming: Incoming) -> Answer {
     let app = fields.may("app_id");
     let push = fields.may("apn_token");
     let locale = fields.may("locale").map_or(incoming.language, |Language(known)| known.or(incoming.language));
+    let (caller, _waits) = caller();
     let ask = fields.make(|| {
         let device = device_token.zip(mobile_os);
-        Some(SignIn { email: email?, password: password?, device, push, app, locale, peer: incoming.peer })
+        Some(SignIn { email: email?, password: password?, device, push, app, locale, peer: incoming.peer, caller })
     })?;
     let signed_in = front.gateway.ask(Cost::Costly, &front.ports.sign_in, ask).await?;
     Ok(HttpResponse::Ok().json(SignedInAnswer {

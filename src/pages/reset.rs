@@ -3,7 +3,7 @@
 use super::words::{self, Words};
 use super::{STRICT, html, origin, refused};
 use crate::http::error::{Code, Problem};
-use crate::http::gateway::Cost;
+use crate::http::gateway::{Cost, caller};
 use crate::http::{Front, Incoming, last_segment};
 use actix_web::http::StatusCode;
 use actix_web::http::header::ACCEPT_LANGUAGE;
@@ -54,7 +54,8 @@ pub async fn submit(front: Data<Front>, request: HttpRequest, incoming: Incoming
         Ok(password) => password,
         Err(fault) => return Ok(again(words, Code::InvalidParameters, fault)),
     };
-    let ask = FinishReset { token, password };
+    let (caller, _waits) = caller();
+    let ask = FinishReset { token, password, caller };
     Ok(match front.gateway.ask(Cost::Costly, &front.ports.finish_reset, ask).await {
         Ok(()) => html(StatusCode::OK, STRICT, &Note { words, title: words.done_title, text: words.done }),
         Err(problem) => match problem.rule {

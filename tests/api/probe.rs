@@ -16,6 +16,7 @@ use portcullis_actors::verification::{FinishReset, InspectReset, IssueCode, Issu
 use std::any::Any;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// A well-formed user token.
 pub const TOKEN: &str = "AAAAAAAAAAEBAgMEBQYHCAkKCwwNDg8QERITFBUWFxg";
@@ -34,6 +35,8 @@ pub enum Mood {
     Refusing(ErrorKind),
     /// Takes this long.
     Slow(Duration),
+    /// Does what is asked once this is cancelled.
+    Until(CancellationToken),
     /// Panics.
     Broken,
     /// Says that the token is dead, or the report forged.
@@ -97,6 +100,7 @@ macro_rules! answers {
                         Mood::Obliging | Mood::Inactive => Ok(made),
                         Mood::Refusing(kind) => Err(kind),
                         Mood::Slow(time) => { tokio::time::sleep(time).await; Ok(made) }
+                        Mood::Until(opened) => { opened.cancelled().await; Ok(made) }
                         Mood::Broken => panic!("as the test wants it"),
                     }
                 })

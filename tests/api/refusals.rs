@@ -4,9 +4,15 @@ use super::app::{App, Setup, problem, refusal};
 use super::probe::{Mood, TOKEN};
 use super::table::CALLS;
 use portcullis::http::gateway::GatewayPolicy;
+use portcullis_actors::account::ChangePassword;
 use portcullis_actors::error::{Dependency, ErrorKind, PasswordRule};
+use portcullis_actors::session::SignIn;
+use portcullis_actors::verification::FinishReset;
 use serde_json::json;
 use std::time::{Duration, Instant};
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
 
 #[actix_web::test]
 async fn every_kind_has_its_row() {
@@ -101,4 +107,43 @@ async fn without_a_permit_a_request_is_refused_at_once_and_checks_go_on() {
     app.probe.be(Mood::Obliging);
     let again = CALLS[0].bare(&app).form(&CALLS[0].pairs()).send().await.expect("an answer");
     assert_eq!(again.status(), 200, "the permit came back");
+}
+
+#[actix_web::test]
+async fn the_work_for_a_client_that_has_gone_keeps_its_permit_and_is_told() {
+    let reset = "/password/reset/AAAAAAAAAAEBAgMEBQYHCAkKCwwNDg8QERITFBUWFxg";
+    let new = "password=an+umbrella+for+the+moon";
+    let sign_in = |app: &App| app.probe.only::<SignIn>().caller;
+    let change = |app: &App| app.probe.only::<ChangePassword>().caller;
+    let finish = |app: &App| app.probe.only::<FinishReset>().caller;
+    let calls: [(&str, &str, String, &dyn Fn(&App) -> CancellationToken); 4] = [
+        ("POST", "/api/v1/tokens", "email=ada@example.com&password=password".into(), &sign_in),
+        ("PUT", "/api/v1/password", format!("auth_token={TOKEN}&current_password=password&{new}"), &change),
+        ("PUT", "/api/v1/password", format!("reset_token={TOKEN}&{new}"), &finish),
+        ("POST", reset, format!("{new}&repeat=an+umbrella+for+the+moon"), &finish),
+    ];
+    let gateway = GatewayPolicy { costly: 1, ..GatewayPolicy::default() };
+    let app = App::start_with(Setup { gateway, ..Setup::default() }).await;
+    for (method, path, body, caller) in calls {
+        let opened = CancellationToken::new();
+        app.probe.be(Mood::Until(opened.clone()));
+        let mut client = TcpStream::connect(app.address).await.expect("connected");
+        let head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\nOrigin: {}\r\n", app.address, app.url);
+        let kind = "Content-Type: application/x-www-form-urlencoded";
+        let request = format!("{head}{kind}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        client.write_all(request.as_bytes()).await.expect("written");
+        while app.probe.count() == 0 {
+            tokio::task::yield_now().await;
+        }
+        let caller = caller(&app);
+        assert!(!caller.is_cancelled(), "{method} {path}: the client waits");
+        drop(client);
+        caller.cancelled().await;
+        problem(CALLS[0].bare(&app).form(&CALLS[0].pairs()), 503, "overloaded").await;
+        opened.cancel();
+        while CALLS[0].bare(&app).form(&CALLS[0].pairs()).send().await.expect("an answer").status() != 200 {
+            tokio::task::yield_now().await;
+        }
+        app.probe.only::<SignIn>();
+    }
 }

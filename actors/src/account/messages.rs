@@ -4,6 +4,7 @@ use crate::domain::{AppName, Credential, DeviceToken, MobileOs, Password, PushTo
 use crate::error::ErrorKind;
 use crate::stores::Device;
 use actix::Message;
+use tokio_util::sync::CancellationToken;
 
 /// Replace a password by one who knows the current one; the other sessions end.
 #[derive(Debug, Message)]
@@ -15,6 +16,8 @@ pub struct ChangePassword {
     pub current: Password,
     /// The new one.
     pub new: Password,
+    /// Cancelled when nobody waits for the answer any more: a hash that was not begun is then not begun.
+    pub caller: CancellationToken,
 }
 
 /// Register or refresh where to push to a device of the caller.

@@ -36,7 +36,8 @@ pub(super) async fn change(ports: &AccountPorts, ask: ChangePassword) -> Result<
 async fn replace(ports: &AccountPorts, ask: ChangePassword, acting: Acting, user: User) -> Result<(), ErrorKind> {
     let wrong = || ErrorKind::invalid("current_password", "is not the current password");
     let admission = ports.guard.admit(Tried::from(&user), None, None).await?;
-    match ports.hashing.verify(&ask.current, Some(&user.password_hash)).await.map(|compared| compared.verified) {
+    let hashing = ports.hashing.for_caller(&ask.caller);
+    match hashing.verify(&ask.current, Some(&user.password_hash)).await.map(|compared| compared.verified) {
         Ok(Verified::Yes | Verified::Outdated) => {}
         Ok(Verified::No) => {
             ports.guard.failed(admission).await?;
@@ -51,7 +52,7 @@ async fn replace(ports: &AccountPorts, ask: ChangePassword, acting: Acting, user
     ports.passwords.accept(&ask.new, &user.email).map_err(ErrorKind::PasswordUnacceptable)?;
     let change = PasswordChange {
         user: user.id,
-        new_hash: ports.hashing.hash(&ask.new).await?,
+        new_hash: hashing.hash(&ask.new).await?,
         old_hash: user.password_hash,
         keep: acting.session.map(|session| session.id),
         notice: NewMessage {

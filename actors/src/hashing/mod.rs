@@ -25,6 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use stored::Stored;
+use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 /// What a comparison said.
@@ -59,7 +60,7 @@ impl Comparison {
 /// Why there is no answer. Never that a password is wrong.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HashingError {
-    /// It would have had to wait longer than `hashing.max_wait_ms`; nothing was computed.
+    /// It would have had to wait longer than `hashing.max_wait_ms`, or nobody waits for it any more; nothing was computed.
     #[error("more passwords are to be hashed than can be in time")]
     Overloaded {
         /// When it is worth trying again: whole seconds.
@@ -104,6 +105,7 @@ pub struct HashingPool {
     live: Cost,
     in_use: Arc<CostsInUse>,
     randomness: Arc<dyn Randomness>,
+    caller: CancellationToken,
 }
 
 /// What the costliest hashes cost that accounts may have, beside those of the live cost; in the unit of [`Cost::work`].
@@ -141,7 +143,12 @@ impl HashingPool {
         let recipe = Recipe { cost: live, version: Version::V19, salt: random_bytes::<16>(&*randomness).to_vec() };
         let took = argon::agree(&mut *engines[0], &mut *judge, &recipe)?;
         let queue = Arc::new(Queue::start(engines, max_wait, (live.work(), took))?);
-        Ok(Self { queue, live, in_use: Arc::default(), randomness })
+        Ok(Self { queue, live, in_use: Arc::default(), randomness, caller: CancellationToken::new() })
+    }
+
+    /// The same pool for one caller: what has not begun when `caller` is cancelled is not computed.
+    pub fn for_caller(&self, caller: &CancellationToken) -> Self {
+        Self { caller: caller.clone(), ..self.clone() }
     }
 
     /// A new hash of the password's NFKC text, as a PHC string.
@@ -150,7 +157,7 @@ impl HashingPool {
     /// [`HashingError`]: too much to do, or not computed.
     pub async fn hash(&self, password: &Password) -> Result<String, HashingError> {
         let (live, salt, text) = (self.live, random_bytes(&*self.randomness), password.normalized());
-        self.queue.run(live.work(), move |engine| stored::made(engine, live, salt, &text)).await
+        self.queue.run(live.work(), self.caller.clone(), move |engine| stored::made(engine, live, salt, &text)).await
     }
 
     /// Tells the pool what the costliest imported hash costs; 0 if there is none.
@@ -200,7 +207,7 @@ impl HashingPool {
             };
             Ok((verified, begun))
         };
-        let (verified, begun) = self.queue.run(work, task).await?;
+        let (verified, begun) = self.queue.run(work, self.caller.clone(), task).await?;
         Ok(Comparison { verified, refuse_at: begun + self.longest_comparison() * texts as u32 })
     }
 

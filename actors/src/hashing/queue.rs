@@ -8,6 +8,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
 /// How the pool is doing.
@@ -21,7 +22,7 @@ pub struct HashingSnapshot {
     pub done: u64,
     /// Jobs that were refused because they would have waited, or had waited, too long.
     pub shed: u64,
-    /// Jobs that nobody waited for any more.
+    /// Jobs that nobody waited for any more when their turn came.
     pub skipped: u64,
     /// Jobs that ended in an error or a panic.
     pub failed: u64,
@@ -111,20 +112,22 @@ impl Queue {
         Ok(queue)
     }
 
-    /// Has `work` units done by `task` on a thread of the pool.
+    /// Has `work` units done by `task` on a thread of the pool, unless `caller` is cancelled before its turn comes.
     ///
     /// # Errors
-    /// [`HashingError::Overloaded`] when it would have to wait, or has waited, too long; what `task` says; and
-    /// [`HashingError::Failed`] when it panics.
-    pub async fn run<T, F>(&self, work: u64, task: F) -> Result<T, HashingError>
+    /// [`HashingError::Overloaded`] when it would have to wait, or has waited, too long, or `caller` is cancelled; what
+    /// `task` says; and [`HashingError::Failed`] when it panics.
+    pub async fn run<T, F>(&self, work: u64, caller: CancellationToken, task: F) -> Result<T, HashingError>
     where
         T: Send + 'static,
         F: FnOnce(&mut dyn Argon2id) -> Result<T, HashingError> + Send + 'static,
     {
         let (reply, answer) = oneshot::channel();
         let run = move |turn: Turn<'_>| -> (Ending, Tell) {
-            if reply.is_closed() {
-                return (Ending::Skipped, Box::new(|| ()));
+            if reply.is_closed() || caller.is_cancelled() {
+                // Nobody reads this, but the flow must know that the password was not looked at.
+                let said = Err(overloaded(Duration::ZERO));
+                return (Ending::Skipped, Box::new(move || drop(reply.send(said))));
             }
             let (ending, said) = match turn {
                 Turn::TooLate(error) => (Ending::Shed, Err(error)),

@@ -8,6 +8,7 @@ use crate::domain::{
 use crate::error::ErrorKind;
 use actix::Message;
 use std::net::IpAddr;
+use tokio_util::sync::CancellationToken;
 
 /// Check a password and open a session.
 #[derive(Debug, Message)]
@@ -27,6 +28,8 @@ pub struct SignIn {
     pub locale: Option<Locale>,
     /// From where.
     pub peer: IpAddr,
+    /// Cancelled when nobody waits for the answer any more: a hash that was not begun is then not begun.
+    pub caller: CancellationToken,
 }
 
 /// A session was opened.

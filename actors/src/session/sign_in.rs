@@ -8,6 +8,7 @@ use crate::domain::Password;
 use crate::error::ErrorKind;
 use crate::hashing::Verified;
 use crate::stores::{Candidate, NewSession, Opening, Registration, User};
+use tokio_util::sync::CancellationToken;
 
 pub(super) async fn run(ports: &SessionPorts, ask: SignIn) -> Result<SignedIn, ErrorKind> {
     let Some(app) = ports.auth.accounts.application(ask.app.as_ref()).await? else {
@@ -21,7 +22,7 @@ pub(super) async fn run(ports: &SessionPorts, ask: SignIn) -> Result<SignedIn, E
 
     // Unknown accounts hash too, and disabled ones are told from wrong passwords only afterwards, by nobody.
     let stored = user.as_ref().map(|user| user.password_hash.as_str());
-    let comparison = match ports.hashing.verify(&ask.password, stored).await {
+    let comparison = match ports.hashing.for_caller(&ask.caller).verify(&ask.password, stored).await {
         Ok(comparison) => comparison,
         Err(overloaded) => {
             ports.guard.withdraw(admission).await;
@@ -39,7 +40,7 @@ pub(super) async fn run(ports: &SessionPorts, ask: SignIn) -> Result<SignedIn, E
     };
     ports.guard.succeeded(admission).await?;
     if comparison.verified == Verified::Outdated {
-        upgrade(ports, &user, &ask.password).await;
+        upgrade(ports, &user, &ask.password, &ask.caller).await;
     }
     if let Some(locale) = ask.locale.filter(|locale| user.locale != Some(*locale)) {
         ports.auth.accounts.set_locale(user.id, locale).await?;
@@ -76,8 +77,8 @@ pub(super) async fn run(ports: &SessionPorts, ask: SignIn) -> Result<SignedIn, E
 }
 
 /// A legacy or cheaper hash becomes one of today. Nobody is kept out because that failed.
-async fn upgrade(ports: &SessionPorts, user: &User, password: &Password) {
-    let upgraded = match ports.hashing.hash(password).await {
+async fn upgrade(ports: &SessionPorts, user: &User, password: &Password, caller: &CancellationToken) {
+    let upgraded = match ports.hashing.for_caller(caller).hash(password).await {
         Ok(new) => ports.auth.accounts.upgrade_hash(user.id, &user.password_hash, &new).await.map_err(ErrorKind::from),
         Err(overloaded) => Err(overloaded.into()),
     };

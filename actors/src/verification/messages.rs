@@ -5,6 +5,7 @@ use crate::domain::{AppName, Credential, Email, Locale, Password, ResetToken};
 use crate::error::ErrorKind;
 use actix::Message;
 use std::net::IpAddr;
+use tokio_util::sync::CancellationToken;
 
 /// Send a code to a phone.
 #[derive(Debug, Message)]
@@ -57,6 +58,8 @@ pub struct FinishReset {
     pub token: ResetToken,
     /// The new password.
     pub password: Password,
+    /// Cancelled when nobody waits for the answer any more: a hash that was not begun is then not begun.
+    pub caller: CancellationToken,
 }
 
 /// A snapshot for metrics, readiness and tests.

@@ -3,7 +3,7 @@
 use super::VerificationPorts;
 use super::messages::{FinishReset, InspectReset, IssueReset};
 use crate::clock::random_bytes;
-use crate::domain::{AppId, Email, Password, ResetToken, UserId};
+use crate::domain::{AppId, Email, UserId};
 use crate::error::{Dependency, ErrorKind};
 use crate::limits::{Budget, hourly, network_of};
 use crate::notifier::{Destination, MessageKind, NewMessage, Wake};
@@ -82,7 +82,7 @@ pub(super) async fn finish(ports: &VerificationPorts, ask: FinishReset) -> Resul
         Ok(charged) => charged,
         Err(wait) => return Err(ErrorKind::TooManyAttempts { retry_after: Some(wait) }),
     };
-    let finished = replace(ports, ask.token, &ask.password).await;
+    let finished = replace(ports, ask).await;
     if finished.as_ref().is_err_and(ErrorKind::is_not_done) {
         ports.limits.give_back(charged).await;
     }
@@ -90,11 +90,11 @@ pub(super) async fn finish(ports: &VerificationPorts, ask: FinishReset) -> Resul
 }
 
 /// The password is checked and hashed before the link is used up, so that a refused password costs no link.
-async fn replace(ports: &VerificationPorts, token: ResetToken, password: &Password) -> Result<(), ErrorKind> {
-    let (user, digest) = (token.user(), token.digest());
+async fn replace(ports: &VerificationPorts, ask: FinishReset) -> Result<(), ErrorKind> {
+    let (user, digest) = (ask.token.user(), ask.token.digest());
     let account = enabled(ports, user).await?;
-    ports.passwords.accept(password, &account.email).map_err(ErrorKind::PasswordUnacceptable)?;
-    let hash = ports.hashing.hash(password).await?;
+    ports.passwords.accept(&ask.password, &account.email).map_err(ErrorKind::PasswordUnacceptable)?;
+    let hash = ports.hashing.for_caller(&ask.caller).hash(&ask.password).await?;
     let challenge = ports.challenges.consume_reset(user, digest).await?.ok_or(ErrorKind::ResetTokenInvalid)?;
     let revocation = match commit(ports, account, &hash, &challenge).await {
         Ok(revocation) => revocation,

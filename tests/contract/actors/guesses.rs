@@ -9,6 +9,7 @@ use portcullis_actors::error::ErrorKind;
 use portcullis_actors::hashing::HashingPolicy;
 use portcullis_actors::stores::{AccountStore as _, DeviceStore as _, Rate, Registration, Verdict};
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 const RIGHT: &str = "the right password";
 const WRONG: &str = "a wrong password";
@@ -135,6 +136,22 @@ pub(super) async fn an_unknown_account_waits_like_a_known_one(database: Database
     }
 }
 
+/// The client of each try has gone before its turn.
+pub(super) async fn a_try_whose_client_has_gone_is_not_looked_at_and_costs_nothing(database: Database, tokens: Tokens) {
+    let house = guarded(database, tokens).await;
+    house.user("ada", RIGHT).await;
+    let before = house.hashing.observe();
+    for _ in 0..20 {
+        let ask = house.ask("ada", WRONG, HOME, None);
+        ask.caller.cancel();
+        let answer = house.sessions[0].send(ask).await.expect("the actor answers");
+        assert!(matches!(answer, Err(ErrorKind::Overloaded { .. })), "{answer:?}");
+    }
+    let after = house.hashing.observe();
+    assert_eq!((after.skipped - before.skipped, after.done - before.done), (20, 0));
+    house.sign_in_from(0, "ada", RIGHT, HOME, None).await.expect("nothing was tried");
+}
+
 /// The ceiling included: the same answer, and it lasts as long.
 pub(super) async fn the_ceiling_tells_nobody_whether_there_is_an_account(database: Database, tokens: Tokens) {
     let house = guarded(database, tokens).await;
@@ -172,7 +189,8 @@ impl House {
 
     async fn change(&self, token: &UserToken, current: &str, new: &str) -> Result<(), ErrorKind> {
         let credential = Credential::User(token.clone());
-        let ask = ChangePassword { credential, current: parsed(current), new: parsed(new) };
+        let ask =
+            ChangePassword { credential, current: parsed(current), new: parsed(new), caller: CancellationToken::new() };
         self.accounts.send(ask).await.expect("the actor answers")
     }
 }

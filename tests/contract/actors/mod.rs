@@ -27,6 +27,7 @@ use portcullis_actors::verification::{FinishReset, PhonePolicy, ResetPolicy, Ver
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 /// Runs each case on every pair.
@@ -70,6 +71,7 @@ pairs! {
         tries_under_way_hold_nobody_for_long,
         a_password_is_changed_so_many_times_an_hour,
         a_try_that_nobody_had_time_for_costs_nothing,
+        a_try_whose_client_has_gone_is_not_looked_at_and_costs_nothing,
     }
     introspection {
         only_its_own_back_end_prolongs_a_session,
@@ -232,7 +234,12 @@ impl House {
         peer: [u8; 4],
         device: Option<&str>,
     ) -> Result<UserToken, ErrorKind> {
-        let ask = SignIn {
+        let ask = self.ask(name, password, peer, device);
+        self.sessions[worker].send(ask).await.expect("the actor answers").map(|signed_in| signed_in.token)
+    }
+
+    fn ask(&self, name: &str, password: &str, peer: [u8; 4], device: Option<&str>) -> SignIn {
+        SignIn {
             email: new_user(name).email,
             password: parsed(password),
             device: device.map(|device| (device.parse().expect("a device"), MobileOs::Ios)),
@@ -240,8 +247,8 @@ impl House {
             app: None,
             locale: None,
             peer: peer.into(),
-        };
-        self.sessions[worker].send(ask).await.expect("the actor answers").map(|signed_in| signed_in.token)
+            caller: CancellationToken::new(),
+        }
     }
 
     async fn lives(&self, worker: usize, token: &UserToken) -> bool {
@@ -264,7 +271,10 @@ impl House {
     }
 
     async fn finish(&self, token: ResetToken, password: &str) -> Result<(), ErrorKind> {
-        self.resets.send(FinishReset { token, password: parsed(password) }).await.expect("the actor answers")
+        self.resets
+            .send(FinishReset { token, password: parsed(password), caller: CancellationToken::new() })
+            .await
+            .expect("the actor answers")
     }
 }
 

@@ -124,7 +124,11 @@ async fn writes_fail_soon_while_held(url: String, statements: &'static str) {
 #[tokio::test]
 async fn a_row_that_somebody_holds_is_an_error_in_time() {
     let postgres = Postgres::start().await;
-    writes_fail_soon_while_held(postgres.url("postgres"), "BEGIN; INSERT INTO wrong_passwords SELECT id, 0, 0 FROM users").await;
+    writes_fail_soon_while_held(
+        postgres.url("postgres"),
+        "BEGIN; INSERT INTO wrong_passwords SELECT id, 0, 0 FROM users",
+    )
+    .await;
 }
 
 #[tokio::test]

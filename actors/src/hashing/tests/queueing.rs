@@ -8,6 +8,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, mpsc};
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 use tracing_subscriber::layer::SubscriberExt as _;
 
 /// Hashes nothing and counts how many of it are left.
@@ -36,6 +37,11 @@ fn queue(threads: usize, max_wait: Duration) -> (Queue, Arc<AtomicUsize>) {
     (Queue::start(engines, max_wait, (1, secs(10))).expect("the system gives threads"), alive)
 }
 
+/// A caller that stays.
+fn waiting() -> CancellationToken {
+    CancellationToken::new()
+}
+
 /// A task that holds its thread until the gate opens (is dropped).
 fn held(gate: mpsc::Receiver<()>) -> impl FnOnce(&mut dyn Argon2id) -> Result<(), HashingError> + Send + 'static {
     move |_| {
@@ -58,14 +64,17 @@ async fn until(queue: &Queue, seen: impl Fn(HashingSnapshot) -> bool) {
 async fn what_would_wait_too_long_is_refused_at_once() {
     let (queue, _) = queue(1, secs(25));
     let (open, gate) = mpsc::channel();
-    let mut first = pin!(queue.run(1, held(gate)));
+    let mut first = pin!(queue.run(1, waiting(), held(gate)));
     assert!(poll!(&mut first).is_pending());
     until(&queue, |seen| seen.running == 1).await;
-    let (mut second, mut third) = (pin!(queue.run(1, |_| Ok(2))), pin!(queue.run(1, |_| Ok(3))));
+    let (mut second, mut third) = (pin!(queue.run(1, waiting(), |_| Ok(2))), pin!(queue.run(1, waiting(), |_| Ok(3))));
     assert!(poll!(&mut second).is_pending(), "10 s of work before it");
     assert!(poll!(&mut third).is_pending(), "20 s of work before it");
     // 30 s before it: five too many, and waiting is asked for in whole seconds past that.
-    assert_eq!(queue.run(1, |_| Ok(4)).now_or_never(), Some(Err(HashingError::Overloaded { retry_after: secs(6) })));
+    assert_eq!(
+        queue.run(1, waiting(), |_| Ok(4)).now_or_never(),
+        Some(Err(HashingError::Overloaded { retry_after: secs(6) }))
+    );
     let seen = queue.observe();
     assert_eq!((seen.running, seen.queued, seen.shed), (1, 2, 1));
     drop(open);
@@ -79,13 +88,13 @@ async fn what_would_wait_too_long_is_refused_at_once() {
 async fn large_work_is_weighed_and_an_idle_thread_takes_any() {
     let (queue, _) = queue(2, secs(25));
     let (open, gate) = mpsc::channel();
-    let mut large = pin!(queue.run(1_000, held(gate)));
+    let mut large = pin!(queue.run(1_000, waiting(), held(gate)));
     assert!(poll!(&mut large).is_pending());
-    assert_eq!(queue.run(1, |_| Ok(())).await, Ok(()), "the other thread is idle");
+    assert_eq!(queue.run(1, waiting(), |_| Ok(())).await, Ok(()), "the other thread is idle");
     let (open_too, gate) = mpsc::channel();
-    let mut small = pin!(queue.run(1, held(gate)));
+    let mut small = pin!(queue.run(1, waiting(), held(gate)));
     assert!(poll!(&mut small).is_pending());
-    let refused = queue.run(1, |_| Ok(())).now_or_never();
+    let refused = queue.run(1, waiting(), |_| Ok(())).now_or_never();
     assert!(matches!(refused, Some(Err(HashingError::Overloaded { .. }))), "behind the large one");
     drop((open, open_too));
     assert_eq!((large.await, small.await), (Ok(()), Ok(())));
@@ -95,10 +104,10 @@ async fn large_work_is_weighed_and_an_idle_thread_takes_any() {
 async fn nobody_is_served_after_waiting_too_long() {
     let (queue, _) = queue(1, Duration::from_millis(50));
     let (open, gate) = mpsc::channel();
-    let mut first = pin!(queue.run(0, held(gate)));
+    let mut first = pin!(queue.run(0, waiting(), held(gate)));
     assert!(poll!(&mut first).is_pending());
     until(&queue, |seen| seen.running == 1).await;
-    let mut second = pin!(queue.run(0, |_| -> Result<(), HashingError> { panic!("it is not to run") }));
+    let mut second = pin!(queue.run(0, waiting(), |_| -> Result<(), HashingError> { panic!("it is not to run") }));
     assert!(poll!(&mut second).is_pending(), "no work is known to be before it");
     tokio::time::sleep(Duration::from_millis(60)).await;
     drop(open);
@@ -111,13 +120,13 @@ async fn nobody_is_served_after_waiting_too_long() {
 async fn a_job_that_nobody_waits_for_is_skipped() {
     let (queue, _) = queue(1, secs(25));
     let (open, gate) = mpsc::channel();
-    let mut first = pin!(queue.run(1, held(gate)));
+    let mut first = pin!(queue.run(1, waiting(), held(gate)));
     assert!(poll!(&mut first).is_pending());
     until(&queue, |seen| seen.running == 1).await;
     let ran = Arc::new(AtomicUsize::new(0));
     {
         let ran = Arc::clone(&ran);
-        let mut gone = pin!(queue.run(1, move |_| Ok(ran.fetch_add(1, Ordering::SeqCst))));
+        let mut gone = pin!(queue.run(1, waiting(), move |_| Ok(ran.fetch_add(1, Ordering::SeqCst))));
         assert!(poll!(&mut gone).is_pending());
     }
     drop(open);
@@ -127,13 +136,31 @@ async fn a_job_that_nobody_waits_for_is_skipped() {
 }
 
 #[tokio::test]
+async fn a_job_whose_caller_has_gone_is_skipped_and_its_flow_is_told() {
+    let (queue, _) = queue(1, secs(25));
+    let (open, gate) = mpsc::channel();
+    let mut first = pin!(queue.run(1, waiting(), held(gate)));
+    assert!(poll!(&mut first).is_pending());
+    until(&queue, |seen| seen.running == 1).await;
+    let caller = waiting();
+    let mut second = pin!(queue.run(1, caller.clone(), |_| -> Result<(), HashingError> { panic!("it is not to run") }));
+    assert!(poll!(&mut second).is_pending());
+    caller.cancel();
+    drop(open);
+    assert_eq!(first.await, Ok(()));
+    assert_eq!(second.await, Err(HashingError::Overloaded { retry_after: secs(1) }));
+    let seen = queue.observe();
+    assert_eq!((seen.done, seen.skipped, seen.failed), (1, 1, 0));
+}
+
+#[tokio::test]
 async fn a_panic_fails_one_job_and_leaves_its_thread_to_the_next() {
     let (queue, alive) = queue(1, secs(25));
     for _ in 0..3 {
-        let ended: Result<(), _> = queue.run(1, |_| panic!("a bug")).await;
+        let ended: Result<(), _> = queue.run(1, waiting(), |_| panic!("a bug")).await;
         assert_eq!(ended, Err(HashingError::Failed));
     }
-    assert_eq!(queue.run(1, |_| Ok(7)).await, Ok(7));
+    assert_eq!(queue.run(1, waiting(), |_| Ok(7)).await, Ok(7));
     assert_eq!(alive.load(Ordering::SeqCst), 1);
     until(&queue, |seen| (seen.failed, seen.done, seen.running) == (3, 1, 0)).await;
 }
@@ -141,7 +168,7 @@ async fn a_panic_fails_one_job_and_leaves_its_thread_to_the_next() {
 #[tokio::test]
 async fn dropping_the_queue_joins_its_threads() {
     let (queue, alive) = queue(3, secs(25));
-    assert_eq!(queue.run(1, |_| Ok(())).await, Ok(()));
+    assert_eq!(queue.run(1, waiting(), |_| Ok(())).await, Ok(()));
     drop(queue);
     assert_eq!(alive.load(Ordering::SeqCst), 0, "each thread has ended and dropped its engine");
 }
@@ -154,7 +181,7 @@ async fn a_hashing_thread_is_nicer_than_the_rest() {
         let thread = rustix::thread::gettid();
         rustix::process::getpriority_process(Some(thread)).expect("a thread may ask for its own")
     };
-    let hashing = queue.run(1, move |_| Ok(nice())).await.expect("asked");
+    let hashing = queue.run(1, waiting(), move |_| Ok(nice())).await.expect("asked");
     assert_eq!(hashing, (nice() + 5).min(19));
 }
 
@@ -165,7 +192,7 @@ async fn the_span_follows_the_work() {
     let (queue, _) = queue(1, secs(25));
     let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(entered));
     let span = tracing::info_span!("request");
-    tracing::Instrument::instrument(queue.run(1, |_| Ok(())), span).await.expect("done");
+    tracing::Instrument::instrument(queue.run(1, waiting(), |_| Ok(())), span).await.expect("done");
     let threads = threads.lock().expect("not poisoned").clone();
     assert!(threads.iter().any(|name| name == "hashing-0"), "{threads:?}");
 }
