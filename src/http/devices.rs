@@ -48,7 +48,7 @@ pub async fn register(front: Data<Front>, request: HttpRequest, incoming: Incomi
     let mut fields = incoming.fields(&["mobile_os", "apn_token"])?;
     let device_token = device_in_path(&request)?;
     let credential = incoming.credential()?;
-    let mobile_os = fields.need("mobile_os");
+    let mobile_os = fields.need_mobile_os();
     let push = fields.need("apn_token");
     let device_token = device_token?;
     let ask = fields.make(|| Some(RegisterDevice { credential, device_token, mobile_os: mobile_os?, push: push? }))?;

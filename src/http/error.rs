@@ -150,6 +150,7 @@ impl Problem {
 impl From<ErrorKind> for Problem {
     fn from(kind: ErrorKind) -> Self {
         const A_DAY: Duration = Duration::from_secs(86_400);
+        const A_SECOND: Duration = Duration::from_secs(1);
         match kind {
             ErrorKind::InvalidCredentials => {
                 Self::new(Code::InvalidCredentials, "No account signs in with this e-mail and this password.")
@@ -192,7 +193,7 @@ impl From<ErrorKind> for Problem {
                 Self::new(Code::Overloaded, "Nothing was begun; try again.").after(retry_after)
             }
             ErrorKind::DependencyUnavailable(_) => {
-                Self::new(Code::DependencyUnavailable, "Nothing was accepted; try again.")
+                Self::new(Code::DependencyUnavailable, "Nothing was accepted; try again.").after(A_SECOND)
             }
         }
     }

@@ -10,7 +10,7 @@ use actix_web::http::header::{ACCEPT_LANGUAGE, AUTHORIZATION};
 use actix_web::{FromRequest, HttpRequest, web};
 use futures_util::future::LocalBoxFuture;
 use percent_encoding::percent_decode_str;
-use portcullis_actors::domain::{Credential, Invalid, Locale, UserId};
+use portcullis_actors::domain::{Credential, Invalid, Locale, MobileOs, UserId};
 use portcullis_actors::error::{ErrorKind, FieldError};
 use std::future::{Ready, ready};
 use std::net::IpAddr;
@@ -141,6 +141,15 @@ impl Fields<'_> {
     /// A parameter that may be given; an empty text counts as not given, as clients send it for "unknown".
     pub fn may<T: FromStr<Err = Invalid>>(&mut self, name: &'static str) -> Option<T> {
         if self.text(name).is_none_or(str::is_empty) { None } else { self.need(name) }
+    }
+
+    /// `mobile_os`, which must be given.
+    pub fn need_mobile_os(&mut self) -> Option<MobileOs> {
+        if self.text("mobile_os").is_some() {
+            return self.need("mobile_os");
+        }
+        self.refuse("mobile_os", "is missing; send ios or android");
+        None
     }
 
     /// What the fields make together.

@@ -30,7 +30,7 @@ pub async fn sign_in(front: Data<Front>, incoming: Incoming) -> Answer {
     let email = fields.need("email");
     let password = fields.need("password");
     let device_token = fields.may("device_token");
-    let mobile_os = if device_token.is_some() { fields.need("mobile_os") } else { fields.may::<MobileOs>("mobile_os") };
+    let mobile_os = if device_token.is_some() { fields.need_mobile_os() } else { fields.may::<MobileOs>("mobile_os") };
     let app = fields.may("app_id");
     let push = fields.may("apn_token");
     let locale = fields.may("locale").map_or(incoming.language, |Language(known)| known.or(incoming.language));
