@@ -73,7 +73,8 @@ pub async fn drop(front: Data<Front>, request: HttpRequest, incoming: Incoming) 
 
 /// `GET /users/:id/devices`
 pub async fn of_user(front: Data<Front>, UserInPath(user): UserInPath, incoming: Incoming) -> Answer {
-    let credential = incoming.credential()?;
+    let credential = incoming.credential().map_err(Problem::to_key_holder)?;
     let ask = UserDevices { credential, user };
-    lines(&front.gateway.ask(Cost::Ordinary, &front.ports.user_devices, ask).await?)
+    let devices = front.gateway.ask(Cost::Ordinary, &front.ports.user_devices, ask).await;
+    lines(&devices.map_err(Problem::to_key_holder)?)
 }
