@@ -267,6 +267,7 @@ fn settings(config: &Config, public_url: String) -> Settings {
     Settings {
         public_url,
         trusted_proxies: config.server.trusted_proxies.clone(),
+        cors_origins: config.server.cors_origins.clone(),
         token_in_query: config.compat.auth_token_in_query,
         body: BodyLimits {
             bytes: config.server.max_body_bytes,

@@ -37,6 +37,8 @@ pub(super) fn whole(config: &Config, faults: &mut Vec<Fault>) {
 
 fn server(config: &Config, checks: &mut Checks<'_>) {
     let server = &config.server;
+    let exact = server.cors_origins.iter().all(|origin| is_origin(origin));
+    checks.demand(exact, "server.cors_origins", "must be origins like https://app.example.com, without a path or *");
     checks.demand(server.workers <= 1024, "server.workers", "must be at most 1024");
     checks.demand(server.max_body_bytes >= 1024, "server.max_body_bytes", "must be at least 1024");
     checks.at_least_one(
@@ -55,6 +57,12 @@ fn server(config: &Config, checks: &mut Checks<'_>) {
     );
     let filter = tracing_subscriber::EnvFilter::try_new(&config.log.filter);
     checks.demand(filter.is_ok(), "log.filter", "must be a level, or target=level, comma-separated");
+}
+
+/// As browsers write it: scheme, host, and a port only if it is not the scheme's own (RFC 6454 §6.2).
+fn is_origin(text: &str) -> bool {
+    let known = |url: &url::Url| matches!(url.scheme(), "http" | "https");
+    url::Url::parse(text).ok().filter(known).is_some_and(|url| url.origin().ascii_serialization() == text)
 }
 
 fn stores(config: &Config, checks: &mut Checks<'_>) {

@@ -22,6 +22,8 @@ pub struct ServerConfig {
     /// Whose `X-Forwarded-For` is believed.
     #[serde(deserialize_with = "networks")]
     pub trusted_proxies: Vec<IpNet>,
+    /// Origins whose pages may read the API in a browser.
+    pub cors_origins: Vec<String>,
     /// Requests that hash or send something, at once.
     pub costly_requests: usize,
     /// All other requests, at once.

@@ -46,6 +46,16 @@ fn the_numbers_are_those_of_the_policy() {
 }
 
 #[test]
+fn origins_are_exact() {
+    let of = |origins: &str| faults(&Sources::of(Profile::Development).with("server.cors_origins", origins));
+    assert!(of("https://app.example.com,http://localhost:3000").is_empty());
+    for origin in ["*", "null", "app.example.com", "https://app.example.com/", "https://App.example.com", "ftp://a.b"] {
+        assert!(of(origin).iter().any(|fault| fault.starts_with("`server.cors_origins`")), "{origin}");
+    }
+    assert!(!of("https://app.example.com:443").is_empty(), "browsers do not send the scheme's own port");
+}
+
+#[test]
 fn a_later_source_goes_over_an_earlier_one() {
     let sources = with_file("[server]\nbind = \"127.0.0.1:1\"\nworkers = 3").with("server.bind", "127.0.0.1:2");
     let config = Config::load(&sources).expect("loads");

@@ -1,6 +1,7 @@
 //! What every answer carries: a request id, `Cache-Control: no-store`, and for a refusal its problem document; and
 //! what every request leaves: its line in the log. Knows no endpoint.
 
+use super::cors::{Asked, Cors};
 use super::error::{Code, Problem};
 use crate::telemetry::RequestLine;
 use actix_web::body::BoxBody;
@@ -18,6 +19,7 @@ use portcullis_actors::clock::{SystemRandomness, random_bytes};
 use portcullis_actors::error::FieldError;
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 use std::time::{Instant, SystemTime};
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -27,11 +29,19 @@ const PROBLEM_JSON: &str = "application/problem+json";
 ///
 /// # Errors
 /// None of its own: a refusal is an answer.
-pub async fn wrap(request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse<BoxBody>, Error> {
+pub async fn wrap(
+    cors: Rc<Cors>,
+    request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
     let begun = Instant::now();
     let id = request_id(&request);
     let method = request.method().clone();
-    let mut response = next.call(request).await?;
+    let asked = cors.asked(&request);
+    let mut response = match asked {
+        Asked::Preflight(_) => request.into_response(HttpResponse::NoContent().finish()),
+        _ => next.call(request).await?,
+    };
 
     let problem = response.response().error().map(|error| match error.as_error::<Problem>() {
         Some(problem) => problem.clone(),
@@ -48,6 +58,7 @@ pub async fn wrap(request: ServiceRequest, next: Next<BoxBody>) -> Result<Servic
         response = response.into_response(document(&problem, &id));
     }
     let headers = response.headers_mut();
+    asked.tell(headers);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Ok(value) = HeaderValue::from_str(&id) {
@@ -116,7 +127,10 @@ fn document(problem: &Problem, request_id: &str) -> HttpResponse {
     let mut answer = HttpResponse::build(status);
     answer.insert_header((CONTENT_TYPE, PROBLEM_JSON));
     if status == StatusCode::UNAUTHORIZED {
-        answer.insert_header((WWW_AUTHENTICATE, "Bearer"));
+        answer.append_header((WWW_AUTHENTICATE, "Bearer"));
+        if problem.basic {
+            answer.append_header((WWW_AUTHENTICATE, "Basic realm=\"portcullis\", charset=\"UTF-8\""));
+        }
     }
     if let Some(seconds) = problem.retry_after_secs() {
         answer.insert_header((RETRY_AFTER, seconds));

@@ -9,6 +9,7 @@ mod browser;
 mod callbacks;
 mod calls;
 mod connections;
+mod cors;
 mod credentials;
 mod envelope;
 mod journey;
