@@ -7,7 +7,9 @@
 //! Every fault is reported, one line each, by the name of its key and never with its value: values may be secrets.
 
 mod check;
+mod file;
 mod layers;
+mod reading;
 mod sections;
 #[cfg(test)]
 mod tests;
@@ -24,6 +26,7 @@ use portcullis_actors::hashing::HashingPolicy;
 use portcullis_actors::notifier::DeliveryPolicy;
 use portcullis_actors::session::{LimitPolicy, SessionPolicy};
 use portcullis_actors::verification::{PasswordPolicy, PhonePolicy, ResetPolicy};
+use reading::Held;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
@@ -212,13 +215,16 @@ fn section<T: DeserializeOwned>(layers: &mut Layers, name: &str) -> T {
     let default = layers.default.get(name).and_then(Value::as_table).expect("every section stands in the default");
     let mut section = layers.table.get(name).and_then(Value::as_table).cloned().unwrap_or_default();
     for _ in 0..=default.len() {
-        let error = match serde_path_to_error::deserialize(section.clone()) {
+        let error = match serde_path_to_error::deserialize(Held(Value::Table(section.clone()))) {
             Ok(parsed) => return parsed,
             Err(error) => error,
         };
         let path = error.path().to_string();
         let key = path.split(['.', '[']).next().unwrap_or_default();
-        layers.faults.push(Fault(format!("`{name}.{path}`: {}", error.inner().message())));
+        // The keys of an open table are the operator's own, and no names of ours.
+        let open = default.get(key).and_then(Value::as_table).is_some();
+        let shown = if open { key } else { &path };
+        layers.faults.push(Fault(format!("`{name}.{shown}`: {}", error.inner())));
         section.insert(key.to_owned(), default.get(key).expect("a key that was parsed is in the default").clone());
     }
     panic!("the default of {name} does not parse");

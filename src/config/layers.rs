@@ -2,7 +2,7 @@
 //!
 //! `config/default.toml` is the schema: a key that is not in it is a fault, and so is a value of another type.
 
-use super::{Fault, Profile, Sources};
+use super::{Fault, Profile, Sources, file};
 use toml::{Table, Value};
 
 const DEFAULT: &str = include_str!("../../config/default.toml");
@@ -25,14 +25,9 @@ impl Layers {
         let mut layers = Self { table: default.clone(), default, faults: Vec::new() };
         layers.overlay(built_in(profile_text(sources.profile)), &format!("profile {}", sources.profile));
         if let Some((name, text)) = &sources.file {
-            match text.parse::<Table>() {
-                Ok(file) => layers.overlay(file, name),
-                Err(error) => {
-                    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-                    let line = before.matches('\n').count() + 1;
-                    layers.faults.push(Fault(format!("{name}, line {line}: {}", error.message())));
-                }
-            }
+            let (table, faults) = file::parse(name, text);
+            layers.faults.extend(faults);
+            layers.overlay(table, name);
         }
         for (name, value) in &sources.environment {
             layers.set(name, value);
