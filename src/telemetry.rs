@@ -44,7 +44,7 @@ fn subscriber<W>(filter: &str, format: Format, writer: W) -> Result<impl Subscri
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let chosen = EnvFilter::try_new(filter).map_err(|error| format!("the log filter cannot be read: {error}"))?;
+    let chosen = EnvFilter::try_new(filter).map_err(|_| "`log.filter`: cannot be read".to_owned())?;
     // Layers of their own and no filters of the layer of lines: such a filter remembers its "no" to a question that no
     // event follows (sqlx asks before it logs a statement), and swallows the thread's next event instead.
     Ok(tracing_subscriber::registry().with(chosen).with(filter_fn(capped)).with(lines(format, writer)))
