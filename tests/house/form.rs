@@ -91,6 +91,19 @@ fn no_field_of_the_log_has_a_name_that_is_taken() {
     }
 }
 
+/// Time is injected: only the clock itself, the command line and the default of a server read the system's.
+#[test]
+fn no_module_reads_the_clock_around_the_injected_one() {
+    let ways = ["SystemTime::now", "Timestamp::now(", "Zoned::now", "date_now", "SystemClock"];
+    let may = |path: &str| ["actors/src/clock.rs", "src/server.rs"].contains(&path) || path.starts_with("src/cli/");
+    for file in tree::rust().into_iter().filter(|file| !file.path.starts_with("tests/") && !may(&file.path)) {
+        let product = file.text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        for way in ways {
+            assert!(file.path.contains("/tests/") || !product.contains(way), "{} has {way}", file.path);
+        }
+    }
+}
+
 #[test]
 fn no_room_has_a_name_that_takes_anything() {
     for file in tree::rust() {
