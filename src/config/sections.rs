@@ -14,6 +14,7 @@ use std::time::Duration;
 #[serde(deny_unknown_fields)]
 pub struct ServerConfig {
     /// Where to listen.
+    #[serde(deserialize_with = "listen_address")]
     pub bind: SocketAddr,
     /// What links begin with; empty: the address listened on.
     pub public_url: PublicUrl,
@@ -59,6 +60,11 @@ impl ServerConfig {
     pub fn shutdown(&self) -> Duration {
         Duration::from_secs(self.shutdown_secs)
     }
+}
+
+fn listen_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let parsed = String::deserialize(deserializer)?.parse();
+    parsed.map_err(|_| de::Error::custom("must be an address with its port like 127.0.0.1:8080"))
 }
 
 /// Networks, where a lone address is one of its own.

@@ -74,6 +74,36 @@ fn nothing_is_left_open_and_no_machine_is_named() {
     }
 }
 
+/// Keys that every line of the log has, or that are there with a span: a field of that name would stand there twice.
+const TAKEN: [&str; 10] =
+    ["message", "timestamp", "level", "target", "span", "spans", "filename", "line_number", "threadName", "threadId"];
+
+#[test]
+fn no_field_of_the_log_has_a_name_that_is_taken() {
+    for file in tree::rust() {
+        for event in file.text.split("tracing::").skip(1).filter_map(|rest| rest.split_once("!(")) {
+            // The fields stand before the text.
+            let fields = event.1.split('"').next().unwrap_or_default();
+            for (name, _) in fields.split(',').filter_map(|field| field.split_once(" = ")) {
+                assert!(!TAKEN.contains(&name.trim()), "{}: a field is called {}", file.path, name.trim());
+            }
+        }
+    }
+}
+
+/// Time is injected: only the clock itself, the command line and the default of a server read the system's.
+#[test]
+fn no_module_reads_the_clock_around_the_injected_one() {
+    let ways = ["SystemTime::now", "Timestamp::now(", "Zoned::now", "date_now", "SystemClock"];
+    let may = |path: &str| ["actors/src/clock.rs", "src/server.rs"].contains(&path) || path.starts_with("src/cli/");
+    for file in tree::rust().into_iter().filter(|file| !file.path.starts_with("tests/") && !may(&file.path)) {
+        let product = file.text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
+        for way in ways {
+            assert!(file.path.contains("/tests/") || !product.contains(way), "{} has {way}", file.path);
+        }
+    }
+}
+
 #[test]
 fn no_room_has_a_name_that_takes_anything() {
     for file in tree::rust() {
