@@ -73,6 +73,7 @@ fn api(config: &mut ServiceConfig) {
 fn outside_the_api(config: &mut ServiceConfig, with_inbox: bool) {
     Calls::at("/health/live").get(health::live).put_into(config);
     Calls::at("/health/ready").get(health::ready).put_into(config);
+    Calls::at("/password/reset").get(pages::reset::forgotten).post(pages::reset::ask).put_into(config);
     Calls::at("/password/reset/{token}").get(pages::reset::show).post(pages::reset::submit).put_into(config);
     Calls::at("/callbacks/sms/{provider}").post(callbacks::sms).put_into(config);
     Calls::at("/pages/style.css").get(pages::style).put_into(config);
