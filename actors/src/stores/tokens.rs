@@ -94,9 +94,10 @@ pub trait SessionStore: Send + Sync {
     /// Closes sessions; says how many there were. Idempotent. Works on a store that is full.
     async fn close(&self, user: UserId, which: Close) -> StoreResult<u64>;
 
-    /// Applies a revocation: closes all sessions but `keep`, drops the user's phone and reset challenges, and from
-    /// then on (for at least 10 min) refuses to open a session of an epoch before `epoch`. Idempotent, and an older
-    /// epoch than the known one never lowers it. If the epoch is *already* known, sessions opened since stay.
+    /// Applies a revocation: closes all sessions but `keep` and drops the phone and reset challenges that are of an epoch
+    /// before `epoch`, and from then on (for at least 10 min) refuses to open a session of such an epoch. May be applied
+    /// late and any number of times, also to a store that has lost what it knew: what was opened or issued in `epoch` or
+    /// later stays, and an older epoch than the known one never lowers it. Works on a store that is full.
     async fn revoke(&self, user: UserId, epoch: i64, keep: Option<Digest>) -> StoreResult<()>;
 
     /// Answers if the store can be written to; for readiness.
@@ -122,6 +123,8 @@ pub struct PhoneChallenge {
     pub sends: u32,
     /// When it was last sent.
     pub last_sent: Timestamp,
+    /// The user's epoch when it was issued.
+    pub epoch: i64,
 }
 
 /// A phone code to send.
@@ -129,6 +132,8 @@ pub struct PhoneChallenge {
 pub struct PhoneAsk {
     /// Who asked.
     pub user: UserId,
+    /// The user's epoch as read from SQL before; a living challenge of an earlier one is as good as revoked.
+    pub epoch: i64,
     /// Where to.
     pub phone: Phone,
     /// The challenge to start if none lives that can be sent again.
@@ -189,6 +194,8 @@ pub struct ResetChallenge {
     pub app: Option<AppId>,
     /// When the link ends.
     pub expires: Timestamp,
+    /// The user's epoch when it was issued.
+    pub epoch: i64,
 }
 
 /// A reset link to send.
@@ -196,6 +203,8 @@ pub struct ResetChallenge {
 pub struct ResetAsk {
     /// Whose password; a decoy for an address nobody has.
     pub user: UserId,
+    /// The user's epoch as read from SQL before; a living challenge of an earlier one is as good as revoked.
+    pub epoch: i64,
     /// For which application.
     pub app: AppId,
     /// The challenge to start if none lives.

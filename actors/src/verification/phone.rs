@@ -27,16 +27,23 @@ pub(super) async fn issue(ports: &VerificationPorts, ask: IssueCode) -> Result<(
     // Charged before the challenge: what is refused here must not touch a code that is on its way to another number.
     let budgets = budgets_of(ports, &acting, &phone, ask.peer);
     let locale = user.locale.or(ask.locale).unwrap_or_default();
-    ports.limits.spend(&budgets, send(ports, &acting, phone, locale), too_many).await
+    ports.limits.spend(&budgets, send(ports, &acting, user.epoch, phone, locale), too_many).await
 }
 
 /// The challenge first, then the row that will carry its code, then the answer.
-async fn send(ports: &VerificationPorts, acting: &Acting, phone: Phone, locale: Locale) -> Result<(), ErrorKind> {
+async fn send(
+    ports: &VerificationPorts,
+    acting: &Acting,
+    epoch: i64,
+    phone: Phone,
+    locale: Locale,
+) -> Result<(), ErrorKind> {
     let policy = &ports.phones;
     let (id, key) = (random_bytes(&*ports.random), ports.auth.keyring.current());
     let code = ports.code_of(key, &id, acting.user, &phone).ok_or(ErrorKind::CodeInvalid)?;
     let issue = ports.challenges.issue_phone(PhoneAsk {
         user: acting.user,
+        epoch,
         phone: phone.clone(),
         fresh_id: id,
         fresh_key: key,

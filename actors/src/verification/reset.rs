@@ -32,9 +32,11 @@ async fn send(ports: &VerificationPorts, ask: IssueReset, app: AppId) -> Result<
     let known = ports.auth.accounts.user_by_email(&ask.email).await?.filter(|user| user.disabled.is_none());
     let keyring = &ports.auth.keyring;
     let user = known.as_ref().map_or_else(|| ports.limits.subjects.decoy(&ask.email), |user| user.id);
+    let epoch = known.as_ref().map_or(0, |user| user.epoch);
     let (fresh_id, fresh_key) = (random_bytes(&*ports.random), keyring.current());
     let token = keyring.reset_token(fresh_key, &fresh_id, user, &ask.email).ok_or(ErrorKind::ResetTokenInvalid)?;
-    let fresh = ResetAsk { user, app, fresh_id, fresh_key, fresh_digest: token.digest(), life: ports.resets.life() };
+    let fresh_digest = token.digest();
+    let fresh = ResetAsk { user, epoch, app, fresh_id, fresh_key, fresh_digest, life: ports.resets.life() };
     let challenge = ports.challenges.issue_reset(fresh).await?;
     let message = NewMessage {
         kind: MessageKind::ResetLink { challenge: challenge.id, key: challenge.key },

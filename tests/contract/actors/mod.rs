@@ -217,7 +217,7 @@ impl House {
         let token = self.keyring.reset_token(key, &id, user, &email).expect("the secret is here");
         let life = Duration::from_secs(1800);
         let app = AppId(1);
-        let ask = ResetAsk { user, app, fresh_id: id, fresh_key: key, fresh_digest: token.digest(), life };
+        let ask = ResetAsk { user, epoch: 0, app, fresh_id: id, fresh_key: key, fresh_digest: token.digest(), life };
         self.tokens.challenges.issue_reset(ask).await.expect("the store answers");
         token
     }

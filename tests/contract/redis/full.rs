@@ -1,7 +1,7 @@
 //! A full Redis refuses what needs room, and nothing else: who wants out gets out.
 
 use super::{ADA, connect, digest, new_session, open, phone_ask, reset_ask};
-use portcullis_actors::stores::{ChallengeStore, Close, NewSession, Opening, SessionStore};
+use portcullis_actors::stores::{ChallengeStore, Close, NewSession, Opening, PhoneAsk, ResetAsk, SessionStore};
 use portcullis_testkit::redis::Redis;
 
 #[tokio::test]
@@ -32,6 +32,9 @@ async fn a_reset_signs_out_everywhere_and_its_epoch_is_kept() {
     open(&store, ADA, "a").await;
     open(&store, grace, "b").await;
     store.issue_phone(phone_ask(ADA)).await.expect("there is room");
+    let newer = portcullis_actors::domain::UserId(45);
+    store.issue_phone(PhoneAsk { epoch: 5, ..phone_ask(newer) }).await.expect("there is room");
+    store.issue_reset(ResetAsk { epoch: 5, ..reset_ask(newer) }).await.expect("there is room");
     redis.fill().await;
 
     let reset = store.issue_reset(reset_ask(ADA)).await.expect("a link can be asked for");
@@ -45,10 +48,13 @@ async fn a_reset_signs_out_everywhere_and_its_epoch_is_kept() {
         assert_eq!(store.list(user).await.expect("reads work"), []);
     }
     store.revoke(grace, 5, Some(digest("b"))).await.expect("works on a full store");
+    // One whose code and link are newer than the revocation: nothing of theirs is deleted.
+    store.revoke(newer, 5, None).await.expect("works on a full store");
+    assert!(store.consume_reset(newer, reset.digest).await.expect("it can be used").is_some());
     assert_eq!(store.list(grace).await.expect("reads work").len(), 1);
 
     redis.empty().await;
-    for user in [ADA, grace, hedy] {
+    for user in [ADA, grace, hedy, newer] {
         let late = store.open(new_session(user, "late", 4)).await.expect("there is room");
         assert_eq!(late, Opening::StaleEpoch, "{user}: the epoch was kept");
         assert!(matches!(store.open(new_session(user, "new", 5)).await, Ok(Opening::Opened(_))));

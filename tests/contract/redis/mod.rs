@@ -98,6 +98,7 @@ pub async fn open(store: &dyn SessionStore, user: UserId, name: impl std::fmt::D
 pub fn reset_ask(user: UserId) -> ResetAsk {
     ResetAsk {
         user,
+        epoch: 0,
         app: AppId(1),
         fresh_id: [1; 16],
         fresh_key: KeyId(7),
@@ -109,6 +110,7 @@ pub fn reset_ask(user: UserId) -> ResetAsk {
 pub fn phone_ask(user: UserId) -> PhoneAsk {
     PhoneAsk {
         user,
+        epoch: 0,
         phone: Phone::parse("+12125550123", "US").expect("possible"),
         fresh_id: [2; 16],
         fresh_key: KeyId(7),

@@ -12,6 +12,7 @@ mod phone;
 mod races;
 pub(crate) mod redis;
 mod resets;
+mod revocations;
 mod sessions;
 
 use async_trait::async_trait;
@@ -130,9 +131,14 @@ macro_rules! token_contract {
                 a_revocation_keeps_one_and_refuses_an_older_epoch,
                 a_revocation_holds_for_ten_minutes_without_a_session,
                 a_revocation_is_idempotent_and_never_lowered,
-                a_revocation_drops_the_challenges,
                 a_close_elsewhere_is_seen_here,
                 the_store_can_be_written_to,
+            ]
+            revocations: [
+                a_revocation_drops_the_challenges,
+                a_revocation_applied_late_drops_only_what_was_issued_before_it,
+                a_restored_challenge_is_dropped_like_any_other,
+                a_thousand_revocations_applied_again_lose_no_challenge_issued_since,
             ]
             phone: [
                 asking_again_sends_the_same_code,

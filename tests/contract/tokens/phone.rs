@@ -13,6 +13,7 @@ fn number(text: &str) -> Phone {
 pub fn ask(n: u8) -> PhoneAsk {
     PhoneAsk {
         user: USER,
+        epoch: 0,
         phone: number("(123)456-7890"),
         fresh_id: [n; 16],
         fresh_key: KeyId(i64::from(n)),

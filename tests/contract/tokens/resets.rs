@@ -8,6 +8,7 @@ use portcullis_actors::stores::{ResetAsk, ResetChallenge};
 pub fn ask(n: u8) -> ResetAsk {
     ResetAsk {
         user: USER,
+        epoch: 0,
         app: AppId(i64::from(n)),
         fresh_id: [n; 16],
         fresh_key: KeyId(i64::from(n)),

@@ -1,9 +1,7 @@
 //! What every session store does: open, find, touch, list, close, revoke.
 
 use super::*;
-use portcullis_actors::derive::KeyId;
-use portcullis_actors::domain::Phone;
-use portcullis_actors::stores::{Close, PhoneAnswer, PhoneAsk, ResetAsk};
+use portcullis_actors::stores::Close;
 
 pub async fn a_session_is_found_by_its_user_and_name(store: Ports) {
     let opened = store.opened(session_on(USER, 1, 7)).await;
@@ -216,34 +214,6 @@ pub async fn a_revocation_is_idempotent_and_never_lowered(store: Ports) {
     store.advance(secs(3600));
     store.sessions.revoke(USER, 2, None).await.expect("the store answers");
     assert_eq!(store.listed(USER).await, [digest(2)]);
-}
-
-pub async fn a_revocation_drops_the_challenges(store: Ports) {
-    let phone = Phone::parse("+12125550123", "US").expect("possible");
-    for user in [USER, OTHER] {
-        let ask = PhoneAsk {
-            user,
-            phone: phone.clone(),
-            fresh_id: [1; 16],
-            fresh_key: KeyId(1),
-            fresh_proof: digest(1),
-            life: secs(600),
-            renew_below: secs(180),
-            guesses: 5,
-            waits: vec![],
-        };
-        store.challenges.issue_phone(ask).await.expect("the store answers");
-        let (fresh_id, fresh_key, fresh_digest) = ([2; 16], KeyId(1), digest(2));
-        let ask = ResetAsk { user, app: AppId(1), fresh_id, fresh_key, fresh_digest, life: secs(1800) };
-        store.challenges.issue_reset(ask).await.expect("the store answers");
-    }
-    store.sessions.revoke(USER, 1, None).await.expect("the store answers");
-    let answer = store.challenges.answer_phone(USER, &[digest(1)], 5).await.expect("the store answers");
-    assert_eq!(answer, PhoneAnswer::None);
-    assert_eq!(store.challenges.consume_reset(USER, digest(2)).await.expect("the store answers"), None);
-    let answer = store.challenges.answer_phone(OTHER, &[digest(1)], 5).await.expect("the store answers");
-    assert!(matches!(answer, PhoneAnswer::Right(_)), "nobody else's");
-    assert!(store.challenges.consume_reset(OTHER, digest(2)).await.expect("the store answers").is_some());
 }
 
 /// 200 ms is the promise. Five seconds are the slack of a busy machine, and far from the 30 s for which a cache that

@@ -11,13 +11,14 @@ use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection};
 
-/// Takes the place of nothing or of an expired one; a living one stays.
+/// Takes the place of nothing, of an expired one or of one of an earlier epoch; a living one stays.
 const PUT: &str = "
-    INSERT INTO reset_challenges (user_id, id, key_id, digest, expires, app_id) VALUES (?1, ?2, ?3, ?4, ?5, ?7)
+    INSERT INTO reset_challenges (user_id, id, key_id, digest, expires, app_id, epoch)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?7, ?8)
     ON CONFLICT (user_id) DO UPDATE
         SET id = excluded.id, key_id = excluded.key_id, digest = excluded.digest, expires = excluded.expires,
-            app_id = excluded.app_id
-        WHERE expires <= ?6";
+            app_id = excluded.app_id, epoch = excluded.epoch
+        WHERE expires <= ?6 OR epoch < excluded.epoch";
 
 const LIVING: &str = "SELECT * FROM reset_challenges WHERE user_id = ?1";
 const FIND: &str = "SELECT * FROM reset_challenges WHERE user_id = ?1 AND digest = ?2 AND expires > ?3";
@@ -51,8 +52,8 @@ impl ChallengeStore for EmbeddedTokenStore {
         self.write(move |db| {
             Box::pin(async move {
                 let expires = Timestamp::from_millis(now.saturating_add(millis(ask.life)));
-                let ResetAsk { user, app, fresh_id: id, fresh_key: key, fresh_digest: digest, .. } = ask;
-                put(db, user, &ResetChallenge { id, key, digest, app: Some(app), expires }, now).await?;
+                let ResetAsk { user, epoch, app, fresh_id: id, fresh_key: key, fresh_digest: digest, .. } = ask;
+                put(db, user, &ResetChallenge { id, key, digest, app: Some(app), expires, epoch }, now).await?;
                 challenge(&sqlx::query(LIVING).bind(user.0).fetch_one(db).await?)
             })
         })
@@ -99,6 +100,7 @@ async fn put(db: &mut SqliteConnection, user: UserId, challenge: &ResetChallenge
         .bind(challenge.expires.millis())
         .bind(now)
         .bind(challenge.app.map(|app| app.0))
+        .bind(challenge.epoch)
         .execute(db)
         .await?;
     Ok(())
@@ -111,5 +113,6 @@ fn challenge(row: &SqliteRow) -> sqlx::Result<ResetChallenge> {
         digest: digest(row, "digest")?,
         app: row.try_get::<Option<i64>, _>("app_id")?.map(AppId),
         expires: Timestamp::from_millis(row.try_get("expires")?),
+        epoch: row.try_get("epoch")?,
     })
 }

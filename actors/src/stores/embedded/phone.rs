@@ -15,8 +15,8 @@ const ENDS: &str = "SELECT expires FROM phone_challenges WHERE user_id = ?1 AND 
 
 const PUT: &str = "
     INSERT OR REPLACE INTO phone_challenges
-        (user_id, id, key_id, proof, phone, expires, guesses, sends, last_sent)
-        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)";
+        (user_id, id, key_id, proof, phone, expires, guesses, sends, last_sent, epoch)
+        VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)";
 
 const GUESS: &str = "
     UPDATE phone_challenges SET guesses = guesses + 1
@@ -29,7 +29,8 @@ impl EmbeddedTokenStore {
         let now = self.now_millis();
         let decided = self.write(move |db| {
             Box::pin(async move {
-                let (user, living) = (ask.user, living(db, ask.user, now).await?);
+                // One of an earlier epoch is as good as revoked.
+                let (user, living) = (ask.user, living(db, ask.user, now).await?.filter(|it| it.epoch >= ask.epoch));
                 let decision = decide(ask, living.clone(), now);
                 if let Decision::Send(challenge) = &decision {
                     put(db, user, challenge).await?;
@@ -129,6 +130,7 @@ fn decide(ask: PhoneAsk, living: Option<Stored>, now: i64) -> Decision {
         guesses: 0,
         sends: 1,
         last_sent: Timestamp::from_millis(now),
+        epoch: ask.epoch,
     };
     let Some(living) = living else { return Decision::Send(fresh) };
     let life = left(living.expires.millis(), now);
@@ -184,6 +186,7 @@ async fn put(db: &mut SqliteConnection, user: UserId, challenge: &PhoneChallenge
         .bind(challenge.guesses)
         .bind(challenge.sends)
         .bind(challenge.last_sent.millis())
+        .bind(challenge.epoch)
         .execute(db)
         .await?;
     Ok(())
@@ -200,6 +203,7 @@ struct Stored {
     guesses: u32,
     sends: u32,
     last_sent: Timestamp,
+    epoch: i64,
 }
 
 impl Stored {
@@ -213,6 +217,7 @@ impl Stored {
             guesses: row.try_get("guesses")?,
             sends: row.try_get("sends")?,
             last_sent: Timestamp::from_millis(row.try_get("last_sent")?),
+            epoch: row.try_get("epoch")?,
         })
     }
 
@@ -226,7 +231,7 @@ impl Stored {
     }
 
     fn with(self, phone: Phone) -> PhoneChallenge {
-        let Self { id, key, proof, phone: _, expires, guesses, sends, last_sent } = self;
-        PhoneChallenge { id, key, proof, phone, expires, guesses, sends, last_sent }
+        let Self { id, key, proof, phone: _, expires, guesses, sends, last_sent, epoch } = self;
+        PhoneChallenge { id, key, proof, phone, expires, guesses, sends, last_sent, epoch }
     }
 }

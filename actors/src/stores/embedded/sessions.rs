@@ -42,15 +42,13 @@ const CLOSE: &str = "
     DELETE FROM sessions WHERE user_id = ?1 AND idle_expires > ?2 AND absolute_expires > ?2
     AND (?3 IS NULL OR id = ?3) AND (?4 IS NULL OR id <> ?4) AND (?5 IS NULL OR app_id = ?5)";
 
-/// A session remembers the epoch it was opened in, so applying a revocation again, however late, spares later ones.
+/// Sessions and challenges remember the epoch they are of, so applying a revocation again, however late, spares later ones.
 const REVOKE: &str = "
+    DELETE FROM phone_challenges WHERE user_id = ?1 AND epoch < ?2;
+    DELETE FROM reset_challenges WHERE user_id = ?1 AND epoch < ?2;
     DELETE FROM sessions WHERE user_id = ?1 AND epoch < ?2 AND id IS NOT ?3;
     INSERT INTO session_epochs (user_id, epoch, expires) VALUES (?1, ?2, ?4)
         ON CONFLICT (user_id) DO UPDATE SET epoch = max(epoch, excluded.epoch), expires = excluded.expires";
-
-const DROP_CHALLENGES: &str = "
-    DELETE FROM phone_challenges WHERE user_id = ?1;
-    DELETE FROM reset_challenges WHERE user_id = ?1";
 
 impl EmbeddedTokenStore {
     /// Changes sessions of `user`; the cache knows before this returns.
@@ -155,19 +153,14 @@ impl SessionStore for EmbeddedTokenStore {
         let known_until = self.now_secs().saturating_add(EPOCH_KNOWN);
         self.change(user, move |db| {
             Box::pin(async move {
-                let known = sqlx::query(LATER_EPOCH).bind(user.0).bind(epoch - 1).fetch_optional(&mut *db).await?;
                 sqlx::query(REVOKE)
                     .bind(user.0)
                     .bind(epoch)
                     .bind(keep.as_ref().map(|id| id.as_bytes().as_slice()))
                     .bind(known_until)
-                    .execute(&mut *db)
-                    .await?;
-                // Applied again, it must not drop a challenge that was issued since.
-                if known.is_none() {
-                    sqlx::query(DROP_CHALLENGES).bind(user.0).execute(db).await?;
-                }
-                Ok(())
+                    .execute(db)
+                    .await
+                    .map(drop)
             })
         })
         .await

@@ -87,6 +87,7 @@ mod tests {
         let phone = Phone::parse("+12125550123", "US").expect("possible");
         let ask = PhoneAsk {
             user,
+            epoch: 0,
             phone,
             fresh_id: [1; 16],
             fresh_key: key,
@@ -97,7 +98,7 @@ mod tests {
             waits: vec![],
         };
         store.issue_phone(ask).await.expect("the store answers");
-        let ask = ResetAsk { user, app: AppId(1), fresh_id: [1; 16], fresh_key: key, fresh_digest: id, life };
+        let ask = ResetAsk { user, epoch: 0, app: AppId(1), fresh_id: [1; 16], fresh_key: key, fresh_digest: id, life };
         store.issue_reset(ask).await.expect("the store answers");
         store.charge("sweep", id, Rate { limit: 1, window: life }).await.expect("the store answers");
     }

@@ -62,6 +62,7 @@ impl Fields {
             guesses: self.next()?,
             sends: self.next()?,
             last_sent: self.time()?,
+            epoch: self.epoch()?,
         })
     }
 
@@ -72,7 +73,13 @@ impl Fields {
             digest: self.digest()?,
             app: self.next::<Option<i64>>()?.map(AppId),
             expires: self.time()?,
+            epoch: self.epoch()?,
         })
+    }
+
+    /// What was issued before epochs were kept is of the first.
+    fn epoch(&mut self) -> StoreResult<i64> {
+        Ok(self.next::<Option<i64>>()?.unwrap_or(0))
     }
 
     fn is_empty(&self) -> bool {
@@ -95,7 +102,7 @@ impl ChallengeStore for RedisTokenStore {
         let mut call = scripts::PHONE_ISSUE.prepare_invoke();
         call.key(phone_key(ask.user)).arg(self.offset()).arg(ask.phone.as_str());
         call.arg(ask.fresh_id.as_slice()).arg(ask.fresh_key.0).arg(ask.fresh_proof.as_bytes().as_slice());
-        call.arg(millis(ask.life)).arg(millis(ask.renew_below)).arg(ask.guesses);
+        call.arg(millis(ask.life)).arg(millis(ask.renew_below)).arg(ask.guesses).arg(ask.epoch);
         for wait in ask.waits {
             call.arg(millis(wait));
         }
@@ -123,7 +130,7 @@ impl ChallengeStore for RedisTokenStore {
         if let Some(before) = before {
             call.arg(before.id.as_slice()).arg(before.key.0).arg(before.proof.as_bytes().as_slice());
             call.arg(before.phone.as_str()).arg(before.expires.millis());
-            call.arg(before.sends).arg(before.last_sent.millis());
+            call.arg(before.sends).arg(before.last_sent.millis()).arg(before.epoch);
         }
         self.run(&call).await
     }
@@ -149,7 +156,7 @@ impl ChallengeStore for RedisTokenStore {
         call.key(phone_key(user)).arg(self.offset());
         call.arg(challenge.id.as_slice()).arg(challenge.key.0).arg(challenge.proof.as_bytes().as_slice());
         call.arg(challenge.phone.as_str()).arg(challenge.expires.millis()).arg(challenge.guesses.saturating_sub(1));
-        call.arg(challenge.sends).arg(challenge.last_sent.millis());
+        call.arg(challenge.sends).arg(challenge.last_sent.millis()).arg(challenge.epoch);
         self.run(&call).await
     }
 
@@ -157,7 +164,7 @@ impl ChallengeStore for RedisTokenStore {
         let mut call = scripts::RESET_ISSUE.prepare_invoke();
         call.key(reset_key(ask.user)).arg(self.offset());
         call.arg(ask.fresh_id.as_slice()).arg(ask.fresh_key.0).arg(ask.fresh_digest.as_bytes().as_slice());
-        call.arg(millis(ask.life)).arg(ask.app.0);
+        call.arg(millis(ask.life)).arg(ask.app.0).arg(ask.epoch);
         Fields::of(self.run(&call).await?).reset()
     }
 
@@ -174,6 +181,7 @@ impl ChallengeStore for RedisTokenStore {
         call.key(reset_key(user)).arg(self.offset());
         call.arg(challenge.id.as_slice()).arg(challenge.key.0).arg(challenge.digest.as_bytes().as_slice());
         call.arg(challenge.expires.millis()).arg(challenge.app.map(|app| app.0.to_string()).unwrap_or_default());
+        call.arg(challenge.epoch);
         self.run(&call).await
     }
 }

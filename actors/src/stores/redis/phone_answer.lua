@@ -3,9 +3,10 @@
 -- KEYS[1]  pc:{user}:phone (see phone_issue.lua)
 -- ARGV     2 guesses a code has · 3 … proofs of the guess, one a secret
 -- returns  {'none'} | {'exhausted', ms} | {'wrong', phone} | {'right', id, key, proof, phone, expires, guesses, sends,
---          sent}
+--          sent, epoch}
 
-local held = redis.call('HMGET', KEYS[1], 'id', 'key', 'proof', 'phone', 'expires', 'guesses', 'sends', 'sent')
+local held = redis.call('HMGET', KEYS[1], 'id', 'key', 'proof', 'phone', 'expires', 'guesses', 'sends', 'sent',
+  'epoch')
 if not held[5] or tonumber(held[5]) <= now then
   return {'none'}
 end

@@ -2,7 +2,7 @@
 --
 -- KEYS[1]  pc:{user}:phone (see phone_issue.lua)
 -- ARGV     2 id, 3 sends of what was not sent · and of what lived before it, if anything did: 4 id · 5 key · 6 proof ·
---          7 phone · 8 expires, Unix ms · 9 sends · 10 sent, Unix ms
+--          7 phone · 8 expires, Unix ms · 9 sends · 10 sent, Unix ms · 11 epoch
 -- returns  1, or 0 if nothing was taken back
 
 local held = redis.call('HMGET', KEYS[1], 'id', 'sends', 'expires')
@@ -13,7 +13,7 @@ if #ARGV == 3 then
   redis.call('HSET', KEYS[1], 'sends', 0)
 else
   redis.call('HSET', KEYS[1], 'id', ARGV[4], 'key', ARGV[5], 'proof', ARGV[6], 'phone', ARGV[7], 'expires', ARGV[8],
-    'sends', ARGV[9], 'sent', ARGV[10])
+    'sends', ARGV[9], 'sent', ARGV[10], 'epoch', ARGV[11])
   redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', ARGV[8] - shift))
 end
 return 1

@@ -1,12 +1,14 @@
 -- The living reset link, or a fresh one.
 --
 -- KEYS[1]  pc:{user}:reset, a hash that expires with its link
---   fields id (16 raw bytes) · key · digest (16 raw bytes) · app · expires (Unix ms)
--- ARGV     2 id, 3 key, 4 digest of a fresh link · 5 life, ms · 6 app
--- returns  {id, key, digest, app, expires}
+--   fields id (16 raw bytes) · key · digest (16 raw bytes) · app · expires (Unix ms) · epoch, the
+--          user's when it was issued
+-- ARGV     2 id, 3 key, 4 digest of a fresh link · 5 life, ms · 6 app · 7 epoch
+-- returns  {id, key, digest, app, expires, epoch}
 
-local held = redis.call('HMGET', KEYS[1], 'id', 'key', 'digest', 'app', 'expires')
-if held[5] and tonumber(held[5]) > now then
+local held = redis.call('HMGET', KEYS[1], 'id', 'key', 'digest', 'app', 'expires', 'epoch')
+-- One of an earlier epoch is as good as revoked.
+if held[5] and tonumber(held[5]) > now and tonumber(held[6] or 0) >= tonumber(ARGV[7]) then
   return held
 end
 -- Dropping what is dead comes first: a script that has begun to write may go on where the store is full, and a reset
@@ -14,6 +16,6 @@ end
 redis.call('DEL', KEYS[1])
 local expires = string.format('%.0f', now + ARGV[5])
 redis.call('HSET', KEYS[1], 'id', ARGV[2], 'key', ARGV[3], 'digest', ARGV[4], 'app', ARGV[6],
-  'expires', expires)
+  'expires', expires, 'epoch', ARGV[7])
 redis.call('PEXPIREAT', KEYS[1], string.format('%.0f', expires - shift))
-return {ARGV[2], ARGV[3], ARGV[4], ARGV[6], expires}
+return {ARGV[2], ARGV[3], ARGV[4], ARGV[6], expires, ARGV[7]}

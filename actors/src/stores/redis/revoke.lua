@@ -1,17 +1,23 @@
--- Signs a user out: closes every session of an epoch before the given one, drops codes and reset links, keeps the epoch.
--- Applying it again, or applying an older one later, closes nothing that was opened since.
+-- Signs a user out: closes sessions, codes and reset links of an epoch before the given one, keeps the epoch.
+-- Applying it late or again, also in a Redis that has lost the epoch, ends nothing that was begun since.
 --
 -- KEYS[1]  pc:{user}:sessions (see sessions.lua)
--- KEYS[2]  pc:{user}:phone, deleted
--- KEYS[3]  pc:{user}:reset, deleted
+-- KEYS[2]  pc:{user}:phone (see phone_issue.lua)
+-- KEYS[3]  pc:{user}:reset (see reset_issue.lua)
 -- ARGV     2 epoch · 3 digest of a session to keep, or nothing
 -- returns  how many live sessions were closed
 
--- Deleting comes first: it works on a full store, and a script that has begun to write may go on to write the epoch.
-redis.call('DEL', KEYS[2], KEYS[3])
+-- Deleting comes first, if only a field that nobody writes: that works on a full store, and a script that has begun to
+-- write may go on to write the epoch.
+redis.call('HDEL', KEYS[1], '-')
 
 local all, known = read()
 local epoch, closed = tonumber(ARGV[2]), 0
+for i = 2, 3 do
+  if tonumber(redis.call('HGET', KEYS[i], 'epoch') or 0) < epoch then
+    redis.call('DEL', KEYS[i])
+  end
+end
 for _, session in ipairs(all) do
   if session.epoch < epoch and session.name ~= ARGV[3] then
     redis.call('HDEL', KEYS[1], session.name)
