@@ -38,7 +38,9 @@ impl TokenStore {
     ) -> Result<Self, StartError> {
         if config.redis.url.is_empty() {
             let file = config.database.file().unwrap_or_else(|| config.data_folder().join("tokens.db"));
-            return EmbeddedTokenStore::open(&file, clock).await.map(Self::Embedded);
+            // It is a database like the other, mostly in the same file.
+            let limit = Duration::from_millis(config.database.timeout_ms);
+            return EmbeddedTokenStore::open_within(&file, clock, limit).await.map(Self::Embedded);
         }
         let settings = RedisSettings {
             url: config.redis.url.expose().to_owned(),
