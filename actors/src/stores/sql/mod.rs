@@ -11,12 +11,15 @@ mod accounts;
 mod apps;
 mod devices;
 mod keys;
+mod look;
 mod migrations;
 mod outbox;
 mod revocations;
 mod rows;
 mod start;
 mod users;
+
+pub use look::Found;
 
 use super::StoreResult;
 use crate::clock::Clock;
