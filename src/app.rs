@@ -2,15 +2,17 @@
 //!
 //! `stores.rs` and `deliveries.rs` choose, `worker.rs` starts the actors of one HTTP thread over what was chosen.
 
+mod asked;
 mod deliveries;
 pub(crate) mod demo;
 mod secrets;
 mod stores;
 mod worker;
 
+pub(crate) use asked::ask;
 pub(crate) use deliveries::{Deliveries, transports};
 pub(crate) use secrets::keyring;
-pub(crate) use stores::{Stores, TokenStore, database};
+pub(crate) use stores::{Access, Stores, TokenStore, database};
 pub(crate) use worker::Foundation;
 
 /// The SQL side, as the server and the command line hold it.

@@ -36,7 +36,7 @@ use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
-use toml::Value;
+use toml::{Table, Value};
 use variables::Kind;
 
 /// What a server is for; decides what it may do without being told.
@@ -71,6 +71,14 @@ impl fmt::Display for Profile {
 /// One line that says what is wrong with the configuration, and where.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fault(pub String);
+
+impl Fault {
+    /// The section that it is about; `None` if it is about the sources or a section that there is not.
+    fn section(&self, known: &Table) -> Option<&str> {
+        let key = self.0.strip_prefix('`')?.split('`').next()?;
+        key.split('.').next().filter(|section| known.contains_key(*section))
+    }
+}
 
 /// All that is wrong with the configuration; one line each.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -182,6 +190,15 @@ impl Config {
     /// # Errors
     /// All faults at once: unknown keys, wrong types, values that cannot be, and what the profile does not allow.
     pub fn load(sources: &Sources) -> Result<Self, ConfigError> {
+        Self::load_sections(sources, |_| true)
+    }
+
+    /// The same for a command that uses these sections and no others: what is wrong with the others is no matter, and
+    /// they hold defaults where they could not be read.
+    ///
+    /// # Errors
+    /// All faults of these sections, and of the sources as such.
+    pub fn load_sections(sources: &Sources, used: impl Fn(&str) -> bool) -> Result<Self, ConfigError> {
         let mut layers = Layers::merge(sources);
         let config = Self {
             profile: sources.profile,
@@ -202,9 +219,15 @@ impl Config {
             compat: section(&mut layers, "compat"),
             log: section(&mut layers, "log"),
         };
-        let mut faults = layers.faults;
+        let (sections, mut faults) = (layers.default, layers.faults);
         check::whole(&config, &mut faults);
+        faults.retain(|fault| fault.section(&sections).is_none_or(&used));
         if faults.is_empty() { Ok(config) } else { Err(ConfigError(faults)) }
+    }
+
+    /// The file of the embedded token store: the database's, or one of its own beside PostgreSQL.
+    pub fn token_file(&self) -> PathBuf {
+        self.database.file().unwrap_or_else(|| self.data_folder().join("tokens.db"))
     }
 
     /// Where files beside the database go: the folder of the SQLite file, or `data`.

@@ -2,7 +2,7 @@
 //!
 //! May call the composition root and the HTTP layer. Owns no policy and chooses no backend.
 
-use crate::app::{self, Database, Deliveries, Foundation, Stores, TokenStore};
+use crate::app::{self, Access, Database, Deliveries, Foundation, Stores, TokenStore};
 use crate::config::{Config, Profile};
 use crate::connections::{self, ConnectionPolicy};
 use crate::http::gateway::{Gateway, GatewayPolicy};
@@ -87,7 +87,7 @@ impl Server {
         let socket = bind(config.server.bind)?;
         let address = socket.local_addr().map_err(|error| unbound(config.server.bind, &error))?;
 
-        let database = app::database(&config, Arc::clone(&clock)).await?;
+        let database = app::database(&config, Access::Make, Arc::clone(&clock)).await?;
         // The tables of numbering plans take a while to load; not on the first caller's time.
         std::thread::spawn(|| Phone::parse("+12125550123", "US").is_ok());
         let keyring = Arc::new(app::keyring(&config, &*random)?);

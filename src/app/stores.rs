@@ -15,12 +15,40 @@ use portcullis_actors::stores::{
 use std::sync::Arc;
 use std::time::Duration;
 
+/// What is to be done with the SQL side.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    /// Only to be read: it must be there.
+    Read,
+    /// What is there is to be changed: it must be there, and is brought up to date.
+    Change,
+    /// It is made if it is not there.
+    Make,
+}
+
 /// The SQL side.
-pub(crate) async fn database(config: &Config, clock: Arc<dyn Clock>) -> Result<Database, StartError> {
+pub(crate) async fn database(config: &Config, access: Access, clock: Arc<dyn Clock>) -> Result<Database, StartError> {
+    let settings = sql_settings(config);
+    match access {
+        Access::Read => Database::connect_to_read(&settings, clock).await,
+        Access::Change => Database::connect_to_change(&settings, clock).await,
+        Access::Make => Database::connect(&settings, clock).await,
+    }
+}
+
+pub(super) fn sql_settings(config: &Config) -> SqlSettings {
     let mut settings = SqlSettings::new(config.database.url.expose());
     settings.max_connections = config.database.max_connections;
     settings.time_out = Duration::from_millis(config.database.timeout_ms);
-    Database::connect(&settings, clock).await
+    settings
+}
+
+pub(super) fn redis_settings(config: &Config) -> RedisSettings {
+    RedisSettings {
+        url: config.redis.url.expose().to_owned(),
+        pool_size: config.redis.pool_size,
+        timeout: Duration::from_millis(config.redis.timeout_ms),
+    }
 }
 
 /// The token side: Redis if one is configured, else the embedded store in the file of the database.
@@ -37,17 +65,31 @@ impl TokenStore {
         revocations: Arc<dyn RevocationStore>,
     ) -> Result<Self, StartError> {
         if config.redis.url.is_empty() {
-            let file = config.database.file().unwrap_or_else(|| config.data_folder().join("tokens.db"));
             // It is a database like the other, mostly in the same file.
             let limit = Duration::from_millis(config.database.timeout_ms);
-            return EmbeddedTokenStore::open_within(&file, clock, limit).await.map(Self::Embedded);
+            return EmbeddedTokenStore::open_within(&config.token_file(), clock, limit).await.map(Self::Embedded);
         }
-        let settings = RedisSettings {
-            url: config.redis.url.expose().to_owned(),
-            pool_size: config.redis.pool_size,
-            timeout: Duration::from_millis(config.redis.timeout_ms),
-        };
-        let connected = RedisTokenStore::connect(&settings, clock, revocations).await;
+        Self::connect(config, clock, revocations).await
+    }
+
+    /// The token side as it is: where there is none, none is made.
+    pub(crate) async fn open_existing(
+        config: &Config,
+        clock: Arc<dyn Clock>,
+        revocations: Arc<dyn RevocationStore>,
+    ) -> Result<Self, StartError> {
+        if config.redis.url.is_empty() {
+            return EmbeddedTokenStore::open_existing(&config.token_file(), clock).await.map(Self::Embedded);
+        }
+        Self::connect(config, clock, revocations).await
+    }
+
+    async fn connect(
+        config: &Config,
+        clock: Arc<dyn Clock>,
+        revocations: Arc<dyn RevocationStore>,
+    ) -> Result<Self, StartError> {
+        let connected = RedisTokenStore::connect(&redis_settings(config), clock, revocations).await;
         connected.map(Self::Redis).map_err(|error| StartError(error.to_string()))
     }
 

@@ -1,7 +1,7 @@
 //! `apps add|list`: the applications that users sign in to.
 
 use super::output::table;
-use super::{Refused, Shell};
+use super::{Access, Refused, Shell};
 use clap::Subcommand;
 use portcullis_actors::domain::AppName;
 use portcullis_actors::stores::{AccountStore as _, Created, NewApplication};
@@ -31,7 +31,8 @@ pub(super) enum AppsCommand {
 }
 
 pub(super) async fn run(shell: &Shell, command: AppsCommand) -> Result<(), Refused> {
-    let accounts = shell.database(&shell.config()?).await?;
+    let access = if matches!(command, AppsCommand::List) { Access::Read } else { Access::Make };
+    let accounts = shell.database(&shell.config(&["database"])?, access).await?;
     match command {
         AppsCommand::Add { name, brand, mail_from, sms_from } => {
             let brand = brand.unwrap_or_else(|| name.to_string());

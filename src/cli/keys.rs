@@ -1,7 +1,7 @@
 //! `keys add|list|revoke`: what applications' back ends prove themselves with. A key is shown once, when it is made.
 
 use super::output::table;
-use super::{Refused, Shell};
+use super::{Access, Refused, Shell};
 use clap::Subcommand;
 use portcullis_actors::clock::{SystemRandomness, random_bytes};
 use portcullis_actors::domain::{AppName, KeyRowId, KeyScope, ServerKey, UserId};
@@ -37,7 +37,8 @@ pub(super) enum KeysCommand {
 }
 
 pub(super) async fn run(shell: &Shell, command: KeysCommand) -> Result<(), Refused> {
-    let accounts = shell.database(&shell.config()?).await?;
+    let access = if matches!(command, KeysCommand::List) { Access::Read } else { Access::Change };
+    let accounts = shell.database(&shell.config(&["database"])?, access).await?;
     match command {
         KeysCommand::Add { app, owner, scope } => add(shell, &accounts, app, UserId(owner), scope).await?,
         KeysCommand::List => list(shell, &accounts.keys().await?),

@@ -12,7 +12,7 @@ mod passwords;
 mod serve;
 mod users;
 
-use crate::app::{self, Database};
+use crate::app::{self, Access, Database};
 use crate::config::{Config, ConfigError, Sources};
 use clap::{Parser, Subcommand};
 use output::Output;
@@ -90,16 +90,24 @@ struct Shell {
 }
 
 impl Shell {
-    fn config(&self) -> Result<Config, Refused> {
-        let sources = Sources::read(std::env::vars_os(), self.arguments.as_deref())?;
-        Ok(Config::load(&sources)?)
+    fn whole_config(&self) -> Result<Config, Refused> {
+        Ok(Config::load(&self.sources()?)?)
+    }
+
+    /// For a command that uses these sections and no others.
+    fn config(&self, used: &[&str]) -> Result<Config, Refused> {
+        Ok(Config::load_sections(&self.sources()?, |section| used.contains(&section))?)
+    }
+
+    fn sources(&self) -> Result<Sources, Refused> {
+        Ok(Sources::read(std::env::vars_os(), self.arguments.as_deref())?)
     }
 
     /// The SQL side, with more time than a request has: lists and imports are long, and nobody waits for them.
-    async fn database(&self, config: &Config) -> Result<Database, Refused> {
+    async fn database(&self, config: &Config, access: Access) -> Result<Database, Refused> {
         let mut config = config.clone();
         config.database.timeout_ms = config.database.timeout_ms.max(PATIENCE_MS);
-        Ok(app::database(&config, Arc::new(SystemClock)).await?)
+        Ok(app::database(&config, access, Arc::new(SystemClock)).await?)
     }
 }
 
@@ -125,7 +133,7 @@ async fn run(shell: &Shell, command: Option<Command>) -> Result<(), Refused> {
         Some(Command::Apps(command)) => apps::run(shell, command).await,
         Some(Command::Keys(command)) => keys::run(shell, command).await,
         Some(Command::Outbox(command)) => outbox::run(shell, command).await,
-        Some(Command::Config(command)) => config::run(shell, command),
+        Some(Command::Config(command)) => config::run(shell, command).await,
         Some(Command::Serve(arguments)) => serve::run(shell, &arguments).await,
         None => serve::run(shell, &serve::ServeArguments::default()).await,
     }

@@ -1,7 +1,7 @@
 //! `outbox list|show|retry`: what is on its way, what did not arrive and why, and another try.
 
 use super::output::table;
-use super::{Refused, Shell};
+use super::{Access, Refused, Shell};
 use clap::{Args, Subcommand};
 use portcullis_actors::clock::{Clock as _, SystemClock};
 use portcullis_actors::domain::MessageId;
@@ -47,7 +47,8 @@ pub(super) struct RetryArguments {
 }
 
 pub(super) async fn run(shell: &Shell, command: OutboxCommand) -> Result<(), Refused> {
-    let outbox = shell.database(&shell.config()?).await?;
+    let access = if matches!(command, OutboxCommand::Retry(_)) { Access::Change } else { Access::Read };
+    let outbox = shell.database(&shell.config(&["database"])?, access).await?;
     match command {
         OutboxCommand::List { state, channel, most } => {
             list(shell, &outbox.list(&OutboxFilter { id: None, state, channel, most }).await?);

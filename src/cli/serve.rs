@@ -20,7 +20,7 @@ pub(super) struct ServeArguments {
 }
 
 pub(super) async fn run(shell: &Shell, arguments: &ServeArguments) -> Result<(), Refused> {
-    let config = shell.config()?;
+    let config = shell.whole_config()?;
     if config.profile == Profile::Development && !config.server.bind.ip().is_loopback() && !arguments.demo_anywhere {
         return Err(Refused(
             "`server.bind`: the development profile listens on loopback only, because of its demo data; see --demo-anywhere"

@@ -167,7 +167,7 @@ fn file_of(value: &str, times: usize) -> String {
 
 /// Every key of the default, as `section.key`.
 fn every_key() -> Vec<String> {
-    let default: toml::Table = include_str!("../../config/default.toml").parse().expect("is TOML");
+    let default: Table = include_str!("../../config/default.toml").parse().expect("is TOML");
     let keys = |(section, keys): (&String, &Value)| {
         let keys = keys.as_table().expect("a section").keys();
         keys.map(|key| format!("{section}.{key}")).collect::<Vec<_>>()

@@ -2,6 +2,7 @@
 
 mod accounts;
 mod configuration;
+mod connect;
 mod import;
 mod outbox;
 mod production;

@@ -5,7 +5,7 @@ mod import;
 
 use super::output::table;
 use super::passwords::new_password;
-use super::{Refused, Shell};
+use super::{Access, Refused, Shell};
 use crate::app::{self, Database};
 use crate::config::Config;
 use clap::{Args, Subcommand};
@@ -80,8 +80,17 @@ pub(super) struct NewUserArguments {
 }
 
 pub(super) async fn run(shell: &Shell, command: UsersCommand) -> Result<(), Refused> {
-    let config = shell.config()?;
-    let accounts = shell.database(&config).await?;
+    let (access, used): (_, &[&str]) = match &command {
+        UsersCommand::Add(_) => (Access::Make, &["database", "passwords", "hashing"]),
+        UsersCommand::Import(_) => (Access::Make, &["database", "phone_codes"]),
+        UsersCommand::Generate(_) => (Access::Make, &["database", "hashing"]),
+        UsersCommand::List { .. } => (Access::Read, &["database"]),
+        UsersCommand::Show { .. } => (Access::Read, &["database", "redis"]),
+        UsersCommand::Enable { .. } => (Access::Change, &["database"]),
+        UsersCommand::Disable { .. } => (Access::Change, &["database", "redis"]),
+    };
+    let config = shell.config(used)?;
+    let accounts = shell.database(&config, access).await?;
     match command {
         UsersCommand::Add(arguments) => add(shell, &config, &accounts, arguments).await,
         UsersCommand::Import(arguments) => import::run(shell, &config, &accounts, arguments).await,

@@ -21,7 +21,7 @@ use cache::Cache;
 use futures_util::future::BoxFuture;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
-use sqlx::{Row as _, SqliteConnection, SqlitePool};
+use sqlx::{ConnectOptions as _, Connection as _, Row as _, SqliteConnection, SqlitePool};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,6 +60,23 @@ impl EmbeddedTokenStore {
     /// [`StartError`] when the file cannot be opened or written, or was written by a newer version of the program.
     pub async fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         Self::open_within(path, clock, CALL).await
+    }
+
+    /// Opens the file if it holds a token store, as a program that does not own it does: it makes none.
+    ///
+    /// # Errors
+    /// As [`EmbeddedTokenStore::open`], and when there is none.
+    pub async fn open_existing(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let none = || StartError(format!("there is no token store {}", path.display()));
+        if !std::fs::metadata(path).is_ok_and(|file| file.len() > 0) {
+            return Err(none());
+        }
+        let failed = |error| StartError(format!("the token store {} cannot be opened: {error}", path.display()));
+        let mut connection = SqliteConnectOptions::new().filename(path).connect().await.map_err(failed)?;
+        let asked = sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM sqlite_master WHERE name = 'session_changes'");
+        let there = asked.fetch_one(&mut connection).await.map_err(failed)?;
+        connection.close().await.map_err(failed)?;
+        if there == 0 { Err(none()) } else { Self::open(path, clock).await }
     }
 
     /// The same with another bound on a call, its waits included.

@@ -89,6 +89,14 @@ impl RedisTokenStore {
         })))
     }
 
+    /// Looks whether this Redis can serve, and changes nothing.
+    ///
+    /// # Errors
+    /// As [`RedisTokenStore::connect`].
+    pub async fn examine(settings: &RedisSettings) -> Result<(), StartError> {
+        start::examine(&start::client(&settings.url)?, settings.timeout).await
+    }
+
     /// The sessions as one worker uses them: checks come from a cache fed by a connection of its own. Call it on the
     /// runtime of that worker; the connection ends with the value.
     pub fn for_worker(&self) -> WorkerSessions {

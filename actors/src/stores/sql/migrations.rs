@@ -18,6 +18,11 @@ macro_rules! steps {
 
 const STEPS: [(i64, &str, &str, &str); 3] = steps![1 "0001_accounts", 2 "0002_outbox", 3 "0003_hardening"];
 
+/// The number of the last step.
+pub(super) fn newest() -> i64 {
+    STEPS[STEPS.len() - 1].0
+}
+
 /// The steps for this kind of database.
 pub(super) fn steps(dialect: Dialect) -> Migrator {
     let step = |(number, name, sqlite, postgres): (i64, &'static str, &'static str, &'static str)| {

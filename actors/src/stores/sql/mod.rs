@@ -12,12 +12,15 @@ mod apps;
 mod devices;
 mod installation;
 mod keys;
+mod look;
 mod migrations;
 mod outbox;
 mod revocations;
 mod rows;
 mod start;
 mod users;
+
+pub use look::Found;
 
 use super::StoreResult;
 use crate::clock::Clock;

@@ -26,8 +26,7 @@ impl SqlStore {
     /// [`StartError`]: a URL, a password or rights that do not fit, a server that does not answer within
     /// `connect_time_out`, or a database that a newer program has written.
     pub async fn connect(settings: &SqlSettings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        sqlx::any::install_default_drivers();
-        let (dialect, options) = target(&settings.url)?;
+        let (dialect, options) = target(&settings.url, true)?;
         let place = place(dialect, &options);
         let steps = migrations::steps(dialect);
         match dialect {
@@ -37,7 +36,12 @@ impl SqlStore {
             }
             Dialect::Postgres => migrate_server(&options, &steps, settings.connect_time_out, &place).await?,
         }
+        Self::open(settings, clock)
+    }
 
+    /// The pools over a database that is ready; connects to nobody yet.
+    pub(super) fn open(settings: &SqlSettings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let (dialect, options) = target(&settings.url, false)?;
         let pool = |most: u32| {
             let time_out = settings.time_out;
             let pool = AnyPoolOptions::new()
@@ -75,8 +79,10 @@ impl SqlStore {
     }
 }
 
-/// What the URL means; the file of a SQLite database exists afterwards, readable by its owner alone.
-fn target(url: &str) -> Result<(Dialect, AnyConnectOptions), StartError> {
+/// What the URL means. If asked to `make` it, the file of a SQLite database exists afterwards, readable by its owner
+/// alone.
+pub(super) fn target(url: &str, make: bool) -> Result<(Dialect, AnyConnectOptions), StartError> {
+    sqlx::any::install_default_drivers();
     let wrong = || {
         StartError(
             "database.url is neither sqlite://path/to/file.db nor postgres://user:password@host:port/database".into(),
@@ -89,12 +95,13 @@ fn target(url: &str) -> Result<(Dialect, AnyConnectOptions), StartError> {
     if !url.starts_with("sqlite:") {
         return Err(wrong());
     }
-    let options = SqliteConnectOptions::from_str(url).map_err(|_| wrong())?.create_if_missing(true);
+    let options = SqliteConnectOptions::from_str(url).map_err(|_| wrong())?.create_if_missing(make);
     let file = options.get_filename();
     if url.contains(":memory:") || url.contains("mode=memory") || file.as_os_str().is_empty() {
         return Err(StartError("database.url: a database in memory would forget everybody, name a file".into()));
     }
-    make_private(file).map_err(|error| {
+    let made = if make { make_private(file) } else { Ok(()) };
+    made.map_err(|error| {
         let advice = match error.kind() {
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => "this user may not write there",
             ErrorKind::IsADirectory => "it is a folder, name a file in it",
@@ -106,13 +113,13 @@ fn target(url: &str) -> Result<(Dialect, AnyConnectOptions), StartError> {
     Ok((Dialect::Sqlite, options))
 }
 
-fn file_of(options: &AnyConnectOptions) -> PathBuf {
+pub(super) fn file_of(options: &AnyConnectOptions) -> PathBuf {
     let options = SqliteConnectOptions::from_str(options.database_url.as_str()).unwrap_or_default();
     options.get_filename().to_owned()
 }
 
 /// How the database is called in a message: no user, no password, no parameters.
-fn place(dialect: Dialect, options: &AnyConnectOptions) -> String {
+pub(super) fn place(dialect: Dialect, options: &AnyConnectOptions) -> String {
     let url = &options.database_url;
     match dialect {
         Dialect::Sqlite => format!("database file {}", file_of(options).display()),
@@ -141,7 +148,7 @@ async fn migrate_server(
 }
 
 /// The first connection; waits for a server that refuses connections or is still starting.
-async fn reach(options: &AnyConnectOptions, time_out: Duration) -> sqlx::Result<AnyConnection> {
+pub(super) async fn reach(options: &AnyConnectOptions, time_out: Duration) -> sqlx::Result<AnyConnection> {
     let deadline = Instant::now() + time_out;
     loop {
         let error = match timeout_at(deadline, AnyConnection::connect_with(options)).await {
@@ -178,7 +185,7 @@ async fn prepare_postgres(connection: &mut AnyConnection, time_out: Duration) ->
         .map(drop)
 }
 
-fn explain(place: &str, error: &sqlx::Error) -> String {
+pub(super) fn explain(place: &str, error: &sqlx::Error) -> String {
     let code = error.as_database_error().and_then(|error| error.code());
     match (error, code.as_deref()) {
         (_, Some("28P01" | "28000")) => {
@@ -201,11 +208,15 @@ fn explain(place: &str, error: &sqlx::Error) -> String {
     }
 }
 
+pub(super) fn explain_newer(place: &str, step: i64) -> String {
+    format!(
+        "{place}: the database is newer than this program (it knows step {step} of the schema), install the newer program"
+    )
+}
+
 fn explain_migration(place: &str, error: &MigrateError) -> String {
     match error {
-        MigrateError::VersionMissing(step) => format!(
-            "{place}: the database is newer than this program (it knows step {step} of the schema), install the newer program"
-        ),
+        MigrateError::VersionMissing(step) => explain_newer(place, *step),
         MigrateError::VersionMismatch(step) => {
             format!("{place}: step {step} of the schema is not the one of this program, use the program that made it")
         }

@@ -1,0 +1,136 @@
+//! What is in a database, without changing it: whether there is one, how old its schema is, and whether we may use it.
+
+use super::start::{self, file_of, place, reach, target};
+use super::{Dialect, SqlSettings, SqlStore, migrations};
+use crate::clock::Clock;
+use crate::stores::StartError;
+use sqlx::any::AnyConnectOptions;
+use sqlx::{AnyConnection, Connection as _, Row as _};
+use std::sync::Arc;
+
+/// What stands where `database.url` points to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// No file, or a database without our tables.
+    Nothing,
+    /// Tables of an older program: the next start brings them up to date.
+    Older,
+    /// Tables of this program.
+    Current,
+}
+
+/// Tables that are read and written.
+const TABLES: &str = "'users', 'applications', 'server_keys', 'devices', 'pushes', 'revocations', 'outbox', \
+                      'outbox_attempts', 'wrong_passwords', 'installation'";
+
+impl SqlStore {
+    /// Looks, and asks for the rights that a start needs. Changes nothing, and makes no file.
+    ///
+    /// # Errors
+    /// As [`SqlStore::connect`].
+    pub async fn look(settings: &SqlSettings) -> Result<Found, StartError> {
+        let (dialect, options) = target(&settings.url, false)?;
+        let place = place(dialect, &options);
+        if dialect == Dialect::Sqlite && !has_content(&options) {
+            return Ok(Found::Nothing);
+        }
+        let fault = |error: sqlx::Error| StartError(start::explain(&place, &error));
+        let mut connection = reach(&options, settings.connect_time_out).await.map_err(fault)?;
+        let step = step(&mut connection, dialect).await.map_err(fault)?;
+        let newest = migrations::newest();
+        if let Some(newer) = step.filter(|step| *step > newest) {
+            return Err(StartError(start::explain_newer(&place, newer)));
+        }
+        let found = match step {
+            None => Found::Nothing,
+            Some(step) if step < newest => Found::Older,
+            Some(_) => Found::Current,
+        };
+        may_write(&mut connection, dialect, found)
+            .await
+            .map_err(fault)?
+            .map_err(|lacks| StartError(format!("{place}: the user of database.url lacks rights, grant it {lacks}")))?;
+        connection.close().await.map_err(fault)?;
+        Ok(found)
+    }
+
+    /// Opens a database that is there and of this program, for reading it; changes nothing.
+    ///
+    /// # Errors
+    /// As [`SqlStore::connect`], and when there is none, or one of an older program.
+    pub async fn connect_to_read(settings: &SqlSettings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let advice = "run `portcullis serve`, or a command that adds something, first";
+        match Self::look(settings).await? {
+            Found::Current => Self::open(settings, clock),
+            Found::Older => Err(StartError(format!(
+                "{}: the database is of an older program and not up to date; {advice}",
+                Self::place_of(settings)?
+            ))),
+            Found::Nothing => {
+                Err(StartError(format!("{}: there is no database yet; {advice}", Self::place_of(settings)?)))
+            }
+        }
+    }
+
+    /// Opens a database that is there, and brings its schema up to date; makes none.
+    ///
+    /// # Errors
+    /// As [`SqlStore::connect`], and when there is none.
+    pub async fn connect_to_change(settings: &SqlSettings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        match Self::look(settings).await? {
+            Found::Nothing => Self::connect_to_read(settings, clock).await,
+            Found::Older | Found::Current => Self::connect(settings, clock).await,
+        }
+    }
+
+    fn place_of(settings: &SqlSettings) -> Result<String, StartError> {
+        let (dialect, options) = target(&settings.url, false)?;
+        Ok(place(dialect, &options))
+    }
+}
+
+/// Whether the file is there and more than a name. It is not opened: see `stores/file.rs`.
+fn has_content(options: &AnyConnectOptions) -> bool {
+    std::fs::metadata(file_of(options)).is_ok_and(|file| file.len() > 0)
+}
+
+/// The last step of the schema that was taken here; `None` if none was.
+async fn step(connection: &mut AnyConnection, dialect: Dialect) -> sqlx::Result<Option<i64>> {
+    let there = match dialect {
+        Dialect::Sqlite => "SELECT COUNT(*) FROM sqlite_master WHERE name = '_sqlx_migrations'",
+        Dialect::Postgres => "SELECT COUNT(*) FROM pg_class WHERE oid = to_regclass('_sqlx_migrations')",
+    };
+    if sqlx::query(there).fetch_one(&mut *connection).await?.try_get::<i64, _>(0)? == 0 {
+        return Ok(None);
+    }
+    sqlx::query("SELECT MAX(version) FROM _sqlx_migrations").fetch_one(connection).await?.try_get(0)
+}
+
+/// What rights are missing.
+async fn may_write(
+    connection: &mut AnyConnection,
+    dialect: Dialect,
+    found: Found,
+) -> sqlx::Result<Result<(), &'static str>> {
+    if dialect == Dialect::Sqlite {
+        // Taking the write lock and giving it back writes nothing.
+        sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut *connection).await?;
+        sqlx::raw_sql("ROLLBACK").execute(connection).await?;
+        return Ok(Ok(()));
+    }
+    let ask = async |connection: &mut AnyConnection, question: String| -> sqlx::Result<bool> {
+        let row = sqlx::query(sqlx::AssertSqlSafe(question)).fetch_one(connection).await?;
+        Ok(row.try_get::<i64, _>(0)? != 0)
+    };
+    if found != Found::Current {
+        let question = "SELECT CASE WHEN has_schema_privilege(current_schema(), 'CREATE') THEN 1 ELSE 0 END::BIGINT";
+        return Ok(ask(connection, question.to_owned()).await?.then_some(()).ok_or("CREATE on the schema"));
+    }
+    let question = format!(
+        "SELECT CASE WHEN COUNT(*) = 0 THEN 1 ELSE 0 END::BIGINT FROM pg_class \
+         WHERE relnamespace = current_schema()::regnamespace AND relname IN ({TABLES}) AND NOT (\
+         has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT') \
+         AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE'))"
+    );
+    Ok(ask(connection, question).await?.then_some(()).ok_or("SELECT, INSERT, UPDATE and DELETE on its tables"))
+}
