@@ -7,11 +7,15 @@
 //! Every fault is reported, one line each, by the name of its key and never with its value: values may be secrets.
 
 mod check;
+mod file;
 mod layers;
+mod reading;
 mod sections;
 #[cfg(test)]
 mod tests;
+mod urls;
 mod values;
+mod variables;
 
 pub use sections::{
     CompatConfig, DatabaseConfig, LogConfig, MailConfig, MailTransport, RedisConfig, SandboxConfig, SecretsConfig,
@@ -26,12 +30,14 @@ use portcullis_actors::limits::LimitPolicy;
 use portcullis_actors::notifier::DeliveryPolicy;
 use portcullis_actors::session::SessionPolicy;
 use portcullis_actors::verification::{PhonePolicy, ResetPolicy};
+use reading::Held;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use std::ffi::OsString;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use toml::Value;
+use variables::Kind;
 
 /// What a server is for; decides what it may do without being told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -63,7 +69,7 @@ impl fmt::Display for Profile {
 }
 
 /// One line that says what is wrong with the configuration, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Fault(pub String);
 
 /// All that is wrong with the configuration; one line each.
@@ -80,12 +86,14 @@ pub struct Sources {
     pub file: Option<(String, String)>,
     /// Variables named `PORTCULLIS__SECTION__KEY`, and their values.
     pub environment: Vec<(String, String)>,
+    /// What was wrong with the sources themselves; found together with all else.
+    faults: Vec<Fault>,
 }
 
 impl Sources {
     /// A profile and nothing else.
     pub fn of(profile: Profile) -> Self {
-        Self { profile, file: None, environment: Vec::new() }
+        Self { profile, file: None, environment: Vec::new(), faults: Vec::new() }
     }
 
     /// Adds what an environment variable would set: `("server.bind", "127.0.0.1:0")`.
@@ -99,35 +107,33 @@ impl Sources {
     /// From a process's environment and the file of `--config`.
     ///
     /// # Errors
-    /// When the profile is none, a variable is not UTF-8, or the file cannot be read.
+    /// When the profile is none: what else would be wrong depends on it. Unknown variables and a file that cannot be
+    /// read are told by [`Config::load`].
     pub fn read(
         variables: impl IntoIterator<Item = (OsString, OsString)>,
         file: Option<&Path>,
     ) -> Result<Self, ConfigError> {
         let mut sources = Self::of(Profile::Development);
-        let mut faults = Vec::new();
         for (name, value) in variables {
             let Some(name) = name.to_str() else { continue };
-            match value.to_str() {
-                _ if name != "PORTCULLIS_PROFILE" && !name.starts_with("PORTCULLIS__") => {}
-                None => faults.push(Fault(format!("environment {name}: is not UTF-8"))),
-                Some("development" | "") if name == "PORTCULLIS_PROFILE" => {}
-                Some("loadtest") if name == "PORTCULLIS_PROFILE" => sources.profile = Profile::Loadtest,
-                Some("production") if name == "PORTCULLIS_PROFILE" => sources.profile = Profile::Production,
-                Some(_) if name == "PORTCULLIS_PROFILE" => {
-                    faults.push(Fault(format!("environment {name}: is none of development, loadtest, production")));
-                }
-                Some(value) => sources.environment.push((name.to_owned(), value.to_owned())),
+            match variables::kind(name, value.to_str()) {
+                Kind::Profile => sources.profile = variables::profile(value.to_str())?,
+                Kind::Foreign => {}
+                Kind::Key(value) => sources.environment.push((name.to_owned(), value.to_owned())),
+                Kind::Wrong(fault) => sources.faults.push(fault),
             }
         }
         sources.environment.sort();
+        sources.faults.sort();
         if let Some(path) = file {
             match std::fs::read_to_string(path) {
                 Ok(text) => sources.file = Some((path.display().to_string(), text)),
-                Err(error) => faults.push(Fault(format!("{}: cannot be read ({})", path.display(), error.kind()))),
+                Err(error) => {
+                    sources.faults.push(Fault(format!("{}: cannot be read ({})", path.display(), error.kind())))
+                }
             }
         }
-        if faults.is_empty() { Ok(sources) } else { Err(ConfigError(faults)) }
+        Ok(sources)
     }
 }
 
@@ -214,13 +220,16 @@ fn section<T: DeserializeOwned>(layers: &mut Layers, name: &str) -> T {
     let default = layers.default.get(name).and_then(Value::as_table).expect("every section stands in the default");
     let mut section = layers.table.get(name).and_then(Value::as_table).cloned().unwrap_or_default();
     for _ in 0..=default.len() {
-        let error = match serde_path_to_error::deserialize(section.clone()) {
+        let error = match serde_path_to_error::deserialize(Held(Value::Table(section.clone()))) {
             Ok(parsed) => return parsed,
             Err(error) => error,
         };
         let path = error.path().to_string();
         let key = path.split(['.', '[']).next().unwrap_or_default();
-        layers.faults.push(Fault(format!("`{name}.{path}`: {}", error.inner().message())));
+        // The keys of an open table are the operator's own, and no names of ours.
+        let open = default.get(key).and_then(Value::as_table).is_some();
+        let shown = if open { key } else { &path };
+        layers.faults.push(Fault(format!("`{name}.{shown}`: {}", error.inner())));
         section.insert(key.to_owned(), default.get(key).expect("a key that was parsed is in the default").clone());
     }
     panic!("the default of {name} does not parse");

@@ -7,6 +7,7 @@
 mod app;
 pub mod cli;
 pub mod config;
+pub mod connections;
 pub mod http;
 pub mod pages;
 mod server;

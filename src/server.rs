@@ -4,11 +4,11 @@
 
 use crate::app::{self, Database, Deliveries, Foundation, Stores, TokenStore};
 use crate::config::{Config, Profile};
+use crate::connections::{self, ConnectionPolicy};
 use crate::http::gateway::{Gateway, GatewayPolicy};
-use crate::http::{self, BodyLimits, Settings};
+use crate::http::{BodyLimits, Settings};
 use actix::{Actor as _, Addr};
 use actix_web::dev::ServerHandle;
-use actix_web::{App, HttpServer, web};
 use portcullis_actors::account::Revoker;
 use portcullis_actors::clock::{Clock, Randomness, SystemClock, SystemRandomness, random_bytes};
 use portcullis_actors::derive::{Code, Subjects};
@@ -243,27 +243,31 @@ fn unbound(address: SocketAddr, error: &io::Error) -> StartError {
 
 fn listen(socket: TcpSocket, config: &Config, foundation: Foundation) -> io::Result<actix_web::dev::Server> {
     let listener = socket.listen(BACKLOG)?.into_std()?;
-    let server = HttpServer::new(move || {
-        let front = web::Data::new(foundation.start_worker());
-        App::new().configure(|routes| http::configure(routes, front))
-    });
     let shutdown = config.server.shutdown_secs.saturating_sub(config.server.shutdown_secs / 3).max(1);
-    Ok(server
-        .workers(config.server.worker_count())
-        .client_request_timeout(Duration::from_secs(config.server.header_timeout_secs))
-        // A client that closes its connection is gone. None in use half-closes one, and a proxy reads it the same way.
-        .h1_allow_half_closed(false)
-        .keep_alive(Duration::from_secs(config.server.keep_alive_secs))
-        .shutdown_timeout(shutdown)
-        .disable_signals()
-        .listen(listener)?
-        .run())
+    let front = move || foundation.start_worker();
+    connections::serve(listener, config.server.worker_count(), shutdown, connection_policy(config), front)
+}
+
+fn connection_policy(config: &Config) -> ConnectionPolicy {
+    let (wanted, room) = (config.server.max_connections, connections::files::room());
+    if wanted > room {
+        tracing::warn!(room, "the limit on open files leaves room for fewer than server.max_connections");
+    }
+    ConnectionPolicy {
+        most: wanted.min(room),
+        per_address: config.server.connections_per_address,
+        trusted_proxies: config.server.trusted_proxies.clone(),
+        head: Duration::from_secs(config.server.header_timeout_secs),
+        keep_alive: Duration::from_secs(config.server.keep_alive_secs),
+        answer: Duration::from_secs(config.server.body_timeout_secs),
+    }
 }
 
 fn settings(config: &Config, public_url: String) -> Settings {
     Settings {
         public_url,
         trusted_proxies: config.server.trusted_proxies.clone(),
+        cors_origins: config.server.cors_origins.clone(),
         token_in_query: config.compat.auth_token_in_query,
         body: BodyLimits {
             bytes: config.server.max_body_bytes,

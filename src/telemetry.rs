@@ -7,7 +7,7 @@ use std::io;
 use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 use tracing::{Level, Metadata, Subscriber};
-use tracing_subscriber::filter::{FilterExt as _, filter_fn};
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::registry::LookupSpan;
@@ -44,9 +44,10 @@ fn subscriber<W>(filter: &str, format: Format, writer: W) -> Result<impl Subscri
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let chosen = EnvFilter::try_new(filter).map_err(|error| format!("the log filter cannot be read: {error}"))?;
-    let filter = chosen.and(filter_fn(capped));
-    Ok(tracing_subscriber::registry().with(lines(format, writer).with_filter(filter)))
+    let chosen = EnvFilter::try_new(filter).map_err(|_| "`log.filter`: cannot be read".to_owned())?;
+    // Layers of their own and no filters of the layer of lines: such a filter remembers its "no" to a question that no
+    // event follows (sqlx asks before it logs a statement), and swallows the thread's next event instead.
+    Ok(tracing_subscriber::registry().with(chosen).with(filter_fn(capped)).with(lines(format, writer)))
 }
 
 fn lines<S, W>(format: Format, writer: W) -> Box<dyn Layer<S> + Send + Sync>
@@ -90,7 +91,8 @@ impl RequestLine<'_> {
     /// Writes the line; a successful check's at DEBUG.
     pub fn log(self) {
         let Self { method, route, status, took, id, outcome } = self;
-        let micros = took.as_micros();
+        // tracing writes 128 bits as text.
+        let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         macro_rules! line {
             ($level:expr) => {
                 tracing::event!(target: "portcullis::request", $level, method, route, status, micros, id, outcome)

@@ -1,15 +1,27 @@
 //! What a configuration must obey beyond its types: the edges of each section, and what the profile allows. Pure.
 
-use super::{Config, Fault, MailTransport, Profile, SmsTransport};
+use super::{Config, Fault, MailTransport, Profile, SmsTransport, urls};
+use portcullis_actors::transports::{is_mail_sender, is_sms_sender};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::EnvFilter;
 
 /// Collects what is wrong.
 struct Checks<'a>(&'a mut Vec<Fault>);
 
 impl Checks<'_> {
     fn demand(&mut self, holds: bool, key: &str, says: &str) {
-        if !holds {
+        // Of a key that could not be read its default is looked at, which nobody asked about.
+        let told = |fault: &Fault| {
+            let after = fault.0.strip_prefix('`').and_then(|rest| rest.strip_prefix(key));
+            after.is_some_and(|after| after.starts_with(['`', '[', '.']))
+        };
+        if !holds && !self.0.iter().any(told) {
             self.0.push(Fault(format!("`{key}`: {says}")));
         }
+    }
+
+    fn refuse(&mut self, key: &str, says: Option<String>) {
+        self.demand(says.is_none(), key, says.as_deref().unwrap_or_default());
     }
 
     fn at_least_one(&mut self, section: &str, keys: &[(&str, u64)]) {
@@ -37,6 +49,8 @@ pub(super) fn whole(config: &Config, faults: &mut Vec<Fault>) {
 
 fn server(config: &Config, checks: &mut Checks<'_>) {
     let server = &config.server;
+    let exact = server.cors_origins.iter().all(|origin| is_origin(origin));
+    checks.demand(exact, "server.cors_origins", "must be origins like https://app.example.com, without a path or *");
     checks.demand(server.workers <= 1024, "server.workers", "must be at most 1024");
     checks.demand(server.max_body_bytes >= 1024, "server.max_body_bytes", "must be at least 1024");
     checks.at_least_one(
@@ -45,22 +59,38 @@ fn server(config: &Config, checks: &mut Checks<'_>) {
             ("costly_requests", server.costly_requests as u64),
             ("ordinary_requests", server.ordinary_requests as u64),
             ("deadline_secs", server.deadline_secs),
+            ("max_connections", server.max_connections as u64),
+            ("connections_per_address", server.connections_per_address as u64),
             ("header_timeout_secs", server.header_timeout_secs),
             ("body_timeout_secs", server.body_timeout_secs),
             ("keep_alive_secs", server.keep_alive_secs),
             ("shutdown_secs", server.shutdown_secs),
         ],
     );
-    let filter = tracing_subscriber::EnvFilter::try_new(&config.log.filter);
-    checks.demand(filter.is_ok(), "log.filter", "must be a level, or target=level, comma-separated");
+    let filter = "must be a level (error, warn, info, debug, trace, off), or target=level, comma-separated";
+    checks.demand(is_filter(&config.log.filter), "log.filter", filter);
+}
+
+/// Stricter than what reads it: to that, a misspelt level is the name of a target, and next to nothing is logged.
+fn is_filter(text: &str) -> bool {
+    let level = |text: &str| text.trim().parse::<LevelFilter>().is_ok();
+    let directive = |text: &str| text.rsplit_once('=').map_or(level(text), |(_, text)| level(text));
+    // In brackets stand the fields of spans, commas and all.
+    (text.contains('[') || text.split(',').all(directive)) && EnvFilter::try_new(text).is_ok()
+}
+
+/// As browsers write it: scheme, host, and a port only if it is not the scheme's own (RFC 6454 §6.2).
+fn is_origin(text: &str) -> bool {
+    let known = |url: &url::Url| matches!(url.scheme(), "http" | "https");
+    url::Url::parse(text).ok().filter(known).is_some_and(|url| url.origin().ascii_serialization() == text)
 }
 
 fn stores(config: &Config, checks: &mut Checks<'_>) {
     let (database, redis) = (&config.database, &config.redis);
-    let known = matches!(database.url.scheme().as_str(), "sqlite" | "postgres" | "postgresql");
-    checks.demand(known, "database.url", "must begin with sqlite: or postgres://");
-    let known = redis.url.is_empty() || matches!(redis.url.scheme().as_str(), "redis" | "rediss");
-    checks.demand(known, "redis.url", "must begin with redis:// or rediss://");
+    checks.refuse("database.url", urls::database_fault(database.url.expose()));
+    if !redis.url.is_empty() {
+        checks.refuse("redis.url", urls::redis_fault(redis.url.expose()));
+    }
     checks.at_least_one(
         "database",
         &[("max_connections", database.max_connections.into()), ("timeout_ms", database.timeout_ms)],
@@ -79,9 +109,9 @@ fn mail(config: &Config, checks: &mut Checks<'_>) {
     if mail.transport == MailTransport::Inbox {
         return;
     }
-    let known = matches!(mail.smtp_url.scheme().as_str(), "smtp" | "smtps");
-    checks.demand(known, "mail.smtp_url", "must be set: smtps://user:password@host, or smtp://…?tls=required");
-    checks.demand(mail.from.contains('@'), "mail.from", "must be set: the address that mails come from");
+    checks.refuse("mail.smtp_url", urls::smtp_fault(mail.smtp_url.expose()));
+    let sender = "must be the sender of mails: name@example.com or Name <name@example.com>";
+    checks.demand(is_mail_sender(&mail.from), "mail.from", sender);
     let encrypted = mail.smtp_url.scheme() != "smtp" || mail.smtp_url.expose().contains("tls=required");
     checks.demand(
         encrypted || mail.allow_plaintext || mail.smtp_url.is_loopback(),
@@ -99,16 +129,20 @@ fn sms(config: &Config, checks: &mut Checks<'_>) {
             0 => format!("sms.{name}"),
             at => format!("sms.fallback[{}].{name}", at - 1),
         };
-        let known = matches!(provider.base_url.scheme().as_str(), "http" | "https");
-        checks.demand(known, &key("base_url"), "must begin with https://");
+        checks.refuse(&key("base_url"), urls::api_fault(provider.base_url.expose()));
         checks.demand(
             provider.base_url.scheme() != "http" || config.sms.allow_plaintext || provider.base_url.is_loopback(),
             &key("base_url"),
             "must begin with https:// to another host, unless sms.allow_plaintext = true",
         );
-        checks.demand(!provider.account_sid.is_empty(), &key("account_sid"), "must be set");
-        checks.demand(!provider.auth_token.is_empty(), &key("auth_token"), "must be set");
-        checks.demand(!provider.from.is_empty(), &key("from"), "must be set: a number or a messaging service (MG…)");
+        let sid = provider.account_sid.as_bytes();
+        let plain = !sid.is_empty() && sid.iter().all(u8::is_ascii_alphanumeric);
+        checks.demand(plain, &key("account_sid"), "must be set: letters and digits");
+        let token = provider.auth_token.expose().as_bytes();
+        let visible = !token.is_empty() && token.iter().all(u8::is_ascii_graphic);
+        checks.demand(visible, &key("auth_token"), "must be set, without spaces or line breaks");
+        let sender = "must be the sender of SMS: a number like +15005550006, a name, or a messaging service (MG…)";
+        checks.demand(is_sms_sender(&provider.from), &key("from"), sender);
     }
 }
 

@@ -2,11 +2,12 @@
 //!
 //! `config/default.toml` is the schema: a key that is not in it is a fault, and so is a value of another type.
 
-use super::{Fault, Profile, Sources};
+use super::{Fault, Profile, Sources, file};
+use std::collections::BTreeMap;
 use toml::{Table, Value};
 
 const DEFAULT: &str = include_str!("../../config/default.toml");
-const PREFIX: &str = "PORTCULLIS__";
+pub(super) const PREFIX: &str = "PORTCULLIS__";
 
 /// All sources in one table, which has every key of the default and (open tables aside) no other.
 pub(super) struct Layers {
@@ -22,20 +23,22 @@ impl Layers {
     /// Lays the sources over each other.
     pub(super) fn merge(sources: &Sources) -> Self {
         let default = built_in(DEFAULT);
-        let mut layers = Self { table: default.clone(), default, faults: Vec::new() };
+        let mut layers = Self { table: default.clone(), default, faults: sources.faults.clone() };
         layers.overlay(built_in(profile_text(sources.profile)), &format!("profile {}", sources.profile));
         if let Some((name, text)) = &sources.file {
-            match text.parse::<Table>() {
-                Ok(file) => layers.overlay(file, name),
-                Err(error) => {
-                    let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
-                    let line = before.matches('\n').count() + 1;
-                    layers.faults.push(Fault(format!("{name}, line {line}: {}", error.message())));
-                }
-            }
+            let (table, faults) = file::parse(name, text);
+            layers.faults.extend(faults);
+            layers.overlay(table, name);
         }
+        let mut set: BTreeMap<String, &str> = BTreeMap::new();
         for (name, value) in &sources.environment {
-            layers.set(name, value);
+            let key = key_of(name);
+            match set.insert(key.clone(), name) {
+                Some(first) if first != name => {
+                    layers.faults.push(Fault(format!("`{key}` (environment {first} and {name}): is given twice")));
+                }
+                _ => layers.set(&key, name, value),
+            }
         }
         layers
     }
@@ -45,9 +48,8 @@ impl Layers {
     }
 
     /// Sets the key that an environment variable names.
-    fn set(&mut self, name: &str, text: &str) {
-        let key = name.strip_prefix(PREFIX).unwrap_or(name).to_lowercase().replace("__", ".");
-        let (section, rest) = key.split_once('.').unwrap_or((&key, ""));
+    fn set(&mut self, key: &str, name: &str, text: &str) {
+        let (section, rest) = key.split_once('.').unwrap_or((key, ""));
         let held = self.table.get_mut(section).and_then(|section| section.get_mut(rest));
         let default = self.default.get(section).and_then(|section| section.get(rest));
         let (Some(held), Some(default)) = (held, default) else {
@@ -61,6 +63,11 @@ impl Layers {
             }
         }
     }
+}
+
+/// `PORTCULLIS__SERVER__BIND` is `server.bind`.
+fn key_of(variable: &str) -> String {
+    variable.strip_prefix(PREFIX).unwrap_or(variable).to_lowercase().replace("__", ".")
 }
 
 #[expect(clippy::expect_used, reason = "compiled in and parsed by a test: it cannot be broken at run time")]

@@ -14,6 +14,7 @@ use std::time::Duration;
 #[serde(deny_unknown_fields)]
 pub struct ServerConfig {
     /// Where to listen.
+    #[serde(deserialize_with = "listen_address")]
     pub bind: SocketAddr,
     /// What links begin with; empty: the address listened on.
     pub public_url: PublicUrl,
@@ -22,12 +23,18 @@ pub struct ServerConfig {
     /// Whose `X-Forwarded-For` is believed.
     #[serde(deserialize_with = "networks")]
     pub trusted_proxies: Vec<IpNet>,
+    /// Origins whose pages may read the API in a browser.
+    pub cors_origins: Vec<String>,
     /// Requests that hash or send something, at once.
     pub costly_requests: usize,
     /// All other requests, at once.
     pub ordinary_requests: usize,
     /// Seconds an actor has for an answer.
     pub deadline_secs: u64,
+    /// Connections at once.
+    pub max_connections: usize,
+    /// Connections of one network address at once.
+    pub connections_per_address: usize,
     /// Bytes of the largest body.
     pub max_body_bytes: usize,
     /// Seconds for a request's head.
@@ -53,6 +60,11 @@ impl ServerConfig {
     pub fn shutdown(&self) -> Duration {
         Duration::from_secs(self.shutdown_secs)
     }
+}
+
+fn listen_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAddr, D::Error> {
+    let parsed = String::deserialize(deserializer)?.parse();
+    parsed.map_err(|_| de::Error::custom("must be an address with its port like 127.0.0.1:8080"))
 }
 
 /// Networks, where a lone address is one of its own.

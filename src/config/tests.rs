@@ -46,6 +46,16 @@ fn the_numbers_are_those_of_the_policy() {
 }
 
 #[test]
+fn origins_are_exact() {
+    let of = |origins: &str| faults(&Sources::of(Profile::Development).with("server.cors_origins", origins));
+    assert!(of("https://app.example.com,http://localhost:3000").is_empty());
+    for origin in ["*", "null", "app.example.com", "https://app.example.com/", "https://App.example.com", "ftp://a.b"] {
+        assert!(of(origin).iter().any(|fault| fault.starts_with("`server.cors_origins`")), "{origin}");
+    }
+    assert!(!of("https://app.example.com:443").is_empty(), "browsers do not send the scheme's own port");
+}
+
+#[test]
 fn a_later_source_goes_over_an_earlier_one() {
     let sources = with_file("[server]\nbind = \"127.0.0.1:1\"\nworkers = 3").with("server.bind", "127.0.0.1:2");
     let config = Config::load(&sources).expect("loads");
@@ -150,6 +160,81 @@ fn no_secret_is_shown() {
     assert!(!told.contains("c2VjcmV0"), "{told}");
 }
 
+/// A file in which every key has this value, so many times.
+fn file_of(value: &str, times: usize) -> String {
+    every_key().iter().map(|key| format!("{key} = {value}\n").repeat(times)).collect()
+}
+
+/// Every key of the default, as `section.key`.
+fn every_key() -> Vec<String> {
+    let default: toml::Table = include_str!("../../config/default.toml").parse().expect("is TOML");
+    let keys = |(section, keys): (&String, &Value)| {
+        let keys = keys.as_table().expect("a section").keys();
+        keys.map(|key| format!("{section}.{key}")).collect::<Vec<_>>()
+    };
+    default.iter().flat_map(keys).collect()
+}
+
+#[test]
+fn no_fault_shows_a_value_whatever_stands_where() {
+    let canaries = [
+        "-170141183460469231",
+        "1701411834604692317",
+        "\"c4n4ry hunter2\"",
+        "\"c4n4ry:hunter2@host\"",
+        "\"c4n4ry://u:hunter2@ho st:99999/x?tls=hunter2\"",
+        "1701411834.5",
+        "1979-05-27T07:32:00Z",
+        "[\"c4n4ry\", 1701411834]",
+        "[1701411834, \"c4n4ry\"]",
+        "[[\"c4n4ry\"]]",
+        "{ a = \"c4n4ry\", b = 1701411834 }",
+        "[{ base_url = \"c4n4ry\", account_sid = 1701411834, auth_token = \"x\", from = \"x\" }]",
+        "[{ base_url = \"http://c4n4ry\", account_sid = \"c4n4ry \", auth_token = 1701411834, from = \"c4n4ry\" }]",
+        "[{ auth_token = \"c4n4ry\" }]",
+        "c4n4ry",
+        "\"c4n4ry",
+        "0xc4n4ry",
+        "17014118346046923173168730371588410572",
+        "\"c4n4ry\" \"hunter2\"",
+        "\"c4n4ry\\q\"",
+    ];
+    let shows = |fault: &String| ["c4n4ry", "hunter2", "17014118", "1979"].iter().any(|value| fault.contains(value));
+    for canary in canaries {
+        let plain = canary.trim_matches('"');
+        let environment = every_key().iter().fold(Sources::of(Profile::Production), |all, key| all.with(key, plain));
+        let file = |text: String| Sources { profile: Profile::Production, ..with_file(&text) };
+        for sources in [file(file_of(canary, 1)), file(file_of(canary, 2)), environment] {
+            let told = faults(&sources);
+            assert!(!told.is_empty(), "{canary}");
+            assert!(!told.iter().any(shows), "{canary}: {told:?}");
+            assert!(!told.iter().any(|line| line.contains('\n')), "{canary}: {told:?}");
+        }
+    }
+}
+
+#[test]
+fn a_fault_says_what_the_key_takes() {
+    let fallback = "[[sms.fallback]]\nbase_url = \"https://a.example\"\naccount_sid = \"AC1\"\n";
+    for (file, says) in [
+        ("[log]\nformat = \"xml\"".to_owned(), "`log.format`: must be text or json"),
+        ("[server]\nbind = \"here\"".to_owned(), "`server.bind`: must be an address with its port like 127.0.0.1:8080"),
+        ("[sessions]\nmost = -1".to_owned(), "`sessions.most`: must be a whole number, 0 or more"),
+        (
+            "[phone_codes]\nguesses = 5000000000".to_owned(),
+            "`phone_codes.guesses`: must be a whole number from 0 to 4294967295",
+        ),
+        (format!("{fallback}auth_token = 1234\nfrom = \"x\""), "`sms.fallback[0].auth_token`: must be text"),
+        (format!("{fallback}auth_token = \"x\""), "`sms.fallback[0]`: lacks from"),
+        (
+            format!("{fallback}auth_token = \"x\"\nfrom = \"x\"\nform = \"x\""),
+            "`sms.fallback[0].form`: there is no such key, only base_url, account_sid, auth_token, from",
+        ),
+    ] {
+        assert_eq!(faults(&with_file(&file)), [says], "{file}");
+    }
+}
+
 #[test]
 fn the_profile_and_the_file_come_from_the_process() {
     let variables = |profile: &str| {
@@ -159,5 +244,6 @@ fn the_profile_and_the_file_come_from_the_process() {
     let sources = Sources::read(variables("production"), None).expect("reads");
     assert_eq!((sources.profile, sources.environment.len()), (Profile::Production, 1));
     assert!(Sources::read(variables("prod"), None).is_err());
-    assert!(Sources::read(variables("loadtest"), Some(Path::new("/nonexistent/x.toml"))).is_err());
+    let missing = Sources::read(variables("loadtest"), Some(Path::new("/nonexistent/x.toml"))).expect("reads");
+    assert_eq!(faults(&missing).len(), 1);
 }

@@ -1,5 +1,6 @@
 //! Configured values with a meaning: secrets that never show themselves, addresses, keys. Parsed once, here.
 
+use super::urls::host_fault;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, STANDARD_NO_PAD};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -156,6 +157,7 @@ impl<'de> Deserialize<'de> for PublicUrl {
                 && url.fragment().is_none()
                 && url.username().is_empty()
                 && url.password().is_none()
+                && host_fault(url, false).is_none()
         };
         match url::Url::parse(&text) {
             _ if text.is_empty() => Ok(Self::default()),

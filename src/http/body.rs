@@ -42,6 +42,10 @@ pub async fn read(headers: &HeaderMap, payload: &mut Payload, limits: BodyLimits
         return Ok(Params::default());
     }
     match Kind::of(headers) {
+        Some(Kind::Form) | None if looks_like_json(&bytes) => Err(Problem::new(
+            Code::UnsupportedMediaType,
+            "The body looks like JSON; send Content-Type: application/json.",
+        )),
         Some(Kind::Form) => Ok(Params::from_form(&bytes)),
         Some(Kind::Json) => Params::from_json(&bytes),
         Some(Kind::Multipart) => Params::from_multipart(headers, bytes).await,
@@ -67,6 +71,11 @@ async fn collect(headers: &HeaderMap, payload: &mut Payload, longest: usize) -> 
         bytes.extend_from_slice(&chunk);
     }
     Ok(bytes.freeze())
+}
+
+/// Whether it is a JSON object, which curl and others send as a form unless told. No form that anybody means is one.
+fn looks_like_json(bytes: &[u8]) -> bool {
+    bytes.trim_ascii_start().starts_with(b"{") && Params::from_json(bytes).is_ok()
 }
 
 enum Kind {

@@ -48,7 +48,7 @@ pub async fn register(front: Data<Front>, request: HttpRequest, incoming: Incomi
     let mut fields = incoming.fields(&["mobile_os", "apn_token"])?;
     let device_token = device_in_path(&request)?;
     let credential = incoming.credential()?;
-    let mobile_os = fields.need("mobile_os");
+    let mobile_os = fields.need_mobile_os();
     let push = fields.need("apn_token");
     let device_token = device_token?;
     let ask = fields.make(|| Some(RegisterDevice { credential, device_token, mobile_os: mobile_os?, push: push? }))?;
@@ -73,7 +73,8 @@ pub async fn drop(front: Data<Front>, request: HttpRequest, incoming: Incoming) 
 
 /// `GET /users/:id/devices`
 pub async fn of_user(front: Data<Front>, UserInPath(user): UserInPath, incoming: Incoming) -> Answer {
-    let credential = incoming.credential()?;
+    let credential = incoming.credential().map_err(Problem::to_key_holder)?;
     let ask = UserDevices { credential, user };
-    lines(&front.gateway.ask(Cost::Ordinary, &front.ports.user_devices, ask).await?)
+    let devices = front.gateway.ask(Cost::Ordinary, &front.ports.user_devices, ask).await;
+    lines(&devices.map_err(Problem::to_key_holder)?)
 }

@@ -1,12 +1,15 @@
 //! What every answer carries: a request id, `Cache-Control: no-store`, and for a refusal its problem document; and
 //! what every request leaves: its line in the log. Knows no endpoint.
 
+use super::cors::{Asked, Cors};
 use super::error::{Code, Problem};
 use crate::telemetry::RequestLine;
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE, X_CONTENT_TYPE_OPTIONS,
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, HttpDate, RETRY_AFTER, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
 };
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpResponse};
@@ -16,19 +19,29 @@ use portcullis_actors::clock::{SystemRandomness, random_bytes};
 use portcullis_actors::error::FieldError;
 use serde::Serialize;
 use std::collections::BTreeMap;
-use std::time::Instant;
+use std::rc::Rc;
+use std::time::{Instant, SystemTime};
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const PROBLEM_JSON: &str = "application/problem+json";
 
 /// Wraps every request.
 ///
 /// # Errors
 /// None of its own: a refusal is an answer.
-pub async fn wrap(request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse<BoxBody>, Error> {
+pub async fn wrap(
+    cors: Rc<Cors>,
+    request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
     let begun = Instant::now();
     let id = request_id(&request);
     let method = request.method().clone();
-    let mut response = next.call(request).await?;
+    let asked = cors.asked(&request);
+    let mut response = match asked {
+        Asked::Preflight(_) => request.into_response(HttpResponse::NoContent().finish()),
+        _ => next.call(request).await?,
+    };
 
     let problem = response.response().error().map(|error| match error.as_error::<Problem>() {
         Some(problem) => problem.clone(),
@@ -45,6 +58,7 @@ pub async fn wrap(request: ServiceRequest, next: Next<BoxBody>) -> Result<Servic
         response = response.into_response(document(&problem, &id));
     }
     let headers = response.headers_mut();
+    asked.tell(headers);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Ok(value) = HeaderValue::from_str(&id) {
@@ -68,7 +82,11 @@ fn request_id(request: &ServiceRequest) -> String {
     let fits = |id: &&str| {
         (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
     };
-    own.filter(fits).map_or_else(|| URL_SAFE_NO_PAD.encode(random_bytes::<12>(&SystemRandomness)), str::to_owned)
+    own.filter(fits).map_or_else(new_id, str::to_owned)
+}
+
+fn new_id() -> String {
+    URL_SAFE_NO_PAD.encode(random_bytes::<12>(&SystemRandomness))
 }
 
 /// A problem document (RFC 9457 §3).
@@ -80,27 +98,39 @@ struct Document<'a> {
     detail: &'a str,
     code: &'a str,
     request_id: &'a str,
+    /// Seconds, as in `Retry-After`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     errors: Option<BTreeMap<&'a str, Vec<&'a str>>>,
 }
 
+impl<'a> Document<'a> {
+    fn of(problem: &'a Problem, status: StatusCode, request_id: &'a str) -> Self {
+        let code = problem.code;
+        Self {
+            r#type: format!("urn:portcullis:problem:{}", code.as_str()),
+            title: code.title(),
+            status: status.as_u16(),
+            detail: &problem.detail,
+            code: code.as_str(),
+            request_id,
+            retry_after: problem.retry_after_secs(),
+            errors: (status == StatusCode::UNPROCESSABLE_ENTITY).then(|| by_field(&problem.errors)),
+        }
+    }
+}
+
 /// The problem document with the headers that belong to its status.
 fn document(problem: &Problem, request_id: &str) -> HttpResponse {
-    let code = problem.code;
-    let status = code.status().as_u16();
-    let document = Document {
-        r#type: format!("urn:portcullis:problem:{}", code.as_str()),
-        title: code.title(),
-        status,
-        detail: &problem.detail,
-        code: code.as_str(),
-        request_id,
-        errors: (status == 422).then(|| by_field(&problem.errors)),
-    };
-    let mut answer = HttpResponse::build(code.status());
-    answer.insert_header((CONTENT_TYPE, "application/problem+json"));
-    if status == 401 {
-        answer.insert_header((WWW_AUTHENTICATE, "Bearer"));
+    let status = problem.code.status();
+    let mut answer = HttpResponse::build(status);
+    answer.insert_header((CONTENT_TYPE, PROBLEM_JSON));
+    if status == StatusCode::UNAUTHORIZED {
+        answer.append_header((WWW_AUTHENTICATE, "Bearer"));
+        if problem.basic {
+            answer.append_header((WWW_AUTHENTICATE, "Basic realm=\"portcullis\", charset=\"UTF-8\""));
+        }
     }
     if let Some(seconds) = problem.retry_after_secs() {
         answer.insert_header((RETRY_AFTER, seconds));
@@ -108,7 +138,25 @@ fn document(problem: &Problem, request_id: &str) -> HttpResponse {
     if let Some(allow) = &problem.allow {
         answer.insert_header((ALLOW, allow.as_str()));
     }
-    answer.json(document)
+    answer.json(Document::of(problem, status, request_id))
+}
+
+/// The whole answer to what never became a request, as it goes over the wire (RFC 9112 §4); the connection ends with
+/// it. `status` may be another than that of the problem's code, which has no row for what is no business of a client's
+/// program.
+pub fn without_request(status: StatusCode, problem: &Problem) -> Vec<u8> {
+    let id = new_id();
+    let document = Document::of(problem, status, &id);
+    let body = serde_json::to_string(&document).unwrap_or_default();
+    let retry = problem.retry_after_secs().map(|seconds| format!("retry-after: {seconds}\r\n")).unwrap_or_default();
+    let (date, length) = (HttpDate::from(SystemTime::now()), body.len());
+    tracing::debug!(target: "portcullis::request", status = status.as_u16(), id, "answered without a request");
+    format!(
+        "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\ncontent-type: {PROBLEM_JSON}\r\n\
+         cache-control: no-store\r\nx-content-type-options: nosniff\r\nx-request-id: {id}\r\n{retry}date: {date}\r\n\
+         \r\n{body}"
+    )
+    .into_bytes()
 }
 
 fn by_field(errors: &[FieldError]) -> BTreeMap<&str, Vec<&str>> {

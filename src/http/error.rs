@@ -108,12 +108,15 @@ pub struct Problem {
     pub rule: Option<PasswordRule>,
     /// The methods that the path has, for 405.
     pub allow: Option<String>,
+    /// Whether HTTP Basic would do as well, for the challenge of a 401.
+    pub basic: bool,
 }
 
 impl Problem {
     /// A refusal with its reason.
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        Self { code, detail: detail.into(), errors: Vec::new(), retry_after: None, rule: None, allow: None }
+        let detail = detail.into();
+        Self { code, detail, errors: Vec::new(), retry_after: None, rule: None, allow: None, basic: false }
     }
 
     /// The request cannot be read.
@@ -129,6 +132,32 @@ impl Problem {
     /// More work than can be done; worth trying again in a second.
     pub fn overloaded() -> Self {
         ErrorKind::Overloaded { retry_after: Duration::from_secs(1) }.into()
+    }
+
+    /// The same for a call that takes keys alone: who makes it has no password to sign in with.
+    #[must_use]
+    pub fn to_key_holder(self) -> Self {
+        match self.code {
+            Code::InvalidToken => {
+                Self { detail: "Send a living server key as Authorization: Bearer, or as auth_token.".into(), ..self }
+            }
+            _ => self,
+        }
+    }
+
+    /// The same for a call that takes a key as HTTP Basic, too.
+    #[must_use]
+    pub fn to_client(self) -> Self {
+        match self.code {
+            Code::InvalidToken => Self {
+                detail: "Send a living server key as Authorization: Bearer, as auth_token, or as HTTP Basic with the \
+                         application's name as user and the key as password."
+                    .into(),
+                basic: true,
+                ..self
+            },
+            _ => self,
+        }
     }
 
     /// `Retry-After` in whole seconds, rounded up, at least one (RFC 9110 §10.2.3).
@@ -150,6 +179,7 @@ impl Problem {
 impl From<ErrorKind> for Problem {
     fn from(kind: ErrorKind) -> Self {
         const A_DAY: Duration = Duration::from_secs(86_400);
+        const A_SECOND: Duration = Duration::from_secs(1);
         match kind {
             ErrorKind::InvalidCredentials => {
                 Self::new(Code::InvalidCredentials, "No account signs in with this e-mail and this password.")
@@ -192,7 +222,7 @@ impl From<ErrorKind> for Problem {
                 Self::new(Code::Overloaded, "Nothing was begun; try again.").after(retry_after)
             }
             ErrorKind::DependencyUnavailable(_) => {
-                Self::new(Code::DependencyUnavailable, "Nothing was accepted; try again.")
+                Self::new(Code::DependencyUnavailable, "Nothing was accepted; try again.").after(A_SECOND)
             }
         }
     }

@@ -4,13 +4,16 @@
 //! that cannot be (422), all of them at once. May name `portcullis_actors::domain`; knows no endpoint.
 
 use super::error::{Code, Problem};
-use super::{Front, body, params::Params, peer};
+use super::params::{self, Params};
+use super::{Front, body, peer};
 use actix_web::dev::Payload;
 use actix_web::http::header::{ACCEPT_LANGUAGE, AUTHORIZATION};
 use actix_web::{FromRequest, HttpRequest, web};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use futures_util::future::LocalBoxFuture;
 use percent_encoding::percent_decode_str;
-use portcullis_actors::domain::{Credential, Invalid, Locale, UserId};
+use portcullis_actors::domain::{AppName, Credential, Invalid, Locale, MobileOs, UserId};
 use portcullis_actors::error::{ErrorKind, FieldError};
 use std::future::{Ready, ready};
 use std::net::IpAddr;
@@ -71,8 +74,20 @@ fn authorization(request: &HttpRequest) -> Result<Option<String>, Problem> {
 
 /// The token of `Authorization: Bearer …` (RFC 6750 §2.1); the scheme's case does not matter (RFC 9110 §11.1).
 fn bearer(header: &str) -> Option<&str> {
-    let (scheme, token) = header.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    of_scheme(header, "bearer")
+}
+
+fn of_scheme<'a>(header: &'a str, scheme: &str) -> Option<&'a str> {
+    let (given, rest) = header.split_once(' ')?;
+    given.eq_ignore_ascii_case(scheme).then(|| rest.trim())
+}
+
+/// The client's name and password of `Authorization: Basic …` (RFC 7617 §2), each written as in a form
+/// (RFC 6749 §2.3.1).
+fn basic(header: &str) -> Option<(String, String)> {
+    let pair = of_scheme(header, "basic").and_then(|pair| STANDARD.decode(pair).ok())?;
+    let colon = pair.iter().position(|&byte| byte == b':')?;
+    Some((params::form_decoded(&pair[..colon])?, params::form_decoded(&pair[colon + 1..])?))
 }
 
 impl Incoming {
@@ -91,13 +106,32 @@ impl Incoming {
     /// # Errors
     /// `conflicting_credentials` when there are two that differ, `invalid_token` when there is none or it cannot be one.
     pub fn credential(&self) -> Result<Credential, Problem> {
+        self.presented(self.authorization.as_deref().map(bearer))
+    }
+
+    /// The credential of a back end, which may come as HTTP Basic too: user is the application's name, which comes
+    /// with it, and password the key.
+    ///
+    /// # Errors
+    /// As of [`credential`](Self::credential); and `invalid_token` when the user cannot be an application.
+    pub fn client(&self) -> Result<(Credential, Option<AppName>), Problem> {
+        let Some(header) = self.authorization.as_deref().filter(|header| of_scheme(header, "basic").is_some()) else {
+            return Ok((self.credential()?, None));
+        };
+        let pair = basic(header);
+        let credential = self.presented(Some(pair.as_ref().map(|(_, key)| key.as_str())))?;
+        let app = pair.and_then(|(app, _)| app.parse().ok()).ok_or(ErrorKind::InvalidToken)?;
+        Ok((credential, Some(app)))
+    }
+
+    /// What the header and the body say, which must be the same if both say something.
+    fn presented(&self, in_header: Option<Option<&str>>) -> Result<Credential, Problem> {
         let in_body = self.params.text("auth_token")?.filter(|text| !text.is_empty());
-        let in_header = self.authorization.as_deref().map(bearer);
         let text = match (in_header, in_body) {
             (Some(header), Some(body)) if header != Some(body) => {
                 return Err(Problem::new(
                     Code::ConflictingCredentials,
-                    "Send the token as auth_token or as Authorization: Bearer, not both.",
+                    "Send the token as auth_token or in Authorization, not both.",
                 ));
             }
             (header, body) => body.or(header.flatten()),
@@ -141,6 +175,15 @@ impl Fields<'_> {
     /// A parameter that may be given; an empty text counts as not given, as clients send it for "unknown".
     pub fn may<T: FromStr<Err = Invalid>>(&mut self, name: &'static str) -> Option<T> {
         if self.text(name).is_none_or(str::is_empty) { None } else { self.need(name) }
+    }
+
+    /// `mobile_os`, which must be given.
+    pub fn need_mobile_os(&mut self) -> Option<MobileOs> {
+        if self.text("mobile_os").is_some() {
+            return self.need("mobile_os");
+        }
+        self.refuse("mobile_os", "is missing; send ios or android");
+        None
     }
 
     /// What the fields make together.

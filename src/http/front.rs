@@ -45,6 +45,8 @@ pub struct Settings {
     pub trusted_proxies: Vec<IpNet>,
     /// `compat.auth_token_in_query`: old clients may put their token into the URL.
     pub token_in_query: bool,
+    /// Origins whose pages may read the API in a browser.
+    pub cors_origins: Vec<String>,
     /// What a body may take.
     pub body: BodyLimits,
 }

@@ -81,11 +81,11 @@ impl Gateway {
         match tokio::time::timeout(self.deadline, underway).await {
             Ok(Ok(answer)) => answer.map_err(E::into),
             Ok(Err(error)) => {
-                tracing::error!(%error, message = std::any::type_name::<M>(), "an actor did not answer");
+                tracing::error!(%error, command = std::any::type_name::<M>(), "an actor did not answer");
                 Err(Problem::overloaded())
             }
             Err(_) => {
-                tracing::warn!(message = std::any::type_name::<M>(), "an actor was too slow");
+                tracing::warn!(command = std::any::type_name::<M>(), "an actor was too slow");
                 Err(Problem { detail: "No answer in time; it may still be done.".into(), ..Problem::overloaded() })
             }
         }

@@ -10,6 +10,7 @@
 
 mod body;
 mod callbacks;
+mod cors;
 mod devices;
 mod envelope;
 pub mod error;
@@ -27,6 +28,7 @@ mod suffix;
 mod tokens;
 
 pub use body::BodyLimits;
+pub(crate) use envelope::without_request;
 pub(crate) use extract::{Incoming, last_segment};
 pub use front::{Front, Ports, Settings};
 pub use health::Readiness;
@@ -35,15 +37,17 @@ use crate::pages;
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig, scope};
 use routes::{Calls, nothing_here};
+use std::rc::Rc;
 
 /// Puts every route under `config`.
 pub fn configure(config: &mut ServiceConfig, front: web::Data<Front>) {
     let with_inbox = front.inbox.is_some();
+    let cors = Rc::new(cors::Cors::new(&front.settings.cors_origins));
     config.service(
         scope("")
             .app_data(front)
             .wrap(from_fn(suffix::cut))
-            .wrap(from_fn(envelope::wrap))
+            .wrap(from_fn(move |request, next| envelope::wrap(Rc::clone(&cors), request, next)))
             .service(scope("/api/v1").configure(api).default_service(nothing_here()))
             .configure(|rest| outside_the_api(rest, with_inbox))
             .default_service(nothing_here()),
@@ -69,6 +73,7 @@ fn api(config: &mut ServiceConfig) {
 fn outside_the_api(config: &mut ServiceConfig, with_inbox: bool) {
     Calls::at("/health/live").get(health::live).put_into(config);
     Calls::at("/health/ready").get(health::ready).put_into(config);
+    Calls::at("/password/reset").get(pages::reset::forgotten).post(pages::reset::ask).put_into(config);
     Calls::at("/password/reset/{token}").get(pages::reset::show).post(pages::reset::submit).put_into(config);
     Calls::at("/callbacks/sms/{provider}").post(callbacks::sms).put_into(config);
     Calls::at("/pages/style.css").get(pages::style).put_into(config);

@@ -26,14 +26,10 @@ pub struct Params(Vec<(String, Value)>);
 impl Params {
     /// Of `application/x-www-form-urlencoded` (WHATWG URL §5.1), a query string included.
     pub fn from_form(bytes: &[u8]) -> Self {
-        let decode = |part: &[u8]| {
-            let spaced: Vec<u8> = part.iter().map(|&b| if b == b'+' { b' ' } else { b }).collect();
-            String::from_utf8(percent_decode(&spaced).collect()).ok()
-        };
         let pair = |part: &[u8]| {
             let cut = part.iter().position(|&b| b == b'=').unwrap_or(part.len());
             let value = part.get(cut + 1..).unwrap_or_default();
-            Some((decode(&part[..cut])?, decode(value).map_or(Value::Unfit("is not UTF-8"), Value::Text)))
+            Some((form_decoded(&part[..cut])?, form_decoded(value).map_or(Value::Unfit("is not UTF-8"), Value::Text)))
         };
         Self(bytes.split(|&b| b == b'&').filter(|part| !part.is_empty()).filter_map(pair).collect())
     }
@@ -102,6 +98,12 @@ impl Params {
         }
         Ok(found)
     }
+}
+
+/// A name or a value as a form writes it; `None` if it is not UTF-8.
+pub fn form_decoded(part: &[u8]) -> Option<String> {
+    let spaced: Vec<u8> = part.iter().map(|&b| if b == b'+' { b' ' } else { b }).collect();
+    String::from_utf8(percent_decode(&spaced).collect()).ok()
 }
 
 /// What an array or object is called: `email` for `email[]` and `email[0]`.

@@ -1,7 +1,7 @@
 //! Where a request comes from, when proxies that we trust stand in between. Knows no endpoint.
 
 use actix_web::HttpRequest;
-use actix_web::http::header::HeaderMap;
+use actix_web::http::header::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -14,10 +14,11 @@ pub fn address(request: &HttpRequest, trusted: &[IpNet]) -> IpAddr {
 
 fn forwarded(connection: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let mut client = connection;
-    let lines: Vec<&str> = headers.get_all("x-forwarded-for").map(|line| line.to_str().unwrap_or_default()).collect();
-    let mut hops = lines.iter().rev().flat_map(|line| line.rsplit(','));
+    // As bytes: whatever a client wrote on the left must not void what a proxy wrote on the right.
+    let lines: Vec<&[u8]> = headers.get_all("x-forwarded-for").map(HeaderValue::as_bytes).collect();
+    let mut hops = lines.iter().rev().flat_map(|line| line.rsplit(|&byte| byte == b','));
     while trusted.iter().any(|net| net.contains(&client)) {
-        match hops.next().and_then(|hop| parse(hop.trim())) {
+        match hops.next().and_then(|hop| parse(hop.trim_ascii())) {
             Some(before) => client = before,
             None => break,
         }
@@ -26,7 +27,8 @@ fn forwarded(connection: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAd
 }
 
 /// An address, with or without a port (some proxies write one).
-fn parse(hop: &str) -> Option<IpAddr> {
+fn parse(hop: &[u8]) -> Option<IpAddr> {
+    let hop = str::from_utf8(hop).ok()?;
     let bare = hop.parse::<IpAddr>().ok().or_else(|| Some(hop.parse::<std::net::SocketAddr>().ok()?.ip()));
     bare.map(|address| address.to_canonical())
 }
@@ -34,12 +36,17 @@ fn parse(hop: &str) -> Option<IpAddr> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use actix_web::http::header::{HeaderName, HeaderValue};
+    use actix_web::http::header::HeaderName;
 
-    fn client(connection: &str, lines: &[&'static str]) -> String {
+    fn client(connection: &str, lines: &[&str]) -> String {
+        client_of_bytes(connection, &lines.iter().map(|line| line.as_bytes()).collect::<Vec<_>>())
+    }
+
+    fn client_of_bytes(connection: &str, lines: &[&[u8]]) -> String {
         let mut headers = HeaderMap::new();
         for line in lines {
-            headers.append(HeaderName::from_static("x-forwarded-for"), HeaderValue::from_static(line));
+            let line = HeaderValue::from_bytes(line).expect("a value");
+            headers.append(HeaderName::from_static("x-forwarded-for"), line);
         }
         let trusted: Vec<IpNet> = vec!["10.0.0.0/8".parse().expect("a net"), "fd00::/8".parse().expect("a net")];
         forwarded(connection.parse().expect("an address"), &headers, &trusted).to_string()
@@ -54,5 +61,12 @@ mod tests {
         assert_eq!(client("fd00::1", &["[2001:db8::7]:443"]), "2001:db8::7");
         assert_eq!(client("10.0.0.1", &["198.51.100.1, rubbish"]), "10.0.0.1");
         assert_eq!(client("10.0.0.1", &[]), "10.0.0.1");
+    }
+
+    #[test]
+    fn bytes_that_a_client_wrote_void_nothing_that_a_proxy_wrote() {
+        assert_eq!(client_of_bytes("10.0.0.1", &[b"\xff\xfe, 198.51.100.1"]), "198.51.100.1");
+        assert_eq!(client_of_bytes("10.0.0.1", &[b"\xe9", b"198.51.100.1, 10.9.9.9"]), "198.51.100.1");
+        assert_eq!(client_of_bytes("10.0.0.1", &[b"198.51.100.1, \xff"]), "10.0.0.1");
     }
 }

@@ -15,10 +15,18 @@ pub async fn send_code(front: Data<Front>, incoming: Incoming) -> Answer {
     let phone = fields.need("phone");
     let ask = fields.make(|| {
         let ShortText(phone) = phone?;
-        Some(IssueCode { credential, phone, locale: incoming.language, peer: incoming.peer })
+        Some(IssueCode { credential, phone: with_plus(phone), locale: incoming.language, peer: incoming.peer })
     })?;
     front.gateway.ask(Cost::Costly, &front.ports.issue_code, ask).await?;
     message("Verification code sent.")
+}
+
+/// `+1415…` written into a form without escaping arrives as ` 1415…`: there a plus is a space (WHATWG URL §5.1).
+fn with_plus(phone: String) -> String {
+    match phone.strip_prefix(' ') {
+        Some(digits) if digits.starts_with(|first: char| first.is_ascii_digit()) => format!("+{digits}"),
+        _ => phone,
+    }
 }
 
 /// `POST /settings/verify_phone`

@@ -1,5 +1,6 @@
 //! Signing in and out, reset mails, introspection: `/tokens` as clients in the field know it.
 
+use super::error::Problem;
 use super::extract::{Incoming, Language, UserInPath};
 use super::gateway::{Cost, caller};
 use super::{Front, routes::Answer, routes::message};
@@ -30,7 +31,7 @@ pub async fn sign_in(front: Data<Front>, incoming: Incoming) -> Answer {
     let email = fields.need("email");
     let password = fields.need("password");
     let device_token = fields.may("device_token");
-    let mobile_os = if device_token.is_some() { fields.need("mobile_os") } else { fields.may::<MobileOs>("mobile_os") };
+    let mobile_os = if device_token.is_some() { fields.need_mobile_os() } else { fields.may::<MobileOs>("mobile_os") };
     let app = fields.may("app_id");
     let push = fields.may("apn_token");
     let locale = fields.may("locale").map_or(incoming.language, |Language(known)| known.or(incoming.language));
@@ -82,10 +83,14 @@ enum IntrospectionAnswer<'a> {
 
 /// `POST /tokens/introspect`
 pub async fn introspect(front: Data<Front>, incoming: Incoming) -> Answer {
+    introspected(front, incoming).await.map_err(Problem::to_client)
+}
+
+async fn introspected(front: Data<Front>, incoming: Incoming) -> Answer {
     let mut fields = incoming.fields(&["token"])?;
-    let credential = incoming.credential()?;
+    let (credential, app) = incoming.client()?;
     let token = fields.need("token").map(|super::extract::ShortText(text)| text.parse::<UserToken>().ok());
-    let ask = fields.make(|| Some(Introspect { credential, token: token? }))?;
+    let ask = fields.make(|| Some(Introspect { credential, app, token: token? }))?;
     let answer = front.gateway.ask(Cost::Ordinary, &front.ports.introspect, ask).await?;
     Ok(HttpResponse::Ok().json(match &answer {
         Introspection::Inactive => IntrospectionAnswer::Inactive { active: false },

@@ -1,4 +1,5 @@
-//! The page behind a reset link: a form, and what became of it. The token stands in the path and nowhere else.
+//! The page behind a reset link: a form, and what became of it; and the one that asks for a link. The token stands in
+//! the path and nowhere else.
 
 use super::words::{self, Words};
 use super::{STRICT, html, origin, refused};
@@ -11,12 +12,21 @@ use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use portcullis_actors::domain::{Locale, Password, ResetToken};
-use portcullis_actors::verification::{FinishReset, InspectReset};
+use portcullis_actors::verification::{FinishReset, InspectReset, IssueReset};
 
 #[derive(Template)]
 #[template(path = "reset_form.html", config = "src/pages/askama.toml")]
 struct Form<'a> {
     words: &'a Words,
+    fault: Option<&'a str>,
+}
+
+#[derive(Template)]
+#[template(path = "ask_form.html", config = "src/pages/askama.toml")]
+struct AskForm<'a> {
+    words: &'a Words,
+    title: &'a str,
+    text: &'a str,
     fault: Option<&'a str>,
 }
 
@@ -45,8 +55,7 @@ pub async fn show(front: Data<Front>, request: HttpRequest) -> HttpResponse {
 pub async fn submit(front: Data<Front>, request: HttpRequest, incoming: Incoming) -> Result<HttpResponse, Problem> {
     let words = words_for(&request);
     if !origin::is_own(request.headers(), &front.settings.public_url) {
-        let note = Note { words, title: words.stranger_title, text: words.stranger };
-        return Ok(refused(Code::Forbidden, StatusCode::FORBIDDEN, None, &note));
+        return Ok(stranger(words));
     }
     let fields = incoming.fields(&["password", "repeat"])?;
     let Some(token) = token(&request) else { return Ok(dead(words)) };
@@ -65,6 +74,38 @@ pub async fn submit(front: Data<Front>, request: HttpRequest, incoming: Incoming
     })
 }
 
+/// `GET /password/reset`
+pub async fn forgotten(request: HttpRequest) -> HttpResponse {
+    let words = words_for(&request);
+    html(StatusCode::OK, STRICT, &AskForm { words, title: words.ask_title, text: words.ask, fault: None })
+}
+
+/// `POST /password/reset` with `email`: the same request as an app's, with the same limits and the same silence.
+///
+/// # Errors
+/// When the body cannot be read as parameters.
+pub async fn ask(front: Data<Front>, request: HttpRequest, incoming: Incoming) -> Result<HttpResponse, Problem> {
+    let words = words_for(&request);
+    if !origin::is_own(request.headers(), &front.settings.public_url) {
+        return Ok(stranger(words));
+    }
+    let email = incoming.fields(&["email"])?.text("email").and_then(|text| text.trim().parse().ok());
+    let Some(email) = email else {
+        let form = AskForm { words, title: words.ask_title, text: words.ask, fault: Some(words.no_email) };
+        return Ok(refused(Code::InvalidParameters, StatusCode::UNPROCESSABLE_ENTITY, None, &form));
+    };
+    let ask = IssueReset { email, app: None, locale: incoming.language, peer: incoming.peer };
+    Ok(match front.gateway.ask(Cost::Costly, &front.ports.issue_reset, ask).await {
+        Ok(()) => html(StatusCode::OK, STRICT, &Note { words, title: words.sent_title, text: words.sent }),
+        Err(problem) => failed(words, &problem),
+    })
+}
+
+fn stranger(words: &Words) -> HttpResponse {
+    let note = Note { words, title: words.stranger_title, text: words.stranger };
+    refused(Code::Forbidden, StatusCode::FORBIDDEN, None, &note)
+}
+
 fn chosen(words: &Words, password: Option<&str>, repeat: Option<&str>) -> Result<Password, &'static str> {
     let password = password.filter(|text| !text.is_empty()).ok_or(words.empty)?;
     if repeat != Some(password) {
@@ -78,8 +119,8 @@ fn again(words: &Words, code: Code, fault: &str) -> HttpResponse {
 }
 
 fn dead(words: &Words) -> HttpResponse {
-    let note = Note { words, title: words.dead_title, text: words.dead };
-    refused(Code::ResetTokenInvalid, StatusCode::GONE, None, &note)
+    let form = AskForm { words, title: words.dead_title, text: words.dead, fault: None };
+    refused(Code::ResetTokenInvalid, StatusCode::GONE, None, &form)
 }
 
 fn failed(words: &Words, problem: &Problem) -> HttpResponse {

@@ -2,11 +2,10 @@
 
 use super::probe::Probe;
 use actix_web::dev::ServerHandle;
-use actix_web::web::Data;
-use actix_web::{App as WebApp, HttpServer};
 use async_trait::async_trait;
+use portcullis::connections::{ConnectionPolicy, serve};
 use portcullis::http::gateway::{Gateway, GatewayPolicy};
-use portcullis::http::{Front, Readiness, Settings, configure};
+use portcullis::http::{Front, Readiness, Settings};
 use portcullis_actors::error::Dependency;
 use portcullis_actors::transports::Inbox;
 use reqwest::{Client, Method, RequestBuilder, Response, redirect};
@@ -20,6 +19,7 @@ pub struct Setup {
     pub settings: Settings,
     pub gateway: GatewayPolicy,
     pub inbox: Option<Inbox>,
+    pub connections: ConnectionPolicy,
 }
 
 /// A running server.
@@ -63,22 +63,14 @@ impl App {
         }
         let readiness: Arc<dyn Readiness> = Arc::new(Stores(failing.clone()));
         let inbox = setup.inbox;
-        let server = HttpServer::new(move || {
-            let front = Front {
-                ports: ports.clone(),
-                gateway: gateway.clone(),
-                settings: settings.clone(),
-                readiness: readiness.clone(),
-                inbox: inbox.clone(),
-            };
-            WebApp::new().configure(|config| configure(config, Data::new(front)))
-        })
-        .workers(1)
-        .h1_allow_half_closed(false)
-        .disable_signals()
-        .listen(listener)
-        .expect("a listener")
-        .run();
+        let front = move || Front {
+            ports: ports.clone(),
+            gateway: gateway.clone(),
+            settings: settings.clone(),
+            readiness: readiness.clone(),
+            inbox: inbox.clone(),
+        };
+        let server = serve(listener, 1, 1, setup.connections, front).expect("a listener");
         let handle = server.handle();
         actix_web::rt::spawn(server);
         Self { address, url, probe, failing, client: client(), handle }
@@ -123,7 +115,8 @@ pub async fn refusal(response: Response, status: u16, code: &str) -> Value {
     assert_eq!(header("content-type").as_deref(), Some("application/problem+json"));
     assert_eq!(header("cache-control").as_deref(), Some("no-store"));
     assert_eq!(header("www-authenticate").as_deref(), (status == 401).then_some("Bearer"));
-    assert_eq!(header("retry-after").is_some(), status == 429 || code == "overloaded", "Retry-After");
+    let retry_after = header("retry-after");
+    assert_eq!(retry_after.is_some(), status == 429 || status == 503, "Retry-After");
     assert_eq!(header("allow").is_some(), status == 405, "Allow");
     let id = header("x-request-id").expect("a request id");
     let body: Value = serde_json::from_str(&response.text().await.expect("a text")).expect("JSON");
@@ -134,5 +127,6 @@ pub async fn refusal(response: Response, status: u16, code: &str) -> Value {
         assert!(body[field].as_str().is_some_and(|text| !text.is_empty()), "{field} in {body}");
     }
     assert_eq!(body["errors"].is_object(), status == 422, "{body}");
+    assert_eq!(body["retry_after"].as_u64().map(|secs| secs.to_string()), retry_after, "{body}");
     body
 }

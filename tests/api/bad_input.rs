@@ -1,7 +1,11 @@
 //! Parameters that cannot be, for every call and every parameter: a problem document each, and nothing happens.
 
 use super::app::{App, problem};
+use super::probe::TOKEN;
 use super::table::CALLS;
+use portcullis_actors::domain::MobileOs;
+use portcullis_actors::session::SignIn;
+use portcullis_actors::verification::IssueCode;
 use reqwest::multipart::{Form, Part};
 use serde_json::{Value, json};
 
@@ -154,7 +158,7 @@ async fn a_sign_in_with_values_that_cannot_be() {
         ("device_token", long(256)),
         ("device_token", "a\nb".into()),
         ("mobile_os", "windows".into()),
-        ("mobile_os", "iOS".into()),
+        ("mobile_os", "i os".into()),
         ("app_id", "Beyond VIP".into()),
         ("app_id", long(256)),
         ("apn_token", long(4097)),
@@ -172,8 +176,40 @@ async fn a_sign_in_with_values_that_cannot_be() {
     let mut object = CALLS[0].object();
     object.remove("mobile_os");
     let answer = problem(CALLS[0].bare(&app).json(&object), 422, "invalid_parameters").await;
-    assert!(answer["errors"]["mobile_os"].is_array(), "asked for beside a device_token: {answer}");
+    assert_eq!(answer["errors"]["mobile_os"], json!(["is missing; send ios or android"]), "beside a device_token");
+    object.insert("mobile_os".into(), "windows".into());
+    let answer = problem(CALLS[0].bare(&app).json(&object), 422, "invalid_parameters").await;
+    assert_eq!(answer["errors"]["mobile_os"], json!(["is neither ios nor android"]));
     assert_eq!(app.probe.count(), 0);
+}
+
+#[actix_web::test]
+async fn a_system_is_known_however_it_is_written() {
+    let app = App::start().await;
+    for (written, known) in [("iOS", MobileOs::Ios), ("IOS", MobileOs::Ios), ("Android", MobileOs::Android)] {
+        let mut object = CALLS[0].object();
+        object.insert("mobile_os".into(), written.into());
+        assert_eq!(CALLS[0].bare(&app).json(&object).send().await.expect("an answer").status(), 200, "{written}");
+        assert_eq!(app.probe.only::<SignIn>().device.expect("a device").1, known);
+    }
+}
+
+#[actix_web::test]
+async fn a_phones_plus_that_a_form_ate_is_put_back() {
+    let app = App::start().await;
+    let call = || {
+        let request = app.request("POST", "/api/v1/settings/send_phone_verification").bearer_auth(TOKEN);
+        request.header("content-type", "application/x-www-form-urlencoded")
+    };
+    for (body, phone) in [
+        ("phone=+14155550123", "+14155550123"),
+        ("phone=%2B14155550123", "+14155550123"),
+        ("phone=+%28123%29456-7890", " (123)456-7890"),
+        ("phone=%28123%29456-7890", "(123)456-7890"),
+    ] {
+        assert_eq!(call().body(body).send().await.expect("an answer").status(), 200, "{body}");
+        assert_eq!(app.probe.only::<IssueCode>().phone, phone);
+    }
 }
 
 #[actix_web::test]
@@ -210,15 +246,14 @@ async fn other_values_that_cannot_be() {
         ("POST", "/api/v1/tokens/introspect", [("token", &long), ("x", "")], "token"),
     ];
     for (method, path, pairs, field) in cases {
-        let request = app.request(method, path).bearer_auth(super::probe::TOKEN).form(&pairs);
+        let request = app.request(method, path).bearer_auth(TOKEN).form(&pairs);
         let answer = problem(request, 422, "invalid_parameters").await;
         assert!(answer["errors"][field].is_array(), "{method} {path}: {answer}");
     }
     let long_device = format!("/api/v1/devices/{}", "a".repeat(256));
-    let answer =
-        problem(app.request("DELETE", &long_device).bearer_auth(super::probe::TOKEN), 422, "invalid_parameters").await;
+    let answer = problem(app.request("DELETE", &long_device).bearer_auth(TOKEN), 422, "invalid_parameters").await;
     assert!(answer["errors"]["device_token"].is_array(), "{answer}");
-    let both = [("reset_token", super::probe::TOKEN), ("current_password", "a"), ("password", "b")];
+    let both = [("reset_token", TOKEN), ("current_password", "a"), ("password", "b")];
     problem(app.request("PUT", "/api/v1/password").form(&both), 422, "invalid_parameters").await;
     let rubbish = [("reset_token", "rubbish"), ("password", "b")];
     problem(app.request("PUT", "/api/v1/password").form(&rubbish), 422, "reset_token_invalid").await;

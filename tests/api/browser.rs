@@ -3,7 +3,7 @@
 
 use super::app::{json, problem};
 use super::live::Live;
-use super::webdriver::Browser;
+use super::webdriver::{Browser, PHONE};
 use reqwest::Method;
 
 const NEW_PASSWORD: &str = "a purple kettle sings at dawn";
@@ -36,7 +36,7 @@ async fn a_password_is_reset_in_a_browser_without_javascript() {
     fill_in(&browser, NEW_PASSWORD, "something else").await;
     browser.shows("#fault", "The two passwords differ.").await;
     fill_in(&browser, "password1", "password1").await;
-    browser.shows("#fault", "guess").await;
+    browser.shows("#fault", "too common").await;
     fill_in(&browser, NEW_PASSWORD, NEW_PASSWORD).await;
     browser.shows("h1", "Password saved").await;
     browser.open(&link).await;
@@ -68,6 +68,54 @@ async fn the_inbox_shows_the_mail_and_by_itself_what_comes_next() {
     assert_eq!(status, 200);
     browser.shows("article h2", "phone_code").await;
     drop(browser);
+    live.stop().await;
+}
+
+#[actix_web::test]
+async fn a_phone_shows_pages_and_mails_without_scrolling_sideways() {
+    let live = Live::start_with(&[("server.public_url", "https://a-long-name-for-a-sign-in-server.example.com")]).await;
+    let pairs = [("email", "admin@beyondvip.com")];
+    let asked = live.request(Method::POST, "/api/v1/tokens/reset").header("accept-language", "es").form(&pairs);
+    assert_eq!(json(asked).await.0, 200);
+    let mail = live.received("reset_link").await.swap_remove(0);
+    let (_, path) = mail.split_once(".example.com").expect("a link");
+    let path = path.split_whitespace().next().expect("a path").to_owned();
+    let (_, items) = json(live.request(Method::GET, "/dev/inbox.json")).await;
+    let html = items[0]["html"].as_str().expect("a mail").to_owned();
+    assert!(html.contains(&path));
+
+    let browser = Browser::phone(live.client.clone()).await;
+    browser.open(&format!("{}/dev/inbox", live.url)).await;
+    browser.shows("article a", &path).await;
+    assert_eq!(browser.width().await, PHONE, "the inbox");
+    for (path, shown) in
+        [(path.as_str(), "Choose"), ("/password/reset/rubbish", "no longer"), ("/password/reset", "Forgot")]
+    {
+        browser.open(&format!("{}{path}", live.url)).await;
+        browser.shows("h1", shown).await;
+        assert_eq!(browser.width().await, PHONE, "{path}");
+    }
+    let url = reqwest::Url::parse_with_params("data:", [("", html)]).expect("a URL");
+    let html = url.query().expect("encoded").trim_start_matches('=').replace('+', "%20");
+    browser.open(&format!("data:text/html;charset=utf-8,{html}")).await;
+    browser.shows("div p a", "contraseña").await;
+    assert_eq!(browser.width().await, PHONE, "the mail");
+    drop(browser);
+    live.stop().await;
+}
+
+#[actix_web::test]
+async fn who_has_a_dead_link_gets_a_new_one_without_javascript() {
+    let live = Live::start().await;
+    let browser = Browser::start(live.client.clone(), false).await;
+    browser.open(&format!("{}/password/reset/rubbish", live.url)).await;
+    browser.shows("h1", "This link is no longer valid").await;
+    browser.fill("#email", "admin@beyondvip.com").await;
+    browser.click("button").await;
+    browser.shows("h1", "Look into your mail").await;
+    drop(browser);
+    let mail = live.received("reset_link").await.swap_remove(0);
+    assert!(mail.contains("/password/reset/"), "{mail}");
     live.stop().await;
 }
 

@@ -1,10 +1,10 @@
 //! The calls: what each asks of the actors, and its answer, field by field and byte by byte.
 
-use super::app::{App, Setup, json};
-use super::probe::{KEY, Mood, TOKEN};
+use super::app::{App, Setup, json, problem, refusal};
+use super::probe::{KEY, Mood, OTHER_TOKEN, TOKEN};
 use portcullis::http::Settings;
 use portcullis_actors::account::{ChangePassword, DropDevice, RegisterDevice, UserDevices};
-use portcullis_actors::domain::{Locale, MobileOs, UserId};
+use portcullis_actors::domain::{Credential, Locale, MobileOs, UserId};
 use portcullis_actors::session::{CloseSession, CloseSessions, Introspect, SignIn, SignOut};
 use portcullis_actors::verification::{FinishReset, IssueCode, IssueReset, VerifyCode};
 use serde_json::json;
@@ -186,6 +186,49 @@ async fn introspection() {
     app.probe.be(Mood::Inactive);
     assert_eq!(text(ask("rubbish")).await, r#"{"active":false}"#);
     assert!(app.probe.only::<Introspect>().token.is_none());
+}
+
+#[actix_web::test]
+async fn introspection_with_http_basic() {
+    let app = App::start().await;
+    let ask = || app.request("POST", "/api/v1/tokens/introspect").form(&[("token", TOKEN)]);
+    text(ask().basic_auth("beyondvip", Some(KEY))).await;
+    let asked: Introspect = app.probe.only();
+    assert_eq!(asked.app.expect("an application").as_str(), "beyondvip");
+    assert!(matches!(asked.credential, Credential::Key(key) if key.expose() == KEY));
+    // Each part is written as in a form (RFC 6749).
+    let escaped: String = KEY.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    text(ask().basic_auth("%62eyondvip", Some(escaped))).await;
+    let asked: Introspect = app.probe.only();
+    assert!(matches!(asked.credential, Credential::Key(key) if key.expose() == KEY));
+    text(ask().bearer_auth(KEY)).await;
+    assert!(app.probe.only::<Introspect>().app.is_none());
+
+    for request in [
+        ask(),
+        ask().bearer_auth("rubbish"),
+        ask().basic_auth("Beyond VIP", Some(KEY)),
+        ask().basic_auth("", Some(KEY)),
+        ask().basic_auth("beyondvip", Some("rubbish")),
+        ask().basic_auth("beyondvip", None::<&str>),
+        ask().header("authorization", "Basic rubbish!"),
+        ask().header("authorization", "Basic"),
+    ] {
+        let response = request.send().await.expect("an answer");
+        let challenges: Vec<_> = response.headers().get_all("www-authenticate").iter().cloned().collect();
+        assert_eq!(challenges, ["Bearer", "Basic realm=\"portcullis\", charset=\"UTF-8\""]);
+        let answer = refusal(response, 401, "invalid_token").await;
+        assert!(answer["detail"].as_str().is_some_and(|detail| detail.contains("server key")), "{answer}");
+    }
+    let both = [("auth_token", OTHER_TOKEN), ("token", TOKEN)];
+    let request = app.request("POST", "/api/v1/tokens/introspect").basic_auth("beyondvip", Some(KEY)).form(&both);
+    problem(request, 400, "conflicting_credentials").await;
+    // Nothing else takes it, nor speaks of it.
+    let response = app.request("GET", "/api/v1/sessions/current").basic_auth("beyondvip", Some(KEY)).send().await;
+    let response = response.expect("an answer");
+    assert_eq!(response.headers().get_all("www-authenticate").iter().count(), 1);
+    refusal(response, 401, "invalid_token").await;
+    assert_eq!(app.probe.count(), 0);
 }
 
 #[actix_web::test]

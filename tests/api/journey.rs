@@ -167,6 +167,14 @@ async fn a_back_end_asks_about_tokens_of_its_own_application() {
     assert_eq!(done(ask(&key, "rubbish")).await, inactive);
     assert_eq!(done(ask(&key, &"A".repeat(token.len()))).await, inactive, "we never issued it");
     problem(ask(&token, &token), 403, "forbidden").await;
+    let basic = |app: &str| {
+        let request = live.request(Method::POST, "/api/v1/tokens/introspect").basic_auth(app, Some(&key));
+        request.form(&[("token", &token)])
+    };
+    assert_eq!(done(basic("beyondvip")).await["active"], json!(true));
+    for stranger in ["other", "nobody"] {
+        problem(basic(stranger), 401, "invalid_token").await;
+    }
     live.sign_out(&token, user.0, &[]).await;
     assert_eq!(done(ask(&key, &token)).await, inactive, "dead");
     live.stop().await;

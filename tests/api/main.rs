@@ -8,6 +8,8 @@ mod bodies;
 mod browser;
 mod callbacks;
 mod calls;
+mod connections;
+mod cors;
 mod credentials;
 mod envelope;
 mod journey;

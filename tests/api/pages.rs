@@ -3,10 +3,10 @@
 use super::app::{App, Setup, json, problem};
 use super::probe::{Mood, TOKEN};
 use portcullis_actors::clock::SystemClock;
-use portcullis_actors::domain::Phone;
+use portcullis_actors::domain::{Locale, Phone};
 use portcullis_actors::error::{ErrorKind, PasswordRule};
 use portcullis_actors::transports::{Inbox, Line, Mail, Sms, Transport as _};
-use portcullis_actors::verification::{FinishReset, InspectReset};
+use portcullis_actors::verification::{FinishReset, InspectReset, IssueReset};
 use reqwest::{RequestBuilder, Response};
 use serde_json::json;
 use std::sync::Arc;
@@ -46,18 +46,70 @@ async fn a_live_link_shows_a_form_and_its_token_nowhere() {
     assert!(!text.contains(TOKEN) && !text.contains("<script"), "{text}");
     assert_eq!(app.probe.only::<InspectReset>().0.expose(), TOKEN);
     let spanish = page(app.request("GET", &path()).header("accept-language", "es-MX,en;q=0.5"), 200).await;
-    assert!(spanish.contains("lang=\"es\"") && spanish.contains("Elige una contraseña nueva"), "{spanish}");
+    assert!(spanish.contains("lang=\"es\"") && spanish.contains("Elija una contraseña nueva"), "{spanish}");
 }
 
 #[actix_web::test]
 async fn a_dead_link_says_so() {
     let app = App::start().await;
     let text = page(app.request("GET", "/password/reset/rubbish"), 410).await;
-    assert!(text.contains("no longer valid") && !text.contains("<form"), "{text}");
+    assert!(text.contains("no longer valid") && !text.contains("name=\"password\""), "{text}");
+    assert!(text.contains("<form method=\"post\" action=\"/password/reset\">"), "it offers a new one: {text}");
     assert_eq!(app.probe.count(), 0, "rubbish is asked of nobody");
     app.probe.be(Mood::Refusing(ErrorKind::ResetTokenInvalid));
     page(app.request("GET", &path()), 410).await;
     page(post(&app, &[("password", "new one"), ("repeat", "new one")]), 410).await;
+}
+
+#[actix_web::test]
+async fn a_new_link_is_asked_for_on_a_page() {
+    let app = App::start().await;
+    let ask = |pairs: &[(&str, &str)]| {
+        let request = app.request("POST", "/password/reset").header("origin", "null");
+        request.header("sec-fetch-site", "same-origin").form(pairs)
+    };
+    let text = page(app.request("GET", "/password/reset"), 200).await;
+    assert!(text.contains("Forgot your password?") && text.contains("type=\"email\""), "{text}");
+    let text = page(ask(&[("email", " ada@example.com ")]).header("accept-language", "es"), 200).await;
+    assert!(text.contains("Mire su correo") && !text.contains("ada@example.com"), "{text}");
+    let asked: IssueReset = app.probe.only();
+    assert_eq!((asked.email.as_str(), asked.app, asked.locale), ("ada@example.com", None, Some(Locale::Es)));
+
+    for pairs in [vec![], vec![("email", "")], vec![("email", "not an address")]] {
+        let text = page(ask(&pairs), 422).await;
+        assert!(text.contains("Please enter a whole e-mail address.") && text.contains("<form"), "{text}");
+    }
+    let bare = || app.request("POST", "/password/reset").form(&[("email", "ada@example.com")]);
+    page(bare().header("origin", "http://evil.example"), 403).await;
+    page(bare(), 403).await;
+    problem(ask(&[("email", "a@b.cd"), ("email", "a@b.cd")]), 400, "malformed_request").await;
+    assert_eq!(app.probe.count(), 0);
+    app.probe.be(Mood::Refusing(ErrorKind::Overloaded { retry_after: Duration::from_secs(3) }));
+    page(ask(&[("email", "ada@example.com")]), 503).await;
+}
+
+#[actix_web::test]
+async fn spanish_pages_say_usted() {
+    let app = App::start().await;
+    let spanish = |request: RequestBuilder| request.header("accept-language", "es");
+    let mut pages = vec![
+        page(spanish(app.request("GET", &path())), 200).await,
+        page(spanish(app.request("GET", "/password/reset")), 200).await,
+        page(spanish(app.request("GET", "/password/reset/rubbish")), 410).await,
+        page(spanish(post(&app, &[])), 422).await,
+        page(spanish(post(&app, &[("password", "a new one"), ("repeat", "a new one")])), 200).await,
+        page(spanish(app.request("POST", &path())), 403).await,
+    ];
+    app.probe.be(Mood::Refusing(ErrorKind::Overloaded { retry_after: Duration::from_secs(3) }));
+    pages.push(page(spanish(app.request("GET", &path())), 503).await);
+    for text in pages {
+        let words: Vec<_> = text.split(|c: char| !c.is_alphabetic()).map(str::to_lowercase).collect();
+        for familiar in
+            ["tu", "tus", "tú", "te", "elige", "repite", "puedes", "podrás", "escribe", "pide", "vuelve", "inténtalo"]
+        {
+            assert!(!words.iter().any(|word| word == familiar), "{familiar} in {text}");
+        }
+    }
 }
 
 #[actix_web::test]
@@ -99,7 +151,6 @@ async fn a_form_from_elsewhere_is_refused() {
     let bare = || app.request("POST", &path()).form(&pairs);
     for request in [
         bare(),
-        bare().header("origin", "null"),
         bare().header("origin", "null").header("sec-fetch-site", "cross-site"),
         bare().header("origin", "http://evil.example").header("sec-fetch-site", "same-origin"),
         bare().header("origin", format!("{}0", app.url)),
@@ -109,6 +160,8 @@ async fn a_form_from_elsewhere_is_refused() {
     assert_eq!(app.probe.count(), 0);
     page(bare().header("origin", app.url.clone()), 200).await;
     page(bare().header("sec-fetch-site", "same-origin"), 200).await;
+    // A browser that knows no Sec-Fetch-Site; the link that the form is posted to, no stranger knows.
+    page(bare().header("origin", "null"), 200).await;
 }
 
 #[actix_web::test]

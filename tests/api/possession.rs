@@ -41,14 +41,14 @@ async fn who_knows_the_password_changes_it_and_stays_signed_in() {
     let change =
         |current, new| live.put_password(&[("current_password", current), ("password", new)]).bearer_auth(&own);
 
-    problem(change("a wrong password", NEW), 401, "invalid_credentials").await;
+    problem(change("a wrong password", NEW), 422, "invalid_parameters").await;
     problem(change(PASSWORD, "short"), 422, "password_unacceptable").await;
     problem(change(PASSWORD, "password1"), 422, "password_unacceptable").await;
     problem(change(PASSWORD, "grace@example.com"), 422, "password_unacceptable").await;
     assert!(live.lives(&other).await, "nothing was changed yet");
     done(change(PASSWORD, NEW)).await;
     assert!(live.lives(&own).await && !live.lives(&other).await);
-    problem(change(PASSWORD, "yet another password"), 401, "invalid_credentials").await;
+    problem(change(PASSWORD, "yet another password"), 422, "invalid_parameters").await;
     problem(live.try_in("grace", PASSWORD), 401, "invalid_credentials").await;
     done(live.try_in("grace", NEW)).await;
     assert_eq!(live.received("password_notice").await.len(), 1);

@@ -32,8 +32,8 @@ async fn every_kind_has_its_row() {
         (ErrorKind::TooManyAttempts { retry_after: None }, 429, "too_many_attempts", Some("86400")),
         (ErrorKind::TooManyMessages { retry_after: Duration::ZERO }, 429, "too_many_messages", Some("1")),
         (ErrorKind::Overloaded { retry_after: wait }, 503, "overloaded", Some("2")),
-        (ErrorKind::DependencyUnavailable(Dependency::Database), 503, "dependency_unavailable", None),
-        (ErrorKind::DependencyUnavailable(Dependency::TokenStore), 503, "dependency_unavailable", None),
+        (ErrorKind::DependencyUnavailable(Dependency::Database), 503, "dependency_unavailable", Some("1")),
+        (ErrorKind::DependencyUnavailable(Dependency::TokenStore), 503, "dependency_unavailable", Some("1")),
     ];
     let app = App::start().await;
     for (kind, status, code, retry_after) in kinds {

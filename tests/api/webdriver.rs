@@ -11,6 +11,9 @@ use tempfile::TempDir;
 /// The key of an element's name in WebDriver's answers (WebDriver §12.2).
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
+/// How wide a usual phone is, in the pixels of a page's style.
+pub const PHONE: u64 = 390;
+
 /// One window.
 pub struct Browser {
     driver: Child,
@@ -23,6 +26,16 @@ pub struct Browser {
 impl Browser {
     /// Starts one; without JavaScript if asked for.
     pub async fn start(client: Client, javascript: bool) -> Self {
+        Self::start_with(client, javascript, json!({})).await
+    }
+
+    /// One as narrow as a phone.
+    pub async fn phone(client: Client) -> Self {
+        let metrics = json!({ "width": PHONE, "height": 844, "pixelRatio": 3.0, "mobile": true });
+        Self::start_with(client, true, json!({ "mobileEmulation": { "deviceMetrics": metrics } })).await
+    }
+
+    async fn start_with(client: Client, javascript: bool, mut options: Value) -> Self {
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
             .stdout(Stdio::piped())
@@ -42,10 +55,9 @@ impl Browser {
         };
         let folder = format!("--user-data-dir={}", browser._profile.path().display());
         let allowed = if javascript { 1 } else { 2 };
-        let capabilities = json!({"capabilities": {"alwaysMatch": {"goog:chromeOptions": {
-            "args": ["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", folder],
-            "prefs": {"profile.managed_default_content_settings.javascript": allowed},
-        }}}});
+        options["args"] = json!(["--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", folder]);
+        options["prefs"] = json!({"profile.managed_default_content_settings.javascript": allowed});
+        let capabilities = json!({"capabilities": {"alwaysMatch": {"goog:chromeOptions": options}}});
         let opened = browser.command(Method::POST, "/session", Some(capabilities)).await;
         let id = opened["sessionId"].as_str().unwrap_or_else(|| panic!("no session: {opened}"));
         browser.session = format!("/session/{id}");
@@ -86,6 +98,13 @@ impl Browser {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         panic!("{selector} in the frame shows {seen}, and not {part:?}");
+    }
+
+    /// How wide the page is, in the pixels of its style.
+    pub async fn width(&self) -> u64 {
+        let script = json!({ "script": "return document.documentElement.scrollWidth", "args": [] });
+        let width = self.command(Method::POST, "/execute/sync", Some(script)).await;
+        width.as_u64().unwrap_or_else(|| panic!("no width: {width}"))
     }
 
     /// Types into a field.

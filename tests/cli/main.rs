@@ -7,3 +7,4 @@ mod outbox;
 mod production;
 mod serve;
 mod shell;
+mod slips;

@@ -3,7 +3,8 @@
 use super::shell::Shell;
 use portcullis_testkit::redis::Redis;
 
-fn production(redis: &str) -> Shell {
+/// A configuration that is complete; nobody answers at its addresses.
+pub fn production(redis: &str) -> Shell {
     Shell::new("production")
         .with("SERVER__BIND", "127.0.0.1:0")
         .with("SERVER__PUBLIC_URL", "https://sign-in.example.com")

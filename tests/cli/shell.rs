@@ -41,6 +41,12 @@ impl Shell {
         self
     }
 
+    /// With any variable set.
+    pub fn variable(mut self, name: &str, value: &str) -> Self {
+        self.variables.push((name.to_owned(), value.to_owned()));
+        self
+    }
+
     /// What is or will be in the folder.
     pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)

@@ -1,11 +1,12 @@
 //! What relays do wrong, and that nothing is lost, doubled or dead of it: the schedule is the real one, made quick.
 
 use crate::world::{PATIENCE, World, eventually};
-use portcullis_actors::clock::Clock as _;
+use portcullis_actors::clock::{Clock as _, SystemClock};
 use portcullis_actors::notifier::{BreakerState, Drain, MessageState, NewMessage, Observe};
 use portcullis_actors::stores::{AccountStore as _, Created, NewApplication};
 use portcullis_testkit::smtp::{Behaviour, SmtpServer};
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 const MAILS: usize = 20;
@@ -153,12 +154,13 @@ async fn logins_are_rejected() {
         timeout: Duration::from_secs(2),
         connections: 4,
     };
-    world.mail = std::sync::Arc::new(portcullis_actors::transports::SmtpTransport::new(settings).expect("settings"));
+    world.mail =
+        Arc::new(portcullis_actors::transports::SmtpTransport::new(settings, Arc::new(SystemClock)).expect("settings"));
     let _notifier = world.notifier();
     let id = world.queue_mail("ada@example.com").await;
     let tried = async || world.look(id).await.last_error.is_some();
     eventually(PATIENCE, "tried", tried).await;
-    assert_eq!(world.look(id).await.last_error.as_deref(), Some("greeting refused: 535 5.7.8"));
+    assert_eq!(world.look(id).await.last_error.as_deref(), Some("login refused: 535 5.7.8"));
     assert_ne!(world.state(id).await, MessageState::Dead);
     server.behave(Behaviour::good()).await;
     server.received(1, PATIENCE).await;

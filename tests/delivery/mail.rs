@@ -1,6 +1,7 @@
 //! Mail over real SMTP: what arrives, in which form, over which connections.
 
 use crate::world::{PATIENCE, World, smtp, step};
+use portcullis_actors::clock::SystemClock;
 use portcullis_actors::domain::Locale;
 use portcullis_actors::notifier::{BreakerState, MessageState, NewMessage, Observe, OutboxStore as _};
 use portcullis_actors::stores::{AccountStore as _, Created, NewApplication};
@@ -96,7 +97,7 @@ async fn sent_over(tls: Tls, scheme: &str, query: &str, login: Option<&str>, cre
         timeout: Duration::from_secs(60),
         connections: 2,
     };
-    let transport = SmtpTransport::new(settings).expect("good settings");
+    let transport = SmtpTransport::new(settings, Arc::new(SystemClock)).expect("good settings");
     transport.send(&mail("ada@example.com", "Hola")).await.expect("sent");
     let mail = server.received(1, PATIENCE).await.remove(0);
     assert_eq!(mail.tls, tls != Tls::None);
@@ -287,7 +288,7 @@ async fn no_more_connections_are_kept_than_allowed() {
         timeout: Duration::from_secs(60),
         connections: 1,
     };
-    let transport = SmtpTransport::new(settings).expect("good settings");
+    let transport = SmtpTransport::new(settings, Arc::new(SystemClock)).expect("good settings");
     let mail = mail("ada@example.com", "Hola");
     for connections in [3, 5] {
         let sent = futures_util::join!(transport.send(&mail), transport.send(&mail), transport.send(&mail));

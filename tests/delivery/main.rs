@@ -10,6 +10,7 @@ mod faults;
 mod lifecycle;
 mod mail;
 mod outbox;
+mod reach;
 mod receipts;
 mod sms;
 mod world;

@@ -3,12 +3,14 @@
 use crate::world::{PATIENCE, World, callback_url, eventually, step};
 use actix::Addr;
 use base64::Engine as _;
+use portcullis_actors::clock::SystemClock;
 use portcullis_actors::domain::MessageId;
 use portcullis_actors::notifier::{
     BreakerState, MessageState, NotifierActor, Observe, ReceiptEffect, ReceiptRefusal, RecordReceipt,
 };
 use portcullis_actors::transports::{Line, SendError, Sms, Transport as _, TwilioSettings, TwilioTransport};
 use portcullis_testkit::sms::{Answer, SmsApi, signature};
+use std::sync::Arc;
 use std::time::Duration;
 
 const NUMBER: &str = "+12125550123";
@@ -52,7 +54,7 @@ async fn a_messaging_service_sends_in_its_own_name_and_an_application_in_its() {
         allow_plaintext: false,
         timeout: Duration::from_secs(10),
     };
-    let transport = TwilioTransport::new(settings).expect("good settings");
+    let transport = TwilioTransport::new(settings, Arc::new(SystemClock)).expect("good settings");
     let to = portcullis_actors::domain::Phone::parse(NUMBER, "US").expect("a number");
     let sms = Sms { kind: "phone_code", to, from: None, text: "1988".to_owned() };
     transport.send(&sms).await.expect("sent");
@@ -174,7 +176,7 @@ async fn secrets_and_numbers_stay_out_of_errors() {
         allow_plaintext: false,
         timeout: Duration::from_secs(10),
     };
-    let transport = TwilioTransport::new(settings.clone()).expect("good settings");
+    let transport = TwilioTransport::new(settings.clone(), Arc::new(SystemClock)).expect("good settings");
     let to = portcullis_actors::domain::Phone::parse(NUMBER, "US").expect("a number");
     let sms = Sms { kind: "phone_code", to, from: None, text: "198812".to_owned() };
     let refused = transport.send(&sms).await.expect_err("nobody listens");

@@ -2,7 +2,7 @@
 //! notifier with the transports of the test.
 
 use actix::{Actor as _, Addr};
-use portcullis_actors::clock::{Clock as _, Randomness as _, ShiftedClock, SystemRandomness};
+use portcullis_actors::clock::{Clock as _, Randomness as _, ShiftedClock, SystemClock, SystemRandomness};
 use portcullis_actors::derive::Keyring;
 use portcullis_actors::domain::{AppId, Locale, MessageId, Phone, UserId};
 use portcullis_actors::notifier::{
@@ -89,7 +89,7 @@ impl World {
                 allow_plaintext: false,
                 timeout,
             };
-            Arc::new(TwilioTransport::new(settings).expect("good settings"))
+            Arc::new(TwilioTransport::new(settings, self.clock.clone()).expect("good settings"))
         };
         self.sms = apis.iter().zip(&["one", "two", "three"]).map(provider).collect();
         self
@@ -209,7 +209,7 @@ pub fn smtp(url: &str, timeout_secs: u64) -> SmtpTransport {
         timeout: Duration::from_secs(timeout_secs),
         connections: 32,
     };
-    SmtpTransport::new(settings).expect("good settings")
+    SmtpTransport::new(settings, Arc::new(SystemClock)).expect("good settings")
 }
 
 pub fn callback_url(provider: &str) -> String {

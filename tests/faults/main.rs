@@ -2,6 +2,7 @@
 //! somebody reads who should not.
 
 mod canaries;
+mod crowd;
 mod fleet;
 mod http;
 mod inbox;

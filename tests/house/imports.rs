@@ -114,10 +114,23 @@ const RULES: &[Rule] = &[
             "sqlx",
         ],
     },
+    // Connections carry requests to the routes, and read no configuration.
+    Rule {
+        rooms: &["src/connections/"],
+        except: &[],
+        may_not_name: &["crate::app", "crate::server", "crate::cli", "crate::config", "portcullis_actors"],
+    },
     Rule {
         rooms: &["src/config", "src/telemetry.rs"],
         except: &[],
-        may_not_name: &["crate::app", "crate::server", "crate::cli", "crate::http", "crate::pages"],
+        may_not_name: &[
+            "crate::app",
+            "crate::server",
+            "crate::cli",
+            "crate::http",
+            "crate::pages",
+            "crate::connections",
+        ],
     },
     // A backend or a transport is chosen in one place.
     Rule {

@@ -1,6 +1,6 @@
--- signed_in: when a sign-in last succeeded on this device; none before, and none again once the password changes.
+-- signed_in: when a sign-in last succeeded on this device; none before, and none again once the password changes. Rows from
+-- before this step do not say which devices signed in: none of them did, until it does again.
 ALTER TABLE devices ADD COLUMN signed_in BIGINT;
-UPDATE devices SET signed_in = seen;
 -- The least recently seen devices of a user in an application go first.
 CREATE INDEX devices_seen ON devices (user_id, app_id, seen);
 

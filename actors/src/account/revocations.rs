@@ -20,7 +20,7 @@ impl Revoker {
     /// Applies one now. If a store does not answer, it stays pending, and [`Revoker::apply_pending`] will.
     pub async fn apply(&self, revocation: &Revocation) {
         if let Err(error) = self.try_apply(revocation).await {
-            tracing::warn!(user = %revocation.user, %error, "a revocation is pending until the stores answer");
+            tracing::warn!(user = revocation.user.0, %error, "a revocation is pending until the stores answer");
         }
     }
 

@@ -110,10 +110,11 @@ impl MobileOs {
 impl FromStr for MobileOs {
     type Err = Invalid;
 
+    /// In any case: `iOS` is how people write it.
     fn from_str(text: &str) -> Result<Self, Invalid> {
         match text {
-            "ios" => Ok(Self::Ios),
-            "android" => Ok(Self::Android),
+            text if text.eq_ignore_ascii_case("ios") => Ok(Self::Ios),
+            text if text.eq_ignore_ascii_case("android") => Ok(Self::Android),
             _ => Err(Invalid("is neither ios nor android")),
         }
     }

@@ -22,7 +22,7 @@ impl Engine {
             biased;
             () = self.abandon.cancelled() => (Next::Release(self.ports.clock.now()), None),
             verdict = AssertUnwindSafe(self.attempt(&row)).catch_unwind() => verdict.unwrap_or_else(|_| {
-                tracing::error!(message = %row.id, "a delivery panicked");
+                tracing::error!(message_id = row.id.0, "a delivery panicked");
                 (self.after(&row, 1, &Failure::Transient(None)), None)
             }),
         };
@@ -41,7 +41,10 @@ impl Engine {
             Ok(Composed::Sms(sms)) => self.send(row, &self.sms, &sms).await,
             Err(Unsendable::Dead(reason)) => (Next::Dead(reason.to_owned()), None),
             Err(Unsendable::KeyMissing) => {
-                tracing::warn!(message = %row.id, "this node lacks the secret of a message; another one may have it");
+                tracing::warn!(
+                    message_id = row.id.0,
+                    "this node lacks the secret of a message; another one may have it"
+                );
                 (Next::Release(now.plus(SOON)), None)
             }
         }
@@ -139,15 +142,15 @@ fn weigh(error: SendError) -> (&'static str, Failure) {
 
 /// One log line a delivery; of the recipient only as much as tells messages apart.
 fn report(row: &Leased, next: &Next, attempt: Option<&Attempt>) {
-    let (id, kind, to) = (row.id, row.message.kind.as_str(), row.message.to.masked());
+    let (message_id, kind, to) = (row.id.0, row.message.kind.as_str(), row.message.to.masked());
     let provider = attempt.map(|attempt| attempt.provider.as_str());
     let detail = attempt.and_then(|attempt| attempt.detail.as_deref());
     match next {
-        Next::Delivered => tracing::debug!(message = %id, kind, to, provider, detail, "delivered"),
+        Next::Delivered => tracing::debug!(message_id, kind, to, provider, detail, "delivered"),
         Next::Retry { .. } | Next::Release(_) => {
-            tracing::info!(message = %id, kind, to, provider, detail, "will be tried again");
+            tracing::info!(message_id, kind, to, provider, detail, "will be tried again");
         }
-        Next::Dead(reason) => tracing::warn!(message = %id, kind, to, provider, reason, "dead"),
-        Next::Expired => tracing::info!(message = %id, kind, to, provider, detail, "expired"),
+        Next::Dead(reason) => tracing::warn!(message_id, kind, to, provider, reason, "dead"),
+        Next::Expired => tracing::info!(message_id, kind, to, provider, detail, "expired"),
     }
 }

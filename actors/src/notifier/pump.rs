@@ -141,7 +141,10 @@ impl Pump {
         self.failures = self.failures.saturating_add(1);
         for (settlement, _) in self.ended.extract_if(.., |(_, since)| since.elapsed() > PATIENCE) {
             self.slots.give_back([settlement.id]);
-            tracing::error!(message = %settlement.id, "how it ended could not be written, and it may be sent again");
+            tracing::error!(
+                message_id = settlement.id.0,
+                "how it ended could not be written, and it may be sent again"
+            );
         }
     }
 

@@ -125,6 +125,8 @@ pub struct CloseSessions {
 pub struct Introspect {
     /// A server key with `tokens:introspect`.
     pub credential: Credential,
+    /// The application that the key is said to be of; `None` if nothing is said.
+    pub app: Option<AppName>,
     /// The token asked about; `None` if it cannot be one.
     pub token: Option<UserToken>,
 }

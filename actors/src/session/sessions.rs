@@ -80,6 +80,11 @@ pub(super) async fn close_many(ports: &SessionPorts, ask: CloseSessions) -> Resu
 /// A back end that asks about its own user's token uses it on the user's behalf; one that asks about another's does not.
 pub(super) async fn introspect(ports: &SessionPorts, ask: Introspect) -> Result<Introspection, ErrorKind> {
     let key = ports.auth.key(&ask.credential, KeyScope::TokensIntrospect).await?;
+    if let Some(said) = ask.app
+        && said != ports.auth.app_name(key.app).await?
+    {
+        return Err(ErrorKind::InvalidToken);
+    }
     let Some(token) = ask.token else { return Ok(Introspection::Inactive) };
     match ports.auth.find(&token).await {
         Ok(session) if session.app == key.app => {

@@ -83,8 +83,8 @@ async fn upgrade(ports: &SessionPorts, user: &User, password: &Password, caller:
         Err(overloaded) => Err(overloaded.into()),
     };
     match upgraded {
-        Ok(true) => tracing::info!(user = %user.id, "password hash upgraded"),
-        Ok(false) => tracing::debug!(user = %user.id, "the password was changed meanwhile: its hash stays"),
-        Err(error) => tracing::info!(user = %user.id, %error, "password hash not upgraded this time"),
+        Ok(true) => tracing::info!(user = user.id.0, "password hash upgraded"),
+        Ok(false) => tracing::debug!(user = user.id.0, "the password was changed meanwhile: its hash stays"),
+        Err(error) => tracing::info!(user = user.id.0, %error, "password hash not upgraded this time"),
     }
 }

@@ -121,6 +121,14 @@ pub trait Transport<M>: Send + Sync {
     /// Says whose fault it was, and thereby whether another try makes sense.
     async fn send(&self, message: &M) -> Result<Receipt, SendError>;
 
+    /// Asks whether a message would be taken, without sending one: whether the provider answers and knows us.
+    ///
+    /// # Errors
+    /// As [`Transport::send`], of the provider.
+    async fn probe(&self) -> Result<(), SendError> {
+        Ok(())
+    }
+
     /// Nothing more will be sent.
     async fn close(&self) {}
 

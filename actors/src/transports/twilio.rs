@@ -1,12 +1,14 @@
 //! SMS through an HTTP API of Twilio's shape. Sends once; which provider is tried when is the notifier's affair.
 
+mod answers;
+
 use super::{Callback, CallbackStatus, Receipt, SendError, Sms, Transport, TransportFault, is_loopback, signature};
-use crate::clock::{Clock as _, SystemClock, Timestamp};
+use crate::clock::Clock;
+use answers::{is_name, read_answer, refusal, retry_after, unreachable_api};
 use async_trait::async_trait;
-use reqwest::header::RETRY_AFTER;
-use reqwest::{Client, Response, Url, redirect};
-use serde::Deserialize;
+use reqwest::{Client, RequestBuilder, Url, redirect};
 use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What an account at a provider is reached by.
@@ -41,8 +43,10 @@ impl fmt::Debug for TwilioSettings {
 /// One SMS provider.
 pub struct TwilioTransport {
     settings: TwilioSettings,
+    account_url: Url,
     messages_url: Url,
     client: Client,
+    clock: Arc<dyn Clock>,
 }
 
 impl fmt::Debug for TwilioTransport {
@@ -51,24 +55,12 @@ impl fmt::Debug for TwilioTransport {
     }
 }
 
-/// What the API answers; its texts repeat the number, so only its numbers are kept.
-#[derive(Deserialize, Default)]
-struct Answer {
-    sid: Option<String>,
-    code: Option<u32>,
-}
-
-/// Error numbers that are about the recipient or the text, and would be the same with any try: no such number, not a
-/// mobile, unsubscribed, too long (twilio.com/docs/api/errors). Other requests that are refused as bad may be so for
-/// the sender, the region or the account: they are tried again, with the next provider if there is one, and age.
-const ABOUT_THE_MESSAGE: [u32; 8] = [21211, 21214, 21217, 21219, 21610, 21614, 21617, 21635];
-
 impl TwilioTransport {
     /// Checks the settings; asks nobody.
     ///
     /// # Errors
     /// One clear line that names the setting.
-    pub fn new(settings: TwilioSettings) -> Result<Self, TransportFault> {
+    pub fn new(settings: TwilioSettings, clock: Arc<dyn Clock>) -> Result<Self, TransportFault> {
         let fault = |text: &str| TransportFault(format!("SMS provider {:?}: {text}", settings.name));
         let named = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
         if !(1..=32).contains(&settings.name.len()) || !settings.name.bytes().all(named) {
@@ -87,14 +79,16 @@ impl TwilioTransport {
         if settings.auth_token.is_empty() || settings.from.is_empty() {
             return Err(fault("auth_token and from are required"));
         }
-        let mut messages_url = base;
+        let of_account = |ends: &[&str]| {
+            let mut url = base.clone();
+            url.path_segments_mut()?.pop_if_empty().extend(["2010-04-01", "Accounts"]).extend(ends);
+            Ok(url)
+        };
         let account = settings.account_sid.as_str();
-        messages_url.path_segments_mut().map_err(|()| fault("base_url is not an address"))?.pop_if_empty().extend([
-            "2010-04-01",
-            "Accounts",
-            account,
-            "Messages.json",
-        ]);
+        let urls = [of_account(&[&format!("{account}.json")]), of_account(&[account, "Messages.json"])];
+        let [Ok(account_url), Ok(messages_url)] = urls.map(|url: Result<Url, ()>| url) else {
+            return Err(fault("base_url is not an address"));
+        };
         // Somebody may have installed a provider before; any will do.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
@@ -104,7 +98,11 @@ impl TwilioTransport {
             .user_agent("portcullis")
             .build()
             .map_err(|_| fault("no TLS roots were found on this machine"))?;
-        Ok(Self { settings, messages_url, client })
+        Ok(Self { settings, account_url, messages_url, client, clock })
+    }
+
+    fn signed(&self, request: RequestBuilder) -> RequestBuilder {
+        request.basic_auth(&self.settings.account_sid, Some(&self.settings.auth_token))
     }
 
     fn form<'a>(&'a self, sms: &'a Sms) -> Vec<(&'static str, &'a str)> {
@@ -115,11 +113,6 @@ impl TwilioTransport {
         form.extend(self.settings.callback_url.as_deref().map(|url| ("StatusCallback", url)));
         form
     }
-}
-
-/// What a provider may call a message; anything else is no name, and perhaps not even a text that can be stored.
-fn is_name(sid: &str) -> bool {
-    (1..=64).contains(&sid.len()) && sid.bytes().all(|c| c.is_ascii_graphic())
 }
 
 /// Whether a text can be the sender of an SMS: a number in E.164, a name (Twilio's alphanumeric sender: at most 11, a
@@ -142,19 +135,29 @@ impl Transport<Sms> for TwilioTransport {
     }
 
     async fn send(&self, sms: &Sms) -> Result<Receipt, SendError> {
-        let request = self
-            .client
-            .post(self.messages_url.clone())
-            .basic_auth(&self.settings.account_sid, Some(&self.settings.auth_token))
-            .form(&self.form(sms));
+        let request = self.signed(self.client.post(self.messages_url.clone())).form(&self.form(sms));
         let response = request.send().await.map_err(|error| unreachable_api(&error))?;
         let status = response.status().as_u16();
-        let retry_after = retry_after(&response);
+        let retry_after = retry_after(&response, self.clock.now());
         let answer = read_answer(response).await;
         if (200..300).contains(&status) {
             return Ok(Receipt { reference: answer.sid.filter(|sid| is_name(sid)) });
         }
         Err(refusal(status, answer.code, retry_after))
+    }
+
+    /// Asks for the account. An API that does not show it cannot say more than that it answers.
+    async fn probe(&self) -> Result<(), SendError> {
+        let request = self.signed(self.client.get(self.account_url.clone()));
+        let response = request.send().await.map_err(|error| unreachable_api(&error))?;
+        let status = response.status().as_u16();
+        let answer = read_answer(response).await;
+        match (status, answer.status.as_deref()) {
+            (200..300, None | Some("active")) | (404 | 405 | 501, _) => Ok(()),
+            (200..300, Some(_)) => Err(SendError::ProviderFault("the account is not active".to_owned())),
+            (401 | 403, _) => Err(SendError::ProviderFault(format!("login refused: HTTP {status}"))),
+            _ => Err(refusal(status, answer.code, None)),
+        }
     }
 
     fn read_callback(&self, signature: &str, params: &[(String, String)]) -> Option<Callback> {
@@ -174,53 +177,10 @@ impl Transport<Sms> for TwilioTransport {
     }
 }
 
-/// The texts of the HTTP library name the address with the account in it, so only the kind of failure is told.
-fn unreachable_api(error: &reqwest::Error) -> SendError {
-    if error.is_connect() {
-        SendError::ProviderFault("connection refused or not possible".to_owned())
-    } else if error.is_timeout() {
-        SendError::Unanswered("no answer in time".to_owned())
-    } else {
-        SendError::Unanswered("the connection broke".to_owned())
-    }
-}
-
-/// At most 16 KiB are read; an answer that cannot be read has no numbers.
-async fn read_answer(mut response: Response) -> Answer {
-    let mut body = Vec::new();
-    while let Ok(Some(chunk)) = response.chunk().await {
-        body.extend_from_slice(&chunk);
-        if body.len() > 16 * 1024 {
-            return Answer::default();
-        }
-    }
-    serde_json::from_slice(&body).unwrap_or_default()
-}
-
-fn refusal(status: u16, code: Option<u32>, retry_after: Option<Duration>) -> SendError {
-    let number = code.map(|code| format!(", error {code}")).unwrap_or_default();
-    let text = format!("HTTP {status}{number}");
-    match status {
-        429 => SendError::Transient { retry_after, text },
-        400 if code.is_some_and(|code| ABOUT_THE_MESSAGE.contains(&code)) => SendError::Permanent(text),
-        400 => SendError::Transient { retry_after, text },
-        _ => SendError::ProviderFault(text),
-    }
-}
-
-/// Seconds or a date (RFC 9110 §10.2.3).
-fn retry_after(response: &Response) -> Option<Duration> {
-    let text = response.headers().get(RETRY_AFTER)?.to_str().ok()?;
-    if let Ok(seconds) = text.trim().parse() {
-        return Some(Duration::from_secs(seconds));
-    }
-    let at = Timestamp::from_secs(jiff::fmt::rfc2822::parse(text.trim()).ok()?.timestamp().as_second());
-    Some(at.since(SystemClock.now()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::SystemClock;
 
     fn settings() -> TwilioSettings {
         TwilioSettings {
@@ -238,7 +198,7 @@ mod tests {
 
     #[test]
     fn the_address_is_built_from_base_and_account() {
-        let transport = TwilioTransport::new(settings()).expect("good settings");
+        let transport = TwilioTransport::new(settings(), Arc::new(SystemClock)).expect("good settings");
         let url = "https://api.twilio.com/2010-04-01/Accounts/AC0123/Messages.json";
         assert_eq!(transport.messages_url.as_str(), url);
     }
@@ -248,7 +208,7 @@ mod tests {
         let refused = |change: fn(&mut TwilioSettings)| {
             let mut settings = settings();
             change(&mut settings);
-            TwilioTransport::new(settings).expect_err("refused").to_string()
+            TwilioTransport::new(settings, Arc::new(SystemClock)).expect_err("refused").to_string()
         };
         assert!(refused(|s| s.base_url = "http://sms.example.com".to_owned()).contains("allow_plaintext"));
         assert!(refused(|s| s.base_url = "ftp://127.0.0.1".to_owned()).contains("https"));
@@ -268,22 +228,5 @@ mod tests {
         for text in ["", "15005550006", "+1", "a name that is too long", "\u{e9}t\u{e9}", "a\r\nb", "MG12345678901"] {
             assert!(!is_sms_sender(text), "{text:?}");
         }
-    }
-
-    #[test]
-    fn a_name_that_could_not_be_stored_is_none() {
-        assert!(is_name("SM0123456789abcdef0123456789abcdef"));
-        for name in ["", "SM\0", "SM 1", "é", &"S".repeat(65)] {
-            assert!(!is_name(name), "{name:?}");
-        }
-    }
-
-    #[test]
-    fn a_refusal_is_the_messages_fault_only_if_its_number_says_so() {
-        assert!(matches!(refusal(400, Some(21211), None), SendError::Permanent(_)));
-        assert!(matches!(refusal(400, Some(21606), None), SendError::Transient { .. }));
-        assert!(matches!(refusal(401, Some(20003), None), SendError::ProviderFault(_)));
-        assert!(matches!(refusal(429, None, None), SendError::Transient { .. }));
-        assert!(matches!(refusal(502, None, None), SendError::ProviderFault(_)));
     }
 }

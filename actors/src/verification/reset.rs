@@ -157,6 +157,6 @@ async fn commit(
         }
         account = enabled(ports, account.id).await?;
     }
-    tracing::warn!(user = %account.id, challenge_ends = %challenge.expires, "a reset met too many other changes");
+    tracing::warn!(user = account.id.0, challenge_ends = %challenge.expires, "a reset met too many other changes");
     Err(ErrorKind::DependencyUnavailable(Dependency::Database))
 }

@@ -8,6 +8,7 @@ use portcullis_actors::domain::Phone;
 use portcullis_actors::hashing::acceptable;
 use portcullis_actors::stores::{AccountStore as _, Created, ImportedUser, NewUser};
 use serde::Deserialize;
+use serde_json::error::Category;
 use serde_json::json;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Read as _};
@@ -125,10 +126,7 @@ fn parse(line: &[u8], region: &str) -> Result<Option<ImportedUser>, String> {
     if line.trim_ascii().is_empty() {
         return Ok(None);
     }
-    let line: Line = serde_json::from_slice(line).map_err(|error| {
-        let text = error.to_string();
-        text.split(" at line ").next().unwrap_or_default().to_owned()
-    })?;
+    let line = read(line)?;
     let says = |field: &'static str| move |invalid: portcullis_actors::domain::Invalid| format!("{field} {invalid}");
     let hash_work = acceptable(&line.password_hash).map_err(|invalid| format!("password_hash: {invalid}"))?;
     let phone = line.phone.map(|text| Phone::parse(&text, region)).transpose();
@@ -147,6 +145,25 @@ fn parse(line: &[u8], region: &str) -> Result<Option<ImportedUser>, String> {
             .map_err(|_| "created_at is not a time like 2024-05-17T09:30:00Z".to_owned())?
             .map(|time| Timestamp::from_millis(time.as_millisecond())),
     }))
+}
+
+/// The fields of a line. The parser's own words repeat a value of the wrong type, so they are kept only where they name
+/// fields or the form.
+fn read(line: &[u8]) -> Result<Line, String> {
+    let mut json = serde_json::Deserializer::from_slice(line);
+    let read: Line = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        let (field, text) = (error.path().to_string(), error.inner().to_string());
+        let text = text.split(" at line ").next().unwrap_or_default();
+        let names = ["unknown field", "missing field", "duplicate field"].iter().any(|kind| text.starts_with(kind));
+        match error.inner().classify() {
+            Category::Data if names => text.to_owned(),
+            Category::Data if field == "." => "is not an object".to_owned(),
+            Category::Data => format!("{field} is not text"),
+            Category::Syntax | Category::Eof | Category::Io => format!("is not JSON: {text}"),
+        }
+    })?;
+    json.end().map_err(|_| "is not JSON: something follows the object".to_owned())?;
+    Ok(read)
 }
 
 fn tell(shell: &Shell, report: &Report) {
@@ -179,7 +196,10 @@ mod tests {
         for (from, to, field) in [
             ("Ada@Example.com", "nobody", "email"),
             (r#""first_name":"Ada""#, r#""first_name":"""#, "first_name"),
-            (r#""last_name":"L""#, r#""last_name":5"#, "invalid type"),
+            (r#""last_name":"L""#, r#""last_name":4711"#, "last_name is not text"),
+            (r#""last_name":"L""#, r#""last_name":["4711"]"#, "last_name is not text"),
+            (r#""phone":"#, r#""phone":4711,"phone":"#, "phone is not text"),
+            (r#""last_name":"L""#, r#""last_name":"4711"x"#, "is not JSON"),
             ("$2a$12$", "$2a$31$", "password_hash"),
             ("$2a$12$", "$1$12$", "password_hash"),
             ("(212)555-0123", "12", "phone"),
@@ -189,7 +209,7 @@ mod tests {
         ] {
             let reason = parse(GOOD.replace(from, to).as_bytes(), "US").expect_err(to);
             assert!(reason.starts_with(field), "{to}: {reason}");
-            assert!(!reason.contains("R9h/cIPz"), "{reason}");
+            assert!(!reason.contains("R9h/cIPz") && !reason.contains("4711"), "{reason}");
         }
     }
 

@@ -25,7 +25,7 @@ pub(super) async fn only_its_own_back_end_prolongs_a_session(database: Database,
     let other = house.database.app("other").await;
     let (own, other) = (house.key(1, own, user).await, house.key(2, other, user).await);
     let ask = async |credential: &Credential| {
-        let ask = Introspect { credential: credential.clone(), token: Some(token.clone()) };
+        let ask = Introspect { credential: credential.clone(), app: None, token: Some(token.clone()) };
         house.sessions[0].send(ask).await.expect("the actor answers").expect("the key is good")
     };
     let idle_end = async || house.tokens.sessions.list(user).await.expect("the store answers")[0].idle_expires;

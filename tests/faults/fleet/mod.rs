@@ -6,6 +6,7 @@ mod dumps;
 mod empty;
 mod full;
 mod gone;
+mod log;
 mod nodes;
 mod outbox;
 mod production;

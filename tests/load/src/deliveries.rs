@@ -144,18 +144,19 @@ fn inbox() -> Arc<Inbox> {
 }
 
 fn smtp(port: u16) -> Outcome<Arc<SmtpTransport>> {
-    Ok(Arc::new(SmtpTransport::new(SmtpSettings {
+    let settings = SmtpSettings {
         url: format!("smtp://127.0.0.1:{port}"),
         from: "no-reply@example.org".to_owned(),
         allow_plaintext: false,
         extra_root: None,
         timeout: Duration::from_secs(60),
         connections: WORKERS,
-    })?))
+    };
+    Ok(Arc::new(SmtpTransport::new(settings, Arc::new(SystemClock))?))
 }
 
 fn twilio(url: &str) -> Outcome<Arc<TwilioTransport>> {
-    Ok(Arc::new(TwilioTransport::new(TwilioSettings {
+    let settings = TwilioSettings {
         name: "one".to_owned(),
         base_url: url.to_owned(),
         account_sid: "AC1".to_owned(),
@@ -165,7 +166,8 @@ fn twilio(url: &str) -> Outcome<Arc<TwilioTransport>> {
         callback_url: None,
         allow_plaintext: false,
         timeout: Duration::from_secs(10),
-    })?))
+    };
+    Ok(Arc::new(TwilioTransport::new(settings, Arc::new(SystemClock))?))
 }
 
 /// Messages a second, until all but `stuck` are settled.

@@ -38,7 +38,7 @@ pub enum Answer {
     Refused(u16, u32, Option<String>),
     /// Nothing, for so long; then 201.
     After(Duration),
-    /// 201, and this name for the message.
+    /// 201, and this name for the message; of an account, this status.
     Named(String),
     /// 307 to this address.
     Elsewhere(String),
@@ -78,8 +78,10 @@ impl SmsApi {
         std::thread::spawn(move || {
             let serve = async move {
                 let path = "/2010-04-01/Accounts/{account}/Messages.json";
+                let of_account = "/2010-04-01/Accounts/{account}.json";
                 let server = HttpServer::new(move || {
-                    App::new().app_data(web::Data::from(Arc::clone(&served))).route(path, web::post().to(create))
+                    let app = App::new().app_data(web::Data::from(Arc::clone(&served)));
+                    app.route(path, web::post().to(create)).route(of_account, web::get().to(account))
                 });
                 let server = server.workers(1).disable_signals().shutdown_timeout(0).bind(("127.0.0.1", 0));
                 let server = server.expect("a free port");
@@ -187,6 +189,18 @@ async fn create(
         response.insert_header(("Location", location));
     }
     response.json(json!({"code": code, "message": "refused"}))
+}
+
+/// The account, which is in order unless messages are refused.
+async fn account(account: web::Path<String>, shared: web::Data<Shared>) -> HttpResponse {
+    match lock(&shared.answer).clone() {
+        Answer::Refused(status, code, _) => {
+            let status = actix_web::http::StatusCode::from_u16(status).expect("a status");
+            HttpResponse::build(status).json(json!({"code": code, "message": "refused"}))
+        }
+        Answer::Named(status) => HttpResponse::Ok().json(json!({"sid": account.as_str(), "status": status})),
+        _ => HttpResponse::Ok().json(json!({"sid": account.as_str(), "status": "active"})),
+    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

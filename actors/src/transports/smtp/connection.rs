@@ -1,9 +1,9 @@
 //! One connection to the relay: opening it, and one mail over it step by step. Decides nothing.
 
 use super::letter::Letter;
-use super::verdict::{Progress, Step};
+use super::verdict::{self, Progress, Step};
 use super::{Receipt, SmtpSettings};
-use crate::transports::is_loopback;
+use crate::transports::{SendError, is_loopback};
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
@@ -59,25 +59,33 @@ impl Relay {
         Ok(Self { host, port, encryption, hello, credentials, timeout: settings.timeout })
     }
 
-    /// Connects, greets, encrypts and logs in.
-    pub(super) async fn connect(&self) -> Result<Connection, Error> {
+    /// Connects, greets, encrypts and logs in; `progress` says how far it got.
+    pub(super) async fn connect(&self, progress: &Progress) -> Result<Connection, SendError> {
+        let refused = |error: Error| verdict::of(&error, progress.step(), false);
+        let host = self.host.trim_start_matches('[').trim_end_matches(']');
+        progress.reach(Step::Greeting);
+        let found = tokio::net::lookup_host((host, self.port)).await;
+        let addresses: Vec<_> = found.map_err(|_| verdict::of_no_host())?.collect();
         let at_once = match &self.encryption {
             Encryption::FromTheStart(parameters) => Some(parameters.clone()),
             _ => None,
         };
-        let address = (self.host.trim_start_matches('[').trim_end_matches(']'), self.port);
-        let connected =
-            AsyncSmtpConnection::connect_tokio1(address, Some(self.timeout), &self.hello, at_once, None).await;
-        let mut connection = connected?;
+        let timeout = Some(self.timeout);
+        let connected = AsyncSmtpConnection::connect_tokio1(&*addresses, timeout, &self.hello, at_once, None).await;
+        let mut connection = connected.map_err(refused)?;
+        progress.reach(Step::Tls);
         match &self.encryption {
-            Encryption::Required(parameters) => connection.starttls(parameters.clone(), &self.hello).await?,
+            Encryption::Required(parameters) => {
+                connection.starttls(parameters.clone(), &self.hello).await.map_err(refused)?;
+            }
             Encryption::IfOffered(parameters) if connection.can_starttls() => {
-                connection.starttls(parameters.clone(), &self.hello).await?;
+                connection.starttls(parameters.clone(), &self.hello).await.map_err(refused)?;
             }
             _ => {}
         }
+        progress.reach(Step::Login);
         if let Some(credentials) = &self.credentials {
-            connection.auth(DEFAULT_MECHANISMS, credentials).await?;
+            connection.auth(DEFAULT_MECHANISMS, credentials).await.map_err(refused)?;
         }
         Ok(Connection(connection))
     }

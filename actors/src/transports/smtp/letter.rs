@@ -1,10 +1,12 @@
 //! A mail as it goes over the wire. Every header value comes from a type that cannot hold a line break.
 
 use super::{address, sender};
+use crate::clock::Timestamp;
 use crate::transports::{Mail, SendError};
 use lettre::Address;
 use lettre::message::header::{Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message, MultiPart};
+use std::time::{Duration, SystemTime};
 
 /// Envelope and content (RFC 5322).
 pub(super) struct Letter {
@@ -17,7 +19,7 @@ pub(super) struct Letter {
 
 impl Letter {
     /// Writes it down. A sender of the application's own that is no address gives way to the configured one.
-    pub(super) fn write(mail: &Mail, from: &Mailbox) -> Result<Self, SendError> {
+    pub(super) fn write(mail: &Mail, from: &Mailbox, now: Timestamp) -> Result<Self, SendError> {
         let own = mail.from.as_ref().and_then(|text| sender(text.as_str()));
         let from = own.as_ref().unwrap_or(from);
         let recipient = address(&mail.to).ok_or_else(|| SendError::Permanent("the address is not one".to_owned()))?;
@@ -26,7 +28,7 @@ impl Letter {
             .to(Mailbox::new(None, recipient.clone()))
             .subject(mail.subject.as_str())
             .message_id(Some(format!("<{}@{}>", mail.id, from.email.domain())))
-            .date_now()
+            .date(SystemTime::UNIX_EPOCH + Duration::from_secs(u64::try_from(now.secs()).unwrap_or_default()))
             .header(AutoSubmitted)
             .multipart(MultiPart::alternative_plain_html(mail.text.clone(), mail.html.clone()))
             .map_err(|_| unwritable())?;
@@ -91,7 +93,7 @@ mod tests {
     #[test]
     fn the_headers_are_there_and_no_other() {
         let from: Mailbox = "Portcullis <no-reply@example.org>".parse().expect("a sender");
-        let letter = Letter::write(&mail(), &from).expect("a letter");
+        let letter = Letter::write(&mail(), &from, Timestamp::from_secs(1_400_319_000)).expect("a letter");
         let headers = headers(&letter);
         let names: Vec<_> = headers
             .lines()
@@ -107,6 +109,7 @@ mod tests {
         assert!(headers.contains("Message-ID: <AbC@example.org>"), "{headers}");
         assert!(headers.contains("Auto-Submitted: auto-generated"));
         assert!(headers.contains("To: ada@example.com"));
+        assert!(headers.contains("Date: Sat, 17 May 2014 09:30:00 +0000"), "{headers}");
     }
 
     #[test]
@@ -126,9 +129,11 @@ mod tests {
     fn an_applications_own_sender_is_used_if_it_is_one() {
         let from: Mailbox = "no-reply@example.org".parse().expect("a sender");
         let with = |text| Mail { from: Some(Line::new(text)), ..mail() };
-        let letter = Letter::write(&with("Beyond <hello@beyond.example>"), &from).expect("a letter");
+        let letter = Letter::write(&with("Beyond <hello@beyond.example>"), &from, Timestamp::from_secs(1_400_319_000))
+            .expect("a letter");
         assert_eq!(letter.sender.to_string(), "hello@beyond.example");
-        let letter = Letter::write(&with("a@b.example\r\nBcc: x@y.zz"), &from).expect("a letter");
+        let letter = Letter::write(&with("a@b.example\r\nBcc: x@y.zz"), &from, Timestamp::from_secs(1_400_319_000))
+            .expect("a letter");
         assert_eq!(letter.sender.to_string(), "no-reply@example.org");
     }
 }

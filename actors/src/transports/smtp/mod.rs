@@ -8,12 +8,13 @@ mod letter;
 mod verdict;
 
 use super::{Mail, Receipt, SendError, Transport, TransportFault};
+use crate::clock::Clock;
 use async_trait::async_trait;
 use connection::{Connection, Relay};
 use lettre::Address;
 use lettre::message::Mailbox;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 use verdict::{Progress, Step};
 
@@ -50,6 +51,7 @@ pub struct SmtpTransport {
     timeout: Duration,
     most_idle: usize,
     idle: Mutex<Vec<(Connection, Instant)>>,
+    clock: Arc<dyn Clock>,
 }
 
 impl SmtpTransport {
@@ -57,12 +59,12 @@ impl SmtpTransport {
     ///
     /// # Errors
     /// One clear line that names the setting; never the URL, which may hold a password.
-    pub fn new(settings: SmtpSettings) -> Result<Self, TransportFault> {
+    pub fn new(settings: SmtpSettings, clock: Arc<dyn Clock>) -> Result<Self, TransportFault> {
         let fault = |text: &str| TransportFault(format!("mail: {text}"));
         let from = settings.from.parse().map_err(|_| fault("from is not an address"))?;
         let relay = Relay::new(&settings).map_err(|text| fault(&text))?;
         let (timeout, most_idle) = (settings.timeout, settings.connections);
-        Ok(Self { relay, from, timeout, most_idle, idle: Mutex::default() })
+        Ok(Self { relay, from, timeout, most_idle, idle: Mutex::default(), clock })
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<(Connection, Instant)>> {
@@ -90,9 +92,8 @@ impl SmtpTransport {
                 return self.conclude(connection, sent, letter, progress).await;
             }
             // The relay closed it while it lay here: that says nothing, and costs one more try.
-            progress.reach(Step::Greeting);
         }
-        let mut connection = self.relay.connect().await.map_err(|error| verdict::of(&error, Step::Greeting, false))?;
+        let mut connection = self.relay.connect(progress).await?;
         let sent = connection.transact(letter, progress).await;
         self.conclude(connection, sent, letter, progress).await
     }
@@ -127,10 +128,22 @@ impl Transport<Mail> for SmtpTransport {
     }
 
     async fn send(&self, mail: &Mail) -> Result<Receipt, SendError> {
-        let letter = letter::Letter::write(mail, &self.from)?;
+        let letter = letter::Letter::write(mail, &self.from, self.clock.now())?;
         let progress = Progress::default();
         match tokio::time::timeout(self.timeout, self.deliver(&letter, &progress)).await {
             Ok(answer) => answer,
+            Err(_) => Err(verdict::of_silence(progress.step())),
+        }
+    }
+
+    /// Connects, encrypts, logs in, and says goodbye.
+    async fn probe(&self) -> Result<(), SendError> {
+        let progress = Progress::default();
+        match tokio::time::timeout(self.timeout, self.relay.connect(&progress)).await {
+            Ok(connected) => {
+                connected?.quit().await;
+                Ok(())
+            }
             Err(_) => Err(verdict::of_silence(progress.step())),
         }
     }

