@@ -98,6 +98,8 @@ pub struct Revocation {
     pub epoch: i64,
     /// A session that survives.
     pub keep: Option<Digest>,
+    /// When it was written.
+    pub created: Timestamp,
 }
 
 /// Revocations that bind the two sides together.
@@ -106,8 +108,9 @@ pub trait RevocationStore: Send + Sync {
     /// Those not acknowledged yet, oldest first.
     async fn pending(&self, most: u32) -> StoreResult<Vec<Revocation>>;
 
-    /// All written since `since` (at most a day ago), acknowledged or not, oldest first: what a failover of the token store may have lost.
-    async fn since(&self, since: Timestamp) -> StoreResult<Vec<Revocation>>;
+    /// Those written since `since` (at most a day ago), acknowledged or not, oldest first: what a failover of the token
+    /// store may have lost. At most `most`; the next ones come `after` the last of these.
+    async fn since(&self, since: Timestamp, after: Option<&Revocation>, most: u32) -> StoreResult<Vec<Revocation>>;
 
     /// The token store has applied it. What was acknowledged and is older than a day is forgotten on this occasion.
     async fn acknowledge(&self, id: i64) -> StoreResult<()>;

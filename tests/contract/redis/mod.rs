@@ -19,6 +19,7 @@ use portcullis_actors::stores::{
     NewSession, Opening, PhoneAsk, ResetAsk, Revocation, RevocationStore, Session, SessionStore, StoreResult,
 };
 use std::future::Future;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -29,13 +30,15 @@ pub const ADA: UserId = UserId(42);
 pub struct Revocations {
     pub written: Mutex<Vec<Revocation>>,
     pub acknowledged: Mutex<Vec<i64>>,
+    /// Pages that were read to be applied again.
+    pub pages: AtomicUsize,
 }
 
 impl Revocations {
     pub fn write(&self, user: UserId, epoch: i64) {
         let mut written = self.written.lock().expect("not poisoned");
         let id = i64::try_from(written.len()).expect("few") + 1;
-        written.push(Revocation { id, user, epoch, keep: None });
+        written.push(Revocation { id, user, epoch, keep: None, created: Timestamp::from_millis(id) });
     }
 }
 
@@ -48,8 +51,11 @@ impl RevocationStore for Revocations {
         Ok(open.take(most as usize).cloned().collect())
     }
 
-    async fn since(&self, _: Timestamp) -> StoreResult<Vec<Revocation>> {
-        Ok(self.written.lock().expect("not poisoned").clone())
+    async fn since(&self, _: Timestamp, after: Option<&Revocation>, most: u32) -> StoreResult<Vec<Revocation>> {
+        self.pages.fetch_add(1, Ordering::SeqCst);
+        let written = self.written.lock().expect("not poisoned");
+        let later = written.iter().filter(|revocation| after.is_none_or(|after| revocation.id > after.id));
+        Ok(later.take(most as usize).cloned().collect())
     }
 
     async fn acknowledge(&self, id: i64) -> StoreResult<()> {

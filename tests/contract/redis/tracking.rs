@@ -138,3 +138,23 @@ async fn no_check_is_served_before_lost_revocations_are_applied_again() {
         until(async || worker.find(ADA, digest("old")).await.is_ok_and(|found| found.is_none())).await;
     }
 }
+
+#[tokio::test]
+async fn many_revocations_are_applied_again_page_by_page() {
+    let redis = Redis::start().await;
+    let revocations = Arc::new(Revocations::default());
+    let store = connect_with(&redis.url(), revocations.clone()).await.expect("Redis answers");
+    for user in 1..=1_200 {
+        open(&store, UserId(user), "old").await;
+        revocations.write(UserId(user), 1);
+    }
+    // They were applied, and a failover lost it.
+    revocations.acknowledged.lock().expect("not poisoned").extend(1..=1_200);
+    let worker = connect_with(&redis.url(), revocations.clone()).await.expect("Redis answers").for_worker();
+    // A busy machine may take longer than one check waits.
+    until(async || worker.ping().await.is_ok()).await;
+    for user in 1..=1_200 {
+        assert_eq!(worker.find(UserId(user), digest("old")).await.expect("Redis answers"), None, "{user}");
+    }
+    assert_eq!(revocations.pages.load(Ordering::SeqCst), 3, "no page is larger than five hundred");
+}

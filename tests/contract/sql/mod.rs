@@ -82,6 +82,7 @@ suite! {
     }
     revocations {
         a_revocation_is_pending_until_acknowledged,
+        recent_revocations_come_in_pages,
     }
     cancelled {
         a_request_that_goes_away_leaves_no_half_change,

@@ -2,7 +2,7 @@
 
 use super::Backend;
 use portcullis_actors::clock::{Clock as _, Timestamp};
-use portcullis_actors::stores::{AccountStore as _, RevocationStore as _};
+use portcullis_actors::stores::{AccountStore as _, Revocation, RevocationStore as _};
 use std::time::Duration;
 
 pub(super) async fn a_revocation_is_pending_until_acknowledged(backend: Backend) {
@@ -26,14 +26,35 @@ pub(super) async fn a_revocation_is_pending_until_acknowledged(backend: Backend)
     assert_eq!(store.pending(9).await.expect("read"), left);
 
     store.acknowledge(written[3].id).await.expect("noted");
-    assert_eq!(store.since(later).await.expect("read"), written[3..], "acknowledged or not");
-    assert_eq!(store.since(later.minus(Duration::from_secs(1_000))).await.expect("read"), written);
+    assert_eq!(store.since(later, None, 9).await.expect("read"), written[3..], "acknowledged or not");
+    assert_eq!(store.since(later.minus(Duration::from_secs(1_000)), None, 9).await.expect("read"), written);
 
     // A day later the acknowledged ones are forgotten, and the pending ones are not.
     backend.clock.advance(Duration::from_secs(86_400));
     store.acknowledge(written[0].id).await.expect("noted");
     let left = [written[0].clone(), written[2].clone()];
-    assert_eq!(store.since(Timestamp::from_millis(0)).await.expect("read"), left);
+    assert_eq!(store.since(Timestamp::from_millis(0), None, 9).await.expect("read"), left);
     store.acknowledge(written[2].id).await.expect("noted");
-    assert_eq!(store.since(Timestamp::from_millis(0)).await.expect("read"), written[2..3]);
+    assert_eq!(store.since(Timestamp::from_millis(0), None, 9).await.expect("read"), written[2..3]);
+}
+
+/// Of one moment or of several, each is on one page.
+pub(super) async fn recent_revocations_come_in_pages(backend: Backend) {
+    let store = &backend.store;
+    let mut written = Vec::new();
+    for n in 0..7 {
+        let user = backend.user(&format!("user-{n}")).await;
+        written.push(store.disable_user(user).await.expect("disabled").expect("is there"));
+        if n % 3 == 0 {
+            backend.clock.advance(Duration::from_secs(1));
+        }
+    }
+    let since = written[0].created;
+    let mut read: Vec<Revocation> = Vec::new();
+    for size in [2, 2, 2, 1, 0] {
+        let page = store.since(since, read.last(), 2).await.expect("read");
+        assert_eq!(page.len(), size);
+        read.extend(page);
+    }
+    assert_eq!(read, written);
 }

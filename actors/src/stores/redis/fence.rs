@@ -2,7 +2,7 @@
 //! between the two stores, by a failover to a replica that lagged) is applied again.
 
 use super::RedisTokenStore;
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::stores::{Revocation, RevocationStore, SessionStore as _, StoreResult};
 use futures_util::{TryStreamExt as _, stream};
 use std::sync::Arc;
@@ -39,8 +39,7 @@ impl Fence {
             return Ok(());
         }
         let began = Instant::now();
-        let recent = self.revocations.since(self.clock.now().minus(LOOK_BACK)).await?;
-        store.apply(&recent).await?;
+        self.replay(store, self.clock.now().minus(LOOK_BACK)).await?;
         loop {
             let pending = self.revocations.pending(BATCH).await?;
             store.apply(&pending).await?;
@@ -53,6 +52,22 @@ impl Fence {
         }
         *passed = Some(began);
         Ok(())
+    }
+
+    /// What was written lately, applied or not. Each page has its own time; nobody is served until the last one, so
+    /// that the log says how far this is.
+    async fn replay(&self, store: &RedisTokenStore, since: Timestamp) -> StoreResult<()> {
+        let (mut applied, mut last) = (0, None);
+        loop {
+            let page = self.revocations.since(since, last.as_ref(), BATCH).await?;
+            store.apply(&page).await?;
+            applied += page.len();
+            if page.len() < BATCH as usize {
+                return Ok(());
+            }
+            tracing::info!(applied, "applying revocations again before checks are served");
+            last = page.into_iter().next_back();
+        }
     }
 }
 

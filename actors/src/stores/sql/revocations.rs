@@ -19,7 +19,7 @@ impl RevocationStore for SqlStore {
     async fn pending(&self, most: u32) -> StoreResult<Vec<Revocation>> {
         self.read(async |c| {
             let rows = sqlx::query(
-                "SELECT id, user_id, epoch, keep FROM revocations WHERE applied IS NULL ORDER BY id LIMIT $1",
+                "SELECT id, user_id, epoch, keep, created FROM revocations WHERE applied IS NULL ORDER BY id LIMIT $1",
             )
             .bind(i64::from(most))
             .fetch_all(c)
@@ -29,12 +29,19 @@ impl RevocationStore for SqlStore {
         .await
     }
 
-    async fn since(&self, since: Timestamp) -> StoreResult<Vec<Revocation>> {
+    async fn since(&self, since: Timestamp, after: Option<&Revocation>, most: u32) -> StoreResult<Vec<Revocation>> {
+        // Numbers begin with 1.
+        let (since, number) = after.map_or((since, 0), |after| (after.created, after.id));
         self.read(async |c| {
-            let rows = sqlx::query("SELECT id, user_id, epoch, keep FROM revocations WHERE created >= $1 ORDER BY id")
-                .bind(since.millis())
-                .fetch_all(c)
-                .await?;
+            let rows = sqlx::query(
+                "SELECT id, user_id, epoch, keep, created FROM revocations WHERE (created, id) > ($1, $2) \
+                 ORDER BY created, id LIMIT $3",
+            )
+            .bind(since.millis())
+            .bind(number)
+            .bind(i64::from(most))
+            .fetch_all(c)
+            .await?;
             rows.iter().map(revocation).collect()
         })
         .await
@@ -64,6 +71,7 @@ fn revocation(row: &AnyRow) -> sqlx::Result<Revocation> {
         user: UserId(row.try_get("user_id")?),
         epoch: row.try_get("epoch")?,
         keep: maybe_digest(row, "keep")?,
+        created: Timestamp::from_millis(row.try_get("created")?),
     })
 }
 
@@ -82,5 +90,5 @@ pub(super) async fn insert(
             .bind(now.millis())
             .fetch_one(connection)
             .await?;
-    Ok(Revocation { id: row.try_get("id")?, user, epoch, keep })
+    Ok(Revocation { id: row.try_get("id")?, user, epoch, keep, created: now })
 }
