@@ -3,6 +3,7 @@
 //! `stores.rs` and `deliveries.rs` choose, `worker.rs` starts the actors of one HTTP thread over what was chosen.
 
 mod asked;
+mod defaults;
 mod deliveries;
 pub(crate) mod demo;
 mod secrets;
@@ -10,6 +11,7 @@ mod stores;
 mod worker;
 
 pub(crate) use asked::ask;
+pub(crate) use defaults::ensure_default_application;
 pub(crate) use deliveries::{Deliveries, transports};
 pub(crate) use secrets::keyring;
 pub(crate) use stores::{Access, Stores, TokenStore, database};

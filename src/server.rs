@@ -109,6 +109,7 @@ impl Server {
         let tokens = TokenStore::open(&config, Arc::clone(&clock), revocations.clone()).await?;
         let revoker = Revoker { revocations, sessions: tokens.sessions() };
         patiently(async || revoker.apply_pending().await).await?;
+        patiently(async || app::ensure_default_application(&database).await).await?;
 
         let public_url = match config.server.public_url.as_str() {
             "" => format!("http://{address}"),

@@ -1,4 +1,4 @@
-//! `apps add|list`: the applications that users sign in to.
+//! `apps add|list|default`: the applications that users sign in to.
 
 use super::output::table;
 use super::{Access, Refused, Shell};
@@ -28,10 +28,20 @@ pub(super) enum AppsCommand {
     /// List the applications.
     #[command(after_help = "Example:\n  portcullis apps list --json")]
     List,
+    /// Make an application the default: whoever names none signs in to it.
+    #[command(after_help = "Example:\n  portcullis apps default driver")]
+    Default {
+        /// Its name.
+        name: AppName,
+    },
 }
 
 pub(super) async fn run(shell: &Shell, command: AppsCommand) -> Result<(), Refused> {
-    let access = if matches!(command, AppsCommand::List) { Access::Read } else { Access::Make };
+    let access = match command {
+        AppsCommand::Add { .. } => Access::Make,
+        AppsCommand::List => Access::Read,
+        AppsCommand::Default { .. } => Access::Change,
+    };
     let accounts = shell.database(&shell.config(&["database"])?, access).await?;
     match command {
         AppsCommand::Add { name, brand, mail_from, sms_from } => {
@@ -51,7 +61,7 @@ pub(super) async fn run(shell: &Shell, command: AppsCommand) -> Result<(), Refus
                 .map(|app| {
                     json!({
                         "id": app.id, "app_id": app.name.as_str(), "brand": app.brand, "mail_from": app.mail_from,
-                        "sms_from": app.sms_from, "created_at": app.created.to_string(),
+                        "sms_from": app.sms_from, "default": app.is_default, "created_at": app.created.to_string(),
                     })
                 })
                 .collect();
@@ -59,10 +69,24 @@ pub(super) async fn run(shell: &Shell, command: AppsCommand) -> Result<(), Refus
                 let rows: Vec<_> = apps
                     .iter()
                     .map(|app| {
-                        vec![app.id.to_string(), app.name.to_string(), app.brand.clone(), app.created.to_string()]
+                        vec![
+                            app.id.to_string(),
+                            app.name.to_string(),
+                            app.brand.clone(),
+                            app.created.to_string(),
+                            if app.is_default { "default" } else { "" }.to_owned(),
+                        ]
                     })
                     .collect();
-                table(&["ID", "APP", "BRAND", "CREATED"], &rows)
+                table(&["ID", "APP", "BRAND", "CREATED", ""], &rows)
+            });
+        }
+        AppsCommand::Default { name } => {
+            if !accounts.set_default_application(&name).await? {
+                return Err(Refused(format!("there is no application {name}")));
+            }
+            shell.output.answer(&json!({"app_id": name.as_str(), "default": true}), || {
+                format!("Whoever names no application signs in to {name}.")
             });
         }
     }

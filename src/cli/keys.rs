@@ -21,7 +21,7 @@ pub(super) enum KeysCommand {
         /// The user it acts as; disabling this user kills it.
         #[arg(long, value_name = "USER_ID")]
         owner: i64,
-        /// What it may do: owner:act, tokens:introspect, sessions:revoke, devices:read, users:write.
+        /// What it may do: owner:act, tokens:introspect, sessions:revoke, devices:read.
         #[arg(long, required = true, num_args = 1.., value_delimiter = ',')]
         scope: Vec<KeyScope>,
     },

@@ -47,7 +47,7 @@ enum Command {
     /// Add, import, list and disable users.
     #[command(subcommand)]
     Users(users::UsersCommand),
-    /// Add and list applications.
+    /// Add and list applications, and choose the default one.
     #[command(subcommand)]
     Apps(apps::AppsCommand),
     /// Make, list and revoke the keys of applications' back ends.

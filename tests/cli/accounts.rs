@@ -65,6 +65,7 @@ fn wrong_usage_is_2_and_help_has_an_example() {
         &["apps", "add", "Not A Name"],
         &["keys", "add", "--app", "a", "--owner", "one", "--scope", "owner:act"],
         &["keys", "add", "--app", "a", "--owner", "1", "--scope", "everything"],
+        &["keys", "add", "--app", "a", "--owner", "1", "--scope", "users:write"],
         &["keys", "add", "--app", "a", "--owner", "1"],
         &["outbox", "retry"],
         &["apps", "add", "driver", "--mail-from", "not an address"],
@@ -89,6 +90,7 @@ fn wrong_usage_is_2_and_help_has_an_example() {
         &["users", "generate"],
         &["apps", "add"],
         &["apps", "list"],
+        &["apps", "default"],
         &["keys", "add"],
         &["keys", "list"],
         &["keys", "revoke"],
@@ -116,6 +118,15 @@ fn applications_are_added_and_listed() {
         (&json!("Fleet Driver"), &json!("+15005550006"))
     );
     assert!(shell.refused(&["apps", "add", "driver"]).contains("already"));
+    shell.json(&["apps", "add", "rider"]);
+    let defaults = || {
+        let apps = shell.json(&["apps", "list"])["apps"].as_array().cloned().expect("a list");
+        apps.into_iter().filter(|app| app["default"] == true).map(|app| app["app_id"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!(defaults(), ["driver"], "the first is the default");
+    assert_eq!(shell.json(&["apps", "default", "rider"]), json!({"app_id": "rider", "default": true}));
+    assert_eq!(defaults(), ["rider"]);
+    assert!(shell.refused(&["apps", "default", "nowhere"]).contains("no application"));
     assert!(shell.run(&["apps", "list"]).out.contains("Fleet Driver"));
 }
 

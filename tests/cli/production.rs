@@ -1,7 +1,10 @@
 //! The production profile: complete, or refused with one line a fault.
 
-use super::shell::Shell;
+use super::shell::{Shell, client};
 use portcullis_testkit::redis::Redis;
+use serde_json::json;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::Stdio;
 
 /// A configuration that is complete; nobody answers at its addresses.
 pub fn production(redis: &str) -> Shell {
@@ -44,11 +47,39 @@ async fn the_demo_user_and_the_demo_key_are_refused() {
     let line = shell.refused(&["serve"]);
     assert!(line.contains("demo password") && line.contains("users disable"), "{line}");
     shell.json(&["users", "disable", &owner]);
-    let mut child = shell.command(&["serve"]).stdout(std::process::Stdio::piped()).spawn().expect("the binary");
+    let (first, log) = served(&shell, async |_| ()).await;
+    assert!(first.contains("listens on http://127.0.0.1:"), "{first}: {log}");
+}
+
+/// Serves while `act` acts, on the URL it is given; gives the first line of the server and its log.
+async fn served(shell: &Shell, act: impl AsyncFnOnce(String)) -> (String, String) {
+    let mut command = shell.command(&["serve"]);
+    let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the binary");
     let mut first = String::new();
-    let stdout = child.stdout.take().expect("is piped");
-    let _ = std::io::BufRead::read_line(&mut std::io::BufReader::new(stdout), &mut first);
+    let _ = BufReader::new(child.stdout.take().expect("is piped")).read_line(&mut first);
+    let url = first.split_whitespace().find(|word| word.starts_with("http://")).unwrap_or_default();
+    act(url.to_owned()).await;
     let _ = child.kill();
     let _ = child.wait();
-    assert!(first.contains("listens on http://127.0.0.1:"), "{first}");
+    let mut log = String::new();
+    let _ = child.stderr.take().expect("is piped").read_to_string(&mut log);
+    (first, log)
+}
+
+#[tokio::test]
+async fn a_fresh_server_has_an_application_to_sign_in_to() {
+    let redis = Redis::start().await;
+    let shell = production(&redis.url());
+    shell.user("grace@example.com");
+    let sign_in = async |url: String| {
+        let form = [("email", "grace@example.com"), ("password", "correct horse battery")];
+        let answer = client().post(format!("{url}/api/v1/tokens")).form(&form).send().await.expect("an answer");
+        assert_eq!(answer.status(), 200, "{:?}", answer.text().await);
+    };
+    let (_, log) = served(&shell, sign_in).await;
+    assert!(log.contains("this one was made, and is the default"), "{log}");
+    let apps = shell.json(&["apps", "list"]);
+    assert_eq!((&apps["apps"][0]["app_id"], &apps["apps"][0]["default"]), (&json!("default"), &json!(true)));
+    let (_, log) = served(&shell, sign_in).await;
+    assert!(!log.contains("this one was made"), "once: {log}");
 }

@@ -135,7 +135,7 @@ impl FromStr for Credential {
     }
 }
 
-/// What a server key may do; a closed list.
+/// What a server key may do; a closed list of what there are calls for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KeyScope {
     /// The calls of a user, as the key's owner.
@@ -146,14 +146,11 @@ pub enum KeyScope {
     SessionsRevoke,
     /// Read where to push for a user.
     DevicesRead,
-    /// Write accounts.
-    UsersWrite,
 }
 
 impl KeyScope {
     /// All there are.
-    pub const ALL: [Self; 5] =
-        [Self::OwnerAct, Self::TokensIntrospect, Self::SessionsRevoke, Self::DevicesRead, Self::UsersWrite];
+    pub const ALL: [Self; 4] = [Self::OwnerAct, Self::TokensIntrospect, Self::SessionsRevoke, Self::DevicesRead];
 
     /// As operators and stores write it.
     pub fn as_str(self) -> &'static str {
@@ -162,7 +159,6 @@ impl KeyScope {
             Self::TokensIntrospect => "tokens:introspect",
             Self::SessionsRevoke => "sessions:revoke",
             Self::DevicesRead => "devices:read",
-            Self::UsersWrite => "users:write",
         }
     }
 }
@@ -171,7 +167,7 @@ impl FromStr for KeyScope {
     type Err = Invalid;
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let known = Self::ALL.into_iter().find(|scope| scope.as_str() == text);
-        known.ok_or(Invalid("is none of owner:act, tokens:introspect, sessions:revoke, devices:read, users:write"))
+        known.ok_or(Invalid("is none of owner:act, tokens:introspect, sessions:revoke, devices:read"))
     }
 }
 

@@ -96,6 +96,8 @@ pub struct Application {
     pub mail_from: Option<String>,
     /// The sender of its SMS, if not the provider's.
     pub sms_from: Option<String>,
+    /// It serves requests that name none.
+    pub is_default: bool,
     /// When it was made.
     pub created: Timestamp,
 }
@@ -221,7 +223,7 @@ pub trait AccountStore: Send + Sync {
     /// The installation's secret of this name: `fresh` if there was none, else the one that is there. The same for all nodes.
     async fn installation_secret(&self, name: &'static str, fresh: [u8; 32]) -> StoreResult<[u8; 32]>;
 
-    /// By name; `None` for the name means the default application, which is the first one made.
+    /// By name; `None` for the name means the default application, the one that is marked as such.
     async fn application(&self, name: Option<&AppName>) -> StoreResult<Option<Application>>;
 
     /// By number.
@@ -230,7 +232,11 @@ pub trait AccountStore: Send + Sync {
     /// All of them, in order of their numbers.
     async fn applications(&self) -> StoreResult<Vec<Application>>;
 
-    /// Makes an application.
+    /// Moves the mark of the default application to this one, in one step. False, and nothing happens, if there is none
+    /// of this name.
+    async fn set_default_application(&self, name: &AppName) -> StoreResult<bool>;
+
+    /// Makes an application. Where none is the default it becomes it; of many made at once, one.
     async fn create_application(&self, new: NewApplication) -> StoreResult<Created<AppId>>;
 
     /// A key that lives: not revoked, its owner not disabled.

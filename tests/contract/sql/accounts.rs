@@ -110,7 +110,7 @@ pub(super) async fn no_wrong_password_is_lost_among_many(backend: Backend) {
     assert_eq!(store.count_failure(user).await.expect("counted"), 1);
 }
 
-pub(super) async fn applications_read_back_and_the_first_is_the_default(backend: Backend) {
+pub(super) async fn applications_read_back_and_one_is_the_default(backend: Backend) {
     let store = &backend.store;
     assert_eq!(store.application(None).await.expect("read"), None);
     let first = backend.app("zulu").await;
@@ -130,4 +130,36 @@ pub(super) async fn applications_read_back_and_the_first_is_the_default(backend:
     assert_eq!(store.application_by_id(AppId(99)).await.expect("read"), None);
     assert_eq!(store.application(Some(&"beta".parse().expect("a name"))).await.expect("read"), None);
     assert_eq!(store.applications().await.expect("read").iter().map(|app| app.id).collect::<Vec<_>>(), [first, second]);
+    let defaults = async || {
+        let apps = store.applications().await.expect("read");
+        apps.into_iter().filter(|app| app.is_default).map(|app| app.id).collect::<Vec<_>>()
+    };
+    assert_eq!(defaults().await, [first], "a later one leaves the mark");
+    assert!(store.set_default_application(&new.name).await.expect("moved"));
+    assert_eq!(
+        (defaults().await, store.application(None).await.expect("read").map(|app| app.id)),
+        (vec![second], Some(second))
+    );
+    assert!(!store.set_default_application(&"beta".parse().expect("a name")).await.expect("asked"));
+    assert_eq!(defaults().await, [second], "a name that there is not moves nothing");
+}
+
+pub(super) async fn one_application_is_the_default_after_any_race(backend: Backend) {
+    let names: Vec<_> = (0..8).map(|n| format!("app{n}")).collect();
+    join_all(names.iter().map(|name| backend.app(name))).await;
+    let marked = "SELECT COUNT(*) FROM applications WHERE is_default = 1";
+    assert_eq!(backend.number(marked).await, 1, "of many first ones, one");
+    for _ in 0..5 {
+        let moved = join_all(names.iter().map(async |name| {
+            backend.store.set_default_application(&name.parse().expect("a name")).await.expect("moved")
+        }));
+        assert!(moved.await.into_iter().all(|moved| moved));
+        assert_eq!(backend.number(marked).await, 1);
+    }
+    // What a step that was cut short may leave: it is the default again once one is chosen.
+    backend.execute("UPDATE applications SET is_default = 0").await;
+    assert_eq!(backend.store.application(None).await.expect("read"), None);
+    backend.app("later").await;
+    let later = backend.store.application(None).await.expect("read").map(|app| app.name.to_string());
+    assert_eq!(later.as_deref(), Some("later"));
 }

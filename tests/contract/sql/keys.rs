@@ -31,6 +31,17 @@ pub(super) async fn a_key_lives_until_it_or_its_owner_dies(backend: Backend) {
     assert!(!store.revoke_key(KeyRowId(999)).await.expect("asked"));
 }
 
+pub(super) async fn a_scope_that_is_not_known_is_none(backend: Backend) {
+    let (owner, app) = (backend.user("owner").await, backend.app("fleet").await);
+    let scopes = vec![KeyScope::DevicesRead];
+    let digest = Digest::of(b"a key");
+    backend.store.create_key(NewKey { digest, app, owner, scopes: scopes.clone() }).await.expect("made");
+    backend.execute("UPDATE server_keys SET scopes = 'users:write devices:read pigeons:feed'").await;
+    assert_eq!(backend.store.live_key(digest).await.expect("read").expect("lives").scopes, scopes);
+    assert_eq!(backend.store.keys().await.expect("read")[0].scopes, scopes);
+    assert!("users:write".parse::<KeyScope>().is_err(), "what does nothing cannot be granted");
+}
+
 pub(super) async fn a_key_is_made_once(backend: Backend) {
     let (owner, app) = (backend.user("owner").await, backend.app("fleet").await);
     let new = NewKey { digest: Digest::of(b"a key"), app, owner, scopes: vec![] };

@@ -51,11 +51,13 @@ suite! {
         an_import_harms_no_row_for_another,
         a_phone_and_a_language_are_kept,
         no_wrong_password_is_lost_among_many,
-        applications_read_back_and_the_first_is_the_default,
+        applications_read_back_and_one_is_the_default,
+        one_application_is_the_default_after_any_race,
     }
     keys {
         a_key_lives_until_it_or_its_owner_dies,
         a_key_is_made_once,
+        a_scope_that_is_not_known_is_none,
     }
     passwords {
         a_change_of_password_is_one_step,

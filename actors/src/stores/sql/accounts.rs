@@ -119,8 +119,12 @@ impl AccountStore for SqlStore {
         self.read(async |c| apps::all(c).await).await
     }
 
+    async fn set_default_application(&self, name: &AppName) -> StoreResult<bool> {
+        self.transaction(async |c| apps::set_default(c, name).await).await
+    }
+
     async fn create_application(&self, new: NewApplication) -> StoreResult<Created<AppId>> {
-        self.write(async |c| apps::insert(c, &new, self.clock.now()).await).await
+        self.transaction(async |c| apps::insert(c, &new, self.clock.now()).await).await
     }
 
     async fn live_key(&self, digest: Digest) -> StoreResult<Option<KeyRecord>> {

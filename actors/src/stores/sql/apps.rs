@@ -15,13 +15,17 @@ fn application(row: &AnyRow) -> sqlx::Result<Application> {
         brand: row.try_get("brand")?,
         mail_from: row.try_get("mail_from")?,
         sms_from: row.try_get("sms_from")?,
+        is_default: row.try_get::<i64, _>("is_default")? != 0,
         created: time(row, "created")?,
     })
 }
 
 macro_rules! select_application {
     ($rest:literal) => {
-        sqlx::query(concat!("SELECT id, name, brand, mail_from, sms_from, created FROM applications ", $rest))
+        sqlx::query(concat!(
+            "SELECT id, name, brand, mail_from, sms_from, is_default, created FROM applications ",
+            $rest
+        ))
     };
 }
 
@@ -31,7 +35,7 @@ pub(super) async fn by_name(
 ) -> sqlx::Result<Option<Application>> {
     let query = match name {
         Some(name) => select_application!("WHERE name = $1").bind(name.as_str()),
-        None => select_application!("ORDER BY id LIMIT 1"),
+        None => select_application!("WHERE is_default = 1"),
     };
     query.fetch_optional(connection).await?.as_ref().map(application).transpose()
 }
@@ -45,21 +49,41 @@ pub(super) async fn all(connection: &mut AnyConnection) -> sqlx::Result<Vec<Appl
     select_application!("ORDER BY id").fetch_all(connection).await?.iter().map(application).collect()
 }
 
+/// As the default, if none is; else as another one. What stands in the way of the first is the index of the mark.
 pub(super) async fn insert(
     connection: &mut AnyConnection,
     new: &NewApplication,
     now: Timestamp,
 ) -> sqlx::Result<Created<AppId>> {
-    let row = sqlx::query(
-        "INSERT INTO applications (name, brand, mail_from, sms_from, created) VALUES ($1, $2, $3, $4, $5) \
-         ON CONFLICT (name) DO NOTHING RETURNING id",
-    )
-    .bind(new.name.as_str())
-    .bind(new.brand.as_str())
-    .bind(new.mail_from.as_deref())
-    .bind(new.sms_from.as_deref())
-    .bind(now.millis())
-    .fetch_optional(connection)
-    .await?;
-    row.map_or(Ok(Created::Duplicate), |row| Ok(Created::New(AppId(row.try_get("id")?))))
+    let first = "INSERT INTO applications (name, brand, mail_from, sms_from, created, is_default) \
+                 SELECT $1, $2, $3, $4, $5, 1 WHERE NOT EXISTS (SELECT 1 FROM applications WHERE is_default = 1) \
+                 ON CONFLICT DO NOTHING RETURNING id";
+    let another = "INSERT INTO applications (name, brand, mail_from, sms_from, created) VALUES ($1, $2, $3, $4, $5) \
+                   ON CONFLICT (name) DO NOTHING RETURNING id";
+    for statement in [first, another] {
+        let made = sqlx::query(statement)
+            .bind(new.name.as_str())
+            .bind(new.brand.as_str())
+            .bind(new.mail_from.as_deref())
+            .bind(new.sms_from.as_deref())
+            .bind(now.millis())
+            .fetch_optional(&mut *connection)
+            .await?;
+        if let Some(row) = made {
+            return Ok(Created::New(AppId(row.try_get("id")?)));
+        }
+    }
+    Ok(Created::Duplicate)
+}
+
+/// The caller's transaction makes it one step.
+pub(super) async fn set_default(connection: &mut AnyConnection, name: &AppName) -> sqlx::Result<bool> {
+    // Puts those who do the same at once in order.
+    sqlx::query("UPDATE applications SET is_default = is_default").execute(&mut *connection).await?;
+    if by_name(connection, Some(name)).await?.is_none() {
+        return Ok(false);
+    }
+    sqlx::query("UPDATE applications SET is_default = 0 WHERE is_default = 1").execute(&mut *connection).await?;
+    let marked = sqlx::query("UPDATE applications SET is_default = 1 WHERE name = $1").bind(name.as_str());
+    Ok(marked.execute(connection).await?.rows_affected() > 0)
 }
