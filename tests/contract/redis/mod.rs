@@ -6,6 +6,7 @@ mod dump;
 mod expiry;
 mod faults;
 mod full;
+mod role;
 mod size;
 mod start;
 mod tracking;

@@ -21,6 +21,7 @@ enum Weather {
 pub struct Gate {
     address: SocketAddr,
     weather: watch::Sender<Weather>,
+    target: watch::Sender<SocketAddr>,
     task: AbortHandle,
 }
 
@@ -33,13 +34,19 @@ impl Gate {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("a bound address");
         let weather = watch::Sender::new(Weather::Open);
-        let task = tokio::spawn(accept(listener, target, weather.subscribe())).abort_handle();
-        Self { address, weather, task }
+        let target = watch::Sender::new(target);
+        let task = tokio::spawn(accept(listener, target.subscribe(), weather.subscribe())).abort_handle();
+        Self { address, weather, target, task }
     }
 
     /// Where to connect instead of the target.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Leads new connections there; those that are open stay where they lead.
+    pub fn lead_to(&self, target: SocketAddr) {
+        self.target.send_replace(target);
     }
 
     /// From now on nothing arrives, and nobody is told.
@@ -64,9 +71,10 @@ impl Drop for Gate {
     }
 }
 
-async fn accept(listener: TcpListener, target: SocketAddr, weather: watch::Receiver<Weather>) {
+async fn accept(listener: TcpListener, target: watch::Receiver<SocketAddr>, weather: watch::Receiver<Weather>) {
     let mut running = JoinSet::new();
     while let Ok((near, _)) = listener.accept().await {
+        let target = *target.borrow();
         running.spawn(forward(near, target, weather.clone()));
         while running.try_join_next().is_some() {}
     }

@@ -1,15 +1,19 @@
 //! Transitions: scripts over a bounded pool of connections, each call bounded in time. A sick Redis becomes an error
-//! and not a pile of futures.
+//! and not a pile of futures. What is no primary (any more) is let go of.
 
 use super::super::StoreResult;
+use super::role;
 use crate::error::StoreError;
-use deadpool_redis::{Connection, Manager, Pool, Runtime};
+use deadpool_redis::{Connection, Hook, HookError, Manager, Pool, Runtime};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisError, RedisResult, ScriptInvocation};
+use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisResult, ScriptInvocation};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 pub(super) struct Calls {
     pool: Pool,
+    /// How often connections were let go of: one that was out meanwhile does not come back.
+    era: AtomicU64,
     limit: Duration,
 }
 
@@ -18,11 +22,14 @@ impl Calls {
     pub(super) fn new(client: &Client, size: usize, limit: Duration) -> Self {
         let info = client.get_connection_info().clone();
         let manager = Manager::new_with_config(info, connection_config(limit)).expect("a parsed address");
-        let pool = Pool::builder(manager).max_size(size.max(1)).runtime(Runtime::Tokio1);
+        let primary = Hook::async_fn(|connection: &mut MultiplexedConnection, _| {
+            Box::pin(async { role::demand_primary(connection).await.map_err(HookError::Backend) })
+        });
+        let pool = Pool::builder(manager).max_size(size.max(1)).runtime(Runtime::Tokio1).post_create(primary);
         // Who has waited for half the time is turned away before anything was sent: a call that begins has the other
         // half, so that under load it is the queue that runs out of time and not what was begun.
         let pool = pool.wait_timeout(Some(limit / 2));
-        Self { pool: pool.build().expect("a runtime"), limit }
+        Self { pool: pool.build().expect("a runtime"), era: AtomicU64::new(0), limit }
     }
 
     /// Runs a script by its digest, and by its text where Redis does not know it (any more).
@@ -34,14 +41,30 @@ impl Calls {
         self.bounded(async |connection: &mut MultiplexedConnection| command.query_async(connection).await).await
     }
 
+    /// What `INFO` says, as [`role::about`].
+    pub(super) async fn about(&self) -> StoreResult<String> {
+        self.bounded(async |connection: &mut MultiplexedConnection| role::about(connection).await).await
+    }
+
+    /// Closes the idle connections, and those that are out when their call has ended.
+    pub(super) fn let_go(&self) {
+        self.era.fetch_add(1, Ordering::AcqRel);
+        self.pool.retain(|_, _| false);
+    }
+
     async fn bounded<T>(&self, work: impl AsyncFnOnce(&mut MultiplexedConnection) -> RedisResult<T>) -> StoreResult<T> {
         let call = async {
+            let era = self.era.load(Ordering::Acquire);
             let pooled = self.pool.get().await.map_err(StoreError::token_store)?;
             let mut connection = MultiplexedConnection::clone(&pooled);
             let mut lease = Lease(Some(pooled));
             let answer = work(&mut connection).await;
-            if !answer.as_ref().is_err_and(RedisError::is_unrecoverable_error) {
-                lease.give_back();
+            match &answer {
+                // A new connection may lead to the new primary.
+                Err(error) if role::is_replica(error) => self.let_go(),
+                Err(error) if error.is_unrecoverable_error() => {}
+                _ if self.era.load(Ordering::Acquire) != era => {}
+                _ => lease.give_back(),
             }
             answer.map_err(StoreError::token_store)
         };
@@ -50,7 +73,7 @@ impl Calls {
             Err(_) => {
                 // Not the queue, but Redis was late. The idle connections may be just as dead: finding out one by one
                 // would take this long for each.
-                self.pool.retain(|_, _| false);
+                self.let_go();
                 Err(late(self.limit))
             }
         }

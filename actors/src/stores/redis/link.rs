@@ -1,9 +1,9 @@
 //! Keeps a worker's tracked connection: connects, lets the fence pass, listens for its end, and asks twice a second
-//! whether Redis is still there.
+//! whether Redis is still there, and still the primary.
 
-use super::RedisTokenStore;
 use super::calls::{connection_config, late};
 use super::tracked::{Line, Tracked};
+use super::{RedisTokenStore, role};
 use crate::error::StoreError;
 use redis::{PushInfo, PushKind, RedisError, RedisResult};
 use std::sync::{Arc, Weak};
@@ -40,6 +40,7 @@ pub(super) async fn keep(store: RedisTokenStore, tracked: Weak<Tracked>) {
                 Pulse::Gone => {
                     tracked.lower(line.number);
                     serving = None;
+                    store.0.calls.let_go();
                 }
             }
         }
@@ -55,7 +56,10 @@ pub(super) async fn keep(store: RedisTokenStore, tracked: Weak<Tracked>) {
                     tracked.lower(dead.number);
                 }
                 match outcome {
-                    Err(error) => StoreError::token_store(error),
+                    Err(error) => {
+                        store.0.calls.let_go();
+                        StoreError::token_store(error)
+                    }
                     Ok(fresh) => match store.0.fence.pass(&store, began).await {
                         Err(error) => error,
                         Ok(()) => {
@@ -96,12 +100,12 @@ async fn connect(store: &RedisTokenStore, tracked: &Arc<Tracked>, number: u64) -
     let mut connection = store.0.client.get_multiplexed_async_connection_with_config(&config).await?;
     redis::cmd("CLIENT").arg("TRACKING").arg("ON").exec_async(&mut connection).await?;
     let mut line = Line { number, connection };
-    ask_time(store, tracked, &mut line).await?;
+    look(store, tracked, &mut line).await?;
     Ok((line, ended))
 }
 
 async fn beat(store: &RedisTokenStore, tracked: &Tracked, line: &mut Line) -> Pulse {
-    match timeout(store.0.timeout, ask_time(store, tracked, line)).await {
+    match timeout(store.0.timeout, look(store, tracked, line)).await {
         Ok(Ok(())) => Pulse::Beats,
         Ok(Err(error)) if error.is_timeout() => Pulse::Late,
         Err(_) => Pulse::Late,
@@ -109,8 +113,9 @@ async fn beat(store: &RedisTokenStore, tracked: &Tracked, line: &mut Line) -> Pu
     }
 }
 
-/// The question whether Redis is there is the one what time it is there: sessions end by its clock.
-async fn ask_time(store: &RedisTokenStore, tracked: &Tracked, line: &mut Line) -> Result<(), RedisError> {
+/// Whether Redis is there and a primary, and what time it is there: sessions end by its clock.
+async fn look(store: &RedisTokenStore, tracked: &Tracked, line: &mut Line) -> Result<(), RedisError> {
+    role::demand_primary(&mut line.connection).await?;
     let (secs, micros): (i64, i64) = redis::cmd("TIME").query_async(&mut line.connection).await?;
     let ours = store.0.clock.now().millis() - store.0.clock.offset_millis();
     tracked.set_skew(secs * 1000 + micros / 1000 - ours);

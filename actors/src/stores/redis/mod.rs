@@ -12,7 +12,7 @@
 //!
 //! Two ways lead in. *Transitions* (`calls`) are scripts over a bounded pool. *Checks* (`worker`) go over one tracked
 //! connection a worker (`link`), with a cache that Redis itself keeps true; before a new connection serves any, the
-//! fence applies again what a failover may have lost.
+//! fence applies again what a failover may have lost. Both ways serve only while this Redis is a primary (`role`).
 
 mod cache;
 mod calls;
@@ -21,6 +21,7 @@ mod fence;
 mod limits;
 mod link;
 mod record;
+mod role;
 mod scripts;
 mod sessions;
 mod start;
@@ -59,6 +60,8 @@ pub struct RedisTokenStore(Arc<Inner>);
 struct Inner {
     calls: Calls,
     client: redis::Client,
+    /// Host and port, for what is said about it.
+    at: String,
     timeout: Duration,
     clock: Arc<dyn Clock>,
     fence: Fence,
@@ -79,8 +82,10 @@ impl RedisTokenStore {
         let client = start::client(&settings.url)?;
         start::examine(&client, settings.timeout).await?;
         let calls = Calls::new(&client, settings.pool_size, settings.timeout);
+        let at = client.get_connection_info().addr().to_string();
         Ok(Self(Arc::new(Inner {
             calls,
+            at,
             client,
             timeout: settings.timeout,
             fence: Fence::new(revocations, clock.clone()),

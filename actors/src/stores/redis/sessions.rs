@@ -1,9 +1,10 @@
 //! Sessions: one script a transition, over one hash a user. The cached check is in `worker.rs`.
 
 use super::super::{Close, NewSession, Opening, Session, SessionStore, StoreResult};
-use super::{RedisTokenStore, phone_key, record, reset_key, scripts, sessions_key};
+use super::{RedisTokenStore, phone_key, record, reset_key, scripts, sessions_key, start};
 use crate::clock::Timestamp;
 use crate::domain::{DeviceId, Digest, UserId};
+use crate::error::StoreError;
 use async_trait::async_trait;
 use redis::ScriptInvocation;
 use std::time::Duration;
@@ -83,8 +84,13 @@ impl SessionStore for RedisTokenStore {
     }
 
     /// Deletes a key that nobody writes: Redis refuses that where it cannot be written to (a replica, a disk that
-    /// failed), but not where it is merely full, since checks and sign-outs still work then.
+    /// failed), but not where it is merely full, since checks and sign-outs still work then. And what was looked at at
+    /// the start may have changed: a Redis that came back with another configuration may evict sessions.
     async fn ping(&self) -> StoreResult<()> {
-        self.0.calls.command(redis::cmd("DEL").arg("pc:ping")).await
+        self.0.calls.command::<()>(redis::cmd("DEL").arg("pc:ping")).await?;
+        start::judge(&self.0.at, &self.0.calls.about().await?).map_err(|fault| {
+            tracing::warn!(%fault, "not ready");
+            StoreError::token_store(fault)
+        })
     }
 }

@@ -1,6 +1,7 @@
 //! Whether a Redis can serve: looked at once, at the start, so that a wrong set-up is one clear line and not a night.
 
 use super::calls::connection_config;
+use super::role;
 use redis::aio::MultiplexedConnection;
 use redis::{Client, ErrorKind, IntoConnectionInfo as _, ProtocolVersion, RedisError, ServerErrorKind};
 use std::time::Duration;
@@ -75,15 +76,15 @@ pub(super) async fn examine(client: &Client, limit: Duration) -> Result<(), Star
         let config = connection_config(limit.max(FIRST));
         let mut connection =
             client.get_multiplexed_async_connection_with_config(&config).await.map_err(|e| refusal(&at, &e))?;
-        let about = match redis::cmd("INFO").query_async::<String>(&mut connection).await {
-            Ok(about) => about,
-            Err(error) if error.is_io_error() => return Err(unreachable(&error.to_string())),
-            Err(_) => {
-                tracing::warn!("Redis does not allow INFO: make sure that maxmemory-policy is noeviction");
-                String::new()
-            }
-        };
+        let about = role::about(&mut connection).await.map_err(|error| unreachable(&error.to_string()))?;
+        if about.is_empty() {
+            tracing::warn!("Redis does not allow INFO: make sure that maxmemory-policy is noeviction");
+        }
         judge(&at, &about)?;
+        role::demand_primary(&mut connection).await.map_err(|error| match role::is_replica(&error) {
+            true => StartError::Replica(at.clone()),
+            false => unreachable(&error.to_string()),
+        })?;
         try_out(&at, &mut connection).await
     };
     timeout(FIRST.max(limit * 2), examination).await.unwrap_or_else(|_| Err(unreachable("no answer in time")))
@@ -102,7 +103,7 @@ fn refusal(at: &str, error: &RedisError) -> StartError {
 }
 
 /// Judges what `INFO` said; silent about what it did not say.
-fn judge(at: &str, about: &str) -> Result<(), StartError> {
+pub(super) fn judge(at: &str, about: &str) -> Result<(), StartError> {
     let said = |name: &str| about.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
     if let Some(version) = said("redis_version") {
         let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());

@@ -3,11 +3,12 @@
 use super::super::{Close, NewSession, Opening, Session, SessionStore, StoreResult};
 use super::calls::late;
 use super::tracked::{Look, Tracked};
-use super::{RedisTokenStore, link, record, sessions_key};
+use super::{RedisTokenStore, link, record, role, sessions_key};
 use crate::clock::Timestamp;
 use crate::domain::{Digest, UserId};
 use crate::error::StoreError;
 use async_trait::async_trait;
+use redis::RedisError;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::task::AbortOnDropHandle;
@@ -38,6 +39,15 @@ impl WorkerSessions {
         record::lives(&session, Timestamp::from_millis(ours + self.tracked.skew())).then_some(session)
     }
 
+    /// A read may be asked again, on the next connection.
+    fn lower_if_lost(&self, number: u64, error: RedisError) -> StoreResult<()> {
+        if error.is_connection_dropped() || role::is_replica(&error) {
+            self.tracked.lower(number);
+            return Ok(());
+        }
+        Err(StoreError::token_store(error))
+    }
+
     async fn ask(&self, user: UserId, id: Digest) -> StoreResult<Option<Session>> {
         loop {
             let (ticket, mut line) = match self.tracked.look(user, id) {
@@ -51,15 +61,20 @@ impl WorkerSessions {
             let mut read = redis::cmd("HGET");
             read.arg(sessions_key(user)).arg(id.as_bytes().as_slice());
             match read.query_async::<Option<Vec<u8>>>(&mut line.connection).await {
-                Ok(None) => return Ok(None),
+                Ok(None) => {
+                    // One that was demoted forgets what it knew before the next pulse finds out: "not there" is an
+                    // answer from a primary alone.
+                    match role::demand_primary(&mut line.connection).await {
+                        Ok(()) => return Ok(None),
+                        Err(error) => self.lower_if_lost(line.number, error)?,
+                    }
+                }
                 Ok(Some(value)) => {
                     let session = record::parse(id, &value)?;
                     ticket.keep(&session);
                     return Ok(self.living(session));
                 }
-                // A read may be asked again, on the next connection.
-                Err(error) if error.is_connection_dropped() => self.tracked.lower(line.number),
-                Err(error) => return Err(StoreError::token_store(error)),
+                Err(error) => self.lower_if_lost(line.number, error)?,
             }
         }
     }
