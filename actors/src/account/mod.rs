@@ -11,6 +11,7 @@ mod revocations;
 pub use messages::{
     AccountSnapshot, ChangePassword, DropDevice, ListDevices, ListedDevice, Observe, RegisterDevice, UserDevices,
 };
+pub use password::NOTICE_LIFE;
 pub use revocations::Revoker;
 
 use crate::hashing::HashingPool;

@@ -10,7 +10,7 @@ use crate::stores::PasswordChange;
 use std::time::Duration;
 
 /// How long the notice of a change is worth sending.
-const NOTICE_LIFE: Duration = Duration::from_secs(24 * 3600);
+pub const NOTICE_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 /// Who holds a stolen token gets no more guesses at the password than who holds none.
 pub(super) async fn change(ports: &AccountPorts, ask: ChangePassword) -> Result<(), ErrorKind> {

@@ -1,6 +1,6 @@
 //! [`AccountStore`] on SQL: which statements make one transition. The statements are in `users`, `apps` and `keys`.
 
-use super::{SqlStore, apps, keys, outbox, users};
+use super::{SqlStore, apps, deletion, keys, outbox, users};
 use crate::domain::{AppId, AppName, Digest, Email, KeyRowId, Locale, Phone, UserId};
 use crate::stores::{
     AccountStore, Application, Created, ImportedUser, KeyRecord, NewApplication, NewKey, NewUser, PasswordChange,
@@ -65,6 +65,14 @@ impl AccountStore for SqlStore {
 
     async fn disable_user(&self, user: UserId) -> StoreResult<Option<Revocation>> {
         self.transaction(async |c| users::disable(c, user, self.clock.now()).await).await
+    }
+
+    async fn sign_out_user(&self, user: UserId) -> StoreResult<Option<Revocation>> {
+        self.transaction(async |c| users::sign_out(c, user, self.clock.now()).await).await
+    }
+
+    async fn delete_user(&self, user: UserId) -> StoreResult<Option<Revocation>> {
+        self.transaction(async |c| deletion::delete(c, user, self.clock.now()).await).await
     }
 
     async fn enable_user(&self, user: UserId) -> StoreResult<bool> {
