@@ -14,10 +14,14 @@ fn a_user_is_added_shown_listed_disabled_and_enabled() {
         (&json!("Grace"), &json!(false), &json!(false))
     );
     assert!(shown.get("password_hash").is_none());
-    assert_eq!(shell.json(&["users", "list"])["users"], json!([shown]));
+    assert_eq!((&shown["sessions"], &shown["devices"]), (&serde_json::Value::Null, &json!([])), "no server has run");
+    assert_eq!(shell.json(&["users", "list"])["users"][0]["email"], shown["email"]);
     assert_eq!(shell.json(&["users", "list", "--after", &id.to_string()])["users"], json!([]));
 
-    assert_eq!(shell.json(&["users", "disable", "grace@example.com"]), json!({"id": id, "disabled": true}));
+    assert_eq!(
+        shell.json(&["users", "disable", "grace@example.com"]),
+        json!({"id": id, "disabled": true, "ended": true})
+    );
     assert_eq!(shell.json(&["users", "show", &id.to_string()])["disabled"], true);
     assert_eq!(shell.json(&["users", "enable", &id.to_string()]), json!({"id": id, "disabled": false}));
     assert_eq!(shell.json(&["users", "show", &id.to_string()])["disabled"], false);
@@ -39,7 +43,7 @@ fn what_cannot_be_done_to_a_user_is_one_line() {
     assert!(shell.refused_with(&other, "ada@example.com").contains("e-mail"));
     assert!(shell.refused_with(&other, "").contains("empty"));
     assert_eq!(shell.json(&["users", "list"])["users"].as_array().map(Vec::len), Some(1), "nothing was added");
-    for command in ["show", "disable", "enable"] {
+    for command in ["show", "disable", "enable", "sign-out", "delete", "set-password"] {
         assert!(shell.refused(&["users", command, "nobody@example.com"]).contains("no such user"), "{command}");
         assert!(shell.refused(&["users", command, "4711"]).contains("no such user"), "{command}");
         assert!(shell.refused(&["users", command, "nobody"]).contains("neither"), "{command}");
@@ -87,6 +91,9 @@ fn wrong_usage_is_2_and_help_has_an_example() {
         &["users", "show"],
         &["users", "disable"],
         &["users", "enable"],
+        &["users", "sign-out"],
+        &["users", "set-password"],
+        &["users", "delete"],
         &["users", "generate"],
         &["apps", "add"],
         &["apps", "list"],

@@ -3,9 +3,11 @@
 mod accounts;
 mod configuration;
 mod connect;
+mod endings;
 mod import;
 mod outbox;
 mod production;
+mod reading;
 mod serve;
 mod shell;
 mod slips;

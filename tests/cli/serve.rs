@@ -9,14 +9,14 @@ use std::process::{Child, Stdio};
 use std::time::Duration;
 
 /// A server that runs until the end of the test.
-struct Running {
+pub struct Running {
     child: Child,
     greeting: Vec<String>,
-    url: String,
+    pub url: String,
 }
 
 impl Running {
-    fn start(shell: &Shell) -> Self {
+    pub fn start(shell: &Shell) -> Self {
         let mut child = shell.command(&["serve"]).stdout(Stdio::piped()).spawn().expect("the binary was built");
         let mut lines = BufReader::new(child.stdout.take().expect("is piped")).lines();
         let mut greeting = Vec::new();

@@ -34,3 +34,6 @@ CREATE TABLE installation (
 CREATE INDEX outbox_expires ON outbox (expires) WHERE due IS NOT NULL;
 -- Decoys are forgotten sooner than messages.
 CREATE INDEX outbox_decoys ON outbox (settled) WHERE user_id < 0;
+
+-- A revocation outlives its user: that somebody was deleted must reach the token store, too.
+ALTER TABLE revocations DROP CONSTRAINT revocations_user_id_fkey;

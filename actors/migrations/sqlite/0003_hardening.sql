@@ -34,3 +34,19 @@ CREATE TABLE installation (
 CREATE INDEX outbox_expires ON outbox (expires) WHERE due IS NOT NULL;
 -- Decoys are forgotten sooner than messages.
 CREATE INDEX outbox_decoys ON outbox (settled) WHERE user_id < 0;
+
+-- A revocation outlives its user: that somebody was deleted must reach the token store, too. Numbers go on.
+CREATE TABLE revocations_kept (
+    id      INTEGER PRIMARY KEY AUTOINCREMENT,
+    user_id BIGINT NOT NULL,
+    epoch   BIGINT NOT NULL,
+    keep    BLOB,
+    created BIGINT NOT NULL,
+    applied BIGINT
+);
+INSERT INTO sqlite_sequence SELECT 'revocations_kept', seq FROM sqlite_sequence WHERE name = 'revocations';
+INSERT INTO revocations_kept SELECT id, user_id, epoch, keep, created, applied FROM revocations;
+DROP TABLE revocations;
+ALTER TABLE revocations_kept RENAME TO revocations;
+CREATE INDEX revocations_pending ON revocations (id) WHERE applied IS NULL;
+CREATE INDEX revocations_created ON revocations (created);

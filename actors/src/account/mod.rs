@@ -12,6 +12,7 @@ mod revocations;
 pub use messages::{
     AccountSnapshot, ChangePassword, DropDevice, ListDevices, ListedDevice, Observe, RegisterDevice, UserDevices,
 };
+pub use password::NOTICE_LIFE;
 pub use policy::PasswordPolicy;
 pub use revocations::Revoker;
 

@@ -10,7 +10,7 @@ use crate::stores::{PasswordChange, User};
 use std::time::Duration;
 
 /// How long the notice of a change is worth sending.
-const NOTICE_LIFE: Duration = Duration::from_secs(24 * 3600);
+pub const NOTICE_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 /// Tries at changing a password of one account.
 const CHANGES: &str = "password-changes-hour";

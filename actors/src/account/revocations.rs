@@ -42,7 +42,11 @@ impl Revoker {
         }
     }
 
-    async fn try_apply(&self, revocation: &Revocation) -> Result<(), StoreError> {
+    /// Applies one now.
+    ///
+    /// # Errors
+    /// The store that does not answer; it stays pending, and [`Revoker::apply_pending`] will apply it.
+    pub async fn try_apply(&self, revocation: &Revocation) -> Result<(), StoreError> {
         self.sessions.revoke(revocation.user, revocation.epoch, revocation.keep).await?;
         self.revocations.acknowledge(revocation.id).await
     }

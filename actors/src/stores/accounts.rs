@@ -197,6 +197,14 @@ pub trait AccountStore: Send + Sync {
     /// disabling twice writes two revocations and is otherwise idempotent.
     async fn disable_user(&self, user: UserId) -> StoreResult<Option<Revocation>>;
 
+    /// Counts the epoch up and writes the revocation, and changes nothing else. `None` if there is no such account.
+    async fn sign_out_user(&self, user: UserId) -> StoreResult<Option<Revocation>>;
+
+    /// Deletes the account with its devices, push registrations and keys, takes all that names the person out of its
+    /// messages and stops them, and writes a revocation, which stays until the token store has applied it. `None` if there
+    /// is no such account. Numbers are never given again.
+    async fn delete_user(&self, user: UserId) -> StoreResult<Option<Revocation>>;
+
     /// Enables the account. False if there is none.
     async fn enable_user(&self, user: UserId) -> StoreResult<bool>;
 

@@ -1,20 +1,22 @@
-//! `users add|list|show|disable|enable`; `import` and `generate` are in files of their own.
+//! `users add|list|enable`; the other commands are in files of their own.
 
+mod ending;
 mod generate;
 mod import;
+mod password;
+mod show;
 
 use super::output::table;
 use super::passwords::new_password;
 use super::{Access, Refused, Shell};
-use crate::app::{self, Database};
+use crate::app::Database;
 use crate::config::Config;
 use clap::{Args, Subcommand};
-use portcullis_actors::account::Revoker;
-use portcullis_actors::clock::{SystemClock, SystemRandomness};
+use portcullis_actors::clock::SystemRandomness;
 use portcullis_actors::domain::{Email, PersonName, UserId};
 use portcullis_actors::hashing::HashingPool;
 use portcullis_actors::stores::{AccountStore as _, Created, NewUser, User};
-use serde_json::{Value, json};
+use serde_json::json;
 use std::sync::Arc;
 
 #[derive(Debug, Subcommand)]
@@ -37,7 +39,7 @@ pub(super) enum UsersCommand {
         #[arg(long, default_value_t = 100)]
         most: u32,
     },
-    /// Show one user.
+    /// Show one user, with sessions and devices.
     #[command(after_help = "Example:\n  portcullis users show ada@example.com")]
     Show {
         /// Number or e-mail address.
@@ -46,6 +48,27 @@ pub(super) enum UsersCommand {
     /// Disable a user: sessions, keys, codes and resets end at once.
     #[command(after_help = "Example:\n  portcullis users disable 42")]
     Disable {
+        /// Number or e-mail address.
+        user: String,
+    },
+    /// Sign a user out everywhere: sessions, codes and resets end at once.
+    #[command(after_help = "Example:\n  portcullis users sign-out 42")]
+    SignOut {
+        /// Number or e-mail address.
+        user: String,
+    },
+    /// Set a user's password: sessions end, and the user gets the notice of a change.
+    #[command(after_help = "Example:\n  portcullis users set-password ada@example.com --password-stdin < password.txt")]
+    SetPassword {
+        /// Number or e-mail address.
+        user: String,
+        /// Read the password from the first line of standard input, not from a prompt.
+        #[arg(long)]
+        password_stdin: bool,
+    },
+    /// Delete a user for good, with sessions, devices, keys and messages. Nothing about the person is kept.
+    #[command(after_help = "Example:\n  portcullis users delete ada@example.com")]
+    Delete {
         /// Number or e-mail address.
         user: String,
     },
@@ -85,9 +108,12 @@ pub(super) async fn run(shell: &Shell, command: UsersCommand) -> Result<(), Refu
         UsersCommand::Import(_) => (Access::Make, &["database", "phone_codes"]),
         UsersCommand::Generate(_) => (Access::Make, &["database", "hashing"]),
         UsersCommand::List { .. } => (Access::Read, &["database"]),
-        UsersCommand::Show { .. } => (Access::Read, &["database", "redis"]),
+        UsersCommand::Show { .. } => (Access::Read, &["database", "redis", "sessions"]),
         UsersCommand::Enable { .. } => (Access::Change, &["database"]),
-        UsersCommand::Disable { .. } => (Access::Change, &["database", "redis"]),
+        UsersCommand::Disable { .. } | UsersCommand::SignOut { .. } | UsersCommand::Delete { .. } => {
+            (Access::Change, &["database", "redis"])
+        }
+        UsersCommand::SetPassword { .. } => (Access::Change, &["database", "redis", "passwords", "hashing"]),
     };
     let config = shell.config(used)?;
     let accounts = shell.database(&config, access).await?;
@@ -100,12 +126,13 @@ pub(super) async fn run(shell: &Shell, command: UsersCommand) -> Result<(), Refu
             list(shell, &users);
             Ok(())
         }
-        UsersCommand::Show { user } => {
-            let user = find(&accounts, &user).await?;
-            shell.output.answer(&object(&user), || lines(&user));
-            Ok(())
+        UsersCommand::Show { user } => show::run(shell, &config, &accounts, &user).await,
+        UsersCommand::Disable { user } => ending::disable(shell, &config, &accounts, &user).await,
+        UsersCommand::SignOut { user } => ending::sign_out(shell, &config, &accounts, &user).await,
+        UsersCommand::Delete { user } => ending::delete(shell, &config, &accounts, &user).await,
+        UsersCommand::SetPassword { user, password_stdin } => {
+            password::set(shell, &config, &accounts, &user, password_stdin).await
         }
-        UsersCommand::Disable { user } => disable(shell, &config, &accounts, &user).await,
         UsersCommand::Enable { user } => {
             let id = find(&accounts, &user).await?.id;
             accounts.enable_user(id).await?;
@@ -133,23 +160,6 @@ async fn add(shell: &Shell, config: &Config, accounts: &Database, arguments: New
     }
 }
 
-async fn disable(shell: &Shell, config: &Config, accounts: &Database, user: &str) -> Result<(), Refused> {
-    let id = find(accounts, user).await?.id;
-    let Some(revocation) = accounts.disable_user(id).await? else {
-        return Err(Refused(format!("there is no user {id}")));
-    };
-    let revocations = Arc::new(accounts.clone());
-    // If the token store is out of reach from here, the server applies what is pending within a second.
-    match app::TokenStore::open(config, Arc::new(SystemClock), revocations.clone()).await {
-        Ok(tokens) => Revoker { revocations, sessions: tokens.sessions() }.apply(&revocation).await,
-        Err(error) => eprintln!("portcullis: the sessions end when a server next runs: {error}"),
-    }
-    shell.output.answer(&json!({"id": id, "disabled": true}), || {
-        format!("User {id} is disabled; sessions, keys, codes and resets have ended.")
-    });
-    Ok(())
-}
-
 /// By number or by address.
 async fn find(accounts: &Database, text: &str) -> Result<User, Refused> {
     let found = if let Ok(id) = text.parse() {
@@ -161,38 +171,8 @@ async fn find(accounts: &Database, text: &str) -> Result<User, Refused> {
     found.ok_or_else(|| Refused("there is no such user".to_owned()))
 }
 
-fn object(user: &User) -> Value {
-    json!({
-        "id": user.id,
-        "email": user.email.as_str(),
-        "first_name": user.first_name.as_str(),
-        "last_name": user.last_name.as_str(),
-        "admin": user.admin,
-        "disabled": user.disabled.is_some(),
-        "disabled_at": user.disabled.map(|at| at.to_string()),
-        "phone": user.phone.as_ref().map(|phone| phone.as_str()),
-        "locale": user.locale.map(|locale| locale.as_str()),
-        "wrong_passwords": user.failures,
-        "created_at": user.created.to_string(),
-    })
-}
-
-fn lines(user: &User) -> String {
-    let line = |name: &str, value: &str| format!("{name:<16}{value}\n");
-    let mut text = line("ID", &user.id.to_string());
-    text += &line("E-mail", user.email.as_str());
-    text += &line("Name", &format!("{} {}", user.first_name.as_str(), user.last_name.as_str()));
-    text += &line("Administrator", if user.admin { "yes" } else { "no" });
-    text += &line("Disabled", &user.disabled.map_or("no".to_owned(), |at| format!("since {at}")));
-    text += &line("Phone", user.phone.as_ref().map_or("not verified", |phone| phone.as_str()));
-    text += &line("Language", user.locale.map_or("not known", |locale| locale.as_str()));
-    text += &line("Wrong passwords", &format!("{} in a row", user.failures));
-    text += &line("Created", &user.created.to_string());
-    text.trim_end().to_owned()
-}
-
 fn list(shell: &Shell, users: &[User]) {
-    let objects: Vec<_> = users.iter().map(object).collect();
+    let objects: Vec<_> = users.iter().map(show::object).collect();
     shell.output.answer(&json!({"users": objects}), || {
         let rows: Vec<_> = users
             .iter()

@@ -1,7 +1,7 @@
 //! [`AccountStore`] on SQL: which statements make one transition. The statements are in `users`, `apps`, `keys`
 //! and `installation`.
 
-use super::{SqlStore, apps, installation, keys, outbox, users};
+use super::{SqlStore, apps, deletion, installation, keys, outbox, users};
 use crate::domain::{AppId, AppName, Digest, Email, KeyRowId, Locale, Phone, UserId};
 use crate::stores::{
     AccountStore, Application, Candidate, Created, ImportedUser, KeyRecord, NewApplication, NewKey, NewUser,
@@ -72,6 +72,14 @@ impl AccountStore for SqlStore {
 
     async fn disable_user(&self, user: UserId) -> StoreResult<Option<Revocation>> {
         self.transaction(async |c| users::disable(c, user, self.clock.now()).await).await
+    }
+
+    async fn sign_out_user(&self, user: UserId) -> StoreResult<Option<Revocation>> {
+        self.transaction(async |c| users::sign_out(c, user, self.clock.now()).await).await
+    }
+
+    async fn delete_user(&self, user: UserId) -> StoreResult<Option<Revocation>> {
+        self.transaction(async |c| deletion::delete(c, user, self.clock.now()).await).await
     }
 
     async fn enable_user(&self, user: UserId) -> StoreResult<bool> {

@@ -9,6 +9,7 @@
 
 mod accounts;
 mod apps;
+mod deletion;
 mod devices;
 mod installation;
 mod keys;

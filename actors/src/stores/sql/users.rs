@@ -155,6 +155,18 @@ pub(super) async fn disable(
     revoke(connection, id, epoch, None, now).await
 }
 
+pub(super) async fn sign_out(
+    connection: &mut AnyConnection,
+    id: UserId,
+    now: Timestamp,
+) -> sqlx::Result<Option<Revocation>> {
+    let epoch = sqlx::query("UPDATE users SET epoch = epoch + 1 WHERE id = $1 RETURNING epoch")
+        .bind(id.0)
+        .fetch_optional(&mut *connection)
+        .await?;
+    revoke(connection, id, epoch, None, now).await
+}
+
 /// The revocation that belongs to a new epoch, if there is one.
 async fn revoke(
     connection: &mut AnyConnection,
