@@ -66,10 +66,14 @@ impl Admission {
         let mut open = self.open();
         let held = address.map_or(0, |address| open.by_address.get(&address).copied().unwrap_or_default());
         if open.total >= self.policy.most || held >= self.policy.per_address {
-            if open.told.is_none_or(|told| told.elapsed() > TOLD_EVERY) {
+            let (total, tell) = (open.total, open.told.is_none_or(|told| told.elapsed() > TOLD_EVERY));
+            if tell {
                 open.told = Some(Instant::now());
+            }
+            drop(open);
+            if tell {
                 let bound = if held >= self.policy.per_address { "connections_per_address" } else { "max_connections" };
-                tracing::warn!(open = open.total, bound, "connections are refused; said once a minute");
+                tracing::warn!(open = total, bound, "connections are refused; said once a minute");
             }
             return Err(());
         }
@@ -162,6 +166,7 @@ mod tests {
         assert!(from(&admission, "10.0.0.1").is_err());
         assert!(from(&admission, "192.0.2.1").is_err());
         drop(held);
-        assert_eq!((admission.open().total, admission.open().by_address.len()), (0, 0));
+        let open = admission.open();
+        assert_eq!((open.total, open.by_address.len()), (0, 0));
     }
 }
