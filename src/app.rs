@@ -7,6 +7,7 @@ mod defaults;
 mod deliveries;
 pub(crate) mod demo;
 mod secrets;
+mod sole;
 mod stores;
 mod worker;
 
@@ -14,6 +15,7 @@ pub(crate) use asked::ask;
 pub(crate) use defaults::ensure_default_application;
 pub(crate) use deliveries::{Deliveries, transports};
 pub(crate) use secrets::keyring;
+pub(crate) use sole::Claim;
 pub(crate) use stores::{Access, Stores, TokenStore, database};
 pub(crate) use worker::Foundation;
 

@@ -2,7 +2,7 @@
 //!
 //! May call the composition root and the HTTP layer. Owns no policy and chooses no backend.
 
-use crate::app::{self, Access, Database, Deliveries, Foundation, Stores, TokenStore};
+use crate::app::{self, Access, Claim, Database, Deliveries, Foundation, Stores, TokenStore};
 use crate::config::{Config, Profile};
 use crate::connections::{self, ConnectionPolicy};
 use crate::http::gateway::{Gateway, GatewayPolicy};
@@ -66,6 +66,7 @@ pub struct Server {
     database: Database,
     shutdown: Duration,
     stopped_at: Arc<OnceLock<Instant>>,
+    claim: Claim,
 }
 
 /// Stops a server from elsewhere; cheap to clone.
@@ -88,6 +89,7 @@ impl Server {
         let address = socket.local_addr().map_err(|error| unbound(config.server.bind, &error))?;
 
         let database = app::database(&config, Access::Make, Arc::clone(&clock)).await?;
+        let claim = Claim::make(&config).await?;
         // The tables of numbering plans take a while to load; not on the first caller's time.
         std::thread::spawn(|| Phone::parse("+12125550123", "US").is_ok());
         let keyring = Arc::new(app::keyring(&config, &*random)?);
@@ -150,6 +152,8 @@ impl Server {
             inbox,
         };
         let http = listen(socket, &config, foundation).map_err(|error| unbound(config.server.bind, &error))?;
+        let stopped_at = Arc::<OnceLock<Instant>>::default();
+        let stopper = Stopper { http: http.handle(), tracker: tracker.clone(), stopped_at: Arc::clone(&stopped_at) };
         Ok(Self {
             address,
             http,
@@ -158,7 +162,8 @@ impl Server {
             tracker,
             database,
             shutdown: config.server.shutdown(),
-            stopped_at: Arc::default(),
+            stopped_at,
+            claim: Claim::keep(claim, async move || stopper.stop().await),
         })
     }
 
@@ -189,7 +194,7 @@ impl Server {
         let _ = tokio::time::timeout(left(), self.tracker.wait()).await;
         drop(self.keeping_up);
         let _ = tokio::time::timeout(Duration::from_secs(1), self.database.close()).await;
-        ended
+        self.claim.release().and(ended)
     }
 }
 

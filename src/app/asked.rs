@@ -4,7 +4,7 @@ use super::stores::{redis_settings, sql_settings};
 use super::{Database, transports};
 use crate::config::{Config, MailTransport, SmsTransport};
 use futures_util::future::{BoxFuture, FutureExt as _, join_all};
-use portcullis_actors::clock::{Clock, SystemClock};
+use portcullis_actors::clock::Clock;
 use portcullis_actors::stores::redis::RedisTokenStore;
 use std::sync::Arc;
 
@@ -12,8 +12,7 @@ use std::sync::Arc;
 pub(crate) type Asked = (String, Result<(), String>);
 
 /// Asks all of them at once.
-pub(crate) async fn ask(config: &Config) -> Vec<Asked> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+pub(crate) async fn ask(config: &Config, clock: Arc<dyn Clock>) -> Vec<Asked> {
     let mut questions: Vec<BoxFuture<'_, Asked>> = Vec::new();
     questions.push(
         async {

@@ -14,7 +14,7 @@ mod users;
 
 use crate::app::{self, Access, Database};
 use crate::config::{Config, ConfigError, Sources};
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use output::Output;
 use portcullis_actors::clock::SystemClock;
 use portcullis_actors::error::StoreError;
@@ -28,7 +28,7 @@ const PATIENCE_MS: u64 = 10_000;
 
 /// The sign-in server of a mobile fleet. Without a command: serve.
 #[derive(Debug, Parser)]
-#[command(name = "portcullis", version, after_help = "Example:\n  portcullis serve\n  portcullis help users add")]
+#[command(name = "portcullis", version = env!("BUILD_VERSION"), after_help = "Example:\n  portcullis serve\n  portcullis help users add")]
 struct Arguments {
     /// A TOML file that goes over the built-in configuration, and under PORTCULLIS__SECTION__KEY in the environment.
     #[arg(long, global = true, value_name = "FILE")]
@@ -44,7 +44,7 @@ struct Arguments {
 enum Command {
     /// Run the server until it is told to stop.
     Serve(serve::ServeArguments),
-    /// Add, import, list and disable users.
+    /// Add, import, list, disable and delete users.
     #[command(subcommand)]
     Users(users::UsersCommand),
     /// Add and list applications, and choose the default one.
@@ -59,6 +59,12 @@ enum Command {
     /// Look at the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
+    /// Print what makes a shell complete our commands.
+    #[command(after_help = "Example:\n  portcullis completions bash > /etc/bash_completion.d/portcullis")]
+    Completions {
+        /// Which shell.
+        shell: clap_complete::Shell,
+    },
 }
 
 /// Why a command was refused: what stands on stderr.
@@ -134,6 +140,12 @@ async fn run(shell: &Shell, command: Option<Command>) -> Result<(), Refused> {
         Some(Command::Keys(command)) => keys::run(shell, command).await,
         Some(Command::Outbox(command)) => outbox::run(shell, command).await,
         Some(Command::Config(command)) => config::run(shell, command).await,
+        Some(Command::Completions { shell: which }) => {
+            let mut script = Vec::new();
+            clap_complete::generate(which, &mut Arguments::command(), "portcullis", &mut script);
+            shell.output.line(String::from_utf8_lossy(&script).trim_end());
+            Ok(())
+        }
         Some(Command::Serve(arguments)) => serve::run(shell, &arguments).await,
         None => serve::run(shell, &serve::ServeArguments::default()).await,
     }

@@ -212,7 +212,8 @@ fn production(config: &Config, checks: &mut Checks<'_>) {
     checks.demand(!url.is_empty(), "server.public_url", "must be set in production: links in mails begin with it");
     let keyed = !config.secrets.keys.is_empty();
     checks.demand(keyed, "secrets.keys", "must be set in production (openssl rand -base64 32)");
-    checks.demand(!config.redis.url.is_empty(), "redis.url", "must be set in production");
+    let shared = !config.redis.url.is_empty() || config.server.single_node;
+    checks.demand(shared, "redis.url", "must be set in production, unless server.single_node = true");
     let mails = config.mail.transport != MailTransport::Inbox;
     checks.demand(mails, "mail.transport", "must be smtp in production: an inbox delivers to nobody");
     let texts = config.sms.transport != SmsTransport::Inbox;

@@ -20,6 +20,8 @@ pub struct ServerConfig {
     pub public_url: PublicUrl,
     /// HTTP threads; 0: one a core.
     pub workers: usize,
+    /// This node is the only one, and may keep sessions in a file.
+    pub single_node: bool,
     /// Whose `X-Forwarded-For` is believed.
     #[serde(deserialize_with = "networks")]
     pub trusted_proxies: Vec<IpNet>,

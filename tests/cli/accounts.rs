@@ -106,6 +106,7 @@ fn wrong_usage_is_2_and_help_has_an_example() {
         &["outbox", "retry"],
         &["config", "check"],
         &["config", "dump"],
+        &["completions"],
     ] {
         let ended = shell.run(&[command, &["--help"]].concat());
         assert_eq!(ended.code, 0);

@@ -11,3 +11,4 @@ mod reading;
 mod serve;
 mod shell;
 mod slips;
+mod sole;

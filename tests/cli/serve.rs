@@ -160,3 +160,20 @@ fn a_reader_that_has_gone_is_no_error() {
     let _ = child.stderr.take().expect("is piped").read_to_string(&mut err);
     assert_eq!((child.wait().expect("it ends").code(), err.as_str()), (Some(0), ""));
 }
+
+#[test]
+fn the_version_names_the_commit_and_shells_complete() {
+    let shell = Shell::new("prod");
+    let version = shell.run(&["--version"]);
+    let top = env!("CARGO_MANIFEST_DIR");
+    let git = std::process::Command::new("git").args(["-C", top, "rev-parse", "--short=12", "HEAD"]).output();
+    let commit = git.ok().filter(|git| git.status.success() && std::path::Path::new(top).join(".git").exists());
+    let commit = commit.map(|git| format!(" ({})", String::from_utf8_lossy(&git.stdout).trim())).unwrap_or_default();
+    assert_eq!(version.out.trim(), format!("portcullis {}{commit}", env!("CARGO_PKG_VERSION")));
+    for which in ["bash", "zsh", "fish"] {
+        let script = shell.run(&["completions", which]);
+        assert_eq!((script.code, script.err.as_str()), (0, ""), "it needs no settings");
+        assert!(script.out.contains("set-password"), "{which}: {}", script.out);
+    }
+    assert_eq!(shell.run(&["completions", "cmd"]).code, 2);
+}

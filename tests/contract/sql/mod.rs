@@ -3,6 +3,7 @@
 
 mod accounts;
 mod cancelled;
+mod deletion;
 mod devices;
 mod faults;
 mod keys;
@@ -85,6 +86,9 @@ suite! {
     revocations {
         a_revocation_is_pending_until_acknowledged,
         recent_revocations_come_in_pages,
+    }
+    deletion {
+        nothing_is_left_of_an_account,
     }
     cancelled {
         a_request_that_goes_away_leaves_no_half_change,

@@ -18,10 +18,12 @@ mod migrations;
 mod outbox;
 mod revocations;
 mod rows;
+mod sole;
 mod start;
 mod users;
 
 pub use look::Found;
+pub use sole::SoleNode;
 
 use super::StoreResult;
 use crate::clock::Clock;

@@ -1,0 +1,90 @@
+//! The end of an account: nothing of it is left, nobody else loses anything, and a node with a message of it in its hands
+//! goes on.
+
+use super::{Backend, change};
+use portcullis_actors::clock::Timestamp;
+use portcullis_actors::domain::{Digest, KeyScope, MobileOs, UserId};
+use portcullis_actors::notifier::retry::Next;
+use portcullis_actors::notifier::{Attempt, Channel, LeaseAsk, OutboxStore as _, Settlement};
+use portcullis_actors::stores::{AccountStore as _, DeviceStore as _, NewKey, Registration, RevocationStore as _};
+use std::collections::HashMap;
+use std::time::Duration;
+
+const ROWS: [&str; 8] = [
+    "SELECT COUNT(*) FROM users",
+    "SELECT COUNT(*) FROM devices",
+    "SELECT COUNT(*) FROM pushes",
+    "SELECT COUNT(*) FROM server_keys",
+    "SELECT COUNT(*) FROM wrong_passwords",
+    "SELECT COUNT(*) FROM outbox WHERE user_id > 0",
+    "SELECT COUNT(*) FROM outbox WHERE due IS NOT NULL",
+    "SELECT COUNT(*) FROM outbox WHERE destination <> ''",
+];
+
+async fn rows(backend: &Backend) -> Vec<i64> {
+    let mut counts = Vec::new();
+    for question in ROWS {
+        counts.push(backend.number(question).await);
+    }
+    counts
+}
+
+/// Somebody with one of everything.
+async fn furnished(backend: &Backend, name: &str, app: portcullis_actors::domain::AppId) -> UserId {
+    let (store, user) = (&backend.store, backend.user(name).await);
+    let push = format!("push of {name}").parse().expect("a push token");
+    let device_token = "a phone".parse().expect("a device token");
+    let registration = Registration { user, app, device_token, mobile_os: MobileOs::Ios, push: Some(push) };
+    store.register(registration).await.expect("registered");
+    let digest = Digest::of(name.as_bytes());
+    store.create_key(NewKey { digest, app, owner: user, scopes: vec![KeyScope::OwnerAct] }).await.expect("made");
+    let mut change = change(user, app, "old", "new");
+    change.notice.to = portcullis_actors::notifier::Destination::Mail(super::new_user(name).email);
+    store.change_password(change).await.expect("changed").expect("took effect");
+    store.count_failure(user).await.expect("counted");
+    user
+}
+
+pub(super) async fn nothing_is_left_of_an_account(backend: Backend) {
+    let store = &backend.store;
+    let app = backend.app("fleet").await;
+    let other = furnished(&backend, "grace", app).await;
+    let one_of_each = rows(&backend).await;
+    assert_eq!(one_of_each, [1; 8]);
+    let ask = LeaseAsk {
+        channel: Channel::Mail,
+        most: 10,
+        per_lane: 10,
+        running: HashMap::new(),
+        lease: Duration::from_secs(75),
+    };
+    let held = store.exchange(&[], &[ask]).await.expect("leased");
+    assert_eq!(held.len(), 1);
+    let user = furnished(&backend, "ada", app).await;
+    let last = store.user(user).await.expect("read").expect("is there").epoch;
+
+    // A node has the one of grace in its hands; hers stays, and so does she.
+    let revocation = store.delete_user(user).await.expect("deleted").expect("was there");
+    assert_eq!((revocation.user, revocation.epoch), (user, last + 1));
+    assert_eq!(rows(&backend).await, one_of_each);
+    assert!(store.user(user).await.expect("read").is_none());
+    assert!(store.live_key(Digest::of(b"ada")).await.expect("read").is_none());
+    assert!(store.pending(100).await.expect("read").contains(&revocation), "it outlives the account");
+    store.acknowledge(revocation.id).await.expect("acknowledged");
+    assert!(store.delete_user(user).await.expect("asked").is_none(), "once");
+
+    let gone = store.delete_user(other).await.expect("deleted").expect("was there");
+    let attempt = Attempt {
+        at: Timestamp::from_secs(1),
+        provider: "one".to_owned(),
+        outcome: "accepted".to_owned(),
+        detail: None,
+        reference: None,
+        millis: 1,
+    };
+    let settlement = Settlement { id: held[0].id, lease: held[0].lease, next: Next::Delivered, attempt: Some(attempt) };
+    store.exchange(&[&settlement], &[]).await.expect("the node settles what is nobody's any more");
+    assert_eq!(rows(&backend).await, [0; 8]);
+    assert!(gone.id > revocation.id);
+    assert!(backend.user("ada").await > user, "a number is given once");
+}
