@@ -187,7 +187,7 @@ impl House {
         self.database.store.register(registration).await.expect("the store answers");
     }
 
-    async fn change(&self, token: &UserToken, current: &str, new: &str) -> Result<(), ErrorKind> {
+    pub(super) async fn change(&self, token: &UserToken, current: &str, new: &str) -> Result<(), ErrorKind> {
         let credential = Credential::User(token.clone());
         let ask =
             ChangePassword { credential, current: parsed(current), new: parsed(new), caller: CancellationToken::new() };

@@ -3,6 +3,7 @@
 mod guesses;
 mod introspection;
 mod messages;
+mod plans;
 mod races;
 mod sight;
 

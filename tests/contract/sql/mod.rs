@@ -122,6 +122,12 @@ impl Backend {
         Self::open(database.url().to_owned(), None, Some(database)).await
     }
 
+    /// PostgreSQL, with more in its URL.
+    pub(crate) async fn postgres_with(settings: &str) -> Self {
+        let database = shared_database().await;
+        Self::open(format!("{}?{settings}", database.url()), None, Some(database)).await
+    }
+
     async fn open(url: String, file: Option<TempDir>, database: Option<Database>) -> Self {
         let settings = patient(url);
         let clock = Arc::new(ShiftedClock::default());
@@ -153,6 +159,21 @@ impl Backend {
     pub(crate) async fn number(&self, question: &'static str) -> i64 {
         let mut connection = AnyConnection::connect(&self.settings.url).await.expect("the database answers");
         sqlx::query(question).fetch_one(&mut connection).await.expect("a row").try_get(0).expect("a number")
+    }
+
+    /// Rows of a text and two numbers, asked past the store.
+    pub(crate) async fn rows(&self, question: &'static str) -> Vec<(String, i64, i64)> {
+        let mut connection = AnyConnection::connect(&self.settings.url).await.expect("the database answers");
+        sqlx::query_as(question).fetch_all(&mut connection).await.expect("rows")
+    }
+
+    /// Returns when nobody else is connected to this PostgreSQL database.
+    pub(crate) async fn alone(&self) {
+        let others = "SELECT COUNT(*) FROM pg_stat_activity \
+                      WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()";
+        while self.number(others).await > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 
     /// Does something past the store.

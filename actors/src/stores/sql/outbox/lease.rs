@@ -158,6 +158,7 @@ pub(super) fn destination(row: &AnyRow) -> sqlx::Result<Destination> {
 #[cfg(test)]
 mod tests {
     use super::super::settle::delivering;
+    use super::super::{expired, expiring, forgetting};
     use super::*;
     use crate::clock::SystemClock;
     use crate::notifier::Settlement;
@@ -173,6 +174,10 @@ mod tests {
         let end = |id| Settlement { id: MessageId(id), lease: 1, next: Next::Delivered, attempt: None };
         let ends = [end(1), end(2)];
         let statements = [
+            expired("1", 1),
+            expiring(),
+            forgetting("settled IS NOT NULL"),
+            forgetting("user_id < 0"),
             taking(Dialect::Sqlite, 2),
             marking("lease = lease + 1", &[1, 2]),
             delivering(&ends.iter().collect::<Vec<_>>()),
@@ -183,6 +188,7 @@ mod tests {
             let steps: Vec<String> = plan.iter().map(|step| step.get("detail")).collect();
             assert!(steps.iter().any(|step| step.starts_with("SEARCH o")), "{steps:?}");
             assert!(!steps.iter().any(|step| step.starts_with("SCAN o")), "{steps:?}");
+            assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE")), "{steps:?}");
         }
     }
 }

@@ -18,13 +18,15 @@ use crate::notifier::{
 use crate::stores::StoreResult;
 use crate::transports::Callback;
 use async_trait::async_trait;
-use sqlx::AnyConnection;
-use sqlx::Row as _;
+use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 use std::time::Duration;
 
 /// The longest a transaction of the delivery loop may take: nobody waits for an answer, and a group is large.
 const IN_BACKGROUND: Duration = Duration::from_secs(5);
 /// Rows that one transaction expires or forgets: others wait for it, on SQLite all that write.
+///
+/// It stands in the statements as a number: of one that is bound, PostgreSQL assumes a tenth of the table, and reads all
+/// of it.
 const LOT: i64 = 1_000;
 /// How long the row of a decoy is kept: it was only written so that asking for an address nobody has costs the same.
 const DECOYS_KEPT: Duration = Duration::from_secs(3600);
@@ -52,27 +54,13 @@ impl OutboxStore for SqlStore {
         let now = self.clock.now();
         // Nearly always there is nothing to do, and a look costs no write.
         let any = self
-            .read(async |c| {
-                sqlx::query(
-                    "SELECT 1 FROM outbox WHERE channel IN ('mail', 'sms') AND due <= $1 AND expires <= $1 LIMIT 1",
-                )
-                .bind(now.millis())
-                .fetch_optional(c)
-                .await
-            })
+            .read(async |c| sqlx::query(AssertSqlSafe(expired("1", 1))).bind(now.millis()).fetch_optional(c).await)
             .await?;
         if any.is_none() {
             return Ok(0);
         }
         self.long_transaction(IN_BACKGROUND, async |c| {
-            let done = sqlx::query(
-                "UPDATE outbox SET state = 'expired', due = NULL, settled = $1 WHERE due <= $1 AND id IN \
-                 (SELECT id FROM outbox WHERE channel IN ('mail', 'sms') AND due <= $1 AND expires <= $1 LIMIT $2)",
-            )
-            .bind(now.millis())
-            .bind(LOT)
-            .execute(c)
-            .await?;
+            let done = sqlx::query(AssertSqlSafe(expiring())).bind(now.millis()).execute(c).await?;
             Ok(done.rows_affected())
         })
         .await
@@ -82,15 +70,10 @@ impl OutboxStore for SqlStore {
         let now = self.clock.now();
         let before = now.minus(age);
         self.long_transaction(IN_BACKGROUND, async |c| {
-            let messages = sqlx::query(
-                "DELETE FROM outbox WHERE id IN \
-                 (SELECT id FROM outbox WHERE settled IS NOT NULL AND settled < $1 LIMIT $2)",
-            );
-            let messages = messages.bind(before.millis()).bind(LOT).execute(&mut *c).await?;
-            let decoys = sqlx::query(
-                "DELETE FROM outbox WHERE id IN (SELECT id FROM outbox WHERE user_id < 0 AND settled < $1 LIMIT $2)",
-            );
-            let decoys = decoys.bind(now.minus(DECOYS_KEPT).millis()).bind(LOT).execute(c).await?;
+            let messages = sqlx::query(AssertSqlSafe(forgetting("settled IS NOT NULL")));
+            let messages = messages.bind(before.millis()).execute(&mut *c).await?;
+            let decoys = sqlx::query(AssertSqlSafe(forgetting("user_id < 0")));
+            let decoys = decoys.bind(now.minus(DECOYS_KEPT).millis()).execute(c).await?;
             Ok(messages.rows_affected() + decoys.rows_affected())
         })
         .await
@@ -132,6 +115,26 @@ impl OutboxStore for SqlStore {
         let now = self.clock.now();
         self.read(async |c| listing::due(c, channel, now).await).await
     }
+}
+
+/// The first to end of those that are due and past their lives, by the index on their ends: those that live are not read.
+fn expired(columns: &str, most: i64) -> String {
+    format!(
+        "SELECT {columns} FROM outbox WHERE due IS NOT NULL AND due <= $1 AND expires <= $1 \
+         ORDER BY expires LIMIT {most}"
+    )
+}
+
+fn expiring() -> String {
+    let which = expired("id", LOT);
+    format!("UPDATE outbox SET state = 'expired', due = NULL, settled = $1 WHERE due <= $1 AND id IN ({which})")
+}
+
+fn forgetting(which: &str) -> String {
+    format!(
+        "DELETE FROM outbox WHERE id IN \
+         (SELECT id FROM outbox WHERE {which} AND settled < $1 ORDER BY settled LIMIT {LOT})"
+    )
 }
 
 /// Queues a message; a decoy's is dead from the start.
