@@ -160,7 +160,7 @@ pub enum PhoneIssue {
         /// Of this challenge (the living one, or the fresh one).
         challenge: PhoneChallenge,
         /// The living challenge as it was before, for [`ChallengeStore::retract_phone`].
-        before: Option<PhoneChallenge>,
+        before: Option<Box<PhoneChallenge>>,
     },
     /// Asked again too soon.
     Wait(Duration),

@@ -68,7 +68,7 @@ async fn send(
     };
     if let Err(error) = ports.outbox.enqueue(message).await {
         // Nothing was sent, so no send counts, and a code on its way to another number stays the one that works.
-        if let Err(error) = ports.challenges.retract_phone(acting.user, &challenge, before.as_ref()).await {
+        if let Err(error) = ports.challenges.retract_phone(acting.user, &challenge, before.as_deref()).await {
             tracing::info!(%error, "a code that was not sent counts as sent");
         }
         return Err(error.into());

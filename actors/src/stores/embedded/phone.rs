@@ -42,7 +42,7 @@ impl EmbeddedTokenStore {
             (Decision::Wait(wait), _) => PhoneIssue::Wait(wait),
             (Decision::Exhausted(wait), _) => PhoneIssue::Exhausted(wait),
             (Decision::Send(challenge), living) => {
-                let before = living.map(Stored::parsed).transpose().map_err(failed)?;
+                let before = living.map(Stored::parsed).transpose().map_err(failed)?.map(Box::new);
                 PhoneIssue::Send { challenge, before }
             }
         })

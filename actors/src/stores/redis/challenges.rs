@@ -110,7 +110,7 @@ impl ChallengeStore for RedisTokenStore {
         match reply.next::<String>()?.as_str() {
             "send" => {
                 let challenge = reply.phone()?;
-                let before = if reply.is_empty() { None } else { Some(reply.phone()?) };
+                let before = if reply.is_empty() { None } else { Some(Box::new(reply.phone()?)) };
                 Ok(PhoneIssue::Send { challenge, before })
             }
             "wait" => Ok(PhoneIssue::Wait(reply.pause()?)),
