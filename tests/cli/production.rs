@@ -42,7 +42,7 @@ async fn the_demo_user_and_the_demo_key_are_refused() {
     let shell = production(&redis.url());
     let add =
         ["users", "add", "--email", "admin@beyondvip.com", "--first-name", "A", "--last-name", "B", "--password-stdin"];
-    let shell = shell.with("PASSWORDS__REFUSE_GUESSES", "0");
+    let shell = shell.with("PASSWORDS__REFUSE_COMMON", "false");
     let owner = shell.json_with(&add, "password")["id"].to_string();
     let line = shell.refused(&["serve"]);
     assert!(line.contains("demo password") && line.contains("users disable"), "{line}");
