@@ -12,7 +12,6 @@ use actix_web::dev::ServerHandle;
 use portcullis_actors::account::Revoker;
 use portcullis_actors::clock::{Clock, Randomness, SystemClock, SystemRandomness, random_bytes};
 use portcullis_actors::derive::{Code, Subjects};
-use portcullis_actors::domain::Phone;
 use portcullis_actors::hashing::HashingPool;
 use portcullis_actors::notifier::{Drain, NotifierActor, NotifierPorts};
 use portcullis_actors::stores::{AccountStore, StartError};
@@ -91,7 +90,8 @@ impl Server {
         let database = app::database(&config, Access::Make, Arc::clone(&clock)).await?;
         let claim = Claim::make(&config).await?;
         // The tables of numbering plans take a while to load; not on the first caller's time.
-        std::thread::spawn(|| Phone::parse("+12125550123", "US").is_ok());
+        let phones = config.phone_codes.clone();
+        std::thread::spawn(move || phones.prepare());
         let keyring = Arc::new(app::keyring(&config, &*random)?);
         let fresh = random_bytes(&*random);
         let subjects = patiently(async || database.installation_secret("subjects", fresh).await).await?;

@@ -207,7 +207,8 @@ impl From<ErrorKind> for Problem {
                 ..Self::new(Code::PasswordUnacceptable, rule.to_string()).with_field("password")
             },
             ErrorKind::RegionNotAllowed => {
-                Self::new(Code::RegionNotAllowed, "Codes are not sent to numbers of this region.").with_field("phone")
+                Self::new(Code::RegionNotAllowed, "Codes are sent to mobile numbers of served regions only.")
+                    .with_field("phone")
             }
             ErrorKind::TooManyAttempts { retry_after: Some(wait) } => {
                 Self::new(Code::TooManyAttempts, "Wait before the next try.").after(wait)

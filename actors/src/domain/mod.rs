@@ -6,6 +6,7 @@ mod credential;
 mod digest;
 mod email;
 mod name;
+pub mod numbering;
 mod password;
 mod phone;
 

@@ -1,6 +1,7 @@
 //! The numbers of phone codes and resets, and the pure decisions over them.
 
 use crate::domain::Phone;
+use crate::domain::numbering::{self, Assigned};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -49,10 +50,27 @@ impl PhonePolicy {
         self.resend_waits_secs.iter().copied().map(Duration::from_secs).collect()
     }
 
-    /// Whether messages are sent to this number's region; a number without one counts as of the default region.
+    /// Whether messages are sent to this number: a mobile one of a region that is served, by the tables of numbering
+    /// plans; what costs more than an ordinary SMS is not (toll fraud). A number that the tables know nothing of counts
+    /// as of the default region, if it has its calling code.
     pub fn serves(&self, phone: &Phone) -> bool {
-        let region = phone.region().unwrap_or(&self.default_region);
-        self.regions.iter().any(|served| served == region)
+        let serves = |region: &str| self.regions.iter().any(|served| served == region);
+        // What nobody serves is not looked up: a client must not choose which patterns are compiled.
+        if !self.regions.iter().any(|region| numbering::shares_code(phone, region)) {
+            return false;
+        }
+        match numbering::look_up(phone) {
+            Some(Assigned::To(range)) => range.is_mobile && serves(range.region),
+            Some(Assigned::ToNone) => {
+                serves(&self.default_region) && numbering::shares_code(phone, &self.default_region)
+            }
+            None => false,
+        }
+    }
+
+    /// Loads what [`PhonePolicy::serves`] looks into; some 300 ms.
+    pub fn prepare(&self) {
+        numbering::prepare(self.regions.iter().map(String::as_str));
     }
 }
 
@@ -83,9 +101,8 @@ impl ResetPolicy {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_number_without_a_region_counts_as_of_the_default_one() {
-        let policy = |regions: &[&str]| PhonePolicy {
+    fn policy(regions: &[&str]) -> PhonePolicy {
+        PhonePolicy {
             default_region: "US".into(),
             regions: regions.iter().map(|&region| region.into()).collect(),
             digits: 6,
@@ -100,11 +117,29 @@ mod tests {
             per_address_hour: 20,
             per_prefix_hour: 100,
             total_hour: 5000,
-        };
+        }
+    }
+
+    #[test]
+    fn a_number_without_a_region_counts_as_of_the_default_one() {
         let phone = |text| Phone::parse(text, "US").expect("possible");
         assert!(policy(&["US", "CA"]).serves(&phone("(123)456-7890")));
         assert!(!policy(&["CA"]).serves(&phone("(123)456-7890")));
         assert!(!policy(&["US", "CA"]).serves(&phone("+18765550123")), "Jamaica");
+        assert!(!policy(&["ES"]).serves(&phone("(123)456-7890")), "the default region is not served");
         assert!(policy(&["ES"]).serves(&phone("+34612345678")));
+        assert!(!policy(&["US", "ES"]).serves(&phone("+34012345678")), "of no range, and not of the default region");
+    }
+
+    #[test]
+    fn only_mobile_numbers_are_served() {
+        let policy = policy(&["US", "ES"]);
+        let serves = |text| policy.serves(&Phone::parse(text, "US").expect("possible"));
+        for text in ["+12125550123", "+34612345678"] {
+            assert!(serves(text), "{text}");
+        }
+        for text in ["+19002345678", "+18002345678", "+34803123456", "+34901123456", "+34912345678"] {
+            assert!(!serves(text), "{text}");
+        }
     }
 }
