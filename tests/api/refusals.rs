@@ -116,7 +116,8 @@ async fn the_work_for_a_client_that_has_gone_keeps_its_permit_and_is_told() {
     let sign_in = |app: &App| app.probe.only::<SignIn>().caller;
     let change = |app: &App| app.probe.only::<ChangePassword>().caller;
     let finish = |app: &App| app.probe.only::<FinishReset>().caller;
-    let calls: [(&str, &str, String, &dyn Fn(&App) -> CancellationToken); 4] = [
+    type CallerOf<'a> = &'a dyn Fn(&App) -> CancellationToken;
+    let calls: [(&str, &str, String, CallerOf<'_>); 4] = [
         ("POST", "/api/v1/tokens", "email=ada@example.com&password=password".into(), &sign_in),
         ("PUT", "/api/v1/password", format!("auth_token={TOKEN}&current_password=password&{new}"), &change),
         ("PUT", "/api/v1/password", format!("reset_token={TOKEN}&{new}"), &finish),
