@@ -170,9 +170,10 @@ mod tests {
         assert!(first.iter().zip(&last).all(|(first, last)| Arc::ptr_eq(first, last)));
     }
 
+    /// Those that several regions share, and the one with the largest patterns.
     #[test]
-    fn the_patterns_of_every_calling_code_can_be_used() {
-        for code in (1..1_000).filter(|code| DATABASE.by_code(code).is_some_and(|plans| !plans.is_empty())) {
+    fn the_patterns_of_large_plans_can_be_used() {
+        for code in [1, 7, 39, 44, 45, 61, 262, 358, 590, 599] {
             assert!(plans_of(code).is_some(), "{code}");
         }
     }
