@@ -119,6 +119,32 @@ async fn a_hundred_wrong_passwords_in_a_row_leave_only_a_reset() {
     live.stop().await;
 }
 
+/// Two keys of 32 bytes, in base64.
+const FIRST: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+const SECOND: &str = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=";
+
+#[actix_web::test]
+async fn a_rotation_of_the_secret_keys_starts_no_budget_afresh() {
+    let live = Live::start_with(&[("secrets.keys", FIRST)]).await;
+    live.add_user("grace", PASSWORD).await;
+    for name in ["grace", "nobody"] {
+        for n in 0..6 {
+            live.fail(&stranger(n), name).await;
+        }
+        // Long enough a wait that the restart does not outlast it.
+        for wait in [1, 2, 4, 8, 16, 32, 64, 128] {
+            live.later(wait);
+            live.fail(&stranger(7), name).await;
+        }
+    }
+    let live = live.restart_with(&[("secrets.keys", &format!("{SECOND},{FIRST}"))]).await;
+    for name in ["grace", "nobody"] {
+        let tried = live.try_from(&stranger(8), name, WRONG, None).send().await.expect("an answer");
+        refusal(tried, 429, "too_many_attempts").await;
+    }
+    live.stop().await;
+}
+
 #[actix_web::test]
 async fn a_stolen_token_buys_no_guesses_at_the_password() {
     let live = Live::start().await;

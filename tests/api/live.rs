@@ -20,7 +20,7 @@ pub struct Live {
     pub clock: Arc<ShiftedClock>,
     stopper: Stopper,
     database: String,
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Live {
@@ -31,7 +31,16 @@ impl Live {
 
     /// The same with other settings.
     pub async fn start_with(settings: &[(&str, &str)]) -> Self {
-        let folder = tempfile::tempdir().expect("a folder");
+        Self::start_in(tempfile::tempdir().expect("a folder"), settings).await
+    }
+
+    /// Stops it and starts another one over what it has left, with other settings.
+    pub async fn restart_with(self, settings: &[(&str, &str)]) -> Self {
+        self.stopper.stop_now().await;
+        Self::start_in(self.folder, settings).await
+    }
+
+    async fn start_in(folder: TempDir, settings: &[(&str, &str)]) -> Self {
         let database = format!("sqlite://{}", folder.path().join("portcullis.db").display());
         let mut sources = Sources::of(Profile::Development)
             .with("server.bind", "127.0.0.1:0")
@@ -51,7 +60,7 @@ impl Live {
         let server = Server::build(config, environment).await.expect("a server");
         let (url, stopper) = (format!("http://{}", server.address()), server.stopper());
         actix_web::rt::spawn(server.run());
-        Self { url, client: super::app::client(), clock, stopper, database, _folder: folder }
+        Self { url, client: super::app::client(), clock, stopper, database, folder }
     }
 
     /// The server's database, as the command line opens it beside the server.

@@ -117,8 +117,10 @@ struct CostsInUse {
     former: AtomicU64,
 }
 
-/// How much longer than expected a refusal takes: a comparison of the costliest hash is seldom slower.
-const SLACK: f64 = 1.5;
+/// How much longer than expected a refusal takes at least: a comparison of the costliest hash is seldom slower.
+const SLACK: f64 = 1.25;
+/// It takes a power of this many seconds, so that what one comparison adds to the average does not show in it.
+const STEP: f64 = 1.25;
 
 impl fmt::Debug for HashingPool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -207,15 +209,18 @@ impl HashingPool {
             };
             Ok((verified, begun))
         };
+        // Before the comparison: what it takes itself must not show.
+        let longest = self.longest_comparison() * texts as u32;
         let (verified, begun) = self.queue.run(work, self.caller.clone(), task).await?;
-        Ok(Comparison { verified, refuse_at: begun + self.longest_comparison() * texts as u32 })
+        Ok(Comparison { verified, refuse_at: begun + longest })
     }
 
     /// How long a comparison with the costliest hash in use may take.
     fn longest_comparison(&self) -> Duration {
         let CostsInUse { imported, former } = &*self.in_use;
         let costliest = self.live.work().max(imported.load(Ordering::Relaxed)).max(former.load(Ordering::Relaxed));
-        self.queue.expected(costliest).mul_f64(SLACK)
+        let expected = self.queue.expected(costliest).mul_f64(SLACK).max(Duration::from_micros(1));
+        Duration::from_secs_f64(STEP.powf(expected.as_secs_f64().log(STEP).ceil()))
     }
 
     /// How the pool is doing.
