@@ -38,6 +38,30 @@ async fn a_receipt_counts_once(world: World) {
     assert_eq!(world.look(dead).await.last_error.as_deref(), Some("failed, error 30003"));
 }
 
+/// A node that got no answer to a transaction hands the same end in again, so that the attempt stands there twice.
+async fn an_attempt_that_was_logged_twice_is_one(world: World) {
+    for (providers, expected, state) in [
+        (&["one", "two"][..], ReceiptEffect::Requeued, MessageState::Retry),
+        (&["one"][..], ReceiptEffect::Noted, MessageState::Dead),
+    ] {
+        let id = world.queue_mail("ada@example.com").await;
+        let leased = world.lease(&ask(1, 75)).await.remove(0);
+        let reference = format!("twice of {}", id.0);
+        for _ in 0..2 {
+            let attempt = Some(attempt(&reference));
+            world.settle(Settlement { id, lease: leased.lease, next: Next::Delivered, attempt }).await;
+        }
+        let callback = Callback { reference, status: CallbackStatus::Undelivered, code: None };
+        let effect = world.store.record_receipt("one", &callback, providers).await.expect("answered");
+        assert_eq!((effect, world.state(id).await), (expected, state));
+        if state == MessageState::Retry {
+            let again = world.lease(&ask(1, 75)).await.remove(0);
+            let attempt = Some(attempt("the last"));
+            world.settle(Settlement { id, lease: again.lease, next: Next::Delivered, attempt }).await;
+        }
+    }
+}
+
 async fn a_message_goes_round_to_whoever_has_not_failed_it(world: World) {
     const PROVIDERS: [&str; 3] = ["one", "two", "three"];
     let id = world.queue_mail("ada@example.com").await;
@@ -88,6 +112,7 @@ async fn a_report_about_an_older_try_moves_nothing(world: World) {
 
 on_every_database!(
     a_receipt_counts_once,
+    an_attempt_that_was_logged_twice_is_one,
     a_message_goes_round_to_whoever_has_not_failed_it,
     a_report_about_an_older_try_moves_nothing,
 );

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use portcullis_actors::clock::SystemClock;
 use portcullis_actors::domain::MessageId;
 use portcullis_actors::notifier::{
-    BreakerState, MessageState, NotifierActor, Observe, ReceiptEffect, ReceiptRefusal, RecordReceipt,
+    BreakerState, MessageState, NotifierActor, Observe, ReceiptEffect, ReceiptRefusal, RecordReceipt, Wake,
 };
 use portcullis_actors::transports::{Line, SendError, Sms, Transport as _, TwilioSettings, TwilioTransport};
 use portcullis_testkit::sms::{Answer, SmsApi, signature};
@@ -291,5 +291,18 @@ async fn a_report_that_overtakes_the_record_is_heard_all_the_same() {
     let id = world.queue_sms(NUMBER);
     let (id, effect) = futures_util::join!(id, early.report(&notifier));
     assert_eq!(effect, ReceiptEffect::Noted);
+    eventually(PATIENCE, "noted", async || world.path(id).await == ["one: delivered"]).await;
+}
+
+/// A busy node may write an attempt down long after the provider has reported it, and the provider reports it once.
+#[actix::test]
+async fn a_report_that_was_answered_before_the_record_is_heard_later() {
+    let api = SmsApi::start();
+    let world = World::new().await.with_sms(&[&api]);
+    let notifier = world.notifier();
+    let early = Callback { provider: "one", sid: &format!("SM{:032x}", 1), status: "delivered" };
+    assert_eq!(early.report(&notifier).await, ReceiptEffect::Unknown);
+    let id = world.queue_sms(NUMBER).await;
+    notifier.do_send(Wake);
     eventually(PATIENCE, "noted", async || world.path(id).await == ["one: delivered"]).await;
 }

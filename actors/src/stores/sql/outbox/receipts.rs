@@ -5,7 +5,8 @@ use crate::notifier::ReceiptEffect;
 use crate::transports::{Callback, CallbackStatus};
 use sqlx::{AnyConnection, Row as _};
 
-/// Settles the attempt, once; and the message, if this is its newest attempt and it failed.
+/// Settles the attempt, once; and the message, if this is its newest attempt and it failed. An attempt may stand there
+/// twice, when the answer to the transaction that logged it was lost: both are one.
 pub(super) async fn record(
     connection: &mut AnyConnection,
     provider: &str,
@@ -45,13 +46,15 @@ pub(super) async fn record(
         Some(next) => sqlx::query(
             "UPDATE outbox SET state = 'retry', due = $3, settled = NULL, provider = $4, strikes = 0, last_error = $5 \
              WHERE id = $1 AND state = 'delivered' AND expires > $3 \
-             AND NOT EXISTS (SELECT 1 FROM outbox_attempts later WHERE later.message_id = $1 AND later.id > $2)",
+             AND NOT EXISTS (SELECT 1 FROM outbox_attempts later WHERE later.message_id = $1 AND later.id > $2 \
+             AND COALESCE(later.reference, '') <> $6)",
         )
         .bind(message)
         .bind(attempt)
         .bind(now.millis())
         .bind(i64::from(next))
         .bind(reason.as_str())
+        .bind(callback.reference.as_str())
         .execute(&mut *connection)
         .await?
         .rows_affected(),
@@ -61,11 +64,13 @@ pub(super) async fn record(
     }
     sqlx::query(
         "UPDATE outbox SET state = 'dead', last_error = $3 WHERE id = $1 AND state = 'delivered' \
-         AND NOT EXISTS (SELECT 1 FROM outbox_attempts later WHERE later.message_id = $1 AND later.id > $2)",
+         AND NOT EXISTS (SELECT 1 FROM outbox_attempts later WHERE later.message_id = $1 AND later.id > $2 \
+         AND COALESCE(later.reference, '') <> $4)",
     )
     .bind(message)
     .bind(attempt)
     .bind(reason.as_str())
+    .bind(callback.reference.as_str())
     .execute(connection)
     .await?;
     Ok(ReceiptEffect::Noted)
