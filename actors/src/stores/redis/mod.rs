@@ -121,7 +121,7 @@ impl RedisTokenStore {
         self.0.workers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes every worker of this process forget a user before a change of his sessions is answered: Redis tells them
+    /// Makes every worker of this process forget a user before a change of their sessions is answered: Redis tells them
     /// too, but not necessarily first.
     fn forget(&self, user: UserId) {
         self.workers().retain(|worker| worker.upgrade().is_some_and(|worker| worker.forget(user)));

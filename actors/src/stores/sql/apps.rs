@@ -78,8 +78,10 @@ pub(super) async fn insert(
 
 /// The caller's transaction makes it one step.
 pub(super) async fn set_default(connection: &mut AnyConnection, name: &AppName) -> sqlx::Result<bool> {
-    // Puts those who do the same at once in order.
-    sqlx::query("UPDATE applications SET is_default = is_default").execute(&mut *connection).await?;
+    // Puts those who do the same at once in order; by one row, since locks on several could wait for each other.
+    sqlx::query("UPDATE applications SET is_default = is_default WHERE id = (SELECT MIN(id) FROM applications)")
+        .execute(&mut *connection)
+        .await?;
     if by_name(connection, Some(name)).await?.is_none() {
         return Ok(false);
     }
