@@ -9,7 +9,6 @@ pub mod cli;
 pub mod config;
 pub mod connections;
 pub mod http;
-pub mod pages;
 mod server;
 pub mod telemetry;
 

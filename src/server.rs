@@ -5,7 +5,7 @@
 use crate::app::{self, Access, Claim, Database, Deliveries, Foundation, Stores, TokenStore};
 use crate::config::{Config, Profile};
 use crate::connections::{self, ConnectionPolicy};
-use crate::http::gateway::{Gateway, GatewayPolicy};
+use crate::http::dispatch::{DispatchPolicy, Dispatcher};
 use crate::http::{BodyLimits, Settings};
 use actix::{Actor as _, Addr};
 use actix_web::dev::ServerHandle;
@@ -148,7 +148,7 @@ impl Server {
             notifier: notifier.clone(),
             tracker: tracker.clone(),
             names: Arc::default(),
-            gateway: Arc::new(Gateway::new(permits(&config))),
+            dispatcher: Arc::new(Dispatcher::new(permits(&config))),
             inbox,
         };
         let http = listen(socket, &config, foundation).map_err(|error| unbound(config.server.bind, &error))?;
@@ -250,8 +250,8 @@ fn unbound(address: SocketAddr, error: &io::Error) -> StartError {
 fn listen(socket: TcpSocket, config: &Config, foundation: Foundation) -> io::Result<actix_web::dev::Server> {
     let listener = socket.listen(BACKLOG)?.into_std()?;
     let shutdown = config.server.shutdown_secs.saturating_sub(config.server.shutdown_secs / 3).max(1);
-    let front = move || foundation.start_worker();
-    connections::serve(listener, config.server.worker_count(), shutdown, connection_policy(config), front)
+    let state = move || foundation.start_worker();
+    connections::serve(listener, config.server.worker_count(), shutdown, connection_policy(config), state)
 }
 
 fn connection_policy(config: &Config) -> ConnectionPolicy {
@@ -282,8 +282,8 @@ fn settings(config: &Config, public_url: String) -> Settings {
     }
 }
 
-fn permits(config: &Config) -> GatewayPolicy {
-    GatewayPolicy {
+fn permits(config: &Config) -> DispatchPolicy {
+    DispatchPolicy {
         costly: config.server.costly_requests,
         ordinary: config.server.ordinary_requests,
         deadline: Duration::from_secs(config.server.deadline_secs),

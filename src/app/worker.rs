@@ -2,8 +2,8 @@
 
 use super::{Database, TokenStore};
 use crate::config::Config;
-use crate::http::gateway::Gateway;
-use crate::http::{Front, Ports, Readiness, Settings};
+use crate::http::dispatch::Dispatcher;
+use crate::http::{AppState, Ports, Readiness, Settings};
 use actix::{Actor as _, Addr};
 use portcullis_actors::account::{AccountActor, AccountPorts, Revoker};
 use portcullis_actors::clock::{Clock, Randomness};
@@ -33,7 +33,7 @@ pub(crate) struct Foundation {
     pub(crate) notifier: Addr<NotifierActor>,
     pub(crate) tracker: TaskTracker,
     pub(crate) names: Arc<RwLock<HashMap<AppId, AppName>>>,
-    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) dispatcher: Arc<Dispatcher>,
     pub(crate) settings: Settings,
     pub(crate) readiness: Arc<dyn Readiness>,
     pub(crate) inbox: Option<Inbox>,
@@ -41,10 +41,10 @@ pub(crate) struct Foundation {
 
 impl Foundation {
     /// Starts the actors of this thread, and gives what its routes stand on.
-    pub(crate) fn start_worker(&self) -> Front {
-        Front {
+    pub(crate) fn start_worker(&self) -> AppState {
+        AppState {
             ports: self.start_actors(),
-            gateway: Arc::clone(&self.gateway),
+            dispatcher: Arc::clone(&self.dispatcher),
             settings: self.settings.clone(),
             readiness: Arc::clone(&self.readiness),
             inbox: self.inbox.clone(),
@@ -130,7 +130,7 @@ impl Foundation {
             list_devices: account.clone().recipient(),
             drop_device: account.clone().recipient(),
             user_devices: account.recipient(),
-            record_receipt: self.notifier.clone().recipient(),
+            record_report: self.notifier.clone().recipient(),
         }
     }
 }

@@ -5,7 +5,7 @@ use super::{Access, Refused, Shell};
 use clap::{Args, Subcommand};
 use portcullis_actors::clock::{Clock as _, SystemClock};
 use portcullis_actors::domain::MessageId;
-use portcullis_actors::notifier::{Attempt, Channel, ListedMessage, MessageState, OutboxFilter, OutboxStore as _};
+use portcullis_actors::stores::{Attempt, Channel, ListedMessage, MessageState, OutboxFilter, OutboxStore as _};
 use serde_json::{Value, json};
 use std::slice;
 use std::time::Duration;

@@ -12,7 +12,7 @@ mod admission;
 pub mod files;
 mod stream;
 
-use crate::http::{self, Front};
+use crate::http::{self, AppState};
 use actix_http::{HttpService, KeepAlive, Protocol, Request};
 use actix_server::Server;
 use actix_service::{ServiceFactoryExt as _, apply_fn_factory, map_config};
@@ -57,7 +57,7 @@ impl Default for ConnectionPolicy {
     }
 }
 
-/// Answers on `listener` with `workers` threads, each with a front of its own. A stop in order waits `shutdown` seconds
+/// Answers on `listener` with `workers` threads, each with a state of its own. A stop in order waits `shutdown` seconds
 /// for requests under way.
 ///
 /// # Errors
@@ -67,10 +67,10 @@ pub fn serve<F>(
     workers: usize,
     shutdown: u64,
     policy: ConnectionPolicy,
-    front: F,
+    state: F,
 ) -> io::Result<Server>
 where
-    F: Fn() -> Front + Send + Clone + 'static,
+    F: Fn() -> AppState + Send + Clone + 'static,
 {
     // Past this bound actix-server stops accepting, and who comes then waits. It is above ours, which refuses at once,
     // by so much as to hold those who are being refused: a crowd that comes all at once is then told in turn.
@@ -80,8 +80,8 @@ where
     let admission = Arc::new(Admission::new(policy));
     let stopping = builder.graceful_shutdown_signal();
     let service = move || {
-        let (front, stopping, admission) = (web::Data::new(front()), stopping.clone(), Arc::clone(&admission));
-        let app = App::new().configure(|routes| http::configure(routes, front));
+        let (state, stopping, admission) = (web::Data::new(state()), stopping.clone(), Arc::clone(&admission));
+        let app = App::new().configure(|routes| http::configure(routes, state));
         let app = map_config(app, |()| AppConfig::default()).map_err(|error: Error| error.error_response());
         // A request is handed over when its head is whole: from here on the server's own bounds hold, until it answers.
         let app = apply_fn_factory(app, |request: Request, app| {

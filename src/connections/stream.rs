@@ -1,5 +1,5 @@
 //! A connection that keeps nobody waiting: the deadlines of a request's head, of the pause before the next one, and of
-//! an answer that is not taken. What a body may take is `http`'s to say, and what an actor may take the gateway's.
+//! an answer that is not taken. What a body may take is `http`'s to say, and what an actor may take the dispatcher's.
 //!
 //! The deadlines cost next to nothing: a request writes down two points in time, and the one timer of a connection is
 //! moved only when it must ring earlier, or has rung.

@@ -1,9 +1,9 @@
 //! Push registrations: the caller's own, and for back ends those of a user.
 
-use super::Front;
+use super::AppState;
+use super::dispatch::Weight;
 use super::error::Problem;
 use super::extract::{Incoming, UserInPath, last_segment};
-use super::gateway::Cost;
 use super::routes::{Answer, message};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
@@ -44,7 +44,7 @@ fn device_in_path(request: &HttpRequest) -> Result<Result<DeviceToken, ErrorKind
 }
 
 /// `PUT /devices/:device_token`
-pub async fn register(front: Data<Front>, request: HttpRequest, incoming: Incoming) -> Answer {
+pub async fn register(state: Data<AppState>, request: HttpRequest, incoming: Incoming) -> Answer {
     let mut fields = incoming.fields(&["mobile_os", "apn_token"])?;
     let device_token = device_in_path(&request)?;
     let credential = incoming.credential()?;
@@ -52,29 +52,29 @@ pub async fn register(front: Data<Front>, request: HttpRequest, incoming: Incomi
     let push = fields.need("apn_token");
     let device_token = device_token?;
     let ask = fields.make(|| Some(RegisterDevice { credential, device_token, mobile_os: mobile_os?, push: push? }))?;
-    let device = front.gateway.ask(Cost::Ordinary, &front.ports.register_device, ask).await?;
+    let device = state.dispatcher.ask(Weight::Ordinary, &state.ports.register_device, ask).await?;
     Ok(HttpResponse::Ok().json(DeviceLine::from(&device)))
 }
 
 /// `GET /devices`
-pub async fn list(front: Data<Front>, incoming: Incoming) -> Answer {
+pub async fn list(state: Data<AppState>, incoming: Incoming) -> Answer {
     let ask = ListDevices(incoming.credential()?);
-    lines(&front.gateway.ask(Cost::Ordinary, &front.ports.list_devices, ask).await?)
+    lines(&state.dispatcher.ask(Weight::Ordinary, &state.ports.list_devices, ask).await?)
 }
 
 /// `DELETE /devices/:device_token`
-pub async fn drop(front: Data<Front>, request: HttpRequest, incoming: Incoming) -> Answer {
+pub async fn drop(state: Data<AppState>, request: HttpRequest, incoming: Incoming) -> Answer {
     let device_token = device_in_path(&request)?;
     let credential = incoming.credential()?;
     let ask = DropDevice { credential, device_token: device_token? };
-    front.gateway.ask(Cost::Ordinary, &front.ports.drop_device, ask).await?;
+    state.dispatcher.ask(Weight::Ordinary, &state.ports.drop_device, ask).await?;
     message("Device dropped.")
 }
 
 /// `GET /users/:id/devices`
-pub async fn of_user(front: Data<Front>, UserInPath(user): UserInPath, incoming: Incoming) -> Answer {
+pub async fn of_user(state: Data<AppState>, UserInPath(user): UserInPath, incoming: Incoming) -> Answer {
     let credential = incoming.credential().map_err(Problem::to_key_holder)?;
     let ask = UserDevices { credential, user };
-    let devices = front.gateway.ask(Cost::Ordinary, &front.ports.user_devices, ask).await;
+    let devices = state.dispatcher.ask(Weight::Ordinary, &state.ports.user_devices, ask).await;
     lines(&devices.map_err(Problem::to_key_holder)?)
 }

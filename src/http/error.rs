@@ -5,7 +5,7 @@
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
 use portcullis_actors::error::{ErrorKind, FieldError, PasswordRule};
-use portcullis_actors::notifier::ReceiptRefusal;
+use portcullis_actors::notifier::ReportRefusal;
 use std::borrow::Cow;
 use std::fmt;
 use std::time::Duration;
@@ -229,11 +229,11 @@ impl From<ErrorKind> for Problem {
     }
 }
 
-impl From<ReceiptRefusal> for Problem {
-    fn from(refusal: ReceiptRefusal) -> Self {
+impl From<ReportRefusal> for Problem {
+    fn from(refusal: ReportRefusal) -> Self {
         match refusal {
-            ReceiptRefusal::NotGenuine => Self::new(Code::Forbidden, "No provider of ours signed this."),
-            ReceiptRefusal::Unavailable(kind) => kind.into(),
+            ReportRefusal::NotGenuine => Self::new(Code::Forbidden, "No provider of ours signed this."),
+            ReportRefusal::Unavailable(kind) => kind.into(),
         }
     }
 }

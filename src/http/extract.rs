@@ -5,7 +5,7 @@
 
 use super::error::{Code, Problem};
 use super::params::{self, Params};
-use super::{Front, body, peer};
+use super::{AppState, body, peer};
 use actix_web::dev::Payload;
 use actix_web::http::header::{ACCEPT_LANGUAGE, AUTHORIZATION};
 use actix_web::{FromRequest, HttpRequest, web};
@@ -40,7 +40,7 @@ impl FromRequest for Incoming {
         let request = request.clone();
         let mut payload = payload.take();
         Box::pin(async move {
-            let settings = &front(&request)?.settings;
+            let settings = &state(&request)?.settings;
             let mut params = Params::from_form(request.query_string().as_bytes());
             let secrets = if settings.token_in_query { &SECRETS[1..] } else { &SECRETS };
             if let Some(name) = params.any_of(secrets) {
@@ -59,8 +59,8 @@ impl FromRequest for Incoming {
 }
 
 /// What the routes stand on; there wherever the routes are.
-fn front(request: &HttpRequest) -> Result<&web::Data<Front>, Problem> {
-    request.app_data::<web::Data<Front>>().ok_or_else(Problem::not_found)
+fn state(request: &HttpRequest) -> Result<&web::Data<AppState>, Problem> {
+    request.app_data::<web::Data<AppState>>().ok_or_else(Problem::not_found)
 }
 
 fn authorization(request: &HttpRequest) -> Result<Option<String>, Problem> {

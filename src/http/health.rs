@@ -1,6 +1,6 @@
 //! Liveness and readiness, for whoever starts and balances servers.
 
-use super::Front;
+use super::AppState;
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use async_trait::async_trait;
@@ -20,8 +20,8 @@ pub async fn live() -> HttpResponse {
 }
 
 /// The stores answer: 200, or 503 with the names of those that do not.
-pub async fn ready(front: Data<Front>) -> HttpResponse {
-    let failing: Vec<String> = front.readiness.failing().await.iter().map(Dependency::to_string).collect();
+pub async fn ready(state: Data<AppState>) -> HttpResponse {
+    let failing: Vec<String> = state.readiness.failing().await.iter().map(Dependency::to_string).collect();
     if failing.is_empty() {
         HttpResponse::Ok().json(json!({ "status": "ready" }))
     } else {

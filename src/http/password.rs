@@ -1,8 +1,8 @@
 //! `PUT /password`: a new password by the current one, or by the token of a reset link.
 
-use super::Front;
+use super::AppState;
+use super::dispatch::{Weight, caller};
 use super::extract::{Incoming, ShortText};
-use super::gateway::{Cost, caller};
 use super::routes::{Answer, message};
 use actix_web::web::Data;
 use portcullis_actors::account::ChangePassword;
@@ -11,7 +11,7 @@ use portcullis_actors::error::ErrorKind;
 use portcullis_actors::verification::FinishReset;
 
 /// Who has a reset token needs no other credential; who has none shows a user token and the current password.
-pub async fn set(front: Data<Front>, incoming: Incoming) -> Answer {
+pub async fn set(state: Data<AppState>, incoming: Incoming) -> Answer {
     let (caller, _waits) = caller();
     let mut fields = incoming.fields(&["password", "current_password", "reset_token"])?;
     if fields.text("reset_token").is_some() {
@@ -22,13 +22,16 @@ pub async fn set(front: Data<Front>, incoming: Incoming) -> Answer {
         }
         let (ShortText(token), password) = fields.make(|| token.zip(password))?;
         let token: ResetToken = token.parse().map_err(|_| ErrorKind::ResetTokenInvalid)?;
-        front.gateway.ask(Cost::Costly, &front.ports.finish_reset, FinishReset { token, password, caller }).await?;
+        state
+            .dispatcher
+            .ask(Weight::Costly, &state.ports.finish_reset, FinishReset { token, password, caller })
+            .await?;
     } else {
         let credential = incoming.credential()?;
         let current = fields.need("current_password");
         let new = fields.need("password");
         let ask = fields.make(|| Some(ChangePassword { credential, current: current?, new: new?, caller }))?;
-        front.gateway.ask(Cost::Costly, &front.ports.change_password, ask).await?;
+        state.dispatcher.ask(Weight::Costly, &state.ports.change_password, ask).await?;
     }
     message("Your password was changed.")
 }

@@ -6,12 +6,12 @@ use actix_web::web::{self, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpResponse, Resource, Responder, Route};
 
 /// The calls under one path.
-pub struct Calls {
+pub struct Endpoint {
     resource: Resource,
     allow: Vec<&'static str>,
 }
 
-impl Calls {
+impl Endpoint {
     /// None yet, under `path`.
     pub fn at(path: &str) -> Self {
         Self { resource: web::resource(path), allow: Vec::new() }

@@ -1,9 +1,9 @@
 //! The caller's sessions: the check, the list, and ending them.
 
-use super::Front;
+use super::AppState;
+use super::dispatch::Weight;
 use super::error::Problem;
 use super::extract::{Incoming, last_segment};
-use super::gateway::Cost;
 use super::routes::{Answer, message};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
@@ -22,9 +22,9 @@ struct CheckAnswer<'a> {
 }
 
 /// `GET /sessions/current`: **the check**.
-pub async fn check(front: Data<Front>, incoming: Incoming) -> Answer {
+pub async fn check(state: Data<AppState>, incoming: Incoming) -> Answer {
     let ask = Check(incoming.credential()?);
-    let session = front.gateway.ask(Cost::Ordinary, &front.ports.check, ask).await?;
+    let session = state.dispatcher.ask(Weight::Ordinary, &state.ports.check, ask).await?;
     Ok(HttpResponse::Ok().json(CheckAnswer {
         user_id: session.user,
         app_id: session.app.as_str(),
@@ -46,9 +46,9 @@ struct SessionLine<'a> {
 }
 
 /// `GET /sessions`
-pub async fn list(front: Data<Front>, incoming: Incoming) -> Answer {
+pub async fn list(state: Data<AppState>, incoming: Incoming) -> Answer {
     let ask = ListSessions(incoming.credential()?);
-    let sessions = front.gateway.ask(Cost::Ordinary, &front.ports.list_sessions, ask).await?;
+    let sessions = state.dispatcher.ask(Weight::Ordinary, &state.ports.list_sessions, ask).await?;
     let lines: Vec<_> = sessions
         .iter()
         .map(|session| SessionLine {
@@ -65,15 +65,15 @@ pub async fn list(front: Data<Front>, incoming: Incoming) -> Answer {
 }
 
 /// `DELETE /sessions/:id`
-pub async fn close(front: Data<Front>, request: HttpRequest, incoming: Incoming) -> Answer {
+pub async fn close(state: Data<AppState>, request: HttpRequest, incoming: Incoming) -> Answer {
     let credential = incoming.credential()?;
     let id = Digest::from_text(&last_segment(&request)?).ok_or_else(Problem::not_found)?;
-    front.gateway.ask(Cost::Ordinary, &front.ports.close_session, CloseSession { credential, id }).await?;
+    state.dispatcher.ask(Weight::Ordinary, &state.ports.close_session, CloseSession { credential, id }).await?;
     message("Session ended.")
 }
 
 /// `DELETE /sessions`
-pub async fn close_all(front: Data<Front>, incoming: Incoming) -> Answer {
+pub async fn close_all(state: Data<AppState>, incoming: Incoming) -> Answer {
     let mut fields = incoming.fields(&["others"])?;
     let credential = incoming.credential()?;
     // Not `may`: an empty text must not end the session that its sender meant to keep.
@@ -82,7 +82,7 @@ pub async fn close_all(front: Data<Front>, incoming: Incoming) -> Answer {
         let Flag(keep_own) = others?;
         Some(CloseSessions { credential, keep_own })
     })?;
-    front.gateway.ask(Cost::Ordinary, &front.ports.close_sessions, ask).await?;
+    state.dispatcher.ask(Weight::Ordinary, &state.ports.close_sessions, ask).await?;
     message("Sessions ended.")
 }
 

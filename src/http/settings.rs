@@ -1,15 +1,15 @@
 //! Phone verification: `/settings` as clients in the field know it.
 
-use super::Front;
+use super::AppState;
+use super::dispatch::Weight;
 use super::extract::{Incoming, ShortText};
-use super::gateway::Cost;
 use super::routes::{Answer, message};
 use actix_web::web::Data;
 use portcullis_actors::derive::Code;
 use portcullis_actors::verification::{IssueCode, VerifyCode};
 
 /// `POST /settings/send_phone_verification`
-pub async fn send_code(front: Data<Front>, incoming: Incoming) -> Answer {
+pub async fn send_code(state: Data<AppState>, incoming: Incoming) -> Answer {
     let mut fields = incoming.fields(&["phone"])?;
     let credential = incoming.credential()?;
     let phone = fields.need("phone");
@@ -17,7 +17,7 @@ pub async fn send_code(front: Data<Front>, incoming: Incoming) -> Answer {
         let ShortText(phone) = phone?;
         Some(IssueCode { credential, phone: with_plus(phone), locale: incoming.language, peer: incoming.peer })
     })?;
-    front.gateway.ask(Cost::Costly, &front.ports.issue_code, ask).await?;
+    state.dispatcher.ask(Weight::Costly, &state.ports.issue_code, ask).await?;
     message("Verification code sent.")
 }
 
@@ -30,7 +30,7 @@ fn with_plus(phone: String) -> String {
 }
 
 /// `POST /settings/verify_phone`
-pub async fn verify_code(front: Data<Front>, incoming: Incoming) -> Answer {
+pub async fn verify_code(state: Data<AppState>, incoming: Incoming) -> Answer {
     let mut fields = incoming.fields(&["token"])?;
     let credential = incoming.credential()?;
     let digits = fields.need("token");
@@ -38,6 +38,6 @@ pub async fn verify_code(front: Data<Front>, incoming: Incoming) -> Answer {
         let ShortText(digits) = digits?;
         Some(VerifyCode { credential, code: Code::typed(&digits) })
     })?;
-    front.gateway.ask(Cost::Ordinary, &front.ports.verify_code, ask).await?;
+    state.dispatcher.ask(Weight::Ordinary, &state.ports.verify_code, ask).await?;
     message("Your number was successfully confirmed.")
 }

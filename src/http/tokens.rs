@@ -1,9 +1,9 @@
 //! Signing in and out, reset mails, introspection: `/tokens` as clients in the field know it.
 
+use super::dispatch::{Weight, caller};
 use super::error::Problem;
 use super::extract::{Incoming, Language, UserInPath};
-use super::gateway::{Cost, caller};
-use super::{Front, routes::Answer, routes::message};
+use super::{AppState, routes::Answer, routes::message};
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use portcullis_actors::domain::{AppName, Email, MobileOs, UserId, UserToken};
@@ -25,7 +25,7 @@ struct UserInfo<'a> {
 }
 
 /// `POST /tokens`
-pub async fn sign_in(front: Data<Front>, incoming: Incoming) -> Answer {
+pub async fn sign_in(state: Data<AppState>, incoming: Incoming) -> Answer {
     let mut fields =
         incoming.fields(&["email", "password", "device_token", "mobile_os", "app_id", "apn_token", "locale"])?;
     let email = fields.need("email");
@@ -40,7 +40,7 @@ pub async fn sign_in(front: Data<Front>, incoming: Incoming) -> Answer {
         let device = device_token.zip(mobile_os);
         Some(SignIn { email: email?, password: password?, device, push, app, locale, peer: incoming.peer, caller })
     })?;
-    let signed_in = front.gateway.ask(Cost::Costly, &front.ports.sign_in, ask).await?;
+    let signed_in = state.dispatcher.ask(Weight::Costly, &state.ports.sign_in, ask).await?;
     Ok(HttpResponse::Ok().json(SignedInAnswer {
         token: signed_in.token.expose(),
         user_info: UserInfo {
@@ -52,23 +52,23 @@ pub async fn sign_in(front: Data<Front>, incoming: Incoming) -> Answer {
 }
 
 /// `DELETE /tokens/:user_id`
-pub async fn sign_out(front: Data<Front>, UserInPath(user): UserInPath, incoming: Incoming) -> Answer {
+pub async fn sign_out(state: Data<AppState>, UserInPath(user): UserInPath, incoming: Incoming) -> Answer {
     let mut fields = incoming.fields(&["apn_token"])?;
     let credential = incoming.credential()?;
     let push = fields.may("apn_token");
     let ask = fields.make(|| Some(SignOut { credential, user, push }))?;
-    front.gateway.ask(Cost::Ordinary, &front.ports.sign_out, ask).await?;
+    state.dispatcher.ask(Weight::Ordinary, &state.ports.sign_out, ask).await?;
     message("User signed out.")
 }
 
 /// `POST /tokens/reset`
-pub async fn send_reset(front: Data<Front>, incoming: Incoming) -> Answer {
+pub async fn send_reset(state: Data<AppState>, incoming: Incoming) -> Answer {
     let mut fields = incoming.fields(&["email", "app_id"])?;
     let email: Option<Email> = fields.need("email");
     let app: Option<AppName> = fields.may("app_id");
     let ask =
         fields.make(|| Some(IssueReset { email: email?, app, locale: incoming.language, peer: incoming.peer }))?;
-    front.gateway.ask(Cost::Costly, &front.ports.issue_reset, ask).await?;
+    state.dispatcher.ask(Weight::Costly, &state.ports.issue_reset, ask).await?;
     // Byte for byte what clients compare with, its slip included.
     message("Please check the email associated with this account for instructions on how to reset you password")
 }
@@ -82,16 +82,16 @@ enum IntrospectionAnswer<'a> {
 }
 
 /// `POST /tokens/introspect`
-pub async fn introspect(front: Data<Front>, incoming: Incoming) -> Answer {
-    introspected(front, incoming).await.map_err(Problem::to_client)
+pub async fn introspect(state: Data<AppState>, incoming: Incoming) -> Answer {
+    introspected(state, incoming).await.map_err(Problem::to_client)
 }
 
-async fn introspected(front: Data<Front>, incoming: Incoming) -> Answer {
+async fn introspected(state: Data<AppState>, incoming: Incoming) -> Answer {
     let mut fields = incoming.fields(&["token"])?;
     let (credential, app) = incoming.client()?;
     let token = fields.need("token").map(|super::extract::ShortText(text)| text.parse::<UserToken>().ok());
     let ask = fields.make(|| Some(Introspect { credential, app, token: token? }))?;
-    let answer = front.gateway.ask(Cost::Ordinary, &front.ports.introspect, ask).await?;
+    let answer = state.dispatcher.ask(Weight::Ordinary, &state.ports.introspect, ask).await?;
     Ok(HttpResponse::Ok().json(match &answer {
         Introspection::Inactive => IntrospectionAnswer::Inactive { active: false },
         Introspection::Active(session) => IntrospectionAnswer::Active {

@@ -4,8 +4,8 @@ use super::probe::Probe;
 use actix_web::dev::ServerHandle;
 use async_trait::async_trait;
 use portcullis::connections::{ConnectionPolicy, serve};
-use portcullis::http::gateway::{Gateway, GatewayPolicy};
-use portcullis::http::{Front, Readiness, Settings};
+use portcullis::http::dispatch::{DispatchPolicy, Dispatcher};
+use portcullis::http::{AppState, Readiness, Settings};
 use portcullis_actors::error::Dependency;
 use portcullis_actors::transports::Inbox;
 use reqwest::{Client, Method, RequestBuilder, Response, redirect};
@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex};
 #[derive(Default)]
 pub struct Setup {
     pub settings: Settings,
-    pub gateway: GatewayPolicy,
+    pub dispatcher: DispatchPolicy,
     pub inbox: Option<Inbox>,
     pub connections: ConnectionPolicy,
 }
@@ -56,21 +56,21 @@ impl App {
         let failing = Arc::new(Mutex::new(Vec::new()));
 
         let ports = probe.ports();
-        let gateway = Arc::new(Gateway::new(setup.gateway));
+        let dispatcher = Arc::new(Dispatcher::new(setup.dispatcher));
         let mut settings = setup.settings;
         if settings.public_url.is_empty() {
             settings.public_url = url.clone();
         }
         let readiness: Arc<dyn Readiness> = Arc::new(Stores(failing.clone()));
         let inbox = setup.inbox;
-        let front = move || Front {
+        let state = move || AppState {
             ports: ports.clone(),
-            gateway: gateway.clone(),
+            dispatcher: dispatcher.clone(),
             settings: settings.clone(),
             readiness: readiness.clone(),
             inbox: inbox.clone(),
         };
-        let server = serve(listener, 1, 1, setup.connections, front).expect("a listener");
+        let server = serve(listener, 1, 1, setup.connections, state).expect("a listener");
         let handle = server.handle();
         actix_web::rt::spawn(server);
         Self { address, url, probe, failing, client: client(), handle }

@@ -3,7 +3,7 @@
 use super::app::{App, problem};
 use super::probe::Mood;
 use portcullis_actors::error::{Dependency, ErrorKind};
-use portcullis_actors::notifier::RecordReceipt;
+use portcullis_actors::notifier::RecordReport;
 use reqwest::RequestBuilder;
 
 fn report(app: &App, body: &'static str) -> RequestBuilder {
@@ -18,7 +18,7 @@ async fn a_report_is_handed_on_as_it_came() {
     let app = App::start().await;
     let response = report(&app, "MessageSid=SM1&Body=&To=%2B1212&To=a+b").send().await.expect("an answer");
     assert_eq!(response.status(), 204);
-    let heard: RecordReceipt = app.probe.only();
+    let heard: RecordReport = app.probe.only();
     assert_eq!((heard.provider.as_str(), heard.signature.as_str()), ("twilio.json", "c2lnbmVk"));
     let params: Vec<_> = heard.params.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
     assert_eq!(params, [("MessageSid", "SM1"), ("Body", ""), ("To", "+1212"), ("To", "a b")]);

@@ -2,6 +2,7 @@
 //! tests say what the layer asks for, and what it makes of an answer. `journey`, `possession`, `limits` and `browser` walk through
 //! the whole server instead.
 
+mod answers;
 mod app;
 mod bad_input;
 mod bodies;
@@ -11,7 +12,6 @@ mod calls;
 mod connections;
 mod cors;
 mod credentials;
-mod envelope;
 mod journey;
 mod limits;
 mod live;

@@ -6,12 +6,12 @@ use portcullis_actors::account::{ChangePassword, DropDevice, ListDevices, Listed
 use portcullis_actors::clock::Timestamp;
 use portcullis_actors::domain::{AppId, DeviceId, Digest, MobileOs, UserId};
 use portcullis_actors::error::ErrorKind;
-use portcullis_actors::notifier::{ReceiptEffect, ReceiptRefusal, RecordReceipt};
+use portcullis_actors::notifier::{RecordReport, ReportRefusal};
 use portcullis_actors::session::{
     Check, CheckedSession, CloseSession, CloseSessions, Introspect, Introspection, ListSessions, ListedSession, SignIn,
     SignOut, SignedIn,
 };
-use portcullis_actors::stores::Device;
+use portcullis_actors::stores::{Device, ReportEffect};
 use portcullis_actors::verification::{FinishReset, InspectReset, IssueCode, IssueReset, VerifyCode};
 use std::any::Any;
 use std::sync::{Arc, Mutex};
@@ -76,7 +76,7 @@ impl Probe {
         }
         ports!(sign_in sign_out check list_sessions close_session close_sessions introspect issue_code verify_code
             issue_reset inspect_reset finish_reset change_password register_device list_devices drop_device
-            user_devices record_receipt)
+            user_devices record_report)
     }
 }
 
@@ -147,14 +147,14 @@ impl Handler<Introspect> for ProbeActor {
     }
 }
 
-impl Handler<RecordReceipt> for ProbeActor {
-    type Result = Result<ReceiptEffect, ReceiptRefusal>;
-    fn handle(&mut self, message: RecordReceipt, _: &mut Context<Self>) -> Self::Result {
+impl Handler<RecordReport> for ProbeActor {
+    type Result = Result<ReportEffect, ReportRefusal>;
+    fn handle(&mut self, message: RecordReport, _: &mut Context<Self>) -> Self::Result {
         self.0.seen.lock().expect("not poisoned").push(Box::new(message));
         match self.0.mood.lock().expect("not poisoned").clone() {
-            Mood::Inactive => Err(ReceiptRefusal::NotGenuine),
+            Mood::Inactive => Err(ReportRefusal::NotGenuine),
             Mood::Refusing(kind) => Err(kind.into()),
-            _ => Ok(ReceiptEffect::Noted),
+            _ => Ok(ReportEffect::Noted),
         }
     }
 }

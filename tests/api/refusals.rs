@@ -3,7 +3,7 @@
 use super::app::{App, Setup, problem, refusal};
 use super::probe::{Mood, TOKEN};
 use super::table::CALLS;
-use portcullis::http::gateway::GatewayPolicy;
+use portcullis::http::dispatch::DispatchPolicy;
 use portcullis_actors::account::ChangePassword;
 use portcullis_actors::error::{Dependency, ErrorKind, PasswordRule};
 use portcullis_actors::session::SignIn;
@@ -83,8 +83,8 @@ async fn an_actor_that_panics_fails_one_request() {
 
 #[actix_web::test]
 async fn an_actor_that_is_too_slow_is_not_waited_for() {
-    let gateway = GatewayPolicy { deadline: Duration::from_millis(100), ..GatewayPolicy::default() };
-    let app = App::start_with(Setup { gateway, ..Setup::default() }).await;
+    let dispatcher = DispatchPolicy { deadline: Duration::from_millis(100), ..DispatchPolicy::default() };
+    let app = App::start_with(Setup { dispatcher, ..Setup::default() }).await;
     app.probe.be(Mood::Slow(Duration::from_secs(60)));
     let begun = Instant::now();
     problem(CALLS[6].bare(&app), 503, "overloaded").await;
@@ -93,8 +93,8 @@ async fn an_actor_that_is_too_slow_is_not_waited_for() {
 
 #[actix_web::test]
 async fn without_a_permit_a_request_is_refused_at_once_and_checks_go_on() {
-    let gateway = GatewayPolicy { costly: 1, ..GatewayPolicy::default() };
-    let app = App::start_with(Setup { gateway, ..Setup::default() }).await;
+    let dispatcher = DispatchPolicy { costly: 1, ..DispatchPolicy::default() };
+    let app = App::start_with(Setup { dispatcher, ..Setup::default() }).await;
     app.probe.be(Mood::Slow(Duration::from_secs(2)));
     let first = tokio::spawn(CALLS[0].bare(&app).form(&CALLS[0].pairs()).send());
     while app.probe.count() == 0 {
@@ -123,8 +123,8 @@ async fn the_work_for_a_client_that_has_gone_keeps_its_permit_and_is_told() {
         ("PUT", "/api/v1/password", format!("reset_token={TOKEN}&{new}"), &finish),
         ("POST", reset, format!("{new}&repeat=an+umbrella+for+the+moon"), &finish),
     ];
-    let gateway = GatewayPolicy { costly: 1, ..GatewayPolicy::default() };
-    let app = App::start_with(Setup { gateway, ..Setup::default() }).await;
+    let dispatcher = DispatchPolicy { costly: 1, ..DispatchPolicy::default() };
+    let app = App::start_with(Setup { dispatcher, ..Setup::default() }).await;
     for (method, path, body, caller) in calls {
         let opened = CancellationToken::new();
         app.probe.be(Mood::Until(opened.clone()));

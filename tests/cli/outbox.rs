@@ -3,11 +3,10 @@
 use super::shell::Shell;
 use portcullis_actors::clock::{Clock as _, SystemClock, Timestamp};
 use portcullis_actors::domain::{AppId, Locale, MessageId, UserId};
-use portcullis_actors::notifier::retry::Next;
-use portcullis_actors::notifier::{
-    Attempt, Channel, Destination, LeaseAsk, MessageKind, NewMessage, OutboxStore as _, Settlement,
-};
 use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
+use portcullis_actors::stores::{
+    Attempt, Channel, Destination, LeaseAsk, MessageKind, NewMessage, Next, OutboxStore as _, Settlement,
+};
 use serde_json::json;
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,9 +1,9 @@
 //! What an SMS API may answer besides what one hopes for, and what it may report.
 
-use crate::sms::Callback;
+use crate::sms::DeliveryReport;
 use crate::world::{PATIENCE, World, eventually, step};
 use portcullis_actors::clock::Clock as _;
-use portcullis_actors::notifier::{MessageState, ReceiptEffect};
+use portcullis_actors::stores::{MessageState, ReportEffect};
 use portcullis_testkit::sms::{Answer, SmsApi};
 
 const NUMBER: &str = "+12125550123";
@@ -27,7 +27,7 @@ async fn a_date_in_retry_after_is_obeyed_up_to_a_quarter_of_an_hour() {
     api.answer(Answer::Refused(429, 20_429, Some("Fri, 31 Dec 2100 23:59:59 GMT".to_owned())));
     let world = World::new().await.with_sms(&[&api]);
     let notifier = world.stepwise();
-    let long = portcullis_actors::notifier::NewMessage {
+    let long = portcullis_actors::stores::NewMessage {
         expires: world.clock.now().plus(std::time::Duration::from_secs(3_600)),
         ..world.code_sms(NUMBER)
     };
@@ -63,8 +63,8 @@ async fn a_provider_reports_of_its_own_messages_alone() {
     step(&notifier).await;
     let sid = world.store_reference(ones).await.expect("a name");
     assert_eq!(world.store_reference(twos).await, Some(sid.clone()), "both providers count from one");
-    let effect = Callback { provider: "two", sid: &sid, status: "failed" }.report(&notifier).await;
-    assert_eq!(effect, ReceiptEffect::Requeued, "the first one has refused it, and not failed it");
+    let effect = DeliveryReport { provider: "two", sid: &sid, status: "failed" }.report(&notifier).await;
+    assert_eq!(effect, ReportEffect::Requeued, "the first one has refused it, and not failed it");
     assert_eq!(world.path(ones).await, ["one: accepted"]);
     assert_eq!(world.state(ones).await, MessageState::Delivered);
     assert_eq!(world.path(twos).await, ["one: transient", "two: failed"]);
@@ -81,8 +81,8 @@ async fn a_report_of_failure_does_not_wait_for_the_next_look() {
     let notifier = world.notifier();
     eventually(PATIENCE, "sent", async || world.state(id).await == MessageState::Delivered).await;
     let sid = world.store_reference(id).await.expect("a name");
-    let effect = Callback { provider: "one", sid: &sid, status: "canceled" }.report(&notifier).await;
-    assert_eq!(effect, ReceiptEffect::Requeued);
+    let effect = DeliveryReport { provider: "one", sid: &sid, status: "canceled" }.report(&notifier).await;
+    assert_eq!(effect, ReportEffect::Requeued);
     two.received(1, PATIENCE).await;
 }
 

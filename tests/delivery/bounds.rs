@@ -3,8 +3,9 @@
 use crate::world::{PATIENCE, World, eventually, step};
 use actix::Actor as _;
 use portcullis_actors::clock::ShiftedClock;
-use portcullis_actors::notifier::{Drain, MessageState, NotifierActor, NotifierPorts, Observe};
-use portcullis_actors::transports::{Mail, Receipt, SendError, Transport};
+use portcullis_actors::notifier::{Drain, NotifierActor, NotifierPorts, Observe};
+use portcullis_actors::stores::MessageState;
+use portcullis_actors::transports::{Accepted, Mail, SendError, Transport};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -34,7 +35,7 @@ impl Transport<Mail> for Holding {
         "holding"
     }
 
-    async fn send(&self, mail: &Mail) -> Result<Receipt, SendError> {
+    async fn send(&self, mail: &Mail) -> Result<Accepted, SendError> {
         if mail.to.as_str().ends_with("slow.example") {
             {
                 let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
@@ -46,7 +47,7 @@ impl Transport<Mail> for Holding {
             self.held.lock().unwrap_or_else(PoisonError::into_inner).0 -= 1;
         }
         self.passed.fetch_add(1, Ordering::SeqCst);
-        Ok(Receipt::default())
+        Ok(Accepted::default())
     }
 }
 

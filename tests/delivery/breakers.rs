@@ -3,17 +3,18 @@
 use crate::world::{PATIENCE, World, eventually, step};
 use actix::Addr;
 use portcullis_actors::clock::Clock as _;
-use portcullis_actors::notifier::{BreakerState, Drain, MessageState, NewMessage, NotifierActor, Observe};
-use portcullis_actors::transports::{Mail, Receipt, SendError, Transport};
+use portcullis_actors::notifier::{BreakerState, Drain, NotifierActor, Observe};
+use portcullis_actors::stores::{MessageState, NewMessage};
+use portcullis_actors::transports::{Accepted, Mail, SendError, Transport};
 use portcullis_testkit::sms::{Answer, SmsApi};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// Answers every mail alike, until told otherwise.
-struct Answering(Mutex<Result<Receipt, SendError>>);
+struct Answering(Mutex<Result<Accepted, SendError>>);
 
 impl Answering {
-    fn be(&self, answer: Result<Receipt, SendError>) {
+    fn be(&self, answer: Result<Accepted, SendError>) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = answer;
     }
 }
@@ -24,7 +25,7 @@ impl Transport<Mail> for Answering {
         "relay"
     }
 
-    async fn send(&self, _: &Mail) -> Result<Receipt, SendError> {
+    async fn send(&self, _: &Mail) -> Result<Accepted, SendError> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 }
@@ -70,7 +71,7 @@ async fn nothing_is_taken_for_a_provider_that_is_left_alone_and_one_message_afte
     world.advance(6);
     assert_eq!(step(&notifier).await, 1, "one decides");
     assert_eq!(breaker(&notifier).await, BreakerState::Open);
-    relay.be(Ok(Receipt::default()));
+    relay.be(Ok(Accepted::default()));
     world.advance(11);
     assert_eq!(step(&notifier).await, 1);
     assert_eq!(breaker(&notifier).await, BreakerState::Closed);

@@ -2,8 +2,8 @@
 
 use crate::world::{PATIENCE, eventually};
 use portcullis_actors::clock::{Clock as _, SystemClock};
-use portcullis_actors::notifier::{MessageState, OutboxFilter, OutboxStore as _};
 use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
+use portcullis_actors::stores::{MessageState, OutboxFilter, OutboxStore as _};
 use portcullis_testkit::server::Setup;
 use portcullis_testkit::smtp::{Behaviour, ReceivedMail, SmtpServer};
 use std::collections::{HashMap, HashSet};

@@ -1,8 +1,8 @@
 //! Many messages: isolation of the slow and the poisoned.
 
 use crate::world::{PATIENCE, World, eventually};
-use portcullis_actors::notifier::MessageState;
-use portcullis_actors::transports::{Mail, Receipt, SendError, Transport};
+use portcullis_actors::stores::MessageState;
+use portcullis_actors::transports::{Accepted, Mail, SendError, Transport};
 use portcullis_testkit::smtp::{Behaviour, SmtpServer};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -27,12 +27,12 @@ impl Transport<Mail> for Counting {
         "counting"
     }
 
-    async fn send(&self, mail: &Mail) -> Result<Receipt, SendError> {
+    async fn send(&self, mail: &Mail) -> Result<Accepted, SendError> {
         assert_ne!(self.panics_for, Some(mail.to.as_str()), "a poisoned recipient");
         // Long enough for another node to take the same message, if it could.
         tokio::time::sleep(Duration::from_millis(1)).await;
         *self.sent.lock().unwrap_or_else(PoisonError::into_inner).entry(mail.to.as_str().to_owned()).or_default() += 1;
-        Ok(Receipt::default())
+        Ok(Accepted::default())
     }
 }
 

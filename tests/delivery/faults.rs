@@ -2,8 +2,8 @@
 
 use crate::world::{PATIENCE, World, eventually};
 use portcullis_actors::clock::{Clock as _, SystemClock};
-use portcullis_actors::notifier::{BreakerState, Drain, MessageState, NewMessage, Observe};
-use portcullis_actors::stores::{AccountStore as _, Created, NewApplication};
+use portcullis_actors::notifier::{BreakerState, Drain, Observe};
+use portcullis_actors::stores::{AccountStore as _, Created, MessageState, NewApplication, NewMessage};
 use portcullis_testkit::smtp::{Behaviour, SmtpServer};
 use std::collections::HashMap;
 use std::sync::Arc;

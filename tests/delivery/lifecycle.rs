@@ -5,12 +5,10 @@ use actix::Actor as _;
 use portcullis_actors::clock::Clock as _;
 use portcullis_actors::derive::Keyring;
 use portcullis_actors::domain::UserId;
-use portcullis_actors::notifier::{
-    Drain, MessageState, NewMessage, NotifierActor, NotifierPorts, Observe, OutboxStore as _, Wake,
-};
-use portcullis_actors::stores::AccountStore as _;
+use portcullis_actors::notifier::{Drain, NotifierActor, NotifierPorts, Observe, Wake};
 use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
-use portcullis_actors::transports::{Mail, Receipt, SendError, Transport};
+use portcullis_actors::stores::{AccountStore as _, MessageState, NewMessage, OutboxStore as _};
+use portcullis_actors::transports::{Accepted, Mail, SendError, Transport};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -35,7 +33,7 @@ async fn a_message_carries_the_secret_of_its_challenge() {
     let world = World::new().await;
     let notifier = world.stepwise();
     let message = world.reset_mail("ada@example.com");
-    let portcullis_actors::notifier::MessageKind::ResetLink { challenge, key } = message.kind else { panic!("a link") };
+    let portcullis_actors::stores::MessageKind::ResetLink { challenge, key } = message.kind else { panic!("a link") };
     let to = "ada@example.com".parse().expect("an address");
     let token = world.keyring.reset_token(key, &challenge, world.user, &to).expect("the secret is here");
     world.queue(message).await;
@@ -202,10 +200,10 @@ impl Transport<Mail> for Gate {
         "gate"
     }
 
-    async fn send(&self, _: &Mail) -> Result<Receipt, SendError> {
+    async fn send(&self, _: &Mail) -> Result<Accepted, SendError> {
         self.entered.fetch_add(1, Ordering::SeqCst);
         self.open.notified().await;
-        Ok(Receipt::default())
+        Ok(Accepted::default())
     }
 }
 

@@ -3,8 +3,10 @@
 use crate::world::{PATIENCE, World, smtp, step};
 use portcullis_actors::clock::SystemClock;
 use portcullis_actors::domain::Locale;
-use portcullis_actors::notifier::{BreakerState, MessageState, NewMessage, Observe, OutboxStore as _};
-use portcullis_actors::stores::{AccountStore as _, Created, NewApplication};
+use portcullis_actors::notifier::{BreakerState, Observe};
+use portcullis_actors::stores::{
+    AccountStore as _, Created, MessageState, NewApplication, NewMessage, OutboxStore as _,
+};
 use portcullis_actors::transports::{Line, Mail, SendError, SmtpSettings, SmtpTransport, Transport as _};
 use portcullis_testkit::sms::SmsApi;
 use portcullis_testkit::smtp::{Behaviour, SmtpServer, Tls};

@@ -11,6 +11,6 @@ mod lifecycle;
 mod mail;
 mod outbox;
 mod reach;
-mod receipts;
+mod reports;
 mod sms;
 mod world;

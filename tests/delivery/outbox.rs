@@ -2,9 +2,8 @@
 
 use crate::world::World;
 use portcullis_actors::clock::{Clock as _, Timestamp};
-use portcullis_actors::notifier::retry::Next;
-use portcullis_actors::notifier::{
-    Attempt, Channel, LeaseAsk, MessageState, OutboxFilter, OutboxStore as _, Progress, Settlement,
+use portcullis_actors::stores::{
+    Attempt, Channel, LeaseAsk, MessageState, Next, OutboxFilter, OutboxStore as _, Progress, Settlement,
 };
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -121,7 +120,7 @@ async fn lanes_are_filled_and_not_overfilled(world: World) {
         world.queue_mail(&format!("u{n}@slow.example")).await;
     }
     world.queue_mail("ada@quick.example").await;
-    let lanes = |leased: &[portcullis_actors::notifier::Leased]| -> Vec<String> {
+    let lanes = |leased: &[portcullis_actors::stores::Leased]| -> Vec<String> {
         leased.iter().map(|row| row.message.to.lane().to_owned()).collect()
     };
     let two_a_lane = |running: &[(&str, usize)]| {

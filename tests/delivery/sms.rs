@@ -5,9 +5,8 @@ use actix::Addr;
 use base64::Engine as _;
 use portcullis_actors::clock::SystemClock;
 use portcullis_actors::domain::MessageId;
-use portcullis_actors::notifier::{
-    BreakerState, MessageState, NotifierActor, Observe, ReceiptEffect, ReceiptRefusal, RecordReceipt, Wake,
-};
+use portcullis_actors::notifier::{BreakerState, NotifierActor, Observe, RecordReport, ReportRefusal, Wake};
+use portcullis_actors::stores::{MessageState, ReportEffect};
 use portcullis_actors::transports::{Line, SendError, Sms, Transport as _, TwilioSettings, TwilioTransport};
 use portcullis_testkit::sms::{Answer, SmsApi, signature};
 use std::sync::Arc;
@@ -189,24 +188,24 @@ async fn secrets_and_numbers_stay_out_of_errors() {
     }
 }
 
-pub struct Callback<'a> {
+pub struct DeliveryReport<'a> {
     pub provider: &'a str,
     pub sid: &'a str,
     pub status: &'a str,
 }
 
-impl Callback<'_> {
+impl DeliveryReport<'_> {
     fn params(&self) -> Vec<(String, String)> {
         let pairs = [("MessageSid", self.sid), ("MessageStatus", self.status), ("ErrorCode", "30003")];
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
-    fn signed_with(&self, secret: &str) -> RecordReceipt {
+    fn signed_with(&self, secret: &str) -> RecordReport {
         let signature = signature(secret, &callback_url(self.provider), &self.params());
-        RecordReceipt { provider: self.provider.to_owned(), signature, params: self.params() }
+        RecordReport { provider: self.provider.to_owned(), signature, params: self.params() }
     }
 
-    pub async fn report(&self, to: &Addr<NotifierActor>) -> ReceiptEffect {
+    pub async fn report(&self, to: &Addr<NotifierActor>) -> ReportEffect {
         let genuine = self.signed_with(&format!("secret of {}", self.provider));
         to.send(genuine).await.expect("the actor lives").expect("genuine")
     }
@@ -224,17 +223,17 @@ async fn undelivered_fails_over_while_the_code_lives() {
     let id = world.queue_sms(NUMBER).await;
     step(&notifier).await;
     let sid = reference(&world, id).await;
-    let callback = Callback { provider: "one", sid: &sid, status: "undelivered" };
-    assert_eq!(Callback { status: "sent", ..callback }.report(&notifier).await, ReceiptEffect::Repeated);
-    assert_eq!(callback.report(&notifier).await, ReceiptEffect::Requeued);
-    assert_eq!(callback.report(&notifier).await, ReceiptEffect::Repeated, "a replay changes nothing");
+    let callback = DeliveryReport { provider: "one", sid: &sid, status: "undelivered" };
+    assert_eq!(DeliveryReport { status: "sent", ..callback }.report(&notifier).await, ReportEffect::Repeated);
+    assert_eq!(callback.report(&notifier).await, ReportEffect::Requeued);
+    assert_eq!(callback.report(&notifier).await, ReportEffect::Repeated, "a replay changes nothing");
     step(&notifier).await;
     assert_eq!(world.path(id).await, ["one: undelivered", "two: accepted"]);
     assert_eq!(one.accepted()[0].field("Body"), two.accepted()[0].field("Body"), "the same code");
     let sid = reference(&world, id).await;
     assert_eq!(
-        Callback { provider: "two", sid: &sid, status: "delivered" }.report(&notifier).await,
-        ReceiptEffect::Noted
+        DeliveryReport { provider: "two", sid: &sid, status: "delivered" }.report(&notifier).await,
+        ReportEffect::Noted
     );
     assert_eq!(world.path(id).await, ["one: undelivered", "two: delivered"]);
 
@@ -242,7 +241,10 @@ async fn undelivered_fails_over_while_the_code_lives() {
     step(&notifier).await;
     let sid = reference(&world, late).await;
     world.advance(601);
-    assert_eq!(Callback { provider: "one", sid: &sid, status: "failed" }.report(&notifier).await, ReceiptEffect::Noted);
+    assert_eq!(
+        DeliveryReport { provider: "one", sid: &sid, status: "failed" }.report(&notifier).await,
+        ReportEffect::Noted
+    );
     assert_eq!(world.state(late).await, MessageState::Dead, "its code has expired");
     assert_eq!(two.accepted().len(), 1);
 }
@@ -255,15 +257,15 @@ async fn a_thousand_forged_callbacks_change_nothing() {
     let id = world.queue_sms(NUMBER).await;
     step(&notifier).await;
     let sid = reference(&world, id).await;
-    let genuine = Callback { provider: "one", sid: &sid, status: "undelivered" };
+    let genuine = DeliveryReport { provider: "one", sid: &sid, status: "undelivered" };
     let signature = genuine.signed_with("secret of one").signature;
     let mut accepted = 0;
     for n in 0..1_000_u32 {
         let mut forged = match n % 5 {
             0 => genuine.signed_with(&format!("secret of {n}")),
-            1 => RecordReceipt { signature: String::new(), ..genuine.signed_with("secret of one") },
-            2 => RecordReceipt { provider: "two".to_owned(), ..genuine.signed_with("secret of one") },
-            3 => Callback { provider: "one", sid: &sid, status: "failed" }.signed_with("guess"),
+            1 => RecordReport { signature: String::new(), ..genuine.signed_with("secret of one") },
+            2 => RecordReport { provider: "two".to_owned(), ..genuine.signed_with("secret of one") },
+            3 => DeliveryReport { provider: "one", sid: &sid, status: "failed" }.signed_with("guess"),
             _ => genuine.signed_with("secret of one"),
         };
         if n % 5 == 3 {
@@ -275,11 +277,11 @@ async fn a_thousand_forged_callbacks_change_nothing() {
             forged.signature.replace_range(at..=at, other);
         }
         let answer = notifier.send(forged).await.expect("the actor lives");
-        accepted += usize::from(answer != Err(ReceiptRefusal::NotGenuine));
+        accepted += usize::from(answer != Err(ReportRefusal::NotGenuine));
     }
     assert_eq!(accepted, 0);
     assert_eq!(world.path(id).await, ["one: accepted"]);
-    assert_eq!(genuine.report(&notifier).await, ReceiptEffect::Noted, "and the genuine one is heard");
+    assert_eq!(genuine.report(&notifier).await, ReportEffect::Noted, "and the genuine one is heard");
 }
 
 #[actix::test]
@@ -287,10 +289,10 @@ async fn a_report_that_overtakes_the_record_is_heard_all_the_same() {
     let api = SmsApi::start();
     let world = World::new().await.with_sms(&[&api]);
     let notifier = world.notifier();
-    let early = Callback { provider: "one", sid: &format!("SM{:032x}", 1), status: "delivered" };
+    let early = DeliveryReport { provider: "one", sid: &format!("SM{:032x}", 1), status: "delivered" };
     let id = world.queue_sms(NUMBER);
     let (id, effect) = futures_util::join!(id, early.report(&notifier));
-    assert_eq!(effect, ReceiptEffect::Noted);
+    assert_eq!(effect, ReportEffect::Noted);
     eventually(PATIENCE, "noted", async || world.path(id).await == ["one: delivered"]).await;
 }
 
@@ -300,8 +302,8 @@ async fn a_report_that_was_answered_before_the_record_is_heard_later() {
     let api = SmsApi::start();
     let world = World::new().await.with_sms(&[&api]);
     let notifier = world.notifier();
-    let early = Callback { provider: "one", sid: &format!("SM{:032x}", 1), status: "delivered" };
-    assert_eq!(early.report(&notifier).await, ReceiptEffect::Unknown);
+    let early = DeliveryReport { provider: "one", sid: &format!("SM{:032x}", 1), status: "delivered" };
+    assert_eq!(early.report(&notifier).await, ReportEffect::Unknown);
     let id = world.queue_sms(NUMBER).await;
     notifier.do_send(Wake);
     eventually(PATIENCE, "noted", async || world.path(id).await == ["one: delivered"]).await;

@@ -5,12 +5,12 @@ use actix::{Actor as _, Addr};
 use portcullis_actors::clock::{Clock as _, Randomness as _, ShiftedClock, SystemClock, SystemRandomness};
 use portcullis_actors::derive::Keyring;
 use portcullis_actors::domain::{AppId, Locale, MessageId, Phone, UserId};
-use portcullis_actors::notifier::{
-    DeliverDue, DeliveryPolicy, Destination, LeaseAsk, Leased, ListedMessage, MessageKind, MessageState, NewMessage,
-    NotifierActor, NotifierPorts, OutboxFilter, OutboxStore as _, Settlement,
-};
+use portcullis_actors::notifier::{DeliverDue, DeliveryPolicy, NotifierActor, NotifierPorts};
 use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
-use portcullis_actors::stores::{AccountStore as _, Created, NewApplication, NewUser};
+use portcullis_actors::stores::{
+    AccountStore as _, Created, Destination, LeaseAsk, Leased, ListedMessage, MessageKind, MessageState,
+    NewApplication, NewMessage, NewUser, OutboxFilter, OutboxStore as _, Settlement,
+};
 use portcullis_actors::transports::{
     Inbox, Mail, Sms, SmtpSettings, SmtpTransport, Transport, TwilioSettings, TwilioTransport,
 };

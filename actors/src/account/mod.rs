@@ -16,11 +16,11 @@ pub use password::NOTICE_LIFE;
 pub use policy::PasswordPolicy;
 pub use revocations::Revoker;
 
+use crate::flows::{Count, Flows, answers};
 use crate::hashing::HashingPool;
 use crate::notifier::Wake;
 use crate::session::{Authenticator, PasswordGuard};
 use crate::stores::DeviceStore;
-use crate::work::{Count, Work, answers};
 use actix::{Actor, Context, Handler, Recipient};
 use std::sync::Arc;
 
@@ -53,14 +53,14 @@ pub struct AccountCounters {
 
 /// One of these lives on each HTTP worker's arbiter.
 pub struct AccountActor {
-    work: Work<AccountPorts>,
+    work: Flows<AccountPorts>,
 }
 
 impl AccountActor {
     /// An actor over these ports; `start` it on the arbiter it shall live on.
     pub fn new(ports: AccountPorts) -> Self {
         let tracker = ports.auth.tracker.clone();
-        Self { work: Work::new(ports, tracker) }
+        Self { work: Flows::new(ports, tracker) }
     }
 }
 

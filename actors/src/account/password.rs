@@ -4,9 +4,9 @@ use super::AccountPorts;
 use super::messages::ChangePassword;
 use crate::error::ErrorKind;
 use crate::hashing::Verified;
-use crate::notifier::{Destination, MessageKind, NewMessage, Wake};
+use crate::notifier::Wake;
 use crate::session::{Acting, Tried};
-use crate::stores::{PasswordChange, User};
+use crate::stores::{Destination, MessageKind, NewMessage, PasswordChange, User};
 use std::time::Duration;
 
 /// How long the notice of a change is worth sending.

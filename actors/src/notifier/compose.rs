@@ -2,12 +2,11 @@
 //! which is computed here and nowhere kept.
 
 use super::NotifierPorts;
-use super::lease::{Leased, Recipient};
-use super::outbox::{Destination, MessageKind};
 use super::templates::{self, Setting};
 use crate::clock::Timestamp;
 use crate::derive::{ChallengeId, Code, KeyId};
 use crate::domain::{Digest, Email, Phone};
+use crate::stores::{AccountState, Destination, Leased, MessageKind};
 use crate::transports::{Line, Mail, Sms};
 
 /// A message that is ready to go.
@@ -36,9 +35,9 @@ impl From<askama::Error> for Unsendable {
 pub(super) fn compose(ports: &NotifierPorts, row: &Leased) -> Result<Composed, Unsendable> {
     let (message, sender) = (&row.message, &row.sender);
     let name = match &row.recipient {
-        Recipient::Active(name) => name,
-        Recipient::Disabled => return Err(Unsendable::Dead("the account is disabled")),
-        Recipient::Gone => return Err(Unsendable::Dead("the account is gone")),
+        AccountState::Active(name) => name,
+        AccountState::Disabled => return Err(Unsendable::Dead("the account is disabled")),
+        AccountState::Gone => return Err(Unsendable::Dead("the account is gone")),
     };
     let setting = Setting {
         locale: message.locale,

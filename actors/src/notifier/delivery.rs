@@ -2,9 +2,9 @@
 
 use super::compose::{Composed, Unsendable, compose};
 use super::engine::{Engine, Provider};
-use super::lease::{Attempt, Leased, Settlement};
-use super::retry::{self, Case, Failure, Next};
+use super::retry::{self, Case, Failure};
 use crate::clock::{Timestamp, random_bytes};
+use crate::stores::{Attempt, Leased, Next, Settlement};
 use crate::transports::SendError;
 use futures_util::FutureExt as _;
 use std::panic::AssertUnwindSafe;

@@ -3,14 +3,11 @@
 
 use super::NotifierPorts;
 use super::breaker::{Breaker, BreakerState};
-use super::lease::LeaseAsk;
 use super::messages::NotifierSnapshot;
-use super::outbox::Channel;
 use super::pump::Pump;
-use super::retry::Next;
 use super::slots::Slots;
 use crate::clock::Timestamp;
-use crate::stores::StoreResult;
+use crate::stores::{Channel, LeaseAsk, Next, StoreResult};
 use crate::transports::{Mail, Sms, Transport};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};

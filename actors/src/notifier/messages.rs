@@ -1,8 +1,8 @@
 //! What the notifier can be asked.
 
 use super::breaker::BreakerState;
-use super::store::ReceiptEffect;
 use crate::error::ErrorKind;
+use crate::stores::ReportEffect;
 use actix::Message;
 use std::time::Duration;
 
@@ -26,8 +26,8 @@ pub struct Drain {
 
 /// A provider reports what became of an SMS.
 #[derive(Debug, Clone, Message)]
-#[rtype(result = "Result<ReceiptEffect, ReceiptRefusal>")]
-pub struct RecordReceipt {
+#[rtype(result = "Result<ReportEffect, ReportRefusal>")]
+pub struct RecordReport {
     /// The provider's name, as in the address of the callback.
     pub provider: String,
     /// `X-Twilio-Signature`; empty if there was none.
@@ -38,7 +38,7 @@ pub struct RecordReceipt {
 
 /// Why a receipt changed nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ReceiptRefusal {
+pub enum ReportRefusal {
     /// There is no such provider, or it did not sign this: one kind.
     #[error("the signature is not valid")]
     NotGenuine,

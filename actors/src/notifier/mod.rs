@@ -14,30 +14,23 @@ mod breaker;
 mod compose;
 mod delivery;
 mod engine;
-mod lease;
 mod messages;
-mod outbox;
 mod policy;
 mod pump;
-mod receipts;
+mod reports;
 pub mod retry;
 pub mod segment;
 mod slots;
-mod store;
 pub mod templates;
 
 pub use breaker::{Breaker, BreakerState};
-pub use lease::{Attempt, LeaseAsk, Leased, Progress, Recipient, Sender, Settlement};
-pub use messages::{DeliverDue, Drain, NotifierSnapshot, Observe, ReceiptRefusal, RecordReceipt, Wake};
-pub use outbox::{
-    Channel, Destination, ListedMessage, MessageKind, MessageState, NewMessage, OutboxFilter, OutboxStats,
-};
+pub use messages::{DeliverDue, Drain, NotifierSnapshot, Observe, RecordReport, ReportRefusal, Wake};
 pub use policy::DeliveryPolicy;
-pub use store::{OutboxStore, ReceiptEffect};
 
 use crate::clock::{Clock, Randomness};
 use crate::derive::{Code, Keyring};
 use crate::error::ErrorKind;
+use crate::stores::OutboxStore;
 use crate::transports::{Mail, Sms, Transport};
 use actix::{Actor, AsyncContext as _, Context, Handler, Message, ResponseFuture, WrapFuture as _};
 use engine::Engine;
@@ -128,4 +121,4 @@ macro_rules! ask_engine {
 ask_engine!(DeliverDue, |engine, _step| engine.deliver_due().await.map_err(ErrorKind::from));
 ask_engine!(Drain, |engine, drain| engine.drain(drain.within).await);
 ask_engine!(Observe, |engine, _asked| engine.observe().await);
-ask_engine!(RecordReceipt, |engine, receipt| engine.record_receipt(&receipt).await);
+ask_engine!(RecordReport, |engine, receipt| engine.record_report(&receipt).await);

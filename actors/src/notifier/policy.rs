@@ -1,6 +1,6 @@
 //! The numbers of deliveries. Pure.
 
-use super::outbox::Channel;
+use crate::stores::Channel;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 

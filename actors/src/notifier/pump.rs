@@ -5,9 +5,8 @@
 //! never ends for an error: a store that does not answer is asked again, and what has ended waits for it.
 
 use super::engine::Engine;
-use super::lease::{Leased, Settlement};
 use super::slots::Slots;
-use crate::stores::StoreResult;
+use crate::stores::{Leased, Settlement, StoreResult};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::task::{JoinError, JoinSet};
@@ -191,9 +190,9 @@ impl Pump {
 
 #[cfg(test)]
 mod tests {
-    use super::super::retry::Next;
     use super::*;
     use crate::domain::MessageId;
+    use crate::stores::Next;
 
     /// How long an end is kept while the store keeps failing, after it has failed `before` times without any.
     async fn kept_after(before: u32) -> Duration {

@@ -9,31 +9,10 @@
 //!   doubt is not, since that would make it two.
 //! - *unanswered*: as a provider's fault, but the waits grow: a provider that is slow, and not down, sends each of them.
 
-use super::lease::Progress;
-use super::outbox::Channel;
 use super::policy::DeliveryPolicy;
 use crate::clock::Timestamp;
+use crate::stores::{Channel, Next, Progress};
 use std::time::Duration;
-
-/// What becomes of a message now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// A provider took it over.
-    Delivered,
-    /// Try again.
-    Retry {
-        /// Not before.
-        at: Timestamp,
-        /// Where its tries stand by then.
-        progress: Progress,
-    },
-    /// Back into the queue as if it had not been leased; not before this time.
-    Release(Timestamp),
-    /// It will not be sent, for this reason.
-    Dead(String),
-    /// Its life ends before another try.
-    Expired,
-}
 
 /// Why a try failed.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,8 +1,7 @@
 //! How many deliveries run: of a channel in all, and of each lane. One slow recipient fills its lane and no more.
 
-use super::lease::Leased;
-use super::outbox::Channel;
 use crate::domain::MessageId;
+use crate::stores::{Channel, Leased};
 use std::collections::HashMap;
 
 /// A message's place: of a channel, and of a lane there.

@@ -21,9 +21,9 @@ pub use messages::{
 pub use policy::SessionPolicy;
 
 use crate::clock::Randomness;
+use crate::flows::{Count, Flows, answers};
 use crate::hashing::HashingPool;
 use crate::stores::DeviceStore;
-use crate::work::{Count, Work, answers};
 use actix::{Actor, Context, Handler};
 use std::sync::Arc;
 
@@ -53,14 +53,14 @@ pub struct SessionCounters {
 
 /// One of these lives on each HTTP worker's arbiter: a message stays on its thread.
 pub struct SessionActor {
-    work: Work<SessionPorts>,
+    work: Flows<SessionPorts>,
 }
 
 impl SessionActor {
     /// An actor over these ports; `start` it on the arbiter it shall live on.
     pub fn new(ports: SessionPorts) -> Self {
         let tracker = ports.auth.tracker.clone();
-        Self { work: Work::new(ports, tracker) }
+        Self { work: Flows::new(ports, tracker) }
     }
 }
 

@@ -3,7 +3,7 @@
 use super::{Revocation, StoreResult};
 use crate::clock::Timestamp;
 use crate::domain::{AppId, AppName, Digest, Email, KeyRowId, KeyScope, Locale, PersonName, Phone, UserId};
-use crate::notifier::NewMessage;
+use crate::stores::NewMessage;
 use async_trait::async_trait;
 use std::time::Duration;
 

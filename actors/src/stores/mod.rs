@@ -2,7 +2,7 @@
 //!
 //! | side | traits | backends |
 //! | --- | --- | --- |
-//! | SQL | [`AccountStore`], [`DeviceStore`], [`RevocationStore`], [`OutboxStore`](crate::notifier::OutboxStore) | [`sql`]: SQLite, PostgreSQL |
+//! | SQL | [`AccountStore`], [`DeviceStore`], [`RevocationStore`], [`OutboxStore`] | [`sql`]: SQLite, PostgreSQL |
 //! | token | [`SessionStore`], [`ChallengeStore`], [`LimitStore`] | [`embedded`]: SQLite · [`redis`] |
 //!
 //! A backend knows nothing of actors, and actors know only these traits.
@@ -26,7 +26,8 @@
 
 mod accounts;
 mod devices;
-mod file;
+mod outbox;
+mod sqlite;
 mod tokens;
 
 pub mod embedded;
@@ -38,6 +39,10 @@ pub use accounts::{
     PasswordChange, User,
 };
 pub use devices::{Device, DeviceStore, PushDrop, Registration, Revocation, RevocationStore};
+pub use outbox::{
+    AccountState, Attempt, Branding, Channel, Destination, LeaseAsk, Leased, ListedMessage, MessageKind, MessageState,
+    NewMessage, Next, OutboxFilter, OutboxStats, OutboxStore, Progress, ReportEffect, Settlement,
+};
 pub use tokens::{
     Backoff, ChallengeStore, Close, LimitStore, NewSession, Opening, PhoneAnswer, PhoneAsk, PhoneChallenge, PhoneIssue,
     Rate, ResetAsk, ResetChallenge, Session, SessionStore, Verdict,

@@ -1,6 +1,6 @@
 //! A transport that keeps what it is given in memory: development's mailbox, and the load tests'. Never production's.
 
-use super::{Mail, Receipt, SendError, Sms, Transport};
+use super::{Accepted, Mail, SendError, Sms, Transport};
 use crate::clock::{Clock, Timestamp};
 use async_trait::async_trait;
 use std::collections::VecDeque;
@@ -61,7 +61,7 @@ impl Inbox {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn keep(&self, message: InboxMessage) -> Receipt {
+    fn keep(&self, message: InboxMessage) -> Accepted {
         let mut kept = self.kept();
         kept.last += 1;
         let id = kept.last;
@@ -69,7 +69,7 @@ impl Inbox {
             kept.messages.pop_front();
         }
         kept.messages.push_back(InboxMessage { id, ..message });
-        Receipt { reference: Some(format!("inbox-{id}")) }
+        Accepted { reference: Some(format!("inbox-{id}")) }
     }
 }
 
@@ -79,7 +79,7 @@ impl Transport<Mail> for Inbox {
         "inbox"
     }
 
-    async fn send(&self, mail: &Mail) -> Result<Receipt, SendError> {
+    async fn send(&self, mail: &Mail) -> Result<Accepted, SendError> {
         Ok(self.keep(InboxMessage {
             id: 0,
             received: self.clock.now(),
@@ -99,7 +99,7 @@ impl Transport<Sms> for Inbox {
         "inbox"
     }
 
-    async fn send(&self, sms: &Sms) -> Result<Receipt, SendError> {
+    async fn send(&self, sms: &Sms) -> Result<Accepted, SendError> {
         Ok(self.keep(InboxMessage {
             id: 0,
             received: self.clock.now(),

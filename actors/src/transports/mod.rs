@@ -76,7 +76,7 @@ redacted_debug!(Mail, Sms);
 
 /// The provider took the message over.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Receipt {
+pub struct Accepted {
     /// The provider's own name for it, if it gave one.
     pub reference: Option<String>,
 }
@@ -119,7 +119,7 @@ pub trait Transport<M>: Send + Sync {
     ///
     /// # Errors
     /// Says whose fault it was, and thereby whether another try makes sense.
-    async fn send(&self, message: &M) -> Result<Receipt, SendError>;
+    async fn send(&self, message: &M) -> Result<Accepted, SendError>;
 
     /// Asks whether a message would be taken, without sending one: whether the provider answers and knows us.
     ///
@@ -133,25 +133,25 @@ pub trait Transport<M>: Send + Sync {
     async fn close(&self) {}
 
     /// Reads a callback of the provider; `None` unless its signature proves that the provider sent it.
-    fn read_callback(&self, _signature: &str, _params: &[(String, String)]) -> Option<Callback> {
+    fn read_report(&self, _signature: &str, _params: &[(String, String)]) -> Option<DeliveryReport> {
         None
     }
 }
 
 /// What a provider says later about a message it took over.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Callback {
+pub struct DeliveryReport {
     /// Its own name for the message.
     pub reference: String,
     /// What became of it.
-    pub status: CallbackStatus,
+    pub status: ReportStatus,
     /// The provider's number for the reason, if there is one.
     pub code: Option<u32>,
 }
 
 /// The ends a message can come to at a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CallbackStatus {
+pub enum ReportStatus {
     /// It reached the phone.
     Delivered,
     /// The carrier did not deliver it.
@@ -162,7 +162,7 @@ pub enum CallbackStatus {
     Underway,
 }
 
-impl CallbackStatus {
+impl ReportStatus {
     /// As the attempt log keeps it.
     pub fn as_str(self) -> &'static str {
         match self {

@@ -2,7 +2,9 @@
 
 mod answers;
 
-use super::{Callback, CallbackStatus, Receipt, SendError, Sms, Transport, TransportFault, is_loopback, signature};
+use super::{
+    Accepted, DeliveryReport, ReportStatus, SendError, Sms, Transport, TransportFault, is_loopback, signature,
+};
 use crate::clock::Clock;
 use answers::{is_name, read_answer, refusal, retry_after, unreachable_api};
 use async_trait::async_trait;
@@ -134,14 +136,14 @@ impl Transport<Sms> for TwilioTransport {
         &self.settings.name
     }
 
-    async fn send(&self, sms: &Sms) -> Result<Receipt, SendError> {
+    async fn send(&self, sms: &Sms) -> Result<Accepted, SendError> {
         let request = self.signed(self.client.post(self.messages_url.clone())).form(&self.form(sms));
         let response = request.send().await.map_err(|error| unreachable_api(&error))?;
         let status = response.status().as_u16();
         let retry_after = retry_after(&response, self.clock.now());
         let answer = read_answer(response).await;
         if (200..300).contains(&status) {
-            return Ok(Receipt { reference: answer.sid.filter(|sid| is_name(sid)) });
+            return Ok(Accepted { reference: answer.sid.filter(|sid| is_name(sid)) });
         }
         Err(refusal(status, answer.code, retry_after))
     }
@@ -160,20 +162,20 @@ impl Transport<Sms> for TwilioTransport {
         }
     }
 
-    fn read_callback(&self, signature: &str, params: &[(String, String)]) -> Option<Callback> {
+    fn read_report(&self, signature: &str, params: &[(String, String)]) -> Option<DeliveryReport> {
         let url = self.settings.callback_url.as_deref()?;
         if !signature::verify(self.settings.auth_token.as_bytes(), url, params, signature) {
             return None;
         }
         let value = |name: &str| params.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
         let status = match value("MessageStatus")? {
-            "delivered" | "read" => CallbackStatus::Delivered,
-            "undelivered" => CallbackStatus::Undelivered,
-            "failed" | "canceled" => CallbackStatus::Failed,
-            _ => CallbackStatus::Underway,
+            "delivered" | "read" => ReportStatus::Delivered,
+            "undelivered" => ReportStatus::Undelivered,
+            "failed" | "canceled" => ReportStatus::Failed,
+            _ => ReportStatus::Underway,
         };
         let code = value("ErrorCode").and_then(|code| code.parse().ok());
-        Some(Callback { reference: value("MessageSid")?.to_owned(), status, code })
+        Some(DeliveryReport { reference: value("MessageSid")?.to_owned(), status, code })
     }
 }
 

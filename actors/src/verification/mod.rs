@@ -14,12 +14,12 @@ pub use policy::{PhonePolicy, ResetPolicy};
 
 use crate::account::{PasswordPolicy, Revoker};
 use crate::clock::Randomness;
+use crate::flows::{Count, Flows, answers};
 use crate::hashing::HashingPool;
 use crate::limits::Limits;
-use crate::notifier::{OutboxStore, Wake};
+use crate::notifier::Wake;
 use crate::session::{Authenticator, PasswordGuard};
-use crate::stores::ChallengeStore;
-use crate::work::{Count, Work, answers};
+use crate::stores::{ChallengeStore, OutboxStore};
 use actix::{Actor, Context, Handler, Recipient};
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -67,14 +67,14 @@ pub struct VerificationCounters {
 
 /// One of these lives on each HTTP worker's arbiter.
 pub struct VerificationActor {
-    work: Work<VerificationPorts>,
+    work: Flows<VerificationPorts>,
 }
 
 impl VerificationActor {
     /// An actor over these ports; `start` it on the arbiter it shall live on.
     pub fn new(ports: VerificationPorts) -> Self {
         let tracker = ports.auth.tracker.clone();
-        Self { work: Work::new(ports, tracker) }
+        Self { work: Flows::new(ports, tracker) }
     }
 }
 

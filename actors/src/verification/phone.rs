@@ -7,9 +7,9 @@ use crate::derive::{ChallengeId, Code, KeyId};
 use crate::domain::{Digest, Locale, Phone, UserId};
 use crate::error::ErrorKind;
 use crate::limits::{Budget, daily, hourly, network_of, ten_minutes};
-use crate::notifier::{Destination, MessageKind, NewMessage, Wake};
+use crate::notifier::Wake;
 use crate::session::Acting;
-use crate::stores::{PhoneAnswer, PhoneAsk, PhoneChallenge, PhoneIssue};
+use crate::stores::{Destination, MessageKind, NewMessage, PhoneAnswer, PhoneAsk, PhoneChallenge, PhoneIssue};
 use std::net::IpAddr;
 use std::time::Duration;
 

@@ -6,8 +6,10 @@ use crate::clock::random_bytes;
 use crate::domain::{AppId, Email, UserId};
 use crate::error::{Dependency, ErrorKind};
 use crate::limits::{Budget, Charged, hourly, network_of};
-use crate::notifier::{Destination, MessageKind, NewMessage, Wake};
-use crate::stores::{PasswordChange, Rate, ResetAsk, ResetChallenge, Revocation, User};
+use crate::notifier::Wake;
+use crate::stores::{
+    Destination, MessageKind, NewMessage, PasswordChange, Rate, ResetAsk, ResetChallenge, Revocation, User,
+};
 use std::net::IpAddr;
 use std::time::Duration;
 

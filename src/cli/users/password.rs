@@ -5,8 +5,7 @@ use crate::config::Config;
 use portcullis_actors::account::NOTICE_LIFE;
 use portcullis_actors::clock::{Clock as _, SystemClock, SystemRandomness};
 use portcullis_actors::hashing::HashingPool;
-use portcullis_actors::notifier::{Destination, MessageKind, NewMessage};
-use portcullis_actors::stores::{AccountStore as _, PasswordChange};
+use portcullis_actors::stores::{AccountStore as _, Destination, MessageKind, NewMessage, PasswordChange};
 use serde_json::json;
 use std::sync::Arc;
 

@@ -5,7 +5,7 @@ use crate::sql::new_user;
 use portcullis_actors::derive::Code;
 use portcullis_actors::domain::{Credential, UserToken};
 use portcullis_actors::error::{Dependency, ErrorKind};
-use portcullis_actors::notifier::{Channel, Destination, LeaseAsk, MessageKind, OutboxStore as _};
+use portcullis_actors::stores::{Channel, Destination, LeaseAsk, MessageKind, OutboxStore as _};
 use portcullis_actors::verification::{IssueCode, IssueReset, VerifyCode};
 use std::collections::HashMap;
 use std::time::Duration;

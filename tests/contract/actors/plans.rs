@@ -6,14 +6,12 @@ use super::{Database, Embedded, House, cheap, limits};
 use crate::tokens::Backend as _;
 use portcullis_actors::clock::{Clock as _, Timestamp};
 use portcullis_actors::domain::{AppId, Credential, Digest, Locale, MobileOs, Phone, UserId};
-use portcullis_actors::notifier::retry::Next;
-use portcullis_actors::notifier::{
-    Attempt, Channel, Destination, LeaseAsk, Leased, MessageKind, NewMessage, OutboxFilter, OutboxStore as _, Progress,
-    Settlement,
-};
 use portcullis_actors::session::{ListSessions, SignIn, SignOut};
-use portcullis_actors::stores::{AccountStore as _, DeviceStore as _, PushDrop, RevocationStore as _};
-use portcullis_actors::transports::{Callback, CallbackStatus};
+use portcullis_actors::stores::{
+    AccountStore as _, Attempt, Channel, Destination, DeviceStore as _, LeaseAsk, Leased, MessageKind, NewMessage,
+    Next, OutboxFilter, OutboxStore as _, Progress, PushDrop, RevocationStore as _, Settlement,
+};
+use portcullis_actors::transports::{DeliveryReport, ReportStatus};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -144,9 +142,10 @@ async fn deliver(house: &House) {
     let delivered = settlements.last().expect("some").id;
     store.exchange(&settlements.iter().collect::<Vec<_>>(), &[ask(Channel::Mail, 9)]).await.expect("settled");
 
-    let report = Callback { reference: format!("of {}", delivered.0), status: CallbackStatus::Failed, code: Some(1) };
+    let report =
+        DeliveryReport { reference: format!("of {}", delivered.0), status: ReportStatus::Failed, code: Some(1) };
     for _ in 0..2 {
-        store.record_receipt("sms-1", &report, &["sms-1", "sms-2"]).await.expect("noted");
+        store.record_report("sms-1", &report, &["sms-1", "sms-2"]).await.expect("noted");
     }
     assert_eq!(store.expire().await.expect("looked"), 0, "nothing is late yet");
     for n in 0..20 {

@@ -3,7 +3,7 @@
 use super::{ADA, connect, digest, new_session, open, reset_ask, until};
 use futures_util::future::join_all;
 use portcullis_actors::domain::UserId;
-use portcullis_actors::stores::redis::{RedisTokenStore, WorkerSessions};
+use portcullis_actors::stores::redis::{CachedSessions, RedisTokenStore};
 use portcullis_actors::stores::{ChallengeStore, Close, LimitStore, Rate, SessionStore};
 use portcullis_testkit::gate::Gate;
 use portcullis_testkit::redis::Redis;
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 const HALF_A_SECOND: Duration = Duration::from_millis(500);
 
 /// Every kind of call fails, and in time.
-async fn nothing_works(store: &RedisTokenStore, worker: &WorkerSessions) {
+async fn nothing_works(store: &RedisTokenStore, worker: &CachedSessions) {
     let rate = Rate { limit: 1, window: Duration::from_secs(60) };
     for round in 0..3 {
         let began = Instant::now();
@@ -29,7 +29,7 @@ async fn nothing_works(store: &RedisTokenStore, worker: &WorkerSessions) {
     }
 }
 
-async fn everything_works_within_two_seconds(store: &RedisTokenStore, worker: &WorkerSessions) {
+async fn everything_works_within_two_seconds(store: &RedisTokenStore, worker: &CachedSessions) {
     let took = until(async || {
         worker.ping().await.is_ok()
             && store.open(new_session(ADA, "again", 0)).await.is_ok()

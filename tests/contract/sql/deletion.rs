@@ -4,9 +4,10 @@
 use super::{Backend, change};
 use portcullis_actors::clock::Timestamp;
 use portcullis_actors::domain::{Digest, KeyScope, MobileOs, UserId};
-use portcullis_actors::notifier::retry::Next;
-use portcullis_actors::notifier::{Attempt, Channel, LeaseAsk, OutboxStore as _, Settlement};
-use portcullis_actors::stores::{AccountStore as _, DeviceStore as _, NewKey, Registration, RevocationStore as _};
+use portcullis_actors::stores::{
+    AccountStore as _, Attempt, Channel, DeviceStore as _, LeaseAsk, NewKey, Next, OutboxStore as _, Registration,
+    RevocationStore as _, Settlement,
+};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -40,7 +41,7 @@ async fn furnished(backend: &Backend, name: &str, app: portcullis_actors::domain
     let digest = Digest::of(name.as_bytes());
     store.create_key(NewKey { digest, app, owner: user, scopes: vec![KeyScope::OwnerAct] }).await.expect("made");
     let mut change = change(user, app, "old", "new");
-    change.notice.to = portcullis_actors::notifier::Destination::Mail(super::new_user(name).email);
+    change.notice.to = portcullis_actors::stores::Destination::Mail(super::new_user(name).email);
     store.change_password(change).await.expect("changed").expect("took effect");
     store.count_failure(user).await.expect("counted");
     user

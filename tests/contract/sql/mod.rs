@@ -13,9 +13,10 @@ mod starting;
 
 use portcullis_actors::clock::ShiftedClock;
 use portcullis_actors::domain::{AppId, Locale, UserId};
-use portcullis_actors::notifier::{Destination, MessageKind, NewMessage};
 use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
-use portcullis_actors::stores::{AccountStore, Created, NewApplication, NewUser, PasswordChange};
+use portcullis_actors::stores::{
+    AccountStore, Created, Destination, MessageKind, NewApplication, NewMessage, NewUser, PasswordChange,
+};
 use portcullis_testkit::postgres::{Database, shared_database};
 use sqlx::{AnyConnection, Connection as _, Row as _};
 use std::sync::Arc;

@@ -13,11 +13,11 @@ use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use portcullis_actors::clock::{Clock as _, Randomness as _, SystemClock, SystemRandomness};
 use portcullis_actors::derive::Keyring;
 use portcullis_actors::domain::{AppId, Locale, Phone, UserId};
-use portcullis_actors::notifier::{
-    DeliveryPolicy, Destination, Drain, MessageKind, NewMessage, NotifierActor, NotifierPorts, OutboxStore as _,
-};
+use portcullis_actors::notifier::{DeliveryPolicy, Drain, NotifierActor, NotifierPorts};
 use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
-use portcullis_actors::stores::{AccountStore as _, Created, NewApplication, NewUser};
+use portcullis_actors::stores::{
+    AccountStore as _, Created, Destination, MessageKind, NewApplication, NewMessage, NewUser, OutboxStore as _,
+};
 use portcullis_actors::transports::{Inbox, SmtpSettings, SmtpTransport, Transport, TwilioSettings, TwilioTransport};
 use portcullis_actors::transports::{Mail, Sms};
 use portcullis_testkit::sms::{Answer, SmsApi};

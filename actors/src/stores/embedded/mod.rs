@@ -12,7 +12,7 @@ mod sessions;
 mod upkeep;
 mod writer;
 
-use super::file::{bring_up_to_date, make_private};
+use super::sqlite::{bring_up_to_date, make_private};
 use super::{StartError, StoreResult};
 use crate::clock::Clock;
 use crate::domain::Digest;

@@ -15,28 +15,28 @@
 //! fence applies again what a failover may have lost. Both ways serve only while this Redis is a primary (`role`).
 
 mod cache;
-mod calls;
+mod cached_sessions;
 mod challenges;
-mod fence;
+mod connection;
 mod limits;
-mod link;
+mod pool;
 mod record;
+mod replay;
 mod role;
 mod scripts;
 mod sessions;
 mod start;
 mod tracked;
-mod worker;
 
+pub use cached_sessions::CachedSessions;
 pub use start::StartError;
-pub use worker::WorkerSessions;
 
 use super::{RevocationStore, StoreResult};
 use crate::clock::Clock;
 use crate::domain::UserId;
-use calls::Calls;
-use fence::Fence;
+use pool::BoundedPool;
 use redis::{FromRedisValue, ScriptInvocation};
+use replay::Replay;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use tracked::Tracked;
@@ -58,13 +58,13 @@ pub struct RedisSettings {
 pub struct RedisTokenStore(Arc<Inner>);
 
 struct Inner {
-    calls: Calls,
+    calls: BoundedPool,
     client: redis::Client,
     /// Host and port, for what is said about it.
     at: String,
     timeout: Duration,
     clock: Arc<dyn Clock>,
-    fence: Fence,
+    fence: Replay,
     workers: Mutex<Vec<Weak<Tracked>>>,
 }
 
@@ -81,14 +81,14 @@ impl RedisTokenStore {
     ) -> Result<Self, StartError> {
         let client = start::client(&settings.url)?;
         start::examine(&client, settings.timeout).await?;
-        let calls = Calls::new(&client, settings.pool_size, settings.timeout);
+        let calls = BoundedPool::new(&client, settings.pool_size, settings.timeout);
         let at = client.get_connection_info().addr().to_string();
         Ok(Self(Arc::new(Inner {
             calls,
             at,
             client,
             timeout: settings.timeout,
-            fence: Fence::new(revocations, clock.clone()),
+            fence: Replay::new(revocations, clock.clone()),
             clock,
             workers: Mutex::default(),
         })))
@@ -104,8 +104,8 @@ impl RedisTokenStore {
 
     /// The sessions as one worker uses them: checks come from a cache fed by a connection of its own. Call it on the
     /// runtime of that worker; the connection ends with the value.
-    pub fn for_worker(&self) -> WorkerSessions {
-        WorkerSessions::start(self.clone())
+    pub fn for_worker(&self) -> CachedSessions {
+        CachedSessions::start(self.clone())
     }
 
     /// Runs a script; its first argument is what tests moved the time by.

@@ -1,6 +1,6 @@
 //! Whether a Redis can serve: looked at once, at the start, so that a wrong set-up is one clear line and not a night.
 
-use super::calls::connection_config;
+use super::pool::connection_config;
 use super::role;
 use redis::aio::MultiplexedConnection;
 use redis::{Client, ErrorKind, IntoConnectionInfo as _, ProtocolVersion, RedisError, ServerErrorKind};

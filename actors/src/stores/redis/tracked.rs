@@ -22,12 +22,12 @@ pub(super) struct Tracked {
 #[derive(Default)]
 struct State {
     cache: Cache,
-    line: Option<Line>,
+    line: Option<TrackedConnection>,
 }
 
 /// A connection on which Redis tracks what is read. Numbers are never used twice.
 #[derive(Clone)]
-pub(super) struct Line {
+pub(super) struct TrackedConnection {
     pub(super) number: u64,
     pub(super) connection: MultiplexedConnection,
 }
@@ -37,7 +37,7 @@ pub(super) enum Look {
     /// Nothing: this is the answer.
     Known(Session),
     /// Ask Redis, and give the answer to the ticket.
-    Ask(Ticket, Line),
+    Ask(PendingRead, TrackedConnection),
     /// Wait for a connection.
     NotServing,
 }
@@ -56,7 +56,7 @@ impl Tracked {
             return Look::Known(session);
         }
         let read = state.cache.begin(user);
-        Look::Ask(Ticket { tracked: self.clone(), read: Some(read), began: now }, line)
+        Look::Ask(PendingRead { tracked: self.clone(), read: Some(read), began: now }, line)
     }
 
     /// Something about this user changed. Always true.
@@ -66,7 +66,7 @@ impl Tracked {
     }
 
     /// From now on this connection serves. What was learned from another one is forgotten.
-    pub(super) fn raise(&self, line: Line) {
+    pub(super) fn raise(&self, line: TrackedConnection) {
         let mut state = self.state();
         state.cache.clear();
         state.line = Some(line);
@@ -127,13 +127,13 @@ impl Tracked {
 }
 
 /// A read that runs; ends it when dropped.
-pub(super) struct Ticket {
+pub(super) struct PendingRead {
     tracked: Arc<Tracked>,
     read: Option<Announced>,
     began: Instant,
 }
 
-impl Ticket {
+impl PendingRead {
     /// Ends the read with what it found, to be believed if nothing spoke against it meanwhile.
     pub(super) fn keep(mut self, session: &Session) {
         if let Some(read) = self.read.take() {
@@ -142,7 +142,7 @@ impl Ticket {
     }
 }
 
-impl Drop for Ticket {
+impl Drop for PendingRead {
     fn drop(&mut self) {
         if let Some(read) = self.read.take() {
             self.tracked.state().cache.finish(read, None);

@@ -1,8 +1,8 @@
 //! One connection to the relay: opening it, and one mail over it step by step. Decides nothing.
 
 use super::letter::Letter;
-use super::verdict::{self, Progress, Step};
-use super::{Receipt, SmtpSettings};
+use super::verdict::{self, Phase, Step};
+use super::{Accepted, SmtpSettings};
 use crate::transports::{SendError, is_loopback};
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
@@ -60,7 +60,7 @@ impl Relay {
     }
 
     /// Connects, greets, encrypts and logs in; `progress` says how far it got.
-    pub(super) async fn connect(&self, progress: &Progress) -> Result<Connection, SendError> {
+    pub(super) async fn connect(&self, progress: &Phase) -> Result<Connection, SendError> {
         let refused = |error: Error| verdict::of(&error, progress.step(), false);
         let host = self.host.trim_start_matches('[').trim_end_matches(']');
         progress.reach(Step::Greeting);
@@ -96,7 +96,7 @@ pub(super) struct Connection(AsyncSmtpConnection);
 
 impl Connection {
     /// One mail; `progress` says how far it got.
-    pub(super) async fn transact(&mut self, letter: &Letter, progress: &Progress) -> Result<Receipt, Error> {
+    pub(super) async fn transact(&mut self, letter: &Letter, progress: &Phase) -> Result<Accepted, Error> {
         progress.reach(Step::Sender);
         self.0.command(Mail::new(Some(letter.sender.clone()), vec![])).await?;
         progress.reach(Step::Recipient);
@@ -105,7 +105,7 @@ impl Connection {
         self.0.command(Data).await?;
         progress.reach(Step::Content);
         let response = self.0.command(letter.data()).await?;
-        Ok(Receipt { reference: queue_name(&response.message().collect::<Vec<_>>().join(" ")) })
+        Ok(Accepted { reference: queue_name(&response.message().collect::<Vec<_>>().join(" ")) })
     }
 
     /// Forgets a refused mail; false if the connection is of no more use.

@@ -7,7 +7,7 @@ mod connection;
 mod letter;
 mod verdict;
 
-use super::{Mail, Receipt, SendError, Transport, TransportFault};
+use super::{Accepted, Mail, SendError, Transport, TransportFault};
 use crate::clock::Clock;
 use async_trait::async_trait;
 use connection::{Connection, Relay};
@@ -16,7 +16,7 @@ use lettre::message::Mailbox;
 use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
-use verdict::{Progress, Step};
+use verdict::{Phase, Step};
 
 /// How the relay is reached.
 #[derive(Clone)]
@@ -84,7 +84,7 @@ impl SmtpTransport {
         }
     }
 
-    async fn deliver(&self, letter: &letter::Letter, progress: &Progress) -> Result<Receipt, SendError> {
+    async fn deliver(&self, letter: &letter::Letter, progress: &Phase) -> Result<Accepted, SendError> {
         if let Some(mut connection) = self.take_idle() {
             let sent = connection.transact(letter, progress).await;
             let died = sent.as_ref().is_err_and(verdict::is_dead_connection);
@@ -101,10 +101,10 @@ impl SmtpTransport {
     async fn conclude(
         &self,
         mut connection: Connection,
-        sent: Result<Receipt, lettre::transport::smtp::Error>,
+        sent: Result<Accepted, lettre::transport::smtp::Error>,
         letter: &letter::Letter,
-        progress: &Progress,
-    ) -> Result<Receipt, SendError> {
+        progress: &Phase,
+    ) -> Result<Accepted, SendError> {
         match sent {
             Ok(receipt) => {
                 self.keep(connection);
@@ -127,9 +127,9 @@ impl Transport<Mail> for SmtpTransport {
         "smtp"
     }
 
-    async fn send(&self, mail: &Mail) -> Result<Receipt, SendError> {
+    async fn send(&self, mail: &Mail) -> Result<Accepted, SendError> {
         let letter = letter::Letter::write(mail, &self.from, self.clock.now())?;
-        let progress = Progress::default();
+        let progress = Phase::default();
         match tokio::time::timeout(self.timeout, self.deliver(&letter, &progress)).await {
             Ok(answer) => answer,
             Err(_) => Err(verdict::of_silence(progress.step())),
@@ -138,7 +138,7 @@ impl Transport<Mail> for SmtpTransport {
 
     /// Connects, encrypts, logs in, and says goodbye.
     async fn probe(&self) -> Result<(), SendError> {
-        let progress = Progress::default();
+        let progress = Phase::default();
         match tokio::time::timeout(self.timeout, self.relay.connect(&progress)).await {
             Ok(connected) => {
                 connected?.quit().await;

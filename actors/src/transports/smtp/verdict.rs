@@ -43,9 +43,9 @@ impl Step {
 
 /// The step that is being taken; outlives the attempt that a time-out cuts off.
 #[derive(Default)]
-pub(super) struct Progress(AtomicU8);
+pub(super) struct Phase(AtomicU8);
 
-impl Progress {
+impl Phase {
     pub(super) fn reach(&self, step: Step) {
         self.0.store(step as u8, Ordering::Relaxed);
     }
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn progress_is_read_back() {
-        let progress = Progress::default();
+        let progress = Phase::default();
         for step in Step::ALL {
             progress.reach(step);
             assert_eq!(progress.step(), step);

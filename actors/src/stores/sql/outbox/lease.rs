@@ -6,7 +6,7 @@ use super::super::rows::{maybe_parsed, maybe_time, parsed, time, unreadable};
 use crate::clock::Timestamp;
 use crate::derive::KeyId;
 use crate::domain::{AppId, MessageId, Phone, UserId};
-use crate::notifier::{Destination, LeaseAsk, Leased, MessageKind, NewMessage, Progress, Recipient, Sender};
+use crate::stores::{AccountState, Branding, Destination, LeaseAsk, Leased, MessageKind, NewMessage, Progress};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 use std::fmt::Write as _;
@@ -112,7 +112,7 @@ fn leased(row: &AnyRow, until: Timestamp) -> sqlx::Result<Leased> {
             expires: time(row, "expires")?,
         },
         recipient: recipient(row)?,
-        sender: Sender {
+        sender: Branding {
             brand: row.try_get("brand")?,
             mail_from: row.try_get("mail_from")?,
             sms_from: row.try_get("sms_from")?,
@@ -120,12 +120,12 @@ fn leased(row: &AnyRow, until: Timestamp) -> sqlx::Result<Leased> {
     })
 }
 
-fn recipient(row: &AnyRow) -> sqlx::Result<Recipient> {
+fn recipient(row: &AnyRow) -> sqlx::Result<AccountState> {
     let disabled = maybe_time(row, "disabled")?.is_some();
     Ok(match maybe_parsed(row, "first_name")? {
-        Some(_) if disabled => Recipient::Disabled,
-        Some(name) => Recipient::Active(name),
-        None => Recipient::Gone,
+        Some(_) if disabled => AccountState::Disabled,
+        Some(name) => AccountState::Active(name),
+        None => AccountState::Gone,
     })
 }
 
@@ -161,8 +161,8 @@ mod tests {
     use super::super::{expired, expiring, forgetting};
     use super::*;
     use crate::clock::SystemClock;
-    use crate::notifier::Settlement;
-    use crate::notifier::retry::Next;
+    use crate::stores::Next;
+    use crate::stores::Settlement;
     use crate::stores::sql::{SqlSettings, SqlStore};
     use std::sync::Arc;
 

@@ -4,7 +4,7 @@ use super::super::rows::{maybe_time, parsed, time, unreadable};
 use super::lease::destination;
 use crate::clock::Timestamp;
 use crate::domain::MessageId;
-use crate::notifier::{Attempt, Channel, ListedMessage, OutboxFilter, OutboxStats};
+use crate::stores::{Attempt, Channel, ListedMessage, OutboxFilter, OutboxStats};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 use std::fmt::Write as _;

@@ -5,18 +5,17 @@
 
 mod lease;
 mod listing;
-mod receipts;
+mod reports;
 mod settle;
 
 use super::SqlStore;
 use crate::clock::Timestamp;
 use crate::domain::MessageId;
-use crate::notifier::{
+use crate::stores::{
     Attempt, Channel, LeaseAsk, Leased, ListedMessage, MessageKind, NewMessage, OutboxFilter, OutboxStats, OutboxStore,
-    ReceiptEffect, Settlement,
+    ReportEffect, Settlement, StoreResult,
 };
-use crate::stores::StoreResult;
-use crate::transports::Callback;
+use crate::transports::DeliveryReport;
 use async_trait::async_trait;
 use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 use std::time::Duration;
@@ -79,14 +78,14 @@ impl OutboxStore for SqlStore {
         .await
     }
 
-    async fn record_receipt(
+    async fn record_report(
         &self,
         provider: &str,
-        callback: &Callback,
+        callback: &DeliveryReport,
         providers: &[&str],
-    ) -> StoreResult<ReceiptEffect> {
+    ) -> StoreResult<ReportEffect> {
         let now = self.clock.now();
-        self.transaction(async |c| receipts::record(c, provider, callback, providers, now).await).await
+        self.transaction(async |c| reports::record(c, provider, callback, providers, now).await).await
     }
 
     async fn list(&self, filter: &OutboxFilter) -> StoreResult<Vec<ListedMessage>> {

@@ -1,8 +1,7 @@
 //! Ending leases, many in one transaction and with as few statements as that takes.
 
 use crate::clock::Timestamp;
-use crate::notifier::Settlement;
-use crate::notifier::retry::Next;
+use crate::stores::{Next, Settlement};
 use sqlx::{AnyConnection, AssertSqlSafe};
 use std::fmt::Write as _;
 

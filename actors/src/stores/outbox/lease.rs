@@ -1,7 +1,6 @@
 //! What a node takes out of the outbox, and what it hands back: leases and their ends.
 
-use super::outbox::{Channel, NewMessage};
-use super::retry::Next;
+use super::message::{Channel, NewMessage};
 use crate::clock::Timestamp;
 use crate::domain::{MessageId, PersonName};
 use std::collections::HashMap;
@@ -36,14 +35,14 @@ pub struct Leased {
     /// The message.
     pub message: NewMessage,
     /// For whom.
-    pub recipient: Recipient,
+    pub recipient: AccountState,
     /// In whose name.
-    pub sender: Sender,
+    pub sender: Branding,
 }
 
 /// The account that a message is for, as it was when the message was leased.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Recipient {
+pub enum AccountState {
     /// It may be written to, and this is the first name.
     Active(PersonName),
     /// Nobody signs in with it any more.
@@ -54,7 +53,7 @@ pub enum Recipient {
 
 /// The application that a message speaks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sender {
+pub struct Branding {
     /// What its messages call it.
     pub brand: String,
     /// The sender of its mails, if not the configured one.
@@ -94,6 +93,26 @@ pub struct Attempt {
     pub reference: Option<String>,
     /// How long it took, in milliseconds.
     pub millis: u64,
+}
+
+/// What becomes of a message now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// A provider took it over.
+    Delivered,
+    /// Try again.
+    Retry {
+        /// Not before.
+        at: Timestamp,
+        /// Where its tries stand by then.
+        progress: Progress,
+    },
+    /// Back into the queue as if it had not been leased; not before this time.
+    Release(Timestamp),
+    /// It will not be sent, for this reason.
+    Dead(String),
+    /// Its life ends before another try.
+    Expired,
 }
 
 /// The end of a lease.

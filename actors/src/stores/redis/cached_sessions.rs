@@ -1,9 +1,9 @@
 //! Sessions as one HTTP worker uses them: checks from a cache that Redis keeps true, everything else as it is.
 
 use super::super::{Close, NewSession, Opening, Session, SessionStore, StoreResult};
-use super::calls::late;
+use super::pool::late;
 use super::tracked::{Look, Tracked};
-use super::{RedisTokenStore, link, record, role, sessions_key};
+use super::{RedisTokenStore, connection, record, role, sessions_key};
 use crate::clock::Timestamp;
 use crate::domain::{Digest, UserId};
 use crate::error::StoreError;
@@ -14,17 +14,17 @@ use std::time::Duration;
 use tokio_util::task::AbortOnDropHandle;
 
 /// The sessions of [`RedisTokenStore::for_worker`]. Its connection ends when it is dropped.
-pub struct WorkerSessions {
+pub struct CachedSessions {
     store: RedisTokenStore,
     tracked: Arc<Tracked>,
     _link: AbortOnDropHandle<()>,
 }
 
-impl WorkerSessions {
+impl CachedSessions {
     pub(super) fn start(store: RedisTokenStore) -> Self {
         let tracked = Arc::<Tracked>::default();
         store.workers().push(Arc::downgrade(&tracked));
-        let link = tokio::spawn(link::keep(store.clone(), Arc::downgrade(&tracked)));
+        let link = tokio::spawn(connection::keep(store.clone(), Arc::downgrade(&tracked)));
         Self { store, tracked, _link: AbortOnDropHandle::new(link) }
     }
 
@@ -81,7 +81,7 @@ impl WorkerSessions {
 }
 
 #[async_trait]
-impl SessionStore for WorkerSessions {
+impl SessionStore for CachedSessions {
     async fn open(&self, new: NewSession) -> StoreResult<Opening> {
         self.store.open(new).await
     }

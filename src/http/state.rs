@@ -1,12 +1,12 @@
-//! What the routes stand on: the actors' recipients, the gateway, and the few settings this layer has.
+//! What the routes stand on: the actors' recipients, the dispatcher, and the few settings this layer has.
 
 use super::body::BodyLimits;
-use super::gateway::Gateway;
+use super::dispatch::Dispatcher;
 use super::health::Readiness;
 use actix::Recipient;
 use ipnet::IpNet;
 use portcullis_actors::account::{ChangePassword, DropDevice, ListDevices, RegisterDevice, UserDevices};
-use portcullis_actors::notifier::RecordReceipt;
+use portcullis_actors::notifier::RecordReport;
 use portcullis_actors::session::{Check, CloseSession, CloseSessions, Introspect, ListSessions, SignIn, SignOut};
 use portcullis_actors::transports::Inbox;
 use portcullis_actors::verification::{FinishReset, InspectReset, IssueCode, IssueReset, VerifyCode};
@@ -33,7 +33,7 @@ pub struct Ports {
     pub list_devices: Recipient<ListDevices>,
     pub drop_device: Recipient<DropDevice>,
     pub user_devices: Recipient<UserDevices>,
-    pub record_receipt: Recipient<RecordReceipt>,
+    pub record_report: Recipient<RecordReport>,
 }
 
 /// The settings of this layer.
@@ -52,11 +52,11 @@ pub struct Settings {
 }
 
 /// Everything a handler may reach; one a worker.
-pub struct Front {
+pub struct AppState {
     /// The actors.
     pub ports: Ports,
     /// The permits, shared by the workers.
-    pub gateway: Arc<Gateway>,
+    pub dispatcher: Arc<Dispatcher>,
     /// The settings.
     pub settings: Settings,
     /// Which stores answer.

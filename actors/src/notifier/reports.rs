@@ -1,10 +1,10 @@
 //! What providers report later. Only what the provider signed is heard, and an attempt is settled once.
 
 use super::engine::Engine;
-use super::messages::{ReceiptRefusal, RecordReceipt};
-use super::store::ReceiptEffect;
+use super::messages::{RecordReport, ReportRefusal};
 use crate::error::ErrorKind;
-use crate::transports::{Callback, CallbackStatus};
+use crate::stores::ReportEffect;
+use crate::transports::{DeliveryReport, ReportStatus};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,19 +15,16 @@ const ANSWERED: [Duration; 3] = [Duration::from_secs(3), Duration::from_secs(9),
 
 impl Engine {
     /// Hears a report.
-    pub(super) async fn record_receipt(
-        self: &Arc<Self>,
-        receipt: &RecordReceipt,
-    ) -> Result<ReceiptEffect, ReceiptRefusal> {
+    pub(super) async fn record_report(self: &Arc<Self>, receipt: &RecordReport) -> Result<ReportEffect, ReportRefusal> {
         let place = self.sms.iter().position(|provider| provider.transport.name() == receipt.provider);
-        let place = place.ok_or(ReceiptRefusal::NotGenuine)?;
-        let callback = self.sms[place].transport.read_callback(&receipt.signature, &receipt.params);
-        let callback = callback.ok_or(ReceiptRefusal::NotGenuine)?;
-        if callback.status == CallbackStatus::Underway {
-            return Ok(ReceiptEffect::Repeated);
+        let place = place.ok_or(ReportRefusal::NotGenuine)?;
+        let callback = self.sms[place].transport.read_report(&receipt.signature, &receipt.params);
+        let callback = callback.ok_or(ReportRefusal::NotGenuine)?;
+        if callback.status == ReportStatus::Underway {
+            return Ok(ReportEffect::Repeated);
         }
         let effect = self.look_for_attempt(&receipt.provider, &callback, &OVERTAKEN).await?;
-        if effect == ReceiptEffect::Unknown {
+        if effect == ReportEffect::Unknown {
             let (engine, provider) = (Arc::clone(self), receipt.provider.clone());
             actix::spawn(async move {
                 if let Err(error) = engine.look_for_attempt(&provider, &callback, &ANSWERED).await {
@@ -42,20 +39,20 @@ impl Engine {
     async fn look_for_attempt(
         &self,
         provider: &str,
-        callback: &Callback,
+        callback: &DeliveryReport,
         pauses: &[Duration],
-    ) -> Result<ReceiptEffect, ErrorKind> {
+    ) -> Result<ReportEffect, ErrorKind> {
         let providers: Vec<&str> = self.sms.iter().map(|provider| provider.transport.name()).collect();
-        let record = || self.ports.outbox.record_receipt(provider, callback, &providers);
+        let record = || self.ports.outbox.record_report(provider, callback, &providers);
         let mut effect = record().await.map_err(ErrorKind::from)?;
         for pause in pauses {
-            if effect != ReceiptEffect::Unknown {
+            if effect != ReportEffect::Unknown {
                 break;
             }
             tokio::time::sleep(*pause).await;
             effect = record().await.map_err(ErrorKind::from)?;
         }
-        if effect == ReceiptEffect::Requeued {
+        if effect == ReportEffect::Requeued {
             tracing::info!(provider, code = callback.code, "an SMS goes to the next provider");
             self.bell.notify_one();
         }

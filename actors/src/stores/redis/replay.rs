@@ -17,14 +17,14 @@ const LOOK_BACK: Duration = Duration::from_secs(600);
 const BATCH: u32 = 500;
 const AT_ONCE: usize = 8;
 
-pub(super) struct Fence {
+pub(super) struct Replay {
     revocations: Arc<dyn RevocationStore>,
     clock: Arc<dyn Clock>,
     /// When the last pass that succeeded began.
     passed: Mutex<Option<Instant>>,
 }
 
-impl Fence {
+impl Replay {
     pub(super) fn new(revocations: Arc<dyn RevocationStore>, clock: Arc<dyn Clock>) -> Self {
         Self { revocations, clock, passed: Mutex::default() }
     }

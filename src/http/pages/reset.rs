@@ -1,11 +1,11 @@
 //! The page behind a reset link: a form, and what became of it; and the one that asks for a link. The token stands in
 //! the path and nowhere else.
 
-use super::words::{self, Words};
+use super::translations::{self, Words};
 use super::{STRICT, html, origin, refused};
+use crate::http::dispatch::{Weight, caller};
 use crate::http::error::{Code, Problem};
-use crate::http::gateway::{Cost, caller};
-use crate::http::{Front, Incoming, last_segment};
+use crate::http::{AppState, Incoming, last_segment};
 use actix_web::http::StatusCode;
 use actix_web::http::header::ACCEPT_LANGUAGE;
 use actix_web::web::Data;
@@ -15,14 +15,14 @@ use portcullis_actors::domain::{Locale, Password, ResetToken};
 use portcullis_actors::verification::{FinishReset, InspectReset, IssueReset};
 
 #[derive(Template)]
-#[template(path = "reset_form.html", config = "src/pages/askama.toml")]
+#[template(path = "reset_form.html", config = "src/http/pages/askama.toml")]
 struct Form<'a> {
     words: &'a Words,
     fault: Option<&'a str>,
 }
 
 #[derive(Template)]
-#[template(path = "ask_form.html", config = "src/pages/askama.toml")]
+#[template(path = "ask_form.html", config = "src/http/pages/askama.toml")]
 struct AskForm<'a> {
     words: &'a Words,
     title: &'a str,
@@ -31,7 +31,7 @@ struct AskForm<'a> {
 }
 
 #[derive(Template)]
-#[template(path = "note.html", config = "src/pages/askama.toml")]
+#[template(path = "note.html", config = "src/http/pages/askama.toml")]
 struct Note<'a> {
     words: &'a Words,
     title: &'a str,
@@ -39,10 +39,10 @@ struct Note<'a> {
 }
 
 /// `GET /password/reset/:token`
-pub async fn show(front: Data<Front>, request: HttpRequest) -> HttpResponse {
+pub async fn show(state: Data<AppState>, request: HttpRequest) -> HttpResponse {
     let words = words_for(&request);
     let Some(token) = token(&request) else { return dead(words) };
-    match front.gateway.ask(Cost::Ordinary, &front.ports.inspect_reset, InspectReset(token)).await {
+    match state.dispatcher.ask(Weight::Ordinary, &state.ports.inspect_reset, InspectReset(token)).await {
         Ok(()) => html(StatusCode::OK, STRICT, &Form { words, fault: None }),
         Err(problem) => failed(words, &problem),
     }
@@ -52,9 +52,9 @@ pub async fn show(front: Data<Front>, request: HttpRequest) -> HttpResponse {
 ///
 /// # Errors
 /// When the body cannot be read as parameters.
-pub async fn submit(front: Data<Front>, request: HttpRequest, incoming: Incoming) -> Result<HttpResponse, Problem> {
+pub async fn submit(state: Data<AppState>, request: HttpRequest, incoming: Incoming) -> Result<HttpResponse, Problem> {
     let words = words_for(&request);
-    if !origin::is_own(request.headers(), &front.settings.public_url) {
+    if !origin::is_own(request.headers(), &state.settings.public_url) {
         return Ok(stranger(words));
     }
     let fields = incoming.fields(&["password", "repeat"])?;
@@ -65,7 +65,7 @@ pub async fn submit(front: Data<Front>, request: HttpRequest, incoming: Incoming
     };
     let (caller, _waits) = caller();
     let ask = FinishReset { token, password, caller };
-    Ok(match front.gateway.ask(Cost::Costly, &front.ports.finish_reset, ask).await {
+    Ok(match state.dispatcher.ask(Weight::Costly, &state.ports.finish_reset, ask).await {
         Ok(()) => html(StatusCode::OK, STRICT, &Note { words, title: words.done_title, text: words.done }),
         Err(problem) => match problem.rule {
             Some(rule) => again(words, problem.code, words.rule(rule)),
@@ -84,9 +84,9 @@ pub async fn forgotten(request: HttpRequest) -> HttpResponse {
 ///
 /// # Errors
 /// When the body cannot be read as parameters.
-pub async fn ask(front: Data<Front>, request: HttpRequest, incoming: Incoming) -> Result<HttpResponse, Problem> {
+pub async fn ask(state: Data<AppState>, request: HttpRequest, incoming: Incoming) -> Result<HttpResponse, Problem> {
     let words = words_for(&request);
-    if !origin::is_own(request.headers(), &front.settings.public_url) {
+    if !origin::is_own(request.headers(), &state.settings.public_url) {
         return Ok(stranger(words));
     }
     let email = incoming.fields(&["email"])?.text("email").and_then(|text| text.trim().parse().ok());
@@ -95,7 +95,7 @@ pub async fn ask(front: Data<Front>, request: HttpRequest, incoming: Incoming) -
         return Ok(refused(Code::InvalidParameters, StatusCode::UNPROCESSABLE_ENTITY, None, &form));
     };
     let ask = IssueReset { email, app: None, locale: incoming.language, peer: incoming.peer };
-    Ok(match front.gateway.ask(Cost::Costly, &front.ports.issue_reset, ask).await {
+    Ok(match state.dispatcher.ask(Weight::Costly, &state.ports.issue_reset, ask).await {
         Ok(()) => html(StatusCode::OK, STRICT, &Note { words, title: words.sent_title, text: words.sent }),
         Err(problem) => failed(words, &problem),
     })
@@ -137,5 +137,5 @@ fn token(request: &HttpRequest) -> Option<ResetToken> {
 
 fn words_for(request: &HttpRequest) -> &'static Words {
     let header = request.headers().get(ACCEPT_LANGUAGE).and_then(|header| header.to_str().ok());
-    words::in_language(header.and_then(Locale::from_accept_language).unwrap_or_default())
+    translations::in_language(header.and_then(Locale::from_accept_language).unwrap_or_default())
 }

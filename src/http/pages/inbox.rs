@@ -1,6 +1,6 @@
 //! What was "sent" in development, to look at: `/dev/inbox` and `/dev/inbox.json`. There only when there is an inbox.
 
-use crate::http::Front;
+use crate::http::AppState;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
@@ -40,21 +40,21 @@ const LENIENT: &str = "default-src 'none'; style-src 'self' 'unsafe-inline'; img
                        frame-ancestors 'none'";
 
 #[derive(Template)]
-#[template(path = "inbox.html", config = "src/pages/askama.toml")]
+#[template(path = "inbox.html", config = "src/http/pages/askama.toml")]
 struct Page {
     items: Vec<Item>,
 }
 
 /// `GET /dev/inbox`: refreshes itself.
-pub async fn html(front: Data<Front>) -> HttpResponse {
-    super::html(StatusCode::OK, LENIENT, &Page { items: items(&front) })
+pub async fn html(state: Data<AppState>) -> HttpResponse {
+    super::html(StatusCode::OK, LENIENT, &Page { items: items(&state) })
 }
 
 /// `GET /dev/inbox.json`
-pub async fn json(front: Data<Front>) -> HttpResponse {
-    HttpResponse::Ok().json(items(&front))
+pub async fn json(state: Data<AppState>) -> HttpResponse {
+    HttpResponse::Ok().json(items(&state))
 }
 
-fn items(front: &Front) -> Vec<Item> {
-    front.inbox.iter().flat_map(Inbox::newest_first).map(Item::from).collect()
+fn items(state: &AppState) -> Vec<Item> {
+    state.inbox.iter().flat_map(Inbox::newest_first).map(Item::from).collect()
 }

@@ -9,13 +9,13 @@ use std::rc::Rc;
 use tokio_util::task::TaskTracker;
 
 /// The flows of one actor over its ports `P`.
-pub(crate) struct Work<P> {
+pub(crate) struct Flows<P> {
     ports: Rc<P>,
     tracker: TaskTracker,
     running: Rc<Count>,
 }
 
-impl<P: 'static> Work<P> {
+impl<P: 'static> Flows<P> {
     /// Flows over `ports`, which `tracker` waits for when the process ends.
     pub(crate) fn new(ports: P, tracker: TaskTracker) -> Self {
         Self { ports: Rc::new(ports), tracker, running: Rc::default() }

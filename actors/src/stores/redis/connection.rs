@@ -1,8 +1,8 @@
 //! Keeps a worker's tracked connection: connects, lets the fence pass, listens for its end, and asks twice a second
 //! whether Redis is still there, and still the primary.
 
-use super::calls::{connection_config, late};
-use super::tracked::{Line, Tracked};
+use super::pool::{connection_config, late};
+use super::tracked::{Tracked, TrackedConnection};
 use super::{RedisTokenStore, role};
 use crate::error::StoreError;
 use redis::{PushInfo, PushKind, RedisError, RedisResult};
@@ -27,7 +27,7 @@ enum Pulse {
 
 /// Runs until the worker is dropped.
 pub(super) async fn keep(store: RedisTokenStore, tracked: Weak<Tracked>) {
-    let mut serving: Option<(Line, Arc<Notify>)> = None;
+    let mut serving: Option<(TrackedConnection, Arc<Notify>)> = None;
     let mut complained = false;
     for number in 1.. {
         // While a connection beats, this is where time is spent.
@@ -84,7 +84,11 @@ pub(super) async fn keep(store: RedisTokenStore, tracked: Weak<Tracked>) {
 }
 
 /// A new connection on which Redis tracks what is read, and what tells of its end.
-async fn connect(store: &RedisTokenStore, tracked: &Arc<Tracked>, number: u64) -> RedisResult<(Line, Arc<Notify>)> {
+async fn connect(
+    store: &RedisTokenStore,
+    tracked: &Arc<Tracked>,
+    number: u64,
+) -> RedisResult<(TrackedConnection, Arc<Notify>)> {
     let ended = Arc::new(Notify::new());
     let (listener, end) = (Arc::downgrade(tracked), ended.clone());
     let hear = move |push: PushInfo| {
@@ -99,12 +103,12 @@ async fn connect(store: &RedisTokenStore, tracked: &Arc<Tracked>, number: u64) -
     let config = connection_config(store.0.timeout).set_push_sender(hear);
     let mut connection = store.0.client.get_multiplexed_async_connection_with_config(&config).await?;
     redis::cmd("CLIENT").arg("TRACKING").arg("ON").exec_async(&mut connection).await?;
-    let mut line = Line { number, connection };
+    let mut line = TrackedConnection { number, connection };
     look(store, tracked, &mut line).await?;
     Ok((line, ended))
 }
 
-async fn beat(store: &RedisTokenStore, tracked: &Tracked, line: &mut Line) -> Pulse {
+async fn beat(store: &RedisTokenStore, tracked: &Tracked, line: &mut TrackedConnection) -> Pulse {
     match timeout(store.0.timeout, look(store, tracked, line)).await {
         Ok(Ok(())) => Pulse::Beats,
         Ok(Err(error)) if error.is_timeout() => Pulse::Late,
@@ -114,7 +118,7 @@ async fn beat(store: &RedisTokenStore, tracked: &Tracked, line: &mut Line) -> Pu
 }
 
 /// Whether Redis is there and a primary, and what time it is there: sessions end by its clock.
-async fn look(store: &RedisTokenStore, tracked: &Tracked, line: &mut Line) -> Result<(), RedisError> {
+async fn look(store: &RedisTokenStore, tracked: &Tracked, line: &mut TrackedConnection) -> Result<(), RedisError> {
     role::demand_primary(&mut line.connection).await?;
     let (secs, micros): (i64, i64) = redis::cmd("TIME").query_async(&mut line.connection).await?;
     let ours = store.0.clock.now().millis() - store.0.clock.offset_millis();

@@ -1,16 +1,23 @@
-//! The store that keeps the outbox; part of the SQL side. Every method is one transaction.
+//! The outbox: what a message is (`message`), how nodes take and settle it (`lease`), and the trait of the store that
+//! keeps it, which is part of the SQL side. Every method of it is one transaction.
 
-use super::lease::{Attempt, LeaseAsk, Leased, Settlement};
-use super::outbox::{Channel, ListedMessage, NewMessage, OutboxFilter, OutboxStats};
+mod lease;
+mod message;
+
+pub use lease::{AccountState, Attempt, Branding, LeaseAsk, Leased, Next, Progress, Settlement};
+pub use message::{
+    Channel, Destination, ListedMessage, MessageKind, MessageState, NewMessage, OutboxFilter, OutboxStats,
+};
+
+use super::StoreResult;
 use crate::domain::MessageId;
-use crate::stores::StoreResult;
-use crate::transports::Callback;
+use crate::transports::DeliveryReport;
 use async_trait::async_trait;
 use std::time::Duration;
 
 /// What a receipt changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReceiptEffect {
+pub enum ReportEffect {
     /// The provider's name for the message is on no record (yet).
     Unknown,
     /// The attempt was settled by a receipt before: nothing changed.
@@ -43,12 +50,12 @@ pub trait OutboxStore: Send + Sync {
     /// Settles the attempt that `provider` took over under the callback's reference. An attempt is settled once;
     /// replays change nothing. If it failed, was the message's newest, and the message lives, the message waits for
     /// the next of `providers` (all there are, in their order) that has not failed it; if there is none, it is dead.
-    async fn record_receipt(
+    async fn record_report(
         &self,
         provider: &str,
-        callback: &Callback,
+        callback: &DeliveryReport,
         providers: &[&str],
-    ) -> StoreResult<ReceiptEffect>;
+    ) -> StoreResult<ReportEffect>;
 
     /// A list, newest first.
     async fn list(&self, filter: &OutboxFilter) -> StoreResult<Vec<ListedMessage>>;

@@ -1,8 +1,8 @@
 //! What a provider reports later about an attempt.
 
 use crate::clock::Timestamp;
-use crate::notifier::ReceiptEffect;
-use crate::transports::{Callback, CallbackStatus};
+use crate::stores::ReportEffect;
+use crate::transports::{DeliveryReport, ReportStatus};
 use sqlx::{AnyConnection, Row as _};
 
 /// Settles the attempt, once; and the message, if this is its newest attempt and it failed. An attempt may stand there
@@ -10,10 +10,10 @@ use sqlx::{AnyConnection, Row as _};
 pub(super) async fn record(
     connection: &mut AnyConnection,
     provider: &str,
-    callback: &Callback,
+    callback: &DeliveryReport,
     providers: &[&str],
     now: Timestamp,
-) -> sqlx::Result<ReceiptEffect> {
+) -> sqlx::Result<ReportEffect> {
     let reason = callback.code.map_or_else(
         || callback.status.as_str().to_owned(),
         |code| format!("{}, error {code}", callback.status.as_str()),
@@ -26,7 +26,7 @@ pub(super) async fn record(
     .bind(provider)
     .bind(callback.reference.as_str())
     .bind(callback.status.as_str())
-    .bind((callback.status != CallbackStatus::Delivered).then_some(reason.as_str()))
+    .bind((callback.status != ReportStatus::Delivered).then_some(reason.as_str()))
     .fetch_optional(&mut *connection)
     .await?;
     let Some(settled) = settled else {
@@ -35,10 +35,10 @@ pub(super) async fn record(
             .bind(callback.reference.as_str())
             .fetch_optional(connection)
             .await?;
-        return Ok(if known.is_some() { ReceiptEffect::Repeated } else { ReceiptEffect::Unknown });
+        return Ok(if known.is_some() { ReportEffect::Repeated } else { ReportEffect::Unknown });
     };
-    if callback.status == CallbackStatus::Delivered {
-        return Ok(ReceiptEffect::Noted);
+    if callback.status == ReportStatus::Delivered {
+        return Ok(ReportEffect::Noted);
     }
     let (attempt, message): (i64, i64) = (settled.try_get("id")?, settled.try_get("message_id")?);
     let requeued = match next_provider(connection, message, provider, providers).await? {
@@ -60,7 +60,7 @@ pub(super) async fn record(
         .rows_affected(),
     };
     if requeued > 0 {
-        return Ok(ReceiptEffect::Requeued);
+        return Ok(ReportEffect::Requeued);
     }
     sqlx::query(
         "UPDATE outbox SET state = 'dead', last_error = $3 WHERE id = $1 AND state = 'delivered' \
@@ -73,7 +73,7 @@ pub(super) async fn record(
     .bind(callback.reference.as_str())
     .execute(connection)
     .await?;
-    Ok(ReceiptEffect::Noted)
+    Ok(ReportEffect::Noted)
 }
 
 /// The place of the provider to go on to: the first one after `failed`, round the list, that has not failed the message.

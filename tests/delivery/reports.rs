@@ -3,9 +3,8 @@
 use crate::outbox::{ask, attempt, on_every_database};
 use crate::world::World;
 use portcullis_actors::clock::Clock as _;
-use portcullis_actors::notifier::retry::Next;
-use portcullis_actors::notifier::{Attempt, MessageState, OutboxStore as _, ReceiptEffect, Settlement};
-use portcullis_actors::transports::{Callback, CallbackStatus};
+use portcullis_actors::stores::{Attempt, MessageState, Next, OutboxStore as _, ReportEffect, Settlement};
+use portcullis_actors::transports::{DeliveryReport, ReportStatus};
 
 async fn a_receipt_counts_once(world: World) {
     let id = world.queue_mail("ada@example.com").await;
@@ -16,16 +15,16 @@ async fn a_receipt_counts_once(world: World) {
         world.settle(settlement).await;
     };
     let report = async |reference: &str, status, providers| {
-        let callback = Callback { reference: reference.to_owned(), status, code: Some(30_003) };
-        world.store.record_receipt("one", &callback, providers).await.expect("answered")
+        let callback = DeliveryReport { reference: reference.to_owned(), status, code: Some(30_003) };
+        world.store.record_report("one", &callback, providers).await.expect("answered")
     };
     deliver("first").await;
-    assert_eq!(report("other", CallbackStatus::Failed, &["one", "two"]).await, ReceiptEffect::Unknown);
-    assert_eq!(report("first", CallbackStatus::Undelivered, &["one", "two"]).await, ReceiptEffect::Requeued);
-    assert_eq!(report("first", CallbackStatus::Undelivered, &["one", "two"]).await, ReceiptEffect::Repeated);
-    assert_eq!(report("first", CallbackStatus::Delivered, &["one", "two"]).await, ReceiptEffect::Repeated);
+    assert_eq!(report("other", ReportStatus::Failed, &["one", "two"]).await, ReportEffect::Unknown);
+    assert_eq!(report("first", ReportStatus::Undelivered, &["one", "two"]).await, ReportEffect::Requeued);
+    assert_eq!(report("first", ReportStatus::Undelivered, &["one", "two"]).await, ReportEffect::Repeated);
+    assert_eq!(report("first", ReportStatus::Delivered, &["one", "two"]).await, ReportEffect::Repeated);
     deliver("second").await;
-    assert_eq!(report("second", CallbackStatus::Delivered, &["one"]).await, ReceiptEffect::Noted);
+    assert_eq!(report("second", ReportStatus::Delivered, &["one"]).await, ReportEffect::Noted);
     assert_eq!(world.state(id).await, MessageState::Delivered);
     assert_eq!(world.path(id).await, ["one: undelivered", "one: delivered"]);
     let dead = world.queue_mail("bob@example.com").await;
@@ -33,7 +32,7 @@ async fn a_receipt_counts_once(world: World) {
     let settlement =
         Settlement { id: dead, lease: leased.lease, next: Next::Delivered, attempt: Some(attempt("third")) };
     world.settle(settlement).await;
-    assert_eq!(report("third", CallbackStatus::Failed, &["one"]).await, ReceiptEffect::Noted);
+    assert_eq!(report("third", ReportStatus::Failed, &["one"]).await, ReportEffect::Noted);
     assert_eq!(world.state(dead).await, MessageState::Dead, "there is no other provider");
     assert_eq!(world.look(dead).await.last_error.as_deref(), Some("failed, error 30003"));
 }
@@ -41,8 +40,8 @@ async fn a_receipt_counts_once(world: World) {
 /// A node that got no answer to a transaction hands the same end in again, so that the attempt stands there twice.
 async fn an_attempt_that_was_logged_twice_is_one(world: World) {
     for (providers, expected, state) in [
-        (&["one", "two"][..], ReceiptEffect::Requeued, MessageState::Retry),
-        (&["one"][..], ReceiptEffect::Noted, MessageState::Dead),
+        (&["one", "two"][..], ReportEffect::Requeued, MessageState::Retry),
+        (&["one"][..], ReportEffect::Noted, MessageState::Dead),
     ] {
         let id = world.queue_mail("ada@example.com").await;
         let leased = world.lease(&ask(1, 75)).await.remove(0);
@@ -51,8 +50,8 @@ async fn an_attempt_that_was_logged_twice_is_one(world: World) {
             let attempt = Some(attempt(&reference));
             world.settle(Settlement { id, lease: leased.lease, next: Next::Delivered, attempt }).await;
         }
-        let callback = Callback { reference, status: CallbackStatus::Undelivered, code: None };
-        let effect = world.store.record_receipt("one", &callback, providers).await.expect("answered");
+        let callback = DeliveryReport { reference, status: ReportStatus::Undelivered, code: None };
+        let effect = world.store.record_report("one", &callback, providers).await.expect("answered");
         assert_eq!((effect, world.state(id).await), (expected, state));
         if state == MessageState::Retry {
             let again = world.lease(&ask(1, 75)).await.remove(0);
@@ -70,12 +69,12 @@ async fn a_message_goes_round_to_whoever_has_not_failed_it(world: World) {
         let leased = world.lease(&ask(1, 75)).await.remove(0);
         let attempt = Some(Attempt { provider: provider.to_owned(), ..attempt(provider) });
         world.settle(Settlement { id, lease: leased.lease, next: Next::Delivered, attempt }).await;
-        let status = CallbackStatus::Undelivered;
-        let callback = Callback { reference: provider.to_owned(), status, code: None };
-        let effect = world.store.record_receipt(provider, &callback, &PROVIDERS).await.expect("answered");
+        let status = ReportStatus::Undelivered;
+        let callback = DeliveryReport { reference: provider.to_owned(), status, code: None };
+        let effect = world.store.record_report(provider, &callback, &PROVIDERS).await.expect("answered");
         match expected {
             Some(next) => {
-                assert_eq!(effect, ReceiptEffect::Requeued, "after {provider}");
+                assert_eq!(effect, ReportEffect::Requeued, "after {provider}");
                 let again = world.lease(&ask(1, 75)).await.remove(0);
                 assert_eq!(again.progress.provider, next, "after {provider}");
                 let next = Next::Release(world.clock.now());
@@ -95,17 +94,18 @@ async fn a_report_about_an_older_try_moves_nothing(world: World) {
     let quick = world.lease(&ask(1, 75)).await.remove(0).lease;
     let end = |lease, reference| Settlement { id, lease, next: Next::Delivered, attempt: Some(attempt(reference)) };
     let report = async |reference: &str, providers: &[&str]| {
-        let callback = Callback { reference: reference.to_owned(), status: CallbackStatus::Undelivered, code: None };
-        world.store.record_receipt("one", &callback, providers).await.expect("answered")
+        let callback =
+            DeliveryReport { reference: reference.to_owned(), status: ReportStatus::Undelivered, code: None };
+        world.store.record_report("one", &callback, providers).await.expect("answered")
     };
     world.settle(end(slow, "first")).await;
     world.settle(end(slow, "second")).await;
-    assert_eq!(report("second", &["one", "two"]).await, ReceiptEffect::Noted);
+    assert_eq!(report("second", &["one", "two"]).await, ReportEffect::Noted);
     assert_eq!(world.state(id).await, MessageState::Leased, "it is being sent");
     world.settle(end(slow, "third")).await;
     world.settle(end(quick, "fourth")).await;
     for (reference, providers) in [("first", &["one", "two"][..]), ("third", &["one"])] {
-        assert_eq!(report(reference, providers).await, ReceiptEffect::Noted);
+        assert_eq!(report(reference, providers).await, ReportEffect::Noted);
         assert_eq!(world.state(id).await, MessageState::Delivered, "{reference}");
     }
 }

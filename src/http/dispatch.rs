@@ -19,7 +19,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// How much work may be under way at once; shared by all workers of a server.
 #[derive(Debug)]
-pub struct Gateway {
+pub struct Dispatcher {
     costly: Arc<Semaphore>,
     ordinary: Arc<Semaphore>,
     deadline: Duration,
@@ -27,7 +27,7 @@ pub struct Gateway {
 
 /// How many requests may be under way, and for how long.
 #[derive(Debug, Clone, Copy)]
-pub struct GatewayPolicy {
+pub struct DispatchPolicy {
     /// Sign-ins, resets and changes of a password at once: some ten times what two cores hash in the half second that
     /// the hashing pool lets anyone wait.
     pub costly: usize,
@@ -37,7 +37,7 @@ pub struct GatewayPolicy {
     pub deadline: Duration,
 }
 
-impl Default for GatewayPolicy {
+impl Default for DispatchPolicy {
     fn default() -> Self {
         Self { costly: 1024, ordinary: 8192, deadline: Duration::from_secs(5) }
     }
@@ -45,16 +45,16 @@ impl Default for GatewayPolicy {
 
 /// What a request costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Cost {
+pub enum Weight {
     /// It hashes a password, or sends something.
     Costly,
     /// It reads or writes a store.
     Ordinary,
 }
 
-impl Gateway {
+impl Dispatcher {
     /// With so many permits.
-    pub fn new(policy: GatewayPolicy) -> Self {
+    pub fn new(policy: DispatchPolicy) -> Self {
         Self {
             costly: Arc::new(Semaphore::new(policy.costly)),
             ordinary: Arc::new(Semaphore::new(policy.ordinary)),
@@ -66,15 +66,15 @@ impl Gateway {
     ///
     /// # Errors
     /// What the actor refused; `overloaded` when no permit is free, the deadline passes, or the actor fails.
-    pub async fn ask<M, T, E>(&self, cost: Cost, actor: &Recipient<M>, message: M) -> Result<T, Problem>
+    pub async fn ask<M, T, E>(&self, cost: Weight, actor: &Recipient<M>, message: M) -> Result<T, Problem>
     where
         M: Message<Result = Result<T, E>> + Send + 'static,
         T: Send + 'static,
         E: Into<Problem> + Send + 'static,
     {
         let permits = match cost {
-            Cost::Costly => &self.costly,
-            Cost::Ordinary => &self.ordinary,
+            Weight::Costly => &self.costly,
+            Weight::Ordinary => &self.ordinary,
         };
         let permit = Arc::clone(permits).try_acquire_owned().map_err(|_| Problem::overloaded())?;
         let underway = Underway { work: Some((Box::pin(actor.send(message)), permit)) };

@@ -6,7 +6,7 @@
 pub mod inbox;
 mod origin;
 pub mod reset;
-mod words;
+mod translations;
 
 use crate::http::error::Code;
 use actix_web::HttpResponse;

@@ -10,14 +10,14 @@ use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisResult, Scr
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-pub(super) struct Calls {
+pub(super) struct BoundedPool {
     pool: Pool,
     /// How often connections were let go of: one that was out meanwhile does not come back.
     era: AtomicU64,
     limit: Duration,
 }
 
-impl Calls {
+impl BoundedPool {
     #[expect(clippy::expect_used, reason = "the client's address was parsed before, and a runtime is named")]
     pub(super) fn new(client: &Client, size: usize, limit: Duration) -> Self {
         let info = client.get_connection_info().clone();
@@ -57,7 +57,7 @@ impl Calls {
             let era = self.era.load(Ordering::Acquire);
             let pooled = self.pool.get().await.map_err(StoreError::token_store)?;
             let mut connection = MultiplexedConnection::clone(&pooled);
-            let mut lease = Lease(Some(pooled));
+            let mut lease = Checkout(Some(pooled));
             let answer = work(&mut connection).await;
             match &answer {
                 // A new connection may lead to the new primary.
@@ -81,15 +81,15 @@ impl Calls {
 }
 
 /// A connection that returns to the pool only after a whole exchange: dropped in the middle, it is closed.
-struct Lease(Option<Connection>);
+struct Checkout(Option<Connection>);
 
-impl Lease {
+impl Checkout {
     fn give_back(&mut self) {
         self.0.take();
     }
 }
 
-impl Drop for Lease {
+impl Drop for Checkout {
     fn drop(&mut self) {
         if let Some(connection) = self.0.take() {
             drop(Connection::take(connection));
