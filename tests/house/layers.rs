@@ -254,6 +254,8 @@ fn paths(code: &str) -> Vec<String> {
     let mut found = Vec::new();
     let mut rest = code;
     while let Some(at) = rest.find(is_part) {
+        // The target of a log line is a text and no path.
+        let quoted = rest[..at].ends_with('"');
         rest = &rest[at..];
         let end = rest.find(|c| !is_part(c)).unwrap_or(rest.len());
         let (word, after) = rest.split_at(end);
@@ -262,7 +264,7 @@ fn paths(code: &str) -> Vec<String> {
             spread("", after[..end].trim(), &mut found);
             rest = &after[end..];
         } else {
-            if word.contains("::") {
+            if word.contains("::") && !quoted {
                 found.push(word.trim_start_matches(':').to_owned());
             }
             rest = after;
