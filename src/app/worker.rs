@@ -108,26 +108,6 @@ impl Foundation {
             passwords,
             counters: Default::default(),
         });
-        let (session, verification, account) = (session.start(), verification.start(), account.start());
-        Ports {
-            sign_in: session.clone().recipient(),
-            sign_out: session.clone().recipient(),
-            check: session.clone().recipient(),
-            list_sessions: session.clone().recipient(),
-            close_session: session.clone().recipient(),
-            close_sessions: session.clone().recipient(),
-            introspect: session.recipient(),
-            issue_code: verification.clone().recipient(),
-            verify_code: verification.clone().recipient(),
-            issue_reset: verification.clone().recipient(),
-            inspect_reset: verification.clone().recipient(),
-            finish_reset: verification.recipient(),
-            change_password: account.clone().recipient(),
-            register_device: account.clone().recipient(),
-            list_devices: account.clone().recipient(),
-            drop_device: account.clone().recipient(),
-            user_devices: account.recipient(),
-            record_report: self.notifier.clone().recipient(),
-        }
+        Ports::new(&session.start(), &verification.start(), &account.start(), &self.notifier)
     }
 }
