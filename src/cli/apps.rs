@@ -38,7 +38,7 @@ pub(super) enum AppsCommand {
 
 pub(super) async fn run(shell: &Shell, command: AppsCommand) -> Result<(), Refused> {
     let access = match command {
-        AppsCommand::Add { .. } => Access::Make,
+        AppsCommand::Add { .. } => Access::Create,
         AppsCommand::List => Access::Read,
         AppsCommand::Default { .. } => Access::Change,
     };

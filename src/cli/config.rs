@@ -27,7 +27,8 @@ pub(super) async fn run(shell: &Shell, command: ConfigCommand) -> Result<(), Ref
     let config = shell.whole_config()?;
     match command {
         ConfigCommand::Check { connect } => {
-            let asked = if connect { app::ask(&config, Arc::new(SystemClock)).await } else { Vec::new() };
+            let asked =
+                if connect { app::probe_dependencies(&config, Arc::new(SystemClock)).await } else { Vec::new() };
             let wrong = asked.iter().filter_map(|(key, answer)| Some(format!("`{key}`: {}", answer.as_ref().err()?)));
             let wrong: Vec<_> = wrong.collect();
             if !wrong.is_empty() {

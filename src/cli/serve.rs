@@ -30,7 +30,7 @@ pub(super) async fn run(shell: &Shell, arguments: &ServeArguments) -> Result<(),
     telemetry::init(&config.log.filter, config.log.format).map_err(Refused)?;
     let profile = config.profile;
     warn(&config);
-    connections::files::raise_limit();
+    connections::open_files::raise_limit();
     let signals = Signals::catch().map_err(|error| Refused(format!("signals cannot be waited for: {error}")))?;
     let server = Server::build(config, Environment::default()).await?;
     let watch = actix_web::rt::spawn(signals.stop(server.stopper()));

@@ -104,9 +104,9 @@ pub(super) struct NewUserArguments {
 
 pub(super) async fn run(shell: &Shell, command: UsersCommand) -> Result<(), Refused> {
     let (access, used): (_, &[&str]) = match &command {
-        UsersCommand::Add(_) => (Access::Make, &["database", "passwords", "hashing"]),
-        UsersCommand::Import(_) => (Access::Make, &["database", "phone_codes"]),
-        UsersCommand::Generate(_) => (Access::Make, &["database", "hashing"]),
+        UsersCommand::Add(_) => (Access::Create, &["database", "passwords", "hashing"]),
+        UsersCommand::Import(_) => (Access::Create, &["database", "phone_codes"]),
+        UsersCommand::Generate(_) => (Access::Create, &["database", "hashing"]),
         UsersCommand::List { .. } => (Access::Read, &["database"]),
         UsersCommand::Show { .. } => (Access::Read, &["database", "redis", "sessions"]),
         UsersCommand::Enable { .. } => (Access::Change, &["database"]),
