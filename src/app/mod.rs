@@ -14,7 +14,7 @@ mod transports;
 mod worker;
 
 pub(crate) use default_application::ensure_default_application;
-pub(crate) use probe::probe_dependencies;
+pub(crate) use probe::{Probed, probe_dependencies};
 pub(crate) use secrets::keyring;
 pub(crate) use single_node::NodeClaim;
 pub(crate) use stores::{Access, Database, StoreReadiness, TokenStore, database};
