@@ -10,11 +10,13 @@
 //! decided by the notifier; nothing here knows the outbox.
 
 mod inbox;
+mod plaintext;
 mod signature;
 mod smtp;
 mod twilio;
 
 pub use inbox::{Inbox, InboxMessage};
+pub use plaintext::plaintext_fault;
 pub use smtp::{SmtpSettings, SmtpTransport, is_mail_sender};
 pub use twilio::{TwilioSettings, TwilioTransport, is_sms_sender};
 
@@ -174,17 +176,6 @@ impl ReportStatus {
     }
 }
 
-/// Settings that a transport cannot be made of: one clear line, without secrets.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct TransportFault(pub String);
-
-/// Whether a host is this machine: there, and only there, plain text needs no permission.
-fn is_loopback(host: &str) -> bool {
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,11 +184,5 @@ mod tests {
     fn a_line_is_one_line() {
         assert_eq!(Line::new("Beyond\r\nBcc: x@y.zz\0VIP\u{2028}!").as_str(), "Beyond Bcc: x@y.zz VIP !");
         assert_eq!(Line::new("  Beyond VIP ").as_str(), "Beyond VIP");
-    }
-
-    #[test]
-    fn only_this_machine_is_loopback() {
-        assert!(["localhost", "127.0.0.1", "127.8.8.8", "::1", "[::1]"].iter().all(|host| is_loopback(host)));
-        assert!(!["example.com", "10.0.0.1", "localhost.example.com", ""].iter().any(|host| is_loopback(host)));
     }
 }
