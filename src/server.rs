@@ -117,14 +117,13 @@ impl Server {
             "" => format!("http://{address}"),
             url => url.to_owned(),
         };
-        let Deliveries { mail, sms, inbox } = app::transports(&config, &clock)?;
+        let Deliveries { transports, inbox } = app::transports(&config, &clock)?;
         let notifier = NotifierActor::new(NotifierPorts {
             outbox: Arc::new(database.clone()),
             keyring: Arc::clone(&keyring),
             clock: Arc::clone(&clock),
             random: Arc::clone(&random),
-            mail,
-            sms,
+            transports,
             policy: config.delivery.clone(),
             code_digits: config.phone_codes.digits,
             public_url: public_url.clone(),

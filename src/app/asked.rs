@@ -34,13 +34,13 @@ pub(crate) async fn ask(config: &Config, clock: Arc<dyn Clock>) -> Vec<Asked> {
         Ok(deliveries) => deliveries,
         Err(error) => return vec![("mail and sms".to_owned(), Err(error.to_string()))],
     };
-    if config.mail.transport == MailTransport::Smtp {
-        let mail = deliveries.mail;
+    let mail = if config.mail.transport == MailTransport::Smtp { deliveries.transports.mail } else { Vec::new() };
+    for mail in mail {
         questions.push(
             async move { ("mail.smtp_url".to_owned(), mail.probe().await.map_err(|error| error.to_string())) }.boxed(),
         );
     }
-    let sms = if config.sms.transport == SmsTransport::Twilio { deliveries.sms } else { Vec::new() };
+    let sms = if config.sms.transport == SmsTransport::Twilio { deliveries.transports.sms } else { Vec::new() };
     for (at, sms) in sms.into_iter().enumerate() {
         let key = if at == 0 { "sms".to_owned() } else { format!("sms.fallback[{}]", at - 1) };
         questions.push(async move { (key, sms.probe().await.map_err(|error| error.to_string())) }.boxed());

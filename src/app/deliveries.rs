@@ -4,7 +4,8 @@ use crate::config::{Config, MailTransport, SmsTransport};
 use portcullis_actors::clock::Clock;
 use portcullis_actors::stores::StartError;
 use portcullis_actors::transports::{
-    Inbox, Mail, Sms, SmtpSettings, SmtpTransport, Transport, TransportFault, TwilioSettings, TwilioTransport,
+    Inbox, Mail, Sms, SmtpSettings, SmtpTransport, Transport, TransportFault, Transports, TwilioSettings,
+    TwilioTransport,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,9 +15,7 @@ const INBOX: usize = 200;
 
 /// How messages leave.
 pub(crate) struct Deliveries {
-    pub(crate) mail: Arc<dyn Transport<Mail>>,
-    /// In the order they are tried.
-    pub(crate) sms: Vec<Arc<dyn Transport<Sms>>>,
+    pub(crate) transports: Transports,
     /// What stays in memory, if anything does.
     pub(crate) inbox: Option<Inbox>,
 }
@@ -33,7 +32,7 @@ pub(crate) fn transports(config: &Config, clock: &Arc<dyn Clock>) -> Result<Deli
         SmsTransport::Twilio => twilio(config, clock).map_err(start_error)?,
         SmsTransport::Inbox => vec![Arc::new(shown.insert(inbox).clone())],
     };
-    Ok(Deliveries { mail, sms, inbox: shown })
+    Ok(Deliveries { transports: Transports { mail: vec![mail], sms }, inbox: shown })
 }
 
 fn start_error(fault: TransportFault) -> StartError {

@@ -51,10 +51,10 @@ pub(super) async fn run(shell: &Shell, command: OutboxCommand) -> Result<(), Ref
     let outbox = shell.database(&shell.config(&["database"])?, access).await?;
     match command {
         OutboxCommand::List { state, channel, most } => {
-            list(shell, &outbox.list(&OutboxFilter { id: None, state, channel, most }).await?);
+            list(shell, &outbox.list(&OutboxFilter { id: None, state, channel, limit: most }).await?);
         }
         OutboxCommand::Show { id } => {
-            let filter = OutboxFilter { id: Some(MessageId(id)), most: 1, ..OutboxFilter::default() };
+            let filter = OutboxFilter { id: Some(MessageId(id)), limit: 1, ..OutboxFilter::default() };
             let message = outbox.list(&filter).await?.pop();
             let message = message.ok_or_else(|| Refused(format!("there is no message {id}, or not any more")))?;
             show(shell, &message, &outbox.attempts(message.id).await?);
@@ -74,7 +74,7 @@ pub(super) async fn run(shell: &Shell, command: OutboxCommand) -> Result<(), Ref
 }
 
 fn channel(text: &str) -> Result<Channel, &'static str> {
-    [Channel::Mail, Channel::Sms].into_iter().find(|channel| channel.as_str() == text).ok_or("is neither mail nor sms")
+    Channel::ALL.into_iter().find(|channel| channel.as_str() == text).ok_or("is neither mail nor sms")
 }
 
 fn list(shell: &Shell, messages: &[ListedMessage]) {
