@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// The breaker of one provider, on one node.
 #[derive(Debug)]
-pub struct Breaker {
+pub(super) struct Breaker {
     failures_to_open: u32,
     rest: Duration,
     state: Mutex<State>,
@@ -50,17 +50,16 @@ pub enum BreakerState {
 
 impl Breaker {
     /// A breaker that opens after `failures` in a row, for `rest`.
-    pub fn new(failures: u32, rest: Duration) -> Self {
+    pub(super) fn new(failures: u32, rest: Duration) -> Self {
         Self { failures_to_open: failures.max(1), rest, state: Mutex::new(State::Closed { failures: 0 }) }
     }
 
-    #[expect(missing_docs, reason = "the name says it")]
-    pub fn state(&self, now: Timestamp) -> BreakerState {
+    pub(super) fn state(&self, now: Timestamp) -> BreakerState {
         self.lock().at(now)
     }
 
     /// Whether a message may pass. On a half-open breaker it is the trial; no other one is admitted for `time_out`.
-    pub fn admit(&self, now: Timestamp, time_out: Duration) -> bool {
+    pub(super) fn admit(&self, now: Timestamp, time_out: Duration) -> bool {
         let mut state = self.lock();
         let seen = state.at(now);
         if seen == BreakerState::HalfOpen {
@@ -70,12 +69,12 @@ impl Breaker {
     }
 
     /// The provider answered.
-    pub fn succeeded(&self) {
+    pub(super) fn succeeded(&self) {
         *self.lock() = State::Closed { failures: 0 };
     }
 
     /// The provider failed. True if that opened the breaker.
-    pub fn failed(&self, now: Timestamp) -> bool {
+    pub(super) fn failed(&self, now: Timestamp) -> bool {
         let mut state = self.lock();
         let failures = match *state {
             State::Closed { failures } => failures + 1,

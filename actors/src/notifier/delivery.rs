@@ -4,8 +4,8 @@ use super::NotifierPorts;
 use super::compose::{Composer, Unsendable};
 use super::policy::DeliveryPolicy;
 use super::providers::{Providers, Try};
-use super::retry::{self, FailedMessage};
-use crate::clock::{Clock, Randomness, random_bytes};
+use super::retry;
+use crate::clock::Clock;
 use crate::stores::{Attempt, Leased, Next, Settlement};
 use crate::transports::SendError;
 use futures_util::FutureExt as _;
@@ -23,7 +23,6 @@ pub(super) struct Deliverer {
     providers: Arc<Providers>,
     policy: DeliveryPolicy,
     clock: Arc<dyn Clock>,
-    random: Arc<dyn Randomness>,
 }
 
 /// What happens to the message, and the try if one was made.
@@ -36,7 +35,6 @@ impl Deliverer {
             providers,
             policy: ports.policy.clone(),
             clock: Arc::clone(&ports.clock),
-            random: Arc::clone(&ports.random),
         }
     }
 
@@ -111,15 +109,7 @@ impl Deliverer {
     }
 
     fn after(&self, leased: &Leased, providers: u32, error: &SendError) -> Next {
-        let failed = FailedMessage {
-            channel: leased.message.to.channel(),
-            providers,
-            created: leased.created,
-            expires: leased.message.expires,
-            progress: leased.progress,
-        };
-        let roll = u32::from_be_bytes(random_bytes(self.random.as_ref()));
-        retry::after(&self.policy, &failed, error, self.clock.now(), roll)
+        retry::after(&self.policy, leased, providers, error, self.clock.now(), rand::random())
     }
 }
 

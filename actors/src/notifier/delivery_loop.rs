@@ -6,6 +6,7 @@
 
 use super::NotifierPorts;
 use super::delivery::Deliverer;
+use super::messages::NotifierSnapshot;
 use super::policy::DeliveryPolicy;
 use super::providers::Providers;
 use crate::domain::MessageId;
@@ -38,21 +39,11 @@ pub(super) struct DeliveryLoop {
     unwritten: Unwritten,
     expired_at: Option<Instant>,
     deleted_at: Option<Instant>,
-    counts: watch::Sender<Counts>,
+    counts: watch::Sender<NotifierSnapshot>,
     wakeup: Arc<Notify>,
     stopping: CancellationToken,
     abandon: CancellationToken,
     steps: mpsc::Receiver<Step>,
-}
-
-/// Deliveries of this node since its start, and those that run now.
-#[derive(Clone, Copy, Default)]
-pub(super) struct Counts {
-    pub(super) running: u64,
-    pub(super) delivered: u64,
-    pub(super) retried: u64,
-    pub(super) dead: u64,
-    pub(super) expired: u64,
 }
 
 /// The reply to a request for one step: the number of deliveries.
@@ -61,7 +52,7 @@ type Step = oneshot::Sender<StoreResult<usize>>;
 /// Controls the loop from outside its task.
 #[derive(Clone)]
 pub(super) struct LoopHandle {
-    counts: watch::Receiver<Counts>,
+    counts: watch::Receiver<NotifierSnapshot>,
     pub(super) wakeup: Arc<Notify>,
     /// Ends leasing. The loop ends when all deliveries have ended.
     stopping: CancellationToken,
@@ -72,8 +63,9 @@ pub(super) struct LoopHandle {
 }
 
 impl LoopHandle {
-    pub(super) fn counts(&self) -> Counts {
-        *self.counts.borrow()
+    /// A snapshot with the counts of this node.
+    pub(super) fn counts(&self) -> NotifierSnapshot {
+        self.counts.borrow().clone()
     }
 
     /// Lets a stepwise loop take one step. A loop that has ended delivers nothing.
@@ -98,7 +90,7 @@ impl LoopHandle {
 impl DeliveryLoop {
     pub(super) fn new(ports: &NotifierPorts, providers: Arc<Providers>) -> (Self, LoopHandle) {
         let (step_sender, steps) = mpsc::channel(1);
-        let (counts, count_receiver) = watch::channel(Counts::default());
+        let (counts, count_receiver) = watch::channel(NotifierSnapshot::default());
         let handle = LoopHandle {
             counts: count_receiver,
             wakeup: Arc::default(),

@@ -17,15 +17,15 @@ mod messages;
 mod policy;
 mod providers;
 mod reports;
-pub mod retry;
-pub mod segment;
-pub mod templates;
+mod retry;
+mod segment;
+mod templates;
 
-pub use breaker::{Breaker, BreakerState};
+pub use breaker::BreakerState;
 pub use messages::{DeliverDue, Drain, NotifierSnapshot, Observe, RecordReport, ReportRefusal, Wake};
 pub use policy::{ChannelPolicy, DeliveryPolicy};
 
-use crate::clock::{Clock, Randomness};
+use crate::clock::Clock;
 use crate::derive::{Code, Keyring};
 use crate::error::ErrorKind;
 use crate::stores::{OutboxStore, ReportEffect};
@@ -45,8 +45,6 @@ pub struct NotifierPorts {
     /// Derives codes and links.
     pub keyring: Arc<Keyring>,
     pub clock: Arc<dyn Clock>,
-    /// Spreads the waits.
-    pub random: Arc<dyn Randomness>,
     pub transports: Transports,
     pub policy: DeliveryPolicy,
     /// The number of digits of a phone code.
@@ -141,12 +139,8 @@ impl Handler<Observe> for NotifierActor {
                 pending: stats.as_ref().map(|stats| stats.pending),
                 oldest_age: stats.as_ref().and_then(|stats| stats.oldest).map(|oldest| now.since(oldest)),
                 dead_on_record: stats.as_ref().map(|stats| stats.dead),
-                running: counts.running,
-                delivered: counts.delivered,
-                retried: counts.retried,
-                dead: counts.dead,
-                expired: counts.expired,
                 breakers,
+                ..counts
             }
         })
     }

@@ -11,28 +11,21 @@
 
 use super::policy::DeliveryPolicy;
 use crate::clock::Timestamp;
-use crate::stores::{Channel, Next, Progress};
+use crate::stores::{Leased, Next, Progress};
 use crate::transports::SendError;
 use std::time::Duration;
 
-/// The message of a failed try.
-#[derive(Clone, Copy, Debug)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct FailedMessage {
-    pub channel: Channel,
-    /// The number of providers of the channel.
-    pub providers: u32,
-    /// When the message was queued.
-    pub created: Timestamp,
-    pub expires: Timestamp,
-    /// Before the failed try.
-    pub progress: Progress,
-}
-
-/// Decides what is next. `roll` is a random number that spreads the waits, so that messages that failed together are
-/// not tried together.
-pub fn after(policy: &DeliveryPolicy, message: &FailedMessage, error: &SendError, now: Timestamp, roll: u32) -> Next {
-    let mut progress = message.progress;
+/// Decides what is next after a failed try. `providers` is the number of providers of the channel. `roll` is a random
+/// number that spreads the waits, so that messages that failed together are not tried together.
+pub(super) fn after(
+    policy: &DeliveryPolicy,
+    leased: &Leased,
+    providers: u32,
+    error: &SendError,
+    now: Timestamp,
+    roll: u32,
+) -> Next {
+    let mut progress = leased.progress;
     let backoff = |number| with_jitter(policy, backoff(policy, number), roll);
     let wait = match error {
         SendError::Permanent(reason) => return Next::Dead(reason.clone()),
@@ -43,11 +36,11 @@ pub fn after(policy: &DeliveryPolicy, message: &FailedMessage, error: &SendError
         }
         SendError::Unanswered(_) => {
             progress.unconfirmed += 1;
-            let failed_over = count_failure(&mut progress, message.providers, false);
+            let failed_over = count_failure(&mut progress, providers, false);
             if failed_over { Duration::ZERO } else { backoff(progress.unconfirmed) }
         }
         SendError::ProviderFault(_) => {
-            let failed_over = count_failure(&mut progress, message.providers, false);
+            let failed_over = count_failure(&mut progress, providers, false);
             if failed_over { Duration::ZERO } else { backoff(1) }
         }
         SendError::Transient { retry_after, .. } => {
@@ -55,17 +48,17 @@ pub fn after(policy: &DeliveryPolicy, message: &FailedMessage, error: &SendError
             if progress.refusals >= policy.most_refusals {
                 return Next::Dead(format!("given up after {} refusals", progress.refusals));
             }
-            let failed_over = count_failure(&mut progress, message.providers, retry_after.is_some());
+            let failed_over = count_failure(&mut progress, providers, retry_after.is_some());
             let limit = Duration::from_secs(policy.retry_after_most_secs);
             let requested = retry_after.unwrap_or_default().min(limit);
             if failed_over { Duration::ZERO } else { backoff(progress.refusals).max(requested) }
         }
     };
     let at = now.plus(wait);
-    let give_up = policy.channel(message.channel).give_up;
-    if at >= message.expires {
+    let give_up = policy.channel(leased.message.to.channel()).give_up;
+    if at >= leased.message.expires {
         Next::Expired
-    } else if give_up.is_some_and(|age| at >= message.created.plus(age)) {
+    } else if give_up.is_some_and(|age| at >= leased.created.plus(age)) {
         Next::Dead("given up for its age".to_owned())
     } else {
         Next::Retry { at, progress }

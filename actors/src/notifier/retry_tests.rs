@@ -1,22 +1,44 @@
 //! The edges of the retry policy.
 
 use super::*;
+use crate::domain::{AppId, Locale, MessageId, UserId};
+use crate::stores::{AccountState, Branding, Channel, Destination, MessageKind, NewMessage};
 
 const NOW: Timestamp = Timestamp::from_secs(1_000_000);
 const MIDDLE: u32 = u32::MAX / 2;
 
-fn failed(channel: Channel, providers: u32) -> FailedMessage {
-    let life = if channel == Channel::Sms { 600 } else { 7 * 86_400 };
-    FailedMessage {
-        channel,
-        providers,
-        created: NOW,
+/// A message, and how many providers its channel has.
+#[derive(Clone)]
+struct Failed(Leased, u32);
+
+fn failed(channel: Channel, providers: u32) -> Failed {
+    let (to, life) = match channel {
+        Channel::Mail => ("ada@example.com", 7 * 86_400),
+        Channel::Sms => ("+12125550123", 600),
+    };
+    let message = NewMessage {
+        kind: MessageKind::PasswordNotice,
+        user: UserId(1),
+        app: AppId(1),
+        to: Destination::from_stored(channel, to).expect("a destination"),
+        locale: Locale::En,
         expires: NOW.plus(Duration::from_secs(life)),
+    };
+    let branding = Branding { brand: String::new(), mail_from: None, sms_from: None };
+    let leased = Leased {
+        id: MessageId(1),
+        lease: 1,
+        until: NOW,
+        created: NOW,
         progress: Progress::default(),
-    }
+        message,
+        account: AccountState::Gone,
+        branding,
+    };
+    Failed(leased, providers)
 }
 
-fn mail() -> FailedMessage {
+fn mail() -> Failed {
     failed(Channel::Mail, 1)
 }
 
@@ -24,8 +46,8 @@ fn transient(retry_after: Option<Duration>) -> SendError {
     SendError::Transient { retry_after, text: String::new() }
 }
 
-fn decide(message: &FailedMessage, error: &SendError) -> Next {
-    after(&DeliveryPolicy::default(), message, error, NOW, MIDDLE)
+fn decide(message: &Failed, error: &SendError) -> Next {
+    after(&DeliveryPolicy::default(), &message.0, message.1, error, NOW, MIDDLE)
 }
 
 fn wait_of(next: &Next) -> Duration {
@@ -43,7 +65,7 @@ fn waits_grow_threefold_to_five_minutes() {
         let next = decide(&message, &transient(None));
         waits.push(wait_of(&next).as_secs_f64().round());
         if let Next::Retry { progress, .. } = next {
-            message.progress = progress;
+            message.0.progress = progress;
         }
     }
     assert_eq!(waits, [3.0, 9.0, 27.0, 81.0, 243.0, 300.0, 300.0]);
@@ -54,7 +76,7 @@ fn no_wait_is_shorter_for_a_message_that_was_refused_often() {
     // The factor's power outgrows any number long before the refusals reach their ceiling.
     for refusals in 5..298 {
         let mut message = mail();
-        message.progress.refusals = refusals;
+        message.0.progress.refusals = refusals;
         assert_eq!(wait_of(&decide(&message, &transient(None))).as_secs_f64().round(), 300.0, "{refusals}");
     }
 }
@@ -62,7 +84,7 @@ fn no_wait_is_shorter_for_a_message_that_was_refused_often() {
 #[test]
 fn a_wait_sways_by_a_fifth_and_the_first_stays_within_five_seconds() {
     let policy = DeliveryPolicy::default();
-    let wait = |roll| wait_of(&after(&policy, &mail(), &transient(None), NOW, roll));
+    let wait = |roll| wait_of(&after(&policy, &mail().0, 1, &transient(None), NOW, roll));
     assert_eq!(wait(0), Duration::from_millis(2_400));
     assert_eq!(wait(u32::MAX), Duration::from_millis(3_600));
     assert!(wait(u32::MAX) <= Duration::from_secs(5));
@@ -85,10 +107,10 @@ fn a_permanent_refusal_is_the_end() {
 #[test]
 fn refusals_and_age_have_a_ceiling() {
     let mut message = mail();
-    message.progress.refusals = 299;
+    message.0.progress.refusals = 299;
     assert!(matches!(decide(&message, &transient(None)), Next::Dead(_)));
     let mut old = mail();
-    old.created = NOW.minus(Duration::from_secs(86_399));
+    old.0.created = NOW.minus(Duration::from_secs(86_399));
     assert_eq!(decide(&old, &transient(None)), Next::Dead("given up for its age".to_owned()));
 }
 
@@ -99,10 +121,10 @@ fn a_providers_fault_never_ages_a_message() {
         let next = decide(&message, &SendError::ProviderFault(String::new()));
         assert_eq!(wait_of(&next).as_secs(), 3, "about three seconds, again and again");
         if let Next::Retry { progress, .. } = next {
-            message.progress = progress;
+            message.0.progress = progress;
         }
     }
-    assert_eq!(message.progress.refusals, 0);
+    assert_eq!(message.0.progress.refusals, 0);
 }
 
 #[test]
@@ -113,9 +135,9 @@ fn an_sms_fails_over_after_a_second_failure_and_comes_round_again() {
         let next = decide(&message, &SendError::ProviderFault(String::new()));
         let waits = wait_of(&next) > Duration::ZERO;
         if let Next::Retry { progress, .. } = next {
-            message.progress = progress;
+            message.0.progress = progress;
         }
-        path.push((message.progress.provider, waits));
+        path.push((message.0.progress.provider, waits));
     }
     assert_eq!(path, [(0, true), (1, false), (1, true), (0, true)]);
 }
@@ -137,17 +159,17 @@ fn a_provider_that_does_not_answer_is_asked_ever_more_seldom() {
         let next = decide(&message, &SendError::Unanswered(String::new()));
         waits.push(wait_of(&next).as_secs_f64().round());
         if let Next::Retry { progress, .. } = next {
-            message.progress = progress;
+            message.0.progress = progress;
         }
     }
     assert_eq!(waits, [3.0, 9.0, 27.0, 81.0]);
-    assert_eq!(message.progress.refusals, 0, "and nothing dies of it");
+    assert_eq!(message.0.progress.refusals, 0, "and nothing dies of it");
 }
 
 #[test]
 fn what_would_be_tried_after_its_life_expires_now() {
     let mut message = failed(Channel::Sms, 1);
-    message.expires = NOW.plus(Duration::from_secs(2));
+    message.0.message.expires = NOW.plus(Duration::from_secs(2));
     assert_eq!(decide(&message, &SendError::ProviderFault(String::new())), Next::Expired);
     assert_eq!(decide(&message, &transient(Some(Duration::from_secs(600)))), Next::Expired);
 }
@@ -157,6 +179,6 @@ fn one_doubt_is_tried_again_and_a_second_is_not() {
     let mut message = mail();
     let next = decide(&message, &SendError::Unconfirmed(String::new()));
     assert!(matches!(next, Next::Retry { progress: Progress { unconfirmed: 1, refusals: 0, .. }, .. }));
-    message.progress.unconfirmed = 1;
+    message.0.progress.unconfirmed = 1;
     assert_eq!(decide(&message, &SendError::Unconfirmed(String::new())), Next::Delivered);
 }

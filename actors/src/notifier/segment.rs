@@ -7,13 +7,14 @@ const BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ
 /// Each takes two septets: an escape and a character.
 const EXTENDED: &str = "^{}\\[~]|€";
 
-/// Whether the text can be written in the GSM alphabet.
-pub fn is_gsm7(text: &str) -> bool {
+/// Whether the GSM alphabet has all characters of the text.
+#[cfg(test)]
+pub(super) fn is_gsm7(text: &str) -> bool {
     septets(text).is_some()
 }
 
 /// Whether the text fits one segment of its encoding.
-pub fn fits_one(text: &str) -> bool {
+pub(super) fn fits_one(text: &str) -> bool {
     match septets(text) {
         Some(septets) => septets <= 160,
         None => text.encode_utf16().count() <= 70,

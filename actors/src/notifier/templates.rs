@@ -9,24 +9,22 @@ use crate::transports::SingleLine;
 use askama::Template;
 
 /// The text of a mail.
-#[expect(missing_docs, reason = "the names say it")]
-pub struct MailText {
-    pub subject: SingleLine,
-    pub text: String,
-    pub html: String,
+pub(super) struct MailText {
+    pub(super) subject: SingleLine,
+    pub(super) text: String,
+    pub(super) html: String,
 }
 
 /// The values that all texts share.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the names say it")]
-pub struct TextContext {
-    pub locale: Locale,
+pub(super) struct TextContext {
+    pub(super) locale: Locale,
     /// The application's name for users.
-    pub brand: SingleLine,
+    pub(super) brand: SingleLine,
     /// The recipient's first name.
-    pub name: SingleLine,
+    pub(super) name: SingleLine,
     /// The public URL of this server, without a trailing slash.
-    pub public_url: String,
+    pub(super) public_url: String,
 }
 
 macro_rules! template {
@@ -59,10 +57,7 @@ template!(CodeEn, "sms/phone_code.en.txt" { code, brand });
 template!(CodeEs, "sms/phone_code.es.txt" { code, brand });
 
 /// The mail with a reset link.
-///
-/// # Errors
-/// A template cannot be rendered, which is a bug of this program.
-pub fn reset_link(context: &TextContext, token: &ResetToken, expires: Timestamp) -> askama::Result<MailText> {
+pub(super) fn reset_link(context: &TextContext, token: &ResetToken, expires: Timestamp) -> askama::Result<MailText> {
     let locale = context.locale;
     let (brand, name) = (context.brand.as_str(), context.name.as_str());
     let link = format!("{}/password/reset/{}", context.public_url, token.expose());
@@ -83,10 +78,7 @@ pub fn reset_link(context: &TextContext, token: &ResetToken, expires: Timestamp)
 }
 
 /// The notice that the password was changed.
-///
-/// # Errors
-/// A template cannot be rendered, which is a bug of this program.
-pub fn password_notice(context: &TextContext, changed: Timestamp) -> askama::Result<MailText> {
+pub(super) fn password_notice(context: &TextContext, changed: Timestamp) -> askama::Result<MailText> {
     let locale = context.locale;
     let (brand, name) = (context.brand.as_str(), context.name.as_str());
     let at = format!("{} {}", changed.to_string().get(..10).unwrap_or_default(), clock_time(changed));
@@ -108,10 +100,7 @@ pub fn password_notice(context: &TextContext, changed: Timestamp) -> askama::Res
 
 /// The SMS with a phone code, in one segment: the code first, and last the origin for which phones offer to fill it in
 /// (wicg.github.io/sms-one-time-codes). A brand that is too long is cut, then left out.
-///
-/// # Errors
-/// A template cannot be rendered, which is a bug of this program.
-pub fn phone_code(context: &TextContext, code: &Code) -> askama::Result<String> {
+pub(super) fn phone_code(context: &TextContext, code: &Code) -> askama::Result<String> {
     let code = code.expose();
     let sentence = |brand: &str| match context.locale {
         Locale::En => CodeEn { code, brand }.render(),
