@@ -4,7 +4,7 @@ use crate::config::{Config, MailTransport, SmsTransport};
 use portcullis_actors::clock::Clock;
 use portcullis_actors::error::StartError;
 use portcullis_actors::transports::{
-    Inbox, Mail, Sms, SmtpSettings, SmtpTransport, Transport, TwilioSettings, TwilioTransport,
+    Inbox, Mail, Sms, SmtpSettings, SmtpTransport, Transport, Transports, TwilioSettings, TwilioTransport,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,16 +13,14 @@ use std::time::Duration;
 const INBOX_SIZE: usize = 200;
 
 /// How messages are sent.
-pub(crate) struct Transports {
-    pub(crate) mail: Arc<dyn Transport<Mail>>,
-    /// In the order of failover.
-    pub(crate) sms: Vec<Arc<dyn Transport<Sms>>>,
+pub(crate) struct Deliveries {
+    pub(crate) transports: Transports,
     /// `Some` if mail or SMS stay in memory.
     pub(crate) inbox: Option<Inbox>,
 }
 
 /// Creates the transports. Nothing is connected yet.
-pub(crate) fn transports(config: &Config, clock: &Arc<dyn Clock>) -> Result<Transports, StartError> {
+pub(crate) fn transports(config: &Config, clock: &Arc<dyn Clock>) -> Result<Deliveries, StartError> {
     let inbox = Inbox::new(INBOX_SIZE, Arc::clone(clock));
     let mut shown = None;
     let mail: Arc<dyn Transport<Mail>> = match config.mail.transport {
@@ -33,7 +31,7 @@ pub(crate) fn transports(config: &Config, clock: &Arc<dyn Clock>) -> Result<Tran
         SmsTransport::Twilio => twilio(config, clock)?,
         SmsTransport::Inbox => vec![Arc::new(shown.insert(inbox).clone())],
     };
-    Ok(Transports { mail, sms, inbox: shown })
+    Ok(Deliveries { transports: Transports { mail: vec![mail], sms }, inbox: shown })
 }
 
 fn smtp(config: &Config, clock: &Arc<dyn Clock>) -> Result<SmtpTransport, StartError> {
