@@ -3,11 +3,10 @@
 use super::NotifierPorts;
 use super::templates::{self, MailText, TextContext};
 use crate::clock::Timestamp;
-use crate::derive::{ChallengeId, Code, KeyId, Keyring};
-use crate::domain::{Digest, Email, Phone};
+use crate::derive::{Keyring, PhoneCodes};
+use crate::domain::{Digest, Email};
 use crate::stores::{AccountState, Destination, Leased, MessageKind};
 use crate::transports::{Mail, SingleLine, Sms};
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// A message that is ready to be sent.
@@ -35,19 +34,14 @@ impl From<askama::Error> for Unsendable {
 /// Writes messages.
 pub(super) struct Composer {
     keyring: Arc<Keyring>,
+    codes: Arc<PhoneCodes>,
     public_url: String,
-    code_digits: u32,
-    fixed_codes: HashMap<String, Code>,
 }
 
 impl Composer {
     pub(super) fn new(ports: &NotifierPorts) -> Self {
-        Self {
-            keyring: Arc::clone(&ports.keyring),
-            public_url: ports.public_url.trim_end_matches('/').to_owned(),
-            code_digits: ports.code_digits,
-            fixed_codes: ports.fixed_codes.clone(),
-        }
+        let (keyring, codes) = (Arc::clone(&ports.keyring), Arc::clone(&ports.codes));
+        Self { keyring, codes, public_url: ports.public_url.trim_end_matches('/').to_owned() }
     }
 
     pub(super) fn compose(&self, leased: &Leased) -> Result<Composed, Unsendable> {
@@ -65,7 +59,7 @@ impl Composer {
         };
         match (&message.kind, &message.to) {
             (MessageKind::PhoneCode { challenge, key }, Destination::Sms(phone)) => {
-                let code = self.code(*key, challenge, leased, phone)?;
+                let code = self.codes.code(*key, challenge, message.user, phone).ok_or(Unsendable::KeyMissing)?;
                 let (kind, text) = (message.kind.as_str(), templates::phone_code(&context, &code)?);
                 Ok(Composed::Sms(Sms { kind, to: phone.clone(), from: own_sender(branding.sms_from.as_deref()), text }))
             }
@@ -80,14 +74,6 @@ impl Composer {
             (MessageKind::PhoneCode { .. }, Destination::Mail(_)) => Err(Unsendable::Dead("a phone code is no mail")),
             (_, Destination::Sms(_)) => Err(Unsendable::Dead("a mail is no SMS")),
         }
-    }
-
-    fn code(&self, key: KeyId, challenge: &ChallengeId, leased: &Leased, phone: &Phone) -> Result<Code, Unsendable> {
-        if let Some(code) = self.fixed_codes.get(phone.as_str()) {
-            return Ok(code.clone());
-        }
-        let code = self.keyring.phone_code(key, challenge, leased.message.user, phone, self.code_digits);
-        code.ok_or(Unsendable::KeyMissing)
     }
 }
 

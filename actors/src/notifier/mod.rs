@@ -26,7 +26,7 @@ pub use messages::{DeliverDue, Drain, NotifierSnapshot, Observe, RecordReport, R
 pub use policy::{ChannelPolicy, DeliveryPolicy};
 
 use crate::clock::Clock;
-use crate::derive::{Code, Keyring};
+use crate::derive::{Keyring, PhoneCodes};
 use crate::error::ErrorKind;
 use crate::stores::{OutboxStore, ReportEffect};
 use crate::transports::Transports;
@@ -34,7 +34,6 @@ use actix::{Actor, AsyncContext as _, Context, Handler, ResponseFuture, WrapFutu
 use delivery_loop::{DeliveryLoop, LoopHandle};
 use providers::Providers;
 use reports::Reports;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// The dependencies of the notifier.
@@ -47,12 +46,9 @@ pub struct NotifierPorts {
     pub clock: Arc<dyn Clock>,
     pub transports: Transports,
     pub policy: DeliveryPolicy,
-    /// The number of digits of a phone code.
-    pub code_digits: u32,
+    pub codes: Arc<PhoneCodes>,
     /// The address of this server for users.
     pub public_url: String,
-    /// Numbers (E.164) that always get the same code; only in development.
-    pub fixed_codes: HashMap<String, Code>,
 }
 
 /// Delivers the messages in the outbox; one in each process.

@@ -36,6 +36,7 @@ pub mod embedded;
 pub mod redis;
 pub mod sql;
 
+pub use crate::error::StartError;
 pub use accounts::{
     AccountStore, Application, Candidate, Created, ImportedUser, KeyRecord, NewApplication, NewKey, NewUser,
     PasswordChange, User,
@@ -54,8 +55,3 @@ use crate::error::StoreError;
 
 /// What every store answers.
 pub type StoreResult<T> = Result<T, StoreError>;
-
-/// Why a store cannot be used at all: one line for the operator that says what to do, without any secret.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct StartError(pub String);

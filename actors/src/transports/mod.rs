@@ -10,11 +10,13 @@
 //! provider.
 
 mod inbox;
+mod plaintext;
 mod signature;
 mod smtp;
 mod twilio;
 
 pub use inbox::{Inbox, InboxMessage};
+pub use plaintext::plaintext_fault;
 pub use smtp::{SmtpSettings, SmtpTransport, is_mail_sender};
 pub use twilio::{TwilioSettings, TwilioTransport, is_sms_sender};
 
@@ -197,17 +199,6 @@ impl ReportStatus {
     }
 }
 
-/// Invalid settings of a transport: one line, without secrets.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct TransportFault(pub String);
-
-/// Whether a host is this machine. Plain text to other machines must be allowed explicitly.
-fn is_loopback(host: &str) -> bool {
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,11 +207,5 @@ mod tests {
     fn a_line_is_one_line() {
         assert_eq!(SingleLine::new("Beyond\r\nBcc: x@y.zz\0VIP\u{2028}!").as_str(), "Beyond Bcc: x@y.zz VIP !");
         assert_eq!(SingleLine::new("  Beyond VIP ").as_str(), "Beyond VIP");
-    }
-
-    #[test]
-    fn only_this_machine_is_loopback() {
-        assert!(["localhost", "127.0.0.1", "127.8.8.8", "::1", "[::1]"].iter().all(|host| is_loopback(host)));
-        assert!(!["example.com", "10.0.0.1", "localhost.example.com", ""].iter().any(|host| is_loopback(host)));
     }
 }

@@ -2,10 +2,9 @@
 
 mod answers;
 
-use super::{
-    Accepted, DeliveryReport, ReportStatus, SendError, Sms, Transport, TransportFault, is_loopback, signature,
-};
+use super::{Accepted, DeliveryReport, ReportStatus, SendError, Sms, Transport, plaintext_fault, signature};
 use crate::clock::Clock;
+use crate::error::StartError;
 use answers::{is_reference, no_answer, read_answer, refusal, retry_after};
 use async_trait::async_trait;
 use reqwest::{Client, RequestBuilder, Url, redirect};
@@ -62,17 +61,18 @@ impl TwilioTransport {
     ///
     /// # Errors
     /// One line that names the setting.
-    pub fn new(settings: TwilioSettings, clock: Arc<dyn Clock>) -> Result<Self, TransportFault> {
-        let fault = |text: &str| TransportFault(format!("SMS provider {:?}: {text}", settings.name));
+    pub fn new(settings: TwilioSettings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let fault = |text: &str| StartError(format!("SMS provider {:?}: {text}", settings.name));
         let named = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
         if !(1..=32).contains(&settings.name.len()) || !settings.name.bytes().all(named) {
             return Err(fault("a provider's name is 1 to 32 of a-z, 0-9 and -"));
         }
         let base = Url::parse(&settings.base_url).map_err(|_| fault("base_url is not an address"))?;
-        let private =
-            base.scheme() == "https" || settings.allow_plaintext || is_loopback(base.host_str().unwrap_or(""));
-        if !matches!(base.scheme(), "http" | "https") || !private {
-            return Err(fault("base_url must be https (or set allow_plaintext)"));
+        if !matches!(base.scheme(), "http" | "https") {
+            return Err(fault("base_url must begin with https://"));
+        }
+        if let Some(text) = plaintext_fault(&base, settings.allow_plaintext) {
+            return Err(fault(&format!("base_url {text}")));
         }
         let plain = |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_alphanumeric());
         if !plain(&settings.account_sid) {

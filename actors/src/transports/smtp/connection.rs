@@ -3,7 +3,7 @@
 use super::letter::Letter;
 use super::reply::{self, Phase, Step};
 use super::{Accepted, SmtpSettings};
-use crate::transports::{SendError, is_loopback};
+use crate::transports::{SendError, plaintext_fault};
 use lettre::transport::smtp::Error;
 use lettre::transport::smtp::authentication::{Credentials, DEFAULT_MECHANISMS};
 use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParameters};
@@ -44,9 +44,8 @@ impl Relay {
             ("smtp", None) => (Encryption::None, 25),
             _ => return Err("smtp_url begins with smtp:// or smtps://, tls is required or opportunistic".to_owned()),
         };
-        let encrypted = matches!(encryption, Encryption::Required(_) | Encryption::Implicit(_));
-        if !encrypted && !settings.allow_plaintext && !is_loopback(&host) {
-            return Err("smtp_url must be smtps:// or tls=required (or set allow_plaintext)".to_owned());
+        if let Some(text) = plaintext_fault(&url, settings.allow_plaintext) {
+            return Err(format!("smtp_url {text}"));
         }
         let name = url.path().trim_matches('/');
         let hello = if name.is_empty() { ClientId::default() } else { ClientId::Domain(name.to_owned()) };

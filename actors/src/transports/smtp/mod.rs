@@ -7,8 +7,9 @@ mod connection;
 mod letter;
 mod reply;
 
-use super::{Accepted, Mail, SendError, Transport, TransportFault};
+use super::{Accepted, Mail, SendError, Transport};
 use crate::clock::Clock;
+use crate::error::StartError;
 use async_trait::async_trait;
 use connection::{Connection, Relay};
 use lettre::Address;
@@ -59,8 +60,8 @@ impl SmtpTransport {
     ///
     /// # Errors
     /// One line that names the setting; never the URL, which may hold a password.
-    pub fn new(settings: SmtpSettings, clock: Arc<dyn Clock>) -> Result<Self, TransportFault> {
-        let fault = |text: &str| TransportFault(format!("mail: {text}"));
+    pub fn new(settings: SmtpSettings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
+        let fault = |text: &str| StartError(format!("mail: {text}"));
         let from = settings.from.parse().map_err(|_| fault("from is not an address"))?;
         let relay = Relay::new(&settings).map_err(|text| fault(&text))?;
         let (timeout, max_idle) = (settings.timeout, settings.connections);
