@@ -79,7 +79,7 @@ impl Server {
         let keyring = Arc::new(app::keyring(&config)?);
         let fresh = random_bytes();
         let subjects = patiently(async || database.installation_secret("subjects", fresh).await).await?;
-        let hashing = HashingPool::start(&config.hashing).map_err(start_error)?;
+        let hashing = HashingPool::start(&config.hashing)?;
         match config.profile {
             Profile::Development => patiently(async || app::demo::plant(&database, &hashing).await).await?,
             Profile::Production => {

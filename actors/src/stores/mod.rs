@@ -48,12 +48,8 @@ pub use tokens::{
     Rate, ResetAsk, ResetChallenge, Session, SessionStore, Verdict,
 };
 
+pub use crate::error::StartError;
 use crate::error::StoreError;
 
 /// What every store answers.
 pub type StoreResult<T> = Result<T, StoreError>;
-
-/// Why a store cannot be used at all: one line for the operator that says what to do, without any secret.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct StartError(pub String);
