@@ -79,7 +79,7 @@ impl Server {
         let keyring = Arc::new(app::keyring(&config)?);
         let fresh = random_bytes();
         let subjects = with_retries(async || database.installation_secret("subjects", fresh).await).await?;
-        let hashing = HashingPool::start(&config.hashing).map_err(StartError::because)?;
+        let hashing = HashingPool::start(&config.hashing)?;
         match config.profile {
             Profile::Development => with_retries(async || app::demo::seed(&database, &hashing).await).await?,
             Profile::Production => {
