@@ -191,7 +191,7 @@ async fn through_the_outbox(
         mail_concurrency: WORKERS,
         sms_concurrency: WORKERS,
         per_group: WORKERS,
-        ..Default::default()
+        ..portcullis_testkit::defaults().delivery
     };
     let ports = NotifierPorts {
         outbox: Arc::new(store.clone()),
