@@ -84,7 +84,7 @@ impl Setup {
         command.env("PORTCULLIS__SERVER__BIND", "127.0.0.1:0");
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log.try_clone()?).spawn()?;
         let stdout = child.stdout.take().map(BufReader::new);
-        // Owned from here on, so that a failed start leaves no process behind.
+        // From here on it is killed when dropped, also after a failed start.
         let mut server = Server { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), started_in: Duration::ZERO };
         match stdout.and_then(|stdout| address_in(stdout, log)) {
             Some(address) => {
@@ -157,7 +157,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -172,7 +172,7 @@ impl Server {
         self.started_in
     }
 
-    /// Its process.
+    /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
