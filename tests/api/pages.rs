@@ -5,7 +5,7 @@ use super::probe::{Mood, TOKEN};
 use portcullis_actors::clock::SystemClock;
 use portcullis_actors::domain::{Locale, Phone};
 use portcullis_actors::error::{ErrorKind, PasswordRule};
-use portcullis_actors::transports::{Inbox, Line, Mail, Sms, Transport as _};
+use portcullis_actors::transports::{Inbox, Mail, SingleLine, Sms, Transport as _};
 use portcullis_actors::verification::{FinishReset, InspectReset, IssueReset};
 use reqwest::{RequestBuilder, Response};
 use serde_json::json;
@@ -77,7 +77,7 @@ async fn a_new_link_is_asked_for_on_a_page() {
 
     for pairs in [vec![], vec![("email", "")], vec![("email", "not an address")]] {
         let text = page(ask(&pairs), 422).await;
-        assert!(text.contains("Please enter a whole e-mail address.") && text.contains("<form"), "{text}");
+        assert!(text.contains("Please enter a complete e-mail address.") && text.contains("<form"), "{text}");
     }
     let bare = || app.request("POST", "/password/reset").form(&[("email", "ada@example.com")]);
     page(bare().header("origin", "http://evil.example"), 403).await;
@@ -203,7 +203,7 @@ async fn the_inbox_shows_what_was_sent() {
         from: None,
         kind: "reset_link",
         to: "a@b.cd".parse().expect("an address"),
-        subject: Line::new("<Reset>"),
+        subject: SingleLine::new("<Reset>"),
         text: "Go to http://127.0.0.1/password/reset/x now".into(),
         html: "<p title=\"x\">Hi</p><script>1</script>".into(),
     };

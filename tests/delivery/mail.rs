@@ -4,7 +4,7 @@ use crate::world::{World, smtp, smtp_with, step};
 use portcullis_actors::domain::Locale;
 use portcullis_actors::notifier::{BreakerState, Observe};
 use portcullis_actors::stores::{MessageState, NewApplication, NewMessage, OutboxStore as _};
-use portcullis_actors::transports::{Line, Mail, SendError, SmtpSettings, Transport as _};
+use portcullis_actors::transports::{Mail, SendError, SingleLine, SmtpSettings, Transport as _};
 use portcullis_testkit::accounts::{add_application, new_application};
 use portcullis_testkit::deliveries::smtp_settings;
 use portcullis_testkit::sms::SmsApi;
@@ -21,7 +21,7 @@ fn mail(to: &str, subject: &str) -> Mail {
         kind: "reset_link",
         to: to.parse().expect("an address"),
         from: None,
-        subject: Line::new(subject),
+        subject: SingleLine::new(subject),
         text: "Contraseña\n.\nuna línea con un punto".to_owned(),
         html: "<p>Contraseña</p>".to_owned(),
     }
@@ -77,7 +77,7 @@ async fn what_is_no_header_makes_no_header() {
     let server = SmtpServer::start().await;
     let transport = smtp(&server.url());
     let mut mail = mail("ada@example.com", "Hola\r\nBcc: eve@example.net\r\n\r\nbody");
-    mail.from = Some(Line::new("Evil\r\nRCPT TO:<eve@example.net> <no-reply@brand.example>"));
+    mail.from = Some(SingleLine::new("Evil\r\nRCPT TO:<eve@example.net> <no-reply@brand.example>"));
     transport.send(&mail).await.expect("sent");
     let mail = server.received(1).await.remove(0);
     assert_eq!(mail.recipients, ["ada@example.com"]);

@@ -3,16 +3,17 @@
 
 use actix::{Actor as _, Addr};
 use portcullis_actors::clock::{Clock as _, ShiftedClock, SystemClock};
-use portcullis_actors::derive::Keyring;
+use portcullis_actors::derive::{Keyring, PhoneCodes};
 use portcullis_actors::domain::{AppId, MessageId, Phone, UserId};
 use portcullis_actors::notifier::{DeliverDue, DeliveryPolicy, NotifierActor, NotifierPorts};
 use portcullis_actors::stores::sql::SqlStore;
 use portcullis_actors::stores::{
-    AccountStore as _, Destination, LeaseAsk, Leased, ListedMessage, MessageState, NewApplication, NewMessage,
+    AccountStore as _, Destination, LeaseRequest, Leased, ListedMessage, MessageState, NewApplication, NewMessage,
     OutboxFilter, OutboxStore as _, Settlement,
 };
 use portcullis_actors::transports::{
-    Accepted, Inbox, Mail, SendError, Sms, SmtpSettings, SmtpTransport, Transport, TwilioSettings, TwilioTransport,
+    Accepted, Inbox, Mail, SendError, Sms, SmtpSettings, SmtpTransport, Transport, Transports, TwilioSettings,
+    TwilioTransport,
 };
 use portcullis_testkit::accounts::{add_application, add_user, new_application, new_user};
 use portcullis_testkit::deliveries::{challenge_message, smtp_settings, twilio_settings};
@@ -97,12 +98,10 @@ impl World {
             outbox: Arc::new(self.store.clone()),
             keyring: Arc::clone(&self.keyring),
             clock: self.clock.clone(),
-            mail: Arc::clone(&self.mail),
-            sms: self.sms.clone(),
+            transports: Transports { mail: vec![Arc::clone(&self.mail)], sms: self.sms.clone() },
             policy: self.policy.clone(),
-            code_digits: 6,
+            codes: Arc::new(PhoneCodes { keyring: Arc::clone(&self.keyring), digits: 6, fixed: HashMap::new() }),
             public_url: "https://accounts.example.com".to_owned(),
-            fixed_codes: HashMap::new(),
         }
     }
 
@@ -130,7 +129,7 @@ impl World {
     }
 
     /// An exchange that only leases.
-    pub async fn lease(&self, ask: &LeaseAsk) -> Vec<Leased> {
+    pub async fn lease(&self, ask: &LeaseRequest) -> Vec<Leased> {
         self.store.exchange(&[], std::slice::from_ref(ask)).await.expect("leased")
     }
 
@@ -157,7 +156,7 @@ impl World {
     }
 
     pub async fn all(&self) -> Vec<ListedMessage> {
-        let filter = OutboxFilter { most: 100_000, ..OutboxFilter::default() };
+        let filter = OutboxFilter { limit: 100_000, ..OutboxFilter::default() };
         self.store.list(&filter).await.expect("a list")
     }
 

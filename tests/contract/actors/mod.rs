@@ -12,22 +12,23 @@ use crate::tokens::Ports as Tokens;
 use crate::tokens::embedded::Embedded;
 use crate::tokens::redis::OnRedis;
 use actix::{Actor, Addr, Context, Handler};
-use portcullis_actors::account::{AccountActor, AccountPorts, PasswordPolicy, Revoker};
-use portcullis_actors::derive::{Keyring, Subjects};
+use portcullis_actors::account::{AccountActor, AccountPorts, PasswordPolicy, PasswordSetter, Revoker};
+use portcullis_actors::derive::{Keyring, PhoneCodes, Subjects};
 use portcullis_actors::domain::{AppId, Credential, MobileOs, Password, ResetToken, UserId, UserToken};
 use portcullis_actors::error::ErrorKind;
 use portcullis_actors::hashing::{HashingPolicy, HashingPool};
-use portcullis_actors::limits::{LimitPolicy, Limits};
+use portcullis_actors::limits::{LimitPolicy, Limits, PasswordLimits, PhonePolicy, ResetPolicy};
 use portcullis_actors::notifier::Wake;
 use portcullis_actors::session::{
     Authenticator, Check, PasswordGuard, SessionActor, SessionPolicy, SessionPorts, SignIn,
 };
 use portcullis_actors::stores::{AccountStore as _, NewUser, ResetAsk};
-use portcullis_actors::verification::{FinishReset, PhonePolicy, ResetPolicy, VerificationActor, VerificationPorts};
+use portcullis_actors::verification::{FinishReset, VerificationActor, VerificationPorts};
 use portcullis_testkit::accounts::{add_user, new_user};
 use portcullis_testkit::defaults;
 use portcullis_testkit::wait::eventually;
 use std::collections::HashMap;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -125,36 +126,52 @@ struct House {
 impl House {
     /// With cheap hashes and without limits.
     async fn build(database: Database, tokens: Tokens) -> Self {
-        Self::furnish(database, tokens, cheap(), LimitPolicy { enabled: false, ..defaults().limits }).await
+        Self::furnish(database, tokens, cheap(), PasswordLimits { enabled: false, ..defaults().limits }).await
     }
 
-    async fn furnish(database: Database, tokens: Tokens, hashing: HashingPolicy, limits: LimitPolicy) -> Self {
+    async fn furnish(database: Database, tokens: Tokens, hashing: HashingPolicy, limits: PasswordLimits) -> Self {
         let (config, store) = (defaults(), Arc::new(database.store.clone()));
-        let passwords = Arc::new(PasswordPolicy { refuse_common: false, ..config.passwords.clone() });
         database.app("beyondvip").await;
         let hashing = HashingPool::start(&hashing).expect("the pool starts");
         let keyring = Arc::new(Keyring::new(&[Zeroizing::new([7; 32])]).expect("one secret"));
-        let limits =
-            Limits { store: tokens.limits.clone(), subjects: Subjects::new(&[8; 32]), policy: Arc::new(limits) };
-        let auth = |sessions| Authenticator {
-            sessions,
-            accounts: store.clone(),
-            keyring: keyring.clone(),
-            clock: tokens.clock.clone(),
-            policy: Arc::new(SessionPolicy { idle_secs: 3600, absolute_secs: 7200, ..config.sessions.clone() }),
-            names: Arc::default(),
-            tracker: tokio_util::task::TaskTracker::new(),
+        let limits = Rc::new(Limits {
+            store: tokens.limits.clone(),
+            subjects: Subjects::new(&[8; 32]),
+            policy: LimitPolicy {
+                passwords: limits,
+                phone_codes: PhonePolicy { regions: vec!["US".into()], ..config.phone_codes },
+                resets: ResetPolicy { total_hour: 30, ..config.resets },
+            },
+        });
+        let auth = |sessions| {
+            Rc::new(Authenticator {
+                sessions,
+                accounts: store.clone(),
+                keyring: keyring.clone(),
+                clock: tokens.clock.clone(),
+                policy: SessionPolicy { idle_secs: 3600, absolute_secs: 7200, ..config.sessions.clone() },
+                names: Default::default(),
+                tracker: tokio_util::task::TaskTracker::new(),
+            })
         };
-        let guard = || PasswordGuard {
+        let guard = Rc::new(PasswordGuard {
             limits: limits.clone(),
             accounts: store.clone(),
             devices: store.clone(),
             clock: tokens.clock.clone(),
-        };
+        });
+        let passwords = Rc::new(PasswordSetter {
+            policy: PasswordPolicy { refuse_common: false, ..config.passwords },
+            hashing: hashing.clone(),
+            accounts: store.clone(),
+            clock: tokens.clock.clone(),
+            notifier: Idle.start().recipient(),
+            revoker: Revoker { revocations: store.clone(), sessions: tokens.sessions.clone() },
+        });
         let session = |sessions| {
             SessionActor::new(SessionPorts {
                 auth: auth(sessions),
-                guard: guard(),
+                guard: guard.clone(),
                 devices: store.clone(),
                 hashing: hashing.clone(),
                 counters: Default::default(),
@@ -163,27 +180,19 @@ impl House {
         };
         let resets = VerificationActor::new(VerificationPorts {
             auth: auth(tokens.sessions.clone()),
-            guard: guard(),
-            revoker: Revoker { revocations: store.clone(), sessions: tokens.sessions.clone() },
+            guard: guard.clone(),
+            passwords: passwords.clone(),
             challenges: tokens.challenges.clone(),
             outbox: store.clone(),
             notifier: Idle.start().recipient(),
-            hashing: hashing.clone(),
-            phones: Arc::new(PhonePolicy { regions: vec!["US".into()], ..config.phone_codes.clone() }),
-            resets: Arc::new(ResetPolicy { total_hour: 30, ..config.resets.clone() }),
-            passwords: passwords.clone(),
-            limits: limits.clone(),
-            fixed_codes: Arc::new(HashMap::new()),
+            codes: Arc::new(PhoneCodes { keyring: keyring.clone(), digits: 6, fixed: HashMap::new() }),
             counters: Default::default(),
         });
         let accounts = AccountActor::new(AccountPorts {
             auth: auth(tokens.sessions.clone()),
-            guard: guard(),
-            revoker: Revoker { revocations: store.clone(), sessions: tokens.sessions.clone() },
-            devices: store.clone(),
-            notifier: Idle.start().recipient(),
-            hashing: hashing.clone(),
+            guard: guard.clone(),
             passwords,
+            devices: store.clone(),
             counters: Default::default(),
         });
         let sessions = [session(tokens.sessions.clone()), session(tokens.elsewhere.clone())];
