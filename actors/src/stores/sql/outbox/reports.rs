@@ -29,12 +29,16 @@ pub(super) async fn record(
     .fetch_optional(&mut *connection)
     .await?;
     let Some(settled) = settled else {
-        let known = sqlx::query("SELECT 1 FROM outbox_attempts WHERE provider = $1 AND reference = $2")
-            .bind(provider)
-            .bind(report.reference.as_str())
-            .fetch_optional(connection)
-            .await?;
-        return Ok(if known.is_some() { ReportEffect::Repeated } else { ReportEffect::Unknown });
+        // PostgreSQL takes a new snapshot for each statement. An attempt that was committed after the update is still
+        // accepted here: it is not known yet, and the report must be tried again.
+        let repeated = sqlx::query(
+            "SELECT 1 FROM outbox_attempts WHERE provider = $1 AND reference = $2 AND outcome <> 'accepted'",
+        )
+        .bind(provider)
+        .bind(report.reference.as_str())
+        .fetch_optional(connection)
+        .await?;
+        return Ok(if repeated.is_some() { ReportEffect::Repeated } else { ReportEffect::Unknown });
     };
     if report.status == ReportStatus::Delivered {
         return Ok(ReportEffect::Noted);
