@@ -1,4 +1,4 @@
-//! Phone codes and reset links: one hash each a user, one script a transition.
+//! Phone codes and reset links: one hash for each, one script for each change.
 
 use super::super::{
     ChallengeStore, PhoneAnswer, PhoneAsk, PhoneChallenge, PhoneIssue, ResetAsk, ResetChallenge, StoreResult,
@@ -20,7 +20,7 @@ pub(super) fn pause(millis: i64) -> Duration {
     Duration::from_millis(u64::try_from(millis).unwrap_or(0))
 }
 
-/// The fields of a reply, taken one after the other.
+/// The fields of a reply, read one after the other.
 struct Fields(std::vec::IntoIter<Value>);
 
 impl Fields {
@@ -77,7 +77,7 @@ impl Fields {
         })
     }
 
-    /// What was issued before epochs were kept is of the first.
+    /// A challenge of a version that stored no epoch has the first one.
     fn epoch(&mut self) -> StoreResult<i64> {
         Ok(self.next::<Option<i64>>()?.unwrap_or(0))
     }
@@ -88,9 +88,9 @@ impl Fields {
 }
 
 impl RedisTokenStore {
-    async fn take_reset(&self, user: UserId, digest: Digest, how: &str) -> StoreResult<Option<ResetChallenge>> {
+    async fn take_reset(&self, user: UserId, digest: Digest, mode: &str) -> StoreResult<Option<ResetChallenge>> {
         let mut call = scripts::RESET_TAKE.prepare_invoke();
-        call.key(reset_key(user)).arg(self.offset()).arg(digest.as_bytes().as_slice()).arg(how);
+        call.key(reset_key(user)).arg(self.offset()).arg(digest.as_bytes().as_slice()).arg(mode);
         let reply: Option<Vec<Value>> = self.run(&call).await?;
         reply.map(|reply| Fields::of(reply).reset()).transpose()
     }
