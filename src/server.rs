@@ -10,8 +10,8 @@ use crate::http::{BodyLimits, Settings};
 use actix::{Actor as _, Addr};
 use actix_web::dev::ServerHandle;
 use portcullis_actors::account::Revoker;
-use portcullis_actors::clock::{Clock, Randomness, SystemClock, SystemRandomness, random_bytes};
-use portcullis_actors::derive::{Code, Subjects};
+use portcullis_actors::clock::Clock;
+use portcullis_actors::derive::{Code, Subjects, random_bytes};
 use portcullis_actors::hashing::HashingPool;
 use portcullis_actors::notifier::{Drain, NotifierActor, NotifierPorts};
 use portcullis_actors::stores::{AccountStore, StartError};
@@ -40,21 +40,6 @@ const DETACHED_WORK: Duration = Duration::from_millis(500);
 /// What of a stop is left for closing the stores when deliveries have ended.
 const LAST_STEPS: Duration = Duration::from_secs(1);
 
-/// Where a server takes time and randomness from; tests bring their own.
-#[derive(Clone, Debug)]
-pub struct Environment {
-    /// Time.
-    pub clock: Arc<dyn Clock>,
-    /// Randomness.
-    pub random: Arc<dyn Randomness>,
-}
-
-impl Default for Environment {
-    fn default() -> Self {
-        Self { clock: Arc::new(SystemClock), random: Arc::new(SystemRandomness) }
-    }
-}
-
 /// A server that listens; it answers while [`Server::run`] is awaited.
 pub struct Server {
     address: SocketAddr,
@@ -81,8 +66,7 @@ impl Server {
     ///
     /// # Errors
     /// [`StartError`]: one line a fault, each saying what to do.
-    pub async fn build(config: Config, environment: Environment) -> Result<Self, StartError> {
-        let Environment { clock, random } = environment;
+    pub async fn build(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let config = Arc::new(config);
         let socket = bind(config.server.bind)?;
         let address = socket.local_addr().map_err(|error| unbound(config.server.bind, &error))?;
@@ -92,10 +76,10 @@ impl Server {
         // The tables of numbering plans take a while to load; not on the first caller's time.
         let phones = config.phone_codes.clone();
         std::thread::spawn(move || phones.prepare());
-        let keyring = Arc::new(app::keyring(&config, &*random)?);
-        let fresh = random_bytes(&*random);
+        let keyring = Arc::new(app::keyring(&config)?);
+        let fresh = random_bytes();
         let subjects = patiently(async || database.installation_secret("subjects", fresh).await).await?;
-        let hashing = HashingPool::start(&config.hashing, Arc::clone(&random)).map_err(start_error)?;
+        let hashing = HashingPool::start(&config.hashing).map_err(start_error)?;
         match config.profile {
             Profile::Development => patiently(async || app::demo::plant(&database, &hashing).await).await?,
             Profile::Production => {
@@ -122,7 +106,6 @@ impl Server {
             outbox: Arc::new(database.clone()),
             keyring: Arc::clone(&keyring),
             clock: Arc::clone(&clock),
-            random: Arc::clone(&random),
             mail,
             sms,
             policy: config.delivery.clone(),
@@ -144,7 +127,6 @@ impl Server {
             subjects: Subjects::new(&subjects),
             hashing,
             clock,
-            random,
             notifier: notifier.clone(),
             tracker: tracker.clone(),
             names: Arc::default(),

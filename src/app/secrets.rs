@@ -1,8 +1,7 @@
 //! Where the secret keys come from: the configuration, or (not in production) a file that is made once.
 
 use crate::config::{Config, SecretKey};
-use portcullis_actors::clock::{Randomness, random_bytes};
-use portcullis_actors::derive::Keyring;
+use portcullis_actors::derive::{Keyring, random_bytes};
 use portcullis_actors::stores::StartError;
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
@@ -10,12 +9,12 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
 /// The secrets that tokens, codes and links are derived from.
-pub(crate) fn keyring(config: &Config, random: &dyn Randomness) -> Result<Keyring, StartError> {
+pub(crate) fn keyring(config: &Config) -> Result<Keyring, StartError> {
     let made;
     let keys = if config.secrets.keys.is_empty() {
         let path = config.data_folder().join("secret.key");
         let fault = |error: io::Error| StartError(format!("the secret key {}: {error}", path.display()));
-        made = [kept_key(&path, random).map_err(fault)?];
+        made = [kept_key(&path).map_err(fault)?];
         &made[..]
     } else {
         &config.secrets.keys
@@ -25,25 +24,25 @@ pub(crate) fn keyring(config: &Config, random: &dyn Randomness) -> Result<Keyrin
 }
 
 /// The key in the file; made first if there is no file.
-fn kept_key(path: &Path, random: &dyn Randomness) -> io::Result<SecretKey> {
+fn kept_key(path: &Path) -> io::Result<SecretKey> {
     let read = || -> io::Result<SecretKey> {
         let text = fs::read_to_string(path)?;
         SecretKey::parse(text.trim()).ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "is not 32 bytes in base64"))
     };
     match read() {
-        Err(error) if error.kind() == ErrorKind::NotFound => make(path, random).and_then(|()| read()),
+        Err(error) if error.kind() == ErrorKind::NotFound => make(path).and_then(|()| read()),
         outcome => outcome,
     }
 }
 
 /// Makes the file as a whole or not at all, and leaves alone what another process was quicker to make.
-fn make(path: &Path, random: &dyn Randomness) -> io::Result<()> {
+fn make(path: &Path) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
     let draft = path.with_extension(format!("{}.draft", std::process::id()));
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&draft)?;
-    writeln!(file, "{}", *SecretKey::new(random_bytes(random)).to_base64())?;
+    writeln!(file, "{}", *SecretKey::new(random_bytes()).to_base64())?;
     file.sync_all()?;
     let linked = fs::hard_link(&draft, path);
     fs::remove_file(&draft)?;
@@ -56,29 +55,28 @@ fn make(path: &Path, random: &dyn Randomness) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use portcullis_actors::clock::SystemRandomness;
     use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
     fn the_key_is_made_once_and_only_its_owner_may_read_it() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("new/secret.key");
-        let key = kept_key(&path, &SystemRandomness).expect("is made");
-        let again = kept_key(&path, &SystemRandomness).expect("is read");
+        let key = kept_key(&path).expect("is made");
+        let again = kept_key(&path).expect("is read");
         assert_eq!(key.expose(), again.expose());
         assert_eq!(fs::metadata(&path).expect("is there").permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(path.parent().expect("has one")).expect("is there").count(), 1, "no draft is left");
         fs::write(&path, "short").expect("writes");
-        assert!(kept_key(&path, &SystemRandomness).is_err(), "a broken key is not replaced");
+        assert!(kept_key(&path).is_err(), "a broken key is not replaced");
     }
 
     #[test]
     fn of_two_who_make_it_both_get_the_same() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("secret.key");
-        make(&path, &SystemRandomness).expect("is made");
+        make(&path).expect("is made");
         let first = fs::read(&path).expect("is there");
-        make(&path, &SystemRandomness).expect("is left alone");
+        make(&path).expect("is left alone");
         assert_eq!(fs::read(&path).expect("is there"), first);
     }
 }

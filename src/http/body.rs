@@ -1,4 +1,4 @@
-//! Reading a request's body: bounded in size and time, and taken apart by its `Content-Type`. Knows no endpoint.
+//! Reads a request body within limits of size and time, and parses it by its `Content-Type`.
 
 use super::error::{Code, Problem};
 use super::params::Params;
@@ -8,29 +8,23 @@ use actix_web::web::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use std::time::Duration;
 
-/// What a body may take.
+/// Limits on a request body.
 #[derive(Debug, Clone, Copy)]
 pub struct BodyLimits {
-    /// Its largest size in bytes: four times the longest push token, and nothing else is that long.
+    /// The largest size in bytes.
     pub bytes: usize,
-    /// How long it may take to arrive: slow senders hold no connection.
+    /// How long the body may take to arrive.
     pub time: Duration,
 }
 
-impl Default for BodyLimits {
-    fn default() -> Self {
-        Self { bytes: 16 * 1024, time: Duration::from_secs(10) }
-    }
-}
-
-/// The parameters in the body; none if there is no body, whatever it was announced as.
+/// The parameters in the body. An empty body has none, whatever its `Content-Type`.
 ///
 /// # Errors
-/// `body_too_large`, `unsupported_media_type`, or `malformed_request` when it does not arrive or cannot be read.
+/// `body_too_large`, `unsupported_media_type`, or `malformed_request` if the body is incomplete or cannot be parsed.
 pub async fn read(headers: &HeaderMap, payload: &mut Payload, limits: BodyLimits) -> Result<Params, Problem> {
     let coded = headers.get_all(CONTENT_ENCODING).any(|coding| !coding.as_bytes().eq_ignore_ascii_case(b"identity"));
     if coded {
-        return Err(Problem::new(Code::UnsupportedMediaType, "Bodies are read without a Content-Encoding."));
+        return Err(Problem::new(Code::UnsupportedMediaType, "The body must not have a Content-Encoding."));
     }
     let bytes = match payload {
         Payload::None => return Ok(Params::default()),
@@ -44,28 +38,28 @@ pub async fn read(headers: &HeaderMap, payload: &mut Payload, limits: BodyLimits
     match Kind::of(headers) {
         Some(Kind::Form) | None if looks_like_json(&bytes) => Err(Problem::new(
             Code::UnsupportedMediaType,
-            "The body looks like JSON; send Content-Type: application/json.",
+            "The body looks like JSON. Send Content-Type: application/json.",
         )),
         Some(Kind::Form) => Ok(Params::from_form(&bytes)),
         Some(Kind::Json) => Params::from_json(&bytes),
         Some(Kind::Multipart) => Params::from_multipart(headers, bytes).await,
         None => Err(Problem::new(
             Code::UnsupportedMediaType,
-            "A body is application/x-www-form-urlencoded, multipart/form-data or application/json.",
+            "Send application/x-www-form-urlencoded, multipart/form-data or application/json.",
         )),
     }
 }
 
-async fn collect(headers: &HeaderMap, payload: &mut Payload, longest: usize) -> Result<Bytes, Problem> {
-    let too_large = || Problem::new(Code::BodyTooLarge, format!("A body has at most {longest} bytes."));
+async fn collect(headers: &HeaderMap, payload: &mut Payload, limit: usize) -> Result<Bytes, Problem> {
+    let too_large = || Problem::new(Code::BodyTooLarge, format!("The body may have at most {limit} bytes."));
     let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<usize>().ok());
-    if announced.is_some_and(|length| length > longest) {
+    if announced.is_some_and(|length| length > limit) {
         return Err(too_large());
     }
     let mut bytes = BytesMut::new();
     while let Some(chunk) = payload.next().await {
-        let chunk = chunk.map_err(|_| Problem::malformed("The body ended before its time."))?;
-        if bytes.len() + chunk.len() > longest {
+        let chunk = chunk.map_err(|_| Problem::malformed("The body is incomplete."))?;
+        if bytes.len() + chunk.len() > limit {
             return Err(too_large());
         }
         bytes.extend_from_slice(&chunk);
@@ -73,7 +67,7 @@ async fn collect(headers: &HeaderMap, payload: &mut Payload, longest: usize) -> 
     Ok(bytes.freeze())
 }
 
-/// Whether it is a JSON object, which curl and others send as a form unless told. No form that anybody means is one.
+/// Whether the body is a JSON object. curl and others send one as a form unless they get a `Content-Type`.
 fn looks_like_json(bytes: &[u8]) -> bool {
     bytes.trim_ascii_start().starts_with(b"{") && Params::from_json(bytes).is_ok()
 }

@@ -1,5 +1,5 @@
-//! Which pages of other origins a browser lets read the API (Fetch §3.3), errors and preflight included. Never with
-//! credentials: there are no cookies to send. Knows no endpoint.
+//! CORS (Fetch §3.3): which origins may read the API from a browser, including errors and preflight requests.
+//! Credentials are not allowed, because there are no cookies.
 
 use actix_web::dev::ServiceRequest;
 use actix_web::http::Method;
@@ -9,69 +9,68 @@ use actix_web::http::header::{
     ORIGIN, VARY,
 };
 
-/// Where the API is; nothing else is for other pages to read.
 const API: &str = "/api/v1/";
 const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE");
 const HEADERS: HeaderValue = HeaderValue::from_static("Authorization, Content-Type, X-Request-Id");
 const EXPOSED: HeaderValue = HeaderValue::from_static("Retry-After, X-Request-Id");
-/// How long a browser may remember a preflight's answer: an hour.
-const AN_HOUR: HeaderValue = HeaderValue::from_static("3600");
+/// How long a browser may cache a preflight answer, in seconds.
+const MAX_AGE: HeaderValue = HeaderValue::from_static("3600");
 
-/// The origins that are let in.
+/// The allowed origins.
 #[derive(Debug)]
 pub struct Cors(Vec<HeaderValue>);
 
-/// What a request is to a browser's rules.
+/// What CORS says about a request.
 #[derive(Debug)]
-pub enum Asked {
-    /// Nothing to do with them, or nobody is let in.
-    Nothing,
-    /// It comes from no origin that is let in. Caches must know that another origin's answer would differ.
-    Stranger,
-    /// It comes from this origin.
-    Request(HeaderValue),
-    /// A browser asks for this origin what it may ask.
+pub enum CorsRequest {
+    /// It is not for the API, or no origin is allowed.
+    Irrelevant,
+    /// It has no allowed origin. `Vary` tells caches that answers differ by origin.
+    OtherOrigin,
+    /// It comes from this allowed origin.
+    Allowed(HeaderValue),
+    /// A preflight request for this allowed origin.
     Preflight(HeaderValue),
 }
 
 impl Cors {
-    /// For these origins, each as browsers write it.
+    /// For these origins, written as browsers send them.
     pub fn new(origins: &[String]) -> Self {
         Self(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect())
     }
 
-    /// What this request is.
-    pub fn asked(&self, request: &ServiceRequest) -> Asked {
+    /// Classifies a request.
+    pub fn classify(&self, request: &ServiceRequest) -> CorsRequest {
         if self.0.is_empty() || !request.path().starts_with(API) {
-            return Asked::Nothing;
+            return CorsRequest::Irrelevant;
         }
         let headers = request.headers();
         match headers.get(ORIGIN).filter(|origin| self.0.contains(origin)).cloned() {
-            None => Asked::Stranger,
+            None => CorsRequest::OtherOrigin,
             Some(origin)
                 if request.method() == Method::OPTIONS && headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) =>
             {
-                Asked::Preflight(origin)
+                CorsRequest::Preflight(origin)
             }
-            Some(origin) => Asked::Request(origin),
+            Some(origin) => CorsRequest::Allowed(origin),
         }
     }
 }
 
-impl Asked {
-    /// Puts into an answer what the browser must know.
-    pub fn tell(self, headers: &mut HeaderMap) {
+impl CorsRequest {
+    /// Adds the CORS headers to an answer.
+    pub fn add_headers(self, headers: &mut HeaderMap) {
         let origin = match self {
-            Self::Nothing => return,
-            Self::Stranger => None,
-            Self::Request(origin) => {
+            Self::Irrelevant => return,
+            Self::OtherOrigin => None,
+            Self::Allowed(origin) => {
                 headers.insert(ACCESS_CONTROL_EXPOSE_HEADERS, EXPOSED);
                 Some(origin)
             }
             Self::Preflight(origin) => {
                 headers.insert(ACCESS_CONTROL_ALLOW_METHODS, METHODS);
                 headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HEADERS);
-                headers.insert(ACCESS_CONTROL_MAX_AGE, AN_HOUR);
+                headers.insert(ACCESS_CONTROL_MAX_AGE, MAX_AGE);
                 Some(origin)
             }
         };

@@ -1,10 +1,10 @@
-//! Push registrations: the caller's own, and for back ends those of a user.
+//! Push registrations: the caller's own, and those of any user for back ends.
 
-use super::AppState;
 use super::dispatch::Weight;
+use super::endpoint::{Answer, message};
 use super::error::Problem;
 use super::extract::{Incoming, UserInPath, last_segment};
-use super::routes::{Answer, message};
+use super::state::AppState;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use portcullis_actors::account::{DropDevice, ListDevices, ListedDevice, RegisterDevice, UserDevices};
@@ -13,7 +13,7 @@ use portcullis_actors::error::ErrorKind;
 use serde::Serialize;
 
 #[derive(Serialize)]
-struct DeviceLine<'a> {
+struct DeviceItem<'a> {
     app_id: &'a str,
     device_token: &'a str,
     mobile_os: &'a str,
@@ -21,7 +21,7 @@ struct DeviceLine<'a> {
     updated_at: String,
 }
 
-impl<'a> From<&'a ListedDevice> for DeviceLine<'a> {
+impl<'a> From<&'a ListedDevice> for DeviceItem<'a> {
     fn from(ListedDevice { app, device }: &'a ListedDevice) -> Self {
         Self {
             app_id: app.as_str(),
@@ -33,11 +33,11 @@ impl<'a> From<&'a ListedDevice> for DeviceLine<'a> {
     }
 }
 
-fn lines(devices: &[ListedDevice]) -> Answer {
-    Ok(HttpResponse::Ok().json(devices.iter().map(DeviceLine::from).collect::<Vec<_>>()))
+fn list_of(devices: &[ListedDevice]) -> Answer {
+    Ok(HttpResponse::Ok().json(devices.iter().map(DeviceItem::from).collect::<Vec<_>>()))
 }
 
-/// The device in the path; what cannot be one is 422, like a parameter.
+/// The device in the path. An invalid one is answered 422, like a parameter.
 fn device_in_path(request: &HttpRequest) -> Result<Result<DeviceToken, ErrorKind>, Problem> {
     let text = last_segment(request)?;
     Ok(text.parse::<DeviceToken>().map_err(|why| ErrorKind::invalid("device_token", why.to_string())))
@@ -48,18 +48,18 @@ pub async fn register(state: Data<AppState>, request: HttpRequest, incoming: Inc
     let mut fields = incoming.fields(&["mobile_os", "apn_token"])?;
     let device_token = device_in_path(&request)?;
     let credential = incoming.credential()?;
-    let mobile_os = fields.need_mobile_os();
-    let push = fields.need("apn_token");
+    let mobile_os = fields.required_mobile_os();
+    let push = fields.required("apn_token");
     let device_token = device_token?;
-    let ask = fields.make(|| Some(RegisterDevice { credential, device_token, mobile_os: mobile_os?, push: push? }))?;
+    let ask = fields.build(|| Some(RegisterDevice { credential, device_token, mobile_os: mobile_os?, push: push? }))?;
     let device = state.dispatcher.ask(Weight::Ordinary, &state.ports.register_device, ask).await?;
-    Ok(HttpResponse::Ok().json(DeviceLine::from(&device)))
+    Ok(HttpResponse::Ok().json(DeviceItem::from(&device)))
 }
 
 /// `GET /devices`
 pub async fn list(state: Data<AppState>, incoming: Incoming) -> Answer {
     let ask = ListDevices(incoming.credential()?);
-    lines(&state.dispatcher.ask(Weight::Ordinary, &state.ports.list_devices, ask).await?)
+    list_of(&state.dispatcher.ask(Weight::Ordinary, &state.ports.list_devices, ask).await?)
 }
 
 /// `DELETE /devices/:device_token`
@@ -73,8 +73,8 @@ pub async fn drop(state: Data<AppState>, request: HttpRequest, incoming: Incomin
 
 /// `GET /users/:id/devices`
 pub async fn of_user(state: Data<AppState>, UserInPath(user): UserInPath, incoming: Incoming) -> Answer {
-    let credential = incoming.credential().map_err(Problem::to_key_holder)?;
+    let credential = incoming.credential().map_err(Problem::for_server_keys)?;
     let ask = UserDevices { credential, user };
     let devices = state.dispatcher.ask(Weight::Ordinary, &state.ports.user_devices, ask).await;
-    lines(&devices.map_err(Problem::to_key_holder)?)
+    list_of(&devices.map_err(Problem::for_server_keys)?)
 }

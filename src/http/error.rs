@@ -1,6 +1,6 @@
-//! The one table of error codes, and how a refusal becomes an answer. Only here do kinds of errors meet statuses.
+//! The table of error codes, and how a refusal becomes an answer. Only this file maps kinds of errors to statuses.
 //!
-//! May name `portcullis_actors::error` and the refusals of messages. The body is written by `envelope`, which knows the request's id.
+//! The body is written by `middleware`, which has the request id.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};
@@ -11,15 +11,16 @@ use std::fmt;
 use std::time::Duration;
 
 macro_rules! codes {
-    ($($(#[$doc:meta])* $name:ident = $status:literal $text:literal $title:literal,)+) => {
-        /// What went wrong, as clients may rely on it: every code there is.
+    ($($name:ident = $status:literal $text:literal $title:literal,)+) => {
+        /// Every error code that a client can receive.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[expect(missing_docs, reason = "the titles in the table say it")]
         pub enum Code {
-            $($(#[$doc])* $name,)+
+            $($name,)+
         }
 
         impl Code {
-            /// All of them, in the order of their statuses.
+            /// All codes, ordered by status.
             pub const ALL: &'static [Self] = &[$(Self::$name),+];
 
             const fn row(self) -> (u16, &'static str, &'static str) {
@@ -32,52 +33,31 @@ macro_rules! codes {
 }
 
 codes! {
-    /// The request cannot be read as what it says it is.
-    MalformedRequest = 400 "malformed_request" "The request cannot be read",
-    /// A secret in the query string, where proxies and browsers write it down.
-    TokenInUrl = 400 "token_in_url" "A secret does not belong into the URL",
-    /// Two credentials that differ.
-    ConflictingCredentials = 400 "conflicting_credentials" "Two different credentials were given",
-    /// Unknown account, wrong password, disabled account: one text.
-    InvalidCredentials = 401 "invalid_credentials" "The e-mail or the password is wrong",
-    /// No credential, or one that is not or no longer valid.
-    InvalidToken = 401 "invalid_token" "The token is missing or not valid",
-    /// Known, and not allowed.
-    Forbidden = 403 "forbidden" "This is not allowed to you",
-    /// A server key without the scope of the call.
-    InsufficientScope = 403 "insufficient_scope" "The key lacks the scope for this",
-    /// No such thing.
-    NotFound = 404 "not_found" "There is no such thing",
-    /// The path is there, the method is not.
-    MethodNotAllowed = 405 "method_not_allowed" "This method is not for this path",
-    /// A format other than JSON was asked for.
-    NotAcceptable = 406 "not_acceptable" "Answers come as JSON only",
-    /// Larger than what the server takes.
-    BodyTooLarge = 413 "body_too_large" "The body is too large",
-    /// A kind of body, or a coding, that is not read.
-    UnsupportedMediaType = 415 "unsupported_media_type" "This kind of body is not read",
-    /// Some parameters cannot be; `errors` names them.
-    InvalidParameters = 422 "invalid_parameters" "Some parameters are not acceptable",
-    /// Wrong, used, expired, or none was sent: one text.
-    CodeInvalid = 422 "code_invalid" "The code is not valid",
-    /// Wrong, used or expired.
-    ResetTokenInvalid = 422 "reset_token_invalid" "The reset link is not valid",
-    /// The new password breaks a rule.
+    MalformedRequest = 400 "malformed_request" "The request is malformed",
+    TokenInUrl = 400 "token_in_url" "Secrets are not accepted in the URL",
+    ConflictingCredentials = 400 "conflicting_credentials" "The request has conflicting credentials",
+    InvalidCredentials = 401 "invalid_credentials" "The e-mail address or the password is wrong",
+    InvalidToken = 401 "invalid_token" "The token is missing or invalid",
+    Forbidden = 403 "forbidden" "Access is denied",
+    InsufficientScope = 403 "insufficient_scope" "The server key lacks the required scope",
+    NotFound = 404 "not_found" "Not found",
+    MethodNotAllowed = 405 "method_not_allowed" "The method is not allowed for this path",
+    NotAcceptable = 406 "not_acceptable" "Only JSON is available",
+    BodyTooLarge = 413 "body_too_large" "The request body is too large",
+    UnsupportedMediaType = 415 "unsupported_media_type" "The media type is not supported",
+    InvalidParameters = 422 "invalid_parameters" "Some parameters are invalid",
+    CodeInvalid = 422 "code_invalid" "The code is invalid",
+    ResetTokenInvalid = 422 "reset_token_invalid" "The reset link is invalid",
     PasswordUnacceptable = 422 "password_unacceptable" "The new password is not acceptable",
-    /// Messages are not sent to this number's region.
-    RegionNotAllowed = 422 "region_not_allowed" "No messages are sent to this region",
-    /// Too many wrong guesses.
+    RegionNotAllowed = 422 "region_not_allowed" "Messages are not sent to this region",
     TooManyAttempts = 429 "too_many_attempts" "Too many attempts",
-    /// Too many messages asked for.
     TooManyMessages = 429 "too_many_messages" "Too many messages",
-    /// More work than can be done in time; nothing was begun.
     Overloaded = 503 "overloaded" "The server is overloaded",
-    /// A store did not answer; nothing was accepted.
-    DependencyUnavailable = 503 "dependency_unavailable" "A part of the service does not answer",
+    DependencyUnavailable = 503 "dependency_unavailable" "A required service is unavailable",
 }
 
 impl Code {
-    /// The name clients compare: stable, snake case.
+    /// The stable name that clients compare.
     pub const fn as_str(self) -> &'static str {
         self.row().1
     }
@@ -87,7 +67,7 @@ impl Code {
         StatusCode::from_u16(self.row().0).unwrap_or(StatusCode::SERVICE_UNAVAILABLE)
     }
 
-    /// One line for people, the same for every occurrence (RFC 9457 §3.1.3).
+    /// A summary for people, the same for every occurrence (RFC 9457 §3.1.3).
     pub const fn title(self) -> &'static str {
         self.row().2
     }
@@ -96,62 +76,62 @@ impl Code {
 /// A refusal on its way to the client (RFC 9457).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// Which row of the table.
+    /// The row of the table.
     pub code: Code,
-    /// One sentence on this occurrence; never an internal text.
+    /// One sentence about this occurrence. Never contains internal details.
     pub detail: Cow<'static, str>,
-    /// The fields that cannot be; empty unless the status is 422.
+    /// The invalid fields. Empty unless the status is 422.
     pub errors: Vec<FieldError>,
-    /// When it is worth trying again.
+    /// How long the client should wait before it tries again.
     pub retry_after: Option<Duration>,
-    /// The rule that a new password breaks, for a page that says it in another language.
+    /// The rule that the new password breaks, for pages in other languages.
     pub rule: Option<PasswordRule>,
-    /// The methods that the path has, for 405.
+    /// The methods of the path, for 405.
     pub allow: Option<String>,
-    /// Whether HTTP Basic would do as well, for the challenge of a 401.
+    /// Whether a 401 also offers HTTP Basic.
     pub basic: bool,
 }
 
 impl Problem {
-    /// A refusal with its reason.
+    /// A refusal with its detail.
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
         let detail = detail.into();
         Self { code, detail, errors: Vec::new(), retry_after: None, rule: None, allow: None, basic: false }
     }
 
-    /// The request cannot be read.
+    /// 400 with this detail.
     pub fn malformed(detail: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Code::MalformedRequest, detail)
     }
 
-    /// There is no such thing.
+    /// 404.
     pub fn not_found() -> Self {
         ErrorKind::NotFound.into()
     }
 
-    /// More work than can be done; worth trying again in a second.
+    /// 503, with a retry after one second.
     pub fn overloaded() -> Self {
         ErrorKind::Overloaded { retry_after: Duration::from_secs(1) }.into()
     }
 
-    /// The same for a call that takes keys alone: who makes it has no password to sign in with.
+    /// Replaces the advice of a 401 for calls that accept server keys only.
     #[must_use]
-    pub fn to_key_holder(self) -> Self {
+    pub fn for_server_keys(self) -> Self {
         match self.code {
             Code::InvalidToken => {
-                Self { detail: "Send a living server key as Authorization: Bearer, or as auth_token.".into(), ..self }
+                Self { detail: "Send a valid server key as Authorization: Bearer or as auth_token.".into(), ..self }
             }
             _ => self,
         }
     }
 
-    /// The same for a call that takes a key as HTTP Basic, too.
+    /// Replaces the advice of a 401 for calls that also accept a server key as HTTP Basic.
     #[must_use]
-    pub fn to_client(self) -> Self {
+    pub fn for_oauth_clients(self) -> Self {
         match self.code {
             Code::InvalidToken => Self {
-                detail: "Send a living server key as Authorization: Bearer, as auth_token, or as HTTP Basic with the \
-                         application's name as user and the key as password."
+                detail: "Send a valid server key as Authorization: Bearer, as auth_token, or as HTTP Basic with the \
+                         application's name as the user and the key as the password."
                     .into(),
                 basic: true,
                 ..self
@@ -160,7 +140,7 @@ impl Problem {
         }
     }
 
-    /// `Retry-After` in whole seconds, rounded up, at least one (RFC 9110 §10.2.3).
+    /// `Retry-After` in whole seconds: rounded up, at least one (RFC 9110 §10.2.3).
     pub fn retry_after_secs(&self) -> Option<u64> {
         self.retry_after.map(|wait| (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1))
     }
@@ -182,48 +162,48 @@ impl From<ErrorKind> for Problem {
         const A_SECOND: Duration = Duration::from_secs(1);
         match kind {
             ErrorKind::InvalidCredentials => {
-                Self::new(Code::InvalidCredentials, "No account signs in with this e-mail and this password.")
+                Self::new(Code::InvalidCredentials, "No account can sign in with this e-mail address and this password.")
             }
             ErrorKind::InvalidToken => {
                 Self::new(Code::InvalidToken, "Sign in, and send the token as auth_token or as Authorization: Bearer.")
             }
-            ErrorKind::Forbidden => Self::new(Code::Forbidden, "The credential given does not reach that far."),
+            ErrorKind::Forbidden => Self::new(Code::Forbidden, "This credential does not allow the request."),
             ErrorKind::InsufficientScope(scope) => {
-                Self::new(Code::InsufficientScope, format!("The key would need the scope {scope}."))
+                Self::new(Code::InsufficientScope, format!("The request requires the scope {scope}."))
             }
-            ErrorKind::NotFound => Self::new(Code::NotFound, "Nothing stands under this path."),
+            ErrorKind::NotFound => Self::new(Code::NotFound, "There is no resource at this path."),
             ErrorKind::InvalidParameters(errors) => {
-                Self { errors, ..Self::new(Code::InvalidParameters, "See errors for each of them.") }
+                Self { errors, ..Self::new(Code::InvalidParameters, "The member errors lists the invalid parameters.") }
             }
             ErrorKind::CodeInvalid => {
-                Self::new(Code::CodeInvalid, "The code is wrong, used or expired, or none was sent.")
+                Self::new(Code::CodeInvalid, "The code is wrong, already used or expired, or no code was sent.")
                     .with_field("token")
             }
             ErrorKind::ResetTokenInvalid => {
-                Self::new(Code::ResetTokenInvalid, "The link is wrong, used or expired.").with_field("reset_token")
+                Self::new(Code::ResetTokenInvalid, "The link is wrong, already used or expired.").with_field("reset_token")
             }
             ErrorKind::PasswordUnacceptable(rule) => Self {
                 rule: Some(rule),
                 ..Self::new(Code::PasswordUnacceptable, rule.to_string()).with_field("password")
             },
             ErrorKind::RegionNotAllowed => {
-                Self::new(Code::RegionNotAllowed, "Codes are sent to mobile numbers of served regions only.")
+                Self::new(Code::RegionNotAllowed, "Codes are sent to mobile numbers of supported regions only.")
                     .with_field("phone")
             }
             ErrorKind::TooManyAttempts { retry_after: Some(wait) } => {
-                Self::new(Code::TooManyAttempts, "Wait before the next try.").after(wait)
+                Self::new(Code::TooManyAttempts, "Wait before you try again.").after(wait)
             }
             ErrorKind::TooManyAttempts { retry_after: None } => {
-                Self::new(Code::TooManyAttempts, "Waiting does not help; reset the password.").after(A_DAY)
+                Self::new(Code::TooManyAttempts, "The account is locked. Reset the password to sign in again.").after(A_DAY)
             }
             ErrorKind::TooManyMessages { retry_after } => {
-                Self::new(Code::TooManyMessages, "Wait before asking for the next one.").after(retry_after)
+                Self::new(Code::TooManyMessages, "Wait before you request the next message.").after(retry_after)
             }
             ErrorKind::Overloaded { retry_after } => {
-                Self::new(Code::Overloaded, "Nothing was begun; try again.").after(retry_after)
+                Self::new(Code::Overloaded, "The request was not processed. Try again.").after(retry_after)
             }
             ErrorKind::DependencyUnavailable(_) => {
-                Self::new(Code::DependencyUnavailable, "Nothing was accepted; try again.").after(A_SECOND)
+                Self::new(Code::DependencyUnavailable, "The request was not accepted. Try again.").after(A_SECOND)
             }
         }
     }
@@ -232,7 +212,7 @@ impl From<ErrorKind> for Problem {
 impl From<ReportRefusal> for Problem {
     fn from(refusal: ReportRefusal) -> Self {
         match refusal {
-            ReportRefusal::NotGenuine => Self::new(Code::Forbidden, "No provider of ours signed this."),
+            ReportRefusal::NotGenuine => Self::new(Code::Forbidden, "The signature is not that of a configured provider."),
             ReportRefusal::Unavailable(kind) => kind.into(),
         }
     }

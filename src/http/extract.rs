@@ -1,11 +1,12 @@
-//! What handlers are given of a request: its parameters, its credential, its address and language.
+//! Extracts from a request what handlers use: parameters, credential, client address and language.
 //!
-//! Order of refusals: what cannot be read (400, 413, 415) comes first, then the credential (401), then parameters
-//! that cannot be (422), all of them at once. May name `portcullis_actors::domain`; knows no endpoint.
+//! Refusals come in this order: a request that cannot be parsed (400, 413, 415), a missing or malformed credential
+//! (401), invalid parameters (422), all of them in one answer.
 
 use super::error::{Code, Problem};
 use super::params::{self, Params};
-use super::{AppState, body, peer};
+use super::state::AppState;
+use super::{body, peer};
 use actix_web::dev::Payload;
 use actix_web::http::header::{ACCEPT_LANGUAGE, AUTHORIZATION};
 use actix_web::{FromRequest, HttpRequest, web};
@@ -19,16 +20,16 @@ use std::future::{Ready, ready};
 use std::net::IpAddr;
 use std::str::FromStr;
 
-/// Parameters that must not stand in a query string: those end in logs and histories (RFC 6750 §5.3).
+/// Parameters that are refused in a query string, because URLs end in logs and histories (RFC 6750 §5.3).
 const SECRETS: [&str; 5] = ["auth_token", "password", "current_password", "token", "reset_token"];
 
-/// A request, read and not yet judged.
+/// A request that was parsed but not yet checked.
 pub struct Incoming {
     params: Params,
     authorization: Option<String>,
-    /// The client's address.
+    /// The address of the client.
     pub peer: IpAddr,
-    /// The best language of `Accept-Language` that messages are written in.
+    /// The preferred language of `Accept-Language` among those of our messages.
     pub language: Option<Locale>,
 }
 
@@ -44,7 +45,7 @@ impl FromRequest for Incoming {
             let mut params = Params::from_form(request.query_string().as_bytes());
             let secrets = if settings.token_in_query { &SECRETS[1..] } else { &SECRETS };
             if let Some(name) = params.any_of(secrets) {
-                return Err(Problem::new(Code::TokenInUrl, format!("Send {name} in the body.")));
+                return Err(Problem::new(Code::TokenInUrl, format!("Send {name} in the request body.")));
             }
             params.extend(body::read(request.headers(), &mut payload, settings.body).await?);
             let language = request.headers().get(ACCEPT_LANGUAGE).and_then(|header| header.to_str().ok());
@@ -58,7 +59,6 @@ impl FromRequest for Incoming {
     }
 }
 
-/// What the routes stand on; there wherever the routes are.
 fn state(request: &HttpRequest) -> Result<&web::Data<AppState>, Problem> {
     request.app_data::<web::Data<AppState>>().ok_or_else(Problem::not_found)
 }
@@ -67,55 +67,54 @@ fn authorization(request: &HttpRequest) -> Result<Option<String>, Problem> {
     let mut lines = request.headers().get_all(AUTHORIZATION);
     let first = lines.next().map(|line| String::from_utf8_lossy(line.as_bytes()).into_owned());
     if lines.next().is_some() {
-        return Err(Problem::new(Code::ConflictingCredentials, "Send one Authorization header."));
+        return Err(Problem::new(Code::ConflictingCredentials, "Send only one Authorization header."));
     }
     Ok(first)
 }
 
 /// The token of `Authorization: Bearer …` (RFC 6750 §2.1); the scheme's case does not matter (RFC 9110 §11.1).
 fn bearer(header: &str) -> Option<&str> {
-    of_scheme(header, "bearer")
+    after_scheme(header, "bearer")
 }
 
-fn of_scheme<'a>(header: &'a str, scheme: &str) -> Option<&'a str> {
+fn after_scheme<'a>(header: &'a str, scheme: &str) -> Option<&'a str> {
     let (given, rest) = header.split_once(' ')?;
     given.eq_ignore_ascii_case(scheme).then(|| rest.trim())
 }
 
-/// The client's name and password of `Authorization: Basic …` (RFC 7617 §2), each written as in a form
-/// (RFC 6749 §2.3.1).
+/// User and password of `Authorization: Basic …` (RFC 7617 §2), both form-encoded (RFC 6749 §2.3.1).
 fn basic(header: &str) -> Option<(String, String)> {
-    let pair = of_scheme(header, "basic").and_then(|pair| STANDARD.decode(pair).ok())?;
+    let pair = after_scheme(header, "basic").and_then(|pair| STANDARD.decode(pair).ok())?;
     let colon = pair.iter().position(|&byte| byte == b':')?;
     Some((params::form_decoded(&pair[..colon])?, params::form_decoded(&pair[colon + 1..])?))
 }
 
 impl Incoming {
-    /// The parameters an endpoint knows; the others are ignored.
+    /// The parameters that an endpoint reads. Others are ignored.
     ///
     /// # Errors
-    /// `malformed_request` when one of them came twice or is no text.
+    /// `malformed_request` if one of them occurs twice or is not a text.
     pub fn fields(&self, names: &[&'static str]) -> Result<Fields<'_>, Problem> {
         let text = |name: &&'static str| self.params.text(name).map(|text| (*name, text));
         let texts = names.iter().map(text).collect::<Result<_, Problem>>()?;
         Ok(Fields { texts, errors: Vec::new() })
     }
 
-    /// The credential, in either form.
+    /// The credential, from the header or the body.
     ///
     /// # Errors
-    /// `conflicting_credentials` when there are two that differ, `invalid_token` when there is none or it cannot be one.
+    /// `conflicting_credentials` if there are two different ones, `invalid_token` if there is none or it is malformed.
     pub fn credential(&self) -> Result<Credential, Problem> {
         self.presented(self.authorization.as_deref().map(bearer))
     }
 
-    /// The credential of a back end, which may come as HTTP Basic too: user is the application's name, which comes
-    /// with it, and password the key.
+    /// The credential of a back end. It may also be HTTP Basic with the application's name as the user and the key as
+    /// the password; then the name is returned, too.
     ///
     /// # Errors
-    /// As of [`credential`](Self::credential); and `invalid_token` when the user cannot be an application.
+    /// Those of [`credential`](Self::credential), and `invalid_token` if the user is not a valid application name.
     pub fn client(&self) -> Result<(Credential, Option<AppName>), Problem> {
-        let Some(header) = self.authorization.as_deref().filter(|header| of_scheme(header, "basic").is_some()) else {
+        let Some(header) = self.authorization.as_deref().filter(|header| after_scheme(header, "basic").is_some()) else {
             return Ok((self.credential()?, None));
         };
         let pair = basic(header);
@@ -124,14 +123,14 @@ impl Incoming {
         Ok((credential, Some(app)))
     }
 
-    /// What the header and the body say, which must be the same if both say something.
+    /// The credential in the header or the body. If both have one, they must be equal.
     fn presented(&self, in_header: Option<Option<&str>>) -> Result<Credential, Problem> {
         let in_body = self.params.text("auth_token")?.filter(|text| !text.is_empty());
         let text = match (in_header, in_body) {
             (Some(header), Some(body)) if header != Some(body) => {
                 return Err(Problem::new(
                     Code::ConflictingCredentials,
-                    "Send the token as auth_token or in Authorization, not both.",
+                    "Send the token either as auth_token or in Authorization.",
                 ));
             }
             (header, body) => body.or(header.flatten()),
@@ -140,63 +139,63 @@ impl Incoming {
     }
 }
 
-/// The parameters of one endpoint, being turned into values; what cannot be is collected.
+/// The parameters of one endpoint while they are parsed. Collects all errors.
 pub struct Fields<'a> {
     texts: Vec<(&'static str, Option<&'a str>)>,
     errors: Vec<FieldError>,
 }
 
 impl Fields<'_> {
-    /// The text as it came; `None` if it was not given.
+    /// The raw text, or `None` if it is absent.
     pub fn text(&self, name: &'static str) -> Option<&str> {
         self.texts.iter().find(|(known, _)| *known == name).and_then(|(_, text)| *text)
     }
 
-    /// Notes that a field cannot be.
-    pub fn refuse(&mut self, field: &'static str, reason: impl Into<String>) {
+    /// Records an invalid field.
+    pub fn reject(&mut self, field: &'static str, reason: impl Into<String>) {
         self.errors.push(FieldError { field, reason: reason.into() });
     }
 
-    /// A parameter that must be given.
-    pub fn need<T: FromStr<Err = Invalid>>(&mut self, name: &'static str) -> Option<T> {
+    /// A parameter that must be present.
+    pub fn required<T: FromStr<Err = Invalid>>(&mut self, name: &'static str) -> Option<T> {
         match self.text(name).map(str::parse::<T>) {
             None => {
-                self.refuse(name, "is missing");
+                self.reject(name, "is missing");
                 None
             }
             Some(Err(why)) => {
-                self.refuse(name, why.to_string());
+                self.reject(name, why.to_string());
                 None
             }
             Some(Ok(value)) => Some(value),
         }
     }
 
-    /// A parameter that may be given; an empty text counts as not given, as clients send it for "unknown".
-    pub fn may<T: FromStr<Err = Invalid>>(&mut self, name: &'static str) -> Option<T> {
-        if self.text(name).is_none_or(str::is_empty) { None } else { self.need(name) }
+    /// A parameter that may be absent. An empty text counts as absent, because clients send it for "unknown".
+    pub fn optional<T: FromStr<Err = Invalid>>(&mut self, name: &'static str) -> Option<T> {
+        if self.text(name).is_none_or(str::is_empty) { None } else { self.required(name) }
     }
 
-    /// `mobile_os`, which must be given.
-    pub fn need_mobile_os(&mut self) -> Option<MobileOs> {
+    /// `mobile_os`, which must be present.
+    pub fn required_mobile_os(&mut self) -> Option<MobileOs> {
         if self.text("mobile_os").is_some() {
-            return self.need("mobile_os");
+            return self.required("mobile_os");
         }
-        self.refuse("mobile_os", "is missing; send ios or android");
+        self.reject("mobile_os", "is missing; send ios or android");
         None
     }
 
-    /// What the fields make together.
+    /// Builds a message from the parsed fields.
     ///
     /// # Errors
-    /// `invalid_parameters` with every field that cannot be.
-    pub fn make<T>(self, made: impl FnOnce() -> Option<T>) -> Result<T, Problem> {
+    /// `invalid_parameters` with every invalid field.
+    pub fn build<T>(self, message: impl FnOnce() -> Option<T>) -> Result<T, Problem> {
         let refused = |errors| Problem::from(ErrorKind::InvalidParameters(errors));
-        if self.errors.is_empty() { made().ok_or_else(|| refused(Vec::new())) } else { Err(refused(self.errors)) }
+        if self.errors.is_empty() { message().ok_or_else(|| refused(Vec::new())) } else { Err(refused(self.errors)) }
     }
 }
 
-/// Any text of at most 255 characters: what has no type of its own at the edge.
+/// A text of 1 to 255 characters, for parameters without a type of their own.
 pub struct ShortText(pub String);
 
 impl FromStr for ShortText {
@@ -204,14 +203,14 @@ impl FromStr for ShortText {
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         match text.chars().count() {
-            0 => Err(Invalid("is empty")),
+            0 => Err(Invalid("must not be empty")),
             1..=255 => Ok(Self(text.to_owned())),
-            _ => Err(Invalid("is longer than 255 characters")),
+            _ => Err(Invalid("must have at most 255 characters")),
         }
     }
 }
 
-/// A language tag (BCP 47): one of ours, or one that we do not write in, which is no mistake.
+/// A language tag (BCP 47). A language that we do not support is valid and becomes `None`.
 pub struct Language(pub Option<Locale>);
 
 impl FromStr for Language {
@@ -219,11 +218,11 @@ impl FromStr for Language {
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let tag = text.len() <= 255 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
-        if tag { Ok(Self(text.parse().ok())) } else { Err(Invalid("is not a language tag")) }
+        if tag { Ok(Self(text.parse().ok())) } else { Err(Invalid("must be a language tag")) }
     }
 }
 
-/// The user named in the path; whatever is no positive number is nobody.
+/// The user id in the path. Anything but a positive number is answered 404.
 pub struct UserInPath(pub UserId);
 
 impl FromRequest for UserInPath {
@@ -241,9 +240,9 @@ impl FromRequest for UserInPath {
 /// The last segment of the path, percent-decoded.
 ///
 /// # Errors
-/// `malformed_request` when it is not UTF-8.
+/// `malformed_request` if it is not UTF-8.
 pub fn last_segment(request: &HttpRequest) -> Result<String, Problem> {
     let raw = request.uri().path().rsplit('/').next().unwrap_or_default();
     let decoded = percent_decode_str(raw).decode_utf8();
-    decoded.map(String::from).map_err(|_| Problem::malformed("The path is not UTF-8."))
+    decoded.map(String::from).map_err(|_| Problem::malformed("The path must be UTF-8."))
 }

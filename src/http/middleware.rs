@@ -1,7 +1,7 @@
-//! What every answer carries: a request id, `Cache-Control: no-store`, and for a refusal its problem document; and
-//! what every request leaves: its line in the log. Knows no endpoint.
+//! Wraps every request: adds the request id and `Cache-Control: no-store`, writes the problem document of a refusal, and
+//! logs one line.
 
-use super::cors::{Asked, Cors};
+use super::cors::{Cors, CorsRequest};
 use super::error::{Code, Problem};
 use crate::telemetry::RequestLine;
 use actix_web::body::BoxBody;
@@ -15,7 +15,6 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpResponse};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use portcullis_actors::clock::{SystemRandomness, random_bytes};
 use portcullis_actors::error::FieldError;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -28,25 +27,25 @@ const PROBLEM_JSON: &str = "application/problem+json";
 /// Wraps every request.
 ///
 /// # Errors
-/// None of its own: a refusal is an answer.
+/// Only those of actix-web. A refusal is an answer.
 pub async fn wrap(
     cors: Rc<Cors>,
     request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let begun = Instant::now();
+    let started = Instant::now();
     let id = request_id(&request);
     let method = request.method().clone();
-    let asked = cors.asked(&request);
-    let mut response = match asked {
-        Asked::Preflight(_) => request.into_response(HttpResponse::NoContent().finish()),
+    let cors = cors.classify(&request);
+    let mut response = match cors {
+        CorsRequest::Preflight(_) => request.into_response(HttpResponse::NoContent().finish()),
         _ => next.call(request).await?,
     };
 
     let problem = response.response().error().map(|error| match error.as_error::<Problem>() {
         Some(problem) => problem.clone(),
         None => {
-            tracing::error!(%error, "a request failed in no known way");
+            tracing::error!(%error, "a request failed with an unexpected error");
             Problem::overloaded()
         }
     });
@@ -58,7 +57,7 @@ pub async fn wrap(
         response = response.into_response(document(&problem, &id));
     }
     let headers = response.headers_mut();
-    asked.tell(headers);
+    cors.add_headers(headers);
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     if let Ok(value) = HeaderValue::from_str(&id) {
@@ -68,7 +67,7 @@ pub async fn wrap(
         method: method.as_str(),
         route: response.request().match_pattern().as_deref().unwrap_or("unmatched"),
         status: response.status().as_u16(),
-        took: begun.elapsed(),
+        took: started.elapsed(),
         id: &id,
         outcome: code.map_or("ok", Code::as_str),
     }
@@ -76,17 +75,17 @@ pub async fn wrap(
     Ok(response)
 }
 
-/// The client's own id if it can stand in a log, else a new one.
+/// The client's own id if it is safe to log, else a new one.
 fn request_id(request: &ServiceRequest) -> String {
     let own = request.headers().get(&X_REQUEST_ID).and_then(|value| value.to_str().ok());
-    let fits = |id: &&str| {
+    let is_safe = |id: &&str| {
         (1..=64).contains(&id.len()) && id.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
     };
-    own.filter(fits).map_or_else(new_id, str::to_owned)
+    own.filter(is_safe).map_or_else(new_id, str::to_owned)
 }
 
 fn new_id() -> String {
-    URL_SAFE_NO_PAD.encode(random_bytes::<12>(&SystemRandomness))
+    URL_SAFE_NO_PAD.encode(rand::random::<[u8; 12]>())
 }
 
 /// A problem document (RFC 9457 §3).
@@ -98,7 +97,7 @@ struct Document<'a> {
     detail: &'a str,
     code: &'a str,
     request_id: &'a str,
-    /// Seconds, as in `Retry-After`.
+    /// In seconds, as in `Retry-After`.
     #[serde(skip_serializing_if = "Option::is_none")]
     retry_after: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -121,7 +120,7 @@ impl<'a> Document<'a> {
     }
 }
 
-/// The problem document with the headers that belong to its status.
+/// The problem document with the headers of its status.
 fn document(problem: &Problem, request_id: &str) -> HttpResponse {
     let status = problem.code.status();
     let mut answer = HttpResponse::build(status);
@@ -141,9 +140,8 @@ fn document(problem: &Problem, request_id: &str) -> HttpResponse {
     answer.json(Document::of(problem, status, request_id))
 }
 
-/// The whole answer to what never became a request, as it goes over the wire (RFC 9112 §4); the connection ends with
-/// it. `status` may be another than that of the problem's code, which has no row for what is no business of a client's
-/// program.
+/// The bytes of an answer to something that never became a request (RFC 9112 §4). The connection closes after it.
+/// `status` replaces that of the problem's code, because some statuses (408, 431) have no code.
 pub fn without_request(status: StatusCode, problem: &Problem) -> Vec<u8> {
     let id = new_id();
     let document = Document::of(problem, status, &id);

@@ -1,18 +1,19 @@
-//! The route table, and nothing else. What each call takes and answers stands in the file of its name.
+//! The HTTP layer. This file is the route table; each handler stands in the file of its resource.
 //!
 //! ```text
-//!  request ──▶ envelope (id, log line, problem document) ──▶ suffix (.json) ──▶ a handler of the files below
+//!  request ──▶ middleware (id, log line, problem document) ──▶ suffix (.json) ──▶ a handler
 //!  handler: extract (parameters, credential) ──▶ dispatcher (permit, deadline) ──message──▶ an actor
 //! ```
 //!
-//! This layer may name the messages of `portcullis_actors` and its parsed values; never a store, a transport or an
-//! actor. Handlers decide nothing: they turn a request into a message and an answer into JSON.
+//! This layer uses the messages of `portcullis_actors` and its parsed values. It uses no store, transport or actor.
+//! A handler turns a request into a message, and an answer into JSON. It makes no decisions.
 
 mod body;
 mod callbacks;
 mod cors;
 mod devices;
 pub mod dispatch;
+mod endpoint;
 pub mod error;
 mod extract;
 mod health;
@@ -21,7 +22,6 @@ pub mod pages;
 mod params;
 mod password;
 mod peer;
-mod routes;
 mod sessions;
 mod settings;
 mod state;
@@ -29,56 +29,54 @@ mod suffix;
 mod tokens;
 
 pub use body::BodyLimits;
-pub(crate) use extract::{Incoming, last_segment};
-pub use health::Readiness;
 pub(crate) use middleware::without_request;
-pub use state::{AppState, Ports, Settings};
+pub use state::{AppState, Ports, Readiness, Settings};
 
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig, scope};
-use routes::{Endpoint, nothing_here};
+use endpoint::{Endpoint, not_found};
 use std::rc::Rc;
 
-/// Puts every route under `config`.
+/// Registers all routes.
 pub fn configure(config: &mut ServiceConfig, state: web::Data<AppState>) {
     let with_inbox = state.inbox.is_some();
     let cors = Rc::new(cors::Cors::new(&state.settings.cors_origins));
     config.service(
         scope("")
             .app_data(state)
-            .wrap(from_fn(suffix::cut))
+            .wrap(from_fn(suffix::strip))
             .wrap(from_fn(move |request, next| middleware::wrap(Rc::clone(&cors), request, next)))
-            .service(scope("/api/v1").configure(api).default_service(nothing_here()))
-            .configure(|rest| outside_the_api(rest, with_inbox))
-            .default_service(nothing_here()),
+            .service(scope("/api/v1").configure(api).default_service(not_found()))
+            .configure(|config| outside_the_api(config, with_inbox))
+            .default_service(not_found()),
     );
 }
 
 fn api(config: &mut ServiceConfig) {
-    Endpoint::at("/tokens").post(tokens::sign_in).put_into(config);
-    Endpoint::at("/tokens/reset").post(tokens::send_reset).put_into(config);
-    Endpoint::at("/tokens/introspect").post(tokens::introspect).put_into(config);
-    Endpoint::at("/tokens/{user_id}").delete(tokens::sign_out).put_into(config);
-    Endpoint::at("/settings/send_phone_verification").post(settings::send_code).put_into(config);
-    Endpoint::at("/settings/verify_phone").post(settings::verify_code).put_into(config);
-    Endpoint::at("/sessions").get(sessions::list).delete(sessions::close_all).put_into(config);
-    Endpoint::at("/sessions/current").get(sessions::check).put_into(config);
-    Endpoint::at("/sessions/{id}").delete(sessions::close).put_into(config);
-    Endpoint::at("/devices").get(devices::list).put_into(config);
-    Endpoint::at("/devices/{device_token}").put(devices::register).delete(devices::drop).put_into(config);
-    Endpoint::at("/users/{user_id}/devices").get(devices::of_user).put_into(config);
-    Endpoint::at("/password").put(password::set).put_into(config);
+    Endpoint::at("/tokens").post(tokens::sign_in).register(config);
+    Endpoint::at("/tokens/reset").post(tokens::send_reset).register(config);
+    Endpoint::at("/tokens/introspect").post(tokens::introspect).register(config);
+    Endpoint::at("/tokens/{user_id}").delete(tokens::sign_out).register(config);
+    Endpoint::at("/settings/send_phone_verification").post(settings::send_code).register(config);
+    Endpoint::at("/settings/verify_phone").post(settings::verify_code).register(config);
+    Endpoint::at("/sessions").get(sessions::list).delete(sessions::close_all).register(config);
+    Endpoint::at("/sessions/current").get(sessions::check).register(config);
+    Endpoint::at("/sessions/{id}").delete(sessions::close).register(config);
+    Endpoint::at("/devices").get(devices::list).register(config);
+    Endpoint::at("/devices/{device_token}").put(devices::register).delete(devices::drop).register(config);
+    Endpoint::at("/users/{user_id}/devices").get(devices::of_user).register(config);
+    Endpoint::at("/password").put(password::set).register(config);
 }
 
 fn outside_the_api(config: &mut ServiceConfig, with_inbox: bool) {
-    Endpoint::at("/health/live").get(health::live).put_into(config);
-    Endpoint::at("/health/ready").get(health::ready).put_into(config);
-    Endpoint::at("/password/reset").get(pages::reset::forgotten).post(pages::reset::ask).put_into(config);
-    Endpoint::at("/password/reset/{token}").get(pages::reset::show).post(pages::reset::submit).put_into(config);
-    Endpoint::at("/callbacks/sms/{provider}").post(callbacks::sms).put_into(config);
-    Endpoint::at("/pages/style.css").get(pages::style).put_into(config);
+    Endpoint::at("/health/live").get(health::live).register(config);
+    Endpoint::at("/health/ready").get(health::ready).register(config);
+    Endpoint::at("/password/reset").get(pages::reset::forgotten).post(pages::reset::request_link).register(config);
+    Endpoint::at("/password/reset/{token}").get(pages::reset::show).post(pages::reset::submit).register(config);
+    Endpoint::at("/callbacks/sms/{provider}").post(callbacks::sms).register(config);
+    Endpoint::at("/pages/style.css").get(pages::style).register(config);
     if with_inbox {
-        Endpoint::at("/dev/inbox").get(pages::inbox::html).put_into(config);
-        Endpoint::at("/dev/inbox.json").get(pages::inbox::json).put_into(config);
+        Endpoint::at("/dev/inbox").get(pages::inbox::html).register(config);
+        Endpoint::at("/dev/inbox.json").get(pages::inbox::json).register(config);
     }
 }

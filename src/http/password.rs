@@ -1,37 +1,35 @@
-//! `PUT /password`: a new password by the current one, or by the token of a reset link.
+//! `PUT /password`: sets a new password, by the current password or by the token of a reset link.
 
-use super::AppState;
 use super::dispatch::{Weight, caller};
+use super::endpoint::{Answer, message};
 use super::extract::{Incoming, ShortText};
-use super::routes::{Answer, message};
+use super::state::AppState;
 use actix_web::web::Data;
 use portcullis_actors::account::ChangePassword;
 use portcullis_actors::domain::ResetToken;
 use portcullis_actors::error::ErrorKind;
 use portcullis_actors::verification::FinishReset;
 
-/// Who has a reset token needs no other credential; who has none shows a user token and the current password.
+/// A reset token needs no other credential. Without one, a user token and the current password are required.
 pub async fn set(state: Data<AppState>, incoming: Incoming) -> Answer {
-    let (caller, _waits) = caller();
+    let (caller, _guard) = caller();
     let mut fields = incoming.fields(&["password", "current_password", "reset_token"])?;
     if fields.text("reset_token").is_some() {
-        let token = fields.need("reset_token");
-        let password = fields.need("password");
+        let token = fields.required("reset_token");
+        let password = fields.required("password");
         if fields.text("current_password").is_some() {
-            fields.refuse("current_password", "is not asked for beside a reset_token");
+            fields.reject("current_password", "must not be sent together with reset_token");
         }
-        let (ShortText(token), password) = fields.make(|| token.zip(password))?;
+        let (ShortText(token), password) = fields.build(|| token.zip(password))?;
         let token: ResetToken = token.parse().map_err(|_| ErrorKind::ResetTokenInvalid)?;
-        state
-            .dispatcher
-            .ask(Weight::Costly, &state.ports.finish_reset, FinishReset { token, password, caller })
-            .await?;
+        let reset = FinishReset { token, password, caller };
+        state.dispatcher.ask(Weight::Costly, &state.ports.finish_reset, reset).await?;
     } else {
         let credential = incoming.credential()?;
-        let current = fields.need("current_password");
-        let new = fields.need("password");
-        let ask = fields.make(|| Some(ChangePassword { credential, current: current?, new: new?, caller }))?;
-        state.dispatcher.ask(Weight::Costly, &state.ports.change_password, ask).await?;
+        let current = fields.required("current_password");
+        let new = fields.required("password");
+        let change = fields.build(|| Some(ChangePassword { credential, current: current?, new: new?, caller }))?;
+        state.dispatcher.ask(Weight::Costly, &state.ports.change_password, change).await?;
     }
     message("Your password was changed.")
 }

@@ -1,12 +1,12 @@
-//! Where a request comes from, when proxies that we trust stand in between. Knows no endpoint.
+//! The address of the client, also behind trusted proxies.
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr};
 
-/// The address of the client: the connection's own, or, from a trusted proxy, the right-most address in
-/// `X-Forwarded-For` that is not a trusted proxy's. What stands left of it is the client's own claim.
+/// The address of the connection. If that is a trusted proxy: the right-most address in `X-Forwarded-For` that is not a
+/// trusted proxy. Clients can write anything to the left of it.
 pub fn address(request: &HttpRequest, trusted: &[IpNet]) -> IpAddr {
     let connection = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
     forwarded(connection, request.headers(), trusted)
@@ -14,7 +14,7 @@ pub fn address(request: &HttpRequest, trusted: &[IpNet]) -> IpAddr {
 
 fn forwarded(connection: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     let mut client = connection;
-    // As bytes: whatever a client wrote on the left must not void what a proxy wrote on the right.
+    // As bytes: invalid UTF-8 from the client on the left must not hide what a proxy wrote on the right.
     let lines: Vec<&[u8]> = headers.get_all("x-forwarded-for").map(HeaderValue::as_bytes).collect();
     let mut hops = lines.iter().rev().flat_map(|line| line.rsplit(|&byte| byte == b','));
     while trusted.iter().any(|net| net.contains(&client)) {
@@ -26,7 +26,7 @@ fn forwarded(connection: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAd
     client
 }
 
-/// An address, with or without a port (some proxies write one).
+/// Parses an address with or without a port. Some proxies add one.
 fn parse(hop: &[u8]) -> Option<IpAddr> {
     let hop = str::from_utf8(hop).ok()?;
     let bare = hop.parse::<IpAddr>().ok().or_else(|| Some(hop.parse::<std::net::SocketAddr>().ok()?.ip()));

@@ -1,10 +1,10 @@
-//! The caller's sessions: the check, the list, and ending them.
+//! The caller's sessions: check the current one, list them, end them.
 
-use super::AppState;
 use super::dispatch::Weight;
+use super::endpoint::{Answer, message};
 use super::error::Problem;
 use super::extract::{Incoming, last_segment};
-use super::routes::{Answer, message};
+use super::state::AppState;
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use portcullis_actors::domain::{Digest, Invalid, MobileOs, UserId};
@@ -21,7 +21,7 @@ struct CheckAnswer<'a> {
     expires_at: String,
 }
 
-/// `GET /sessions/current`: **the check**.
+/// `GET /sessions/current`: the check, which back ends make on every call of a phone.
 pub async fn check(state: Data<AppState>, incoming: Incoming) -> Answer {
     let ask = Check(incoming.credential()?);
     let session = state.dispatcher.ask(Weight::Ordinary, &state.ports.check, ask).await?;
@@ -35,7 +35,7 @@ pub async fn check(state: Data<AppState>, incoming: Incoming) -> Answer {
 }
 
 #[derive(Serialize)]
-struct SessionLine<'a> {
+struct SessionItem<'a> {
     id: String,
     app_id: &'a str,
     device_token: Option<&'a str>,
@@ -49,9 +49,9 @@ struct SessionLine<'a> {
 pub async fn list(state: Data<AppState>, incoming: Incoming) -> Answer {
     let ask = ListSessions(incoming.credential()?);
     let sessions = state.dispatcher.ask(Weight::Ordinary, &state.ports.list_sessions, ask).await?;
-    let lines: Vec<_> = sessions
+    let items: Vec<_> = sessions
         .iter()
-        .map(|session| SessionLine {
+        .map(|session| SessionItem {
             id: session.id.to_text(),
             app_id: session.app.as_str(),
             device_token: session.device.as_ref().map(|(device, _)| device.as_str()),
@@ -61,7 +61,7 @@ pub async fn list(state: Data<AppState>, incoming: Incoming) -> Answer {
             current: session.current,
         })
         .collect();
-    Ok(HttpResponse::Ok().json(lines))
+    Ok(HttpResponse::Ok().json(items))
 }
 
 /// `DELETE /sessions/:id`
@@ -76,9 +76,9 @@ pub async fn close(state: Data<AppState>, request: HttpRequest, incoming: Incomi
 pub async fn close_all(state: Data<AppState>, incoming: Incoming) -> Answer {
     let mut fields = incoming.fields(&["others"])?;
     let credential = incoming.credential()?;
-    // Not `may`: an empty text must not end the session that its sender meant to keep.
-    let others = if fields.text("others").is_some() { fields.need("others") } else { Some(Flag(false)) };
-    let ask = fields.make(|| {
+    // Not `optional`: an empty text is an error here, or it would end a session that the client wants to keep.
+    let others = if fields.text("others").is_some() { fields.required("others") } else { Some(Flag(false)) };
+    let ask = fields.build(|| {
         let Flag(keep_own) = others?;
         Some(CloseSessions { credential, keep_own })
     })?;
@@ -92,6 +92,6 @@ impl FromStr for Flag {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        text.parse().map(Self).map_err(|_| Invalid("is neither true nor false"))
+        text.parse().map(Self).map_err(|_| Invalid("must be true or false"))
     }
 }

@@ -1,9 +1,9 @@
-//! Phone verification: `/settings` as clients in the field know it.
+//! Phone verification under `/settings`, in the form that deployed clients use.
 
-use super::AppState;
 use super::dispatch::Weight;
+use super::endpoint::{Answer, message};
 use super::extract::{Incoming, ShortText};
-use super::routes::{Answer, message};
+use super::state::AppState;
 use actix_web::web::Data;
 use portcullis_actors::derive::Code;
 use portcullis_actors::verification::{IssueCode, VerifyCode};
@@ -12,8 +12,8 @@ use portcullis_actors::verification::{IssueCode, VerifyCode};
 pub async fn send_code(state: Data<AppState>, incoming: Incoming) -> Answer {
     let mut fields = incoming.fields(&["phone"])?;
     let credential = incoming.credential()?;
-    let phone = fields.need("phone");
-    let ask = fields.make(|| {
+    let phone = fields.required("phone");
+    let ask = fields.build(|| {
         let ShortText(phone) = phone?;
         Some(IssueCode { credential, phone: with_plus(phone), locale: incoming.language, peer: incoming.peer })
     })?;
@@ -21,7 +21,7 @@ pub async fn send_code(state: Data<AppState>, incoming: Incoming) -> Answer {
     message("Verification code sent.")
 }
 
-/// `+1415…` written into a form without escaping arrives as ` 1415…`: there a plus is a space (WHATWG URL §5.1).
+/// In a form, a plus sign that is not escaped means a space (WHATWG URL §5.1): `+1415…` arrives as ` 1415…`.
 fn with_plus(phone: String) -> String {
     match phone.strip_prefix(' ') {
         Some(digits) if digits.starts_with(|first: char| first.is_ascii_digit()) => format!("+{digits}"),
@@ -33,8 +33,8 @@ fn with_plus(phone: String) -> String {
 pub async fn verify_code(state: Data<AppState>, incoming: Incoming) -> Answer {
     let mut fields = incoming.fields(&["token"])?;
     let credential = incoming.credential()?;
-    let digits = fields.need("token");
-    let ask = fields.make(|| {
+    let digits = fields.required("token");
+    let ask = fields.build(|| {
         let ShortText(digits) = digits?;
         Some(VerifyCode { credential, code: Code::typed(&digits) })
     })?;

@@ -1,66 +1,98 @@
-//! What the routes stand on: the actors' recipients, the dispatcher, and the few settings this layer has.
+//! What handlers work with: the actors, the dispatcher and the settings of this layer.
 
 use super::body::BodyLimits;
 use super::dispatch::Dispatcher;
-use super::health::Readiness;
-use actix::Recipient;
+use actix::{Actor, Addr, Context, Handler, Recipient};
+use async_trait::async_trait;
 use ipnet::IpNet;
 use portcullis_actors::account::{ChangePassword, DropDevice, ListDevices, RegisterDevice, UserDevices};
+use portcullis_actors::error::Dependency;
 use portcullis_actors::notifier::RecordReport;
 use portcullis_actors::session::{Check, CloseSession, CloseSessions, Introspect, ListSessions, SignIn, SignOut};
 use portcullis_actors::transports::Inbox;
 use portcullis_actors::verification::{FinishReset, InspectReset, IssueCode, IssueReset, VerifyCode};
 use std::sync::Arc;
 
-/// Whom each message goes to: the actors of this worker, or a test's probes.
-#[derive(Clone)]
-#[expect(missing_docs, reason = "each field is the snake case of its message, where the sentence stands")]
-pub struct Ports {
-    pub sign_in: Recipient<SignIn>,
-    pub sign_out: Recipient<SignOut>,
-    pub check: Recipient<Check>,
-    pub list_sessions: Recipient<ListSessions>,
-    pub close_session: Recipient<CloseSession>,
-    pub close_sessions: Recipient<CloseSessions>,
-    pub introspect: Recipient<Introspect>,
-    pub issue_code: Recipient<IssueCode>,
-    pub verify_code: Recipient<VerifyCode>,
-    pub issue_reset: Recipient<IssueReset>,
-    pub inspect_reset: Recipient<InspectReset>,
-    pub finish_reset: Recipient<FinishReset>,
-    pub change_password: Recipient<ChangePassword>,
-    pub register_device: Recipient<RegisterDevice>,
-    pub list_devices: Recipient<ListDevices>,
-    pub drop_device: Recipient<DropDevice>,
-    pub user_devices: Recipient<UserDevices>,
-    pub record_report: Recipient<RecordReport>,
+macro_rules! ports {
+    ($($actor:ident: $type:ident { $($port:ident: $message:ty,)+ })+) => {
+        /// The recipient of each message: the actors of this worker, or a probe in tests.
+        #[derive(Clone)]
+        #[expect(missing_docs, reason = "each field is named after its message")]
+        pub struct Ports {
+            $($(pub $port: Recipient<$message>,)+)+
+        }
+
+        impl Ports {
+            /// Connects the ports to the actors that handle these messages.
+            pub fn new<$($type),+>($($actor: &Addr<$type>),+) -> Self
+            where
+                $($type: Actor<Context = Context<$type>> $(+ Handler<$message>)+,)+
+            {
+                Self { $($($port: $actor.clone().recipient(),)+)+ }
+            }
+        }
+    };
+}
+
+ports! {
+    session: Session {
+        sign_in: SignIn,
+        sign_out: SignOut,
+        check: Check,
+        list_sessions: ListSessions,
+        close_session: CloseSession,
+        close_sessions: CloseSessions,
+        introspect: Introspect,
+    }
+    verification: Verification {
+        issue_code: IssueCode,
+        verify_code: VerifyCode,
+        issue_reset: IssueReset,
+        inspect_reset: InspectReset,
+        finish_reset: FinishReset,
+    }
+    account: Account {
+        change_password: ChangePassword,
+        register_device: RegisterDevice,
+        list_devices: ListDevices,
+        drop_device: DropDevice,
+        user_devices: UserDevices,
+    }
+    notifier: Notifier {
+        record_report: RecordReport,
+    }
 }
 
 /// The settings of this layer.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Settings {
-    /// Where clients reach the server; its origin is the one that forms may come from.
+    /// The address of this server for clients. Forms are accepted from pages of this origin only.
     pub public_url: String,
-    /// From whom `X-Forwarded-For` is believed.
+    /// Proxies whose `X-Forwarded-For` is trusted.
     pub trusted_proxies: Vec<IpNet>,
-    /// `compat.auth_token_in_query`: old clients may put their token into the URL.
+    /// `compat.auth_token_in_query`: old clients may send their token in the URL.
     pub token_in_query: bool,
-    /// Origins whose pages may read the API in a browser.
+    /// Origins whose pages may call the API from a browser.
     pub cors_origins: Vec<String>,
-    /// What a body may take.
+    /// Limits on request bodies.
     pub body: BodyLimits,
 }
 
-/// Everything a handler may reach; one a worker.
+/// Pings the stores. SMTP and SMS providers do not count: messages for them wait in the outbox.
+#[async_trait]
+pub trait Readiness: Send + Sync {
+    /// The stores that did not answer within half a second.
+    async fn failing(&self) -> Vec<Dependency>;
+}
+
+/// Everything that a handler can use. There is one per worker.
+#[expect(missing_docs, reason = "the types say it")]
 pub struct AppState {
-    /// The actors.
     pub ports: Ports,
-    /// The permits, shared by the workers.
+    /// Shared by all workers.
     pub dispatcher: Arc<Dispatcher>,
-    /// The settings.
     pub settings: Settings,
-    /// Which stores answer.
     pub readiness: Arc<dyn Readiness>,
-    /// What was sent, where that may be looked at.
+    /// The messages that were "sent", for the development page; `None` if a real transport is configured.
     pub inbox: Option<Inbox>,
 }

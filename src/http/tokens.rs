@@ -1,9 +1,10 @@
-//! Signing in and out, reset mails, introspection: `/tokens` as clients in the field know it.
+//! Sign-in, sign-out, reset mails and introspection under `/tokens`, in the form that deployed clients use.
 
 use super::dispatch::{Weight, caller};
+use super::endpoint::{Answer, message};
 use super::error::Problem;
-use super::extract::{Incoming, Language, UserInPath};
-use super::{AppState, routes::Answer, routes::message};
+use super::extract::{Incoming, Language, ShortText, UserInPath};
+use super::state::AppState;
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 use portcullis_actors::domain::{AppName, Email, MobileOs, UserId, UserToken};
@@ -28,15 +29,15 @@ struct UserInfo<'a> {
 pub async fn sign_in(state: Data<AppState>, incoming: Incoming) -> Answer {
     let mut fields =
         incoming.fields(&["email", "password", "device_token", "mobile_os", "app_id", "apn_token", "locale"])?;
-    let email = fields.need("email");
-    let password = fields.need("password");
-    let device_token = fields.may("device_token");
-    let mobile_os = if device_token.is_some() { fields.need_mobile_os() } else { fields.may::<MobileOs>("mobile_os") };
-    let app = fields.may("app_id");
-    let push = fields.may("apn_token");
-    let locale = fields.may("locale").map_or(incoming.language, |Language(known)| known.or(incoming.language));
-    let (caller, _waits) = caller();
-    let ask = fields.make(|| {
+    let email = fields.required("email");
+    let password = fields.required("password");
+    let device_token = fields.optional("device_token");
+    let mobile_os = if device_token.is_some() { fields.required_mobile_os() } else { fields.optional::<MobileOs>("mobile_os") };
+    let app = fields.optional("app_id");
+    let push = fields.optional("apn_token");
+    let locale = fields.optional("locale").map_or(incoming.language, |Language(known)| known.or(incoming.language));
+    let (caller, _guard) = caller();
+    let ask = fields.build(|| {
         let device = device_token.zip(mobile_os);
         Some(SignIn { email: email?, password: password?, device, push, app, locale, peer: incoming.peer, caller })
     })?;
@@ -55,8 +56,8 @@ pub async fn sign_in(state: Data<AppState>, incoming: Incoming) -> Answer {
 pub async fn sign_out(state: Data<AppState>, UserInPath(user): UserInPath, incoming: Incoming) -> Answer {
     let mut fields = incoming.fields(&["apn_token"])?;
     let credential = incoming.credential()?;
-    let push = fields.may("apn_token");
-    let ask = fields.make(|| Some(SignOut { credential, user, push }))?;
+    let push = fields.optional("apn_token");
+    let ask = fields.build(|| Some(SignOut { credential, user, push }))?;
     state.dispatcher.ask(Weight::Ordinary, &state.ports.sign_out, ask).await?;
     message("User signed out.")
 }
@@ -64,16 +65,16 @@ pub async fn sign_out(state: Data<AppState>, UserInPath(user): UserInPath, incom
 /// `POST /tokens/reset`
 pub async fn send_reset(state: Data<AppState>, incoming: Incoming) -> Answer {
     let mut fields = incoming.fields(&["email", "app_id"])?;
-    let email: Option<Email> = fields.need("email");
-    let app: Option<AppName> = fields.may("app_id");
+    let email: Option<Email> = fields.required("email");
+    let app: Option<AppName> = fields.optional("app_id");
     let ask =
-        fields.make(|| Some(IssueReset { email: email?, app, locale: incoming.language, peer: incoming.peer }))?;
+        fields.build(|| Some(IssueReset { email: email?, app, locale: incoming.language, peer: incoming.peer }))?;
     state.dispatcher.ask(Weight::Costly, &state.ports.issue_reset, ask).await?;
-    // Byte for byte what clients compare with, its slip included.
+    // Clients compare this text byte for byte, so its mistake stays.
     message("Please check the email associated with this account for instructions on how to reset you password")
 }
 
-/// The answer of RFC 7662 §2.2, as far as we know it.
+/// The answer of RFC 7662 §2.2, with the members that this server has.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum IntrospectionAnswer<'a> {
@@ -83,14 +84,14 @@ enum IntrospectionAnswer<'a> {
 
 /// `POST /tokens/introspect`
 pub async fn introspect(state: Data<AppState>, incoming: Incoming) -> Answer {
-    introspected(state, incoming).await.map_err(Problem::to_client)
+    introspection(state, incoming).await.map_err(Problem::for_oauth_clients)
 }
 
-async fn introspected(state: Data<AppState>, incoming: Incoming) -> Answer {
+async fn introspection(state: Data<AppState>, incoming: Incoming) -> Answer {
     let mut fields = incoming.fields(&["token"])?;
     let (credential, app) = incoming.client()?;
-    let token = fields.need("token").map(|super::extract::ShortText(text)| text.parse::<UserToken>().ok());
-    let ask = fields.make(|| Some(Introspect { credential, app, token: token? }))?;
+    let token = fields.required("token").map(|ShortText(text)| text.parse::<UserToken>().ok());
+    let ask = fields.build(|| Some(Introspect { credential, app, token: token? }))?;
     let answer = state.dispatcher.ask(Weight::Ordinary, &state.ports.introspect, ask).await?;
     Ok(HttpResponse::Ok().json(match &answer {
         Introspection::Inactive => IntrospectionAnswer::Inactive { active: false },

@@ -73,7 +73,7 @@ async fn json_that_says_it_is_something_else_is_told_so() {
                 request = request.header("content-type", kind);
             }
             let answer = problem(request, 415, "unsupported_media_type").await;
-            assert_eq!(answer["detail"], "The body looks like JSON; send Content-Type: application/json.");
+            assert_eq!(answer["detail"], "The body looks like JSON. Send Content-Type: application/json.");
         }
     }
     assert_eq!(app.probe.count(), 0);

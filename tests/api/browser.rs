@@ -112,7 +112,7 @@ async fn who_has_a_dead_link_gets_a_new_one_without_javascript() {
     browser.shows("h1", "This link is no longer valid").await;
     browser.fill("#email", "admin@beyondvip.com").await;
     browser.click("button").await;
-    browser.shows("h1", "Look into your mail").await;
+    browser.shows("h1", "Check your e-mail").await;
     drop(browser);
     let mail = live.received("reset_link").await.swap_remove(0);
     assert!(mail.contains("/password/reset/"), "{mail}");

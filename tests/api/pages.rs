@@ -77,7 +77,7 @@ async fn a_new_link_is_asked_for_on_a_page() {
 
     for pairs in [vec![], vec![("email", "")], vec![("email", "not an address")]] {
         let text = page(ask(&pairs), 422).await;
-        assert!(text.contains("Please enter a whole e-mail address.") && text.contains("<form"), "{text}");
+        assert!(text.contains("Please enter a complete e-mail address.") && text.contains("<form"), "{text}");
     }
     let bare = || app.request("POST", "/password/reset").form(&[("email", "ada@example.com")]);
     page(bare().header("origin", "http://evil.example"), 403).await;

@@ -71,12 +71,7 @@ impl Probe {
     /// Starts the actor and points every port at it.
     pub fn ports(&self) -> Ports {
         let address = ProbeActor(self.clone()).start();
-        macro_rules! ports {
-            ($($field:ident)+) => { Ports { $($field: address.clone().recipient()),+ } };
-        }
-        ports!(sign_in sign_out check list_sessions close_session close_sessions introspect issue_code verify_code
-            issue_reset inspect_reset finish_reset change_password register_device list_devices drop_device
-            user_devices record_report)
+        Ports::new(&address, &address, &address, &address)
     }
 }
 

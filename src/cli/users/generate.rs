@@ -3,12 +3,10 @@
 use super::{Database, Refused, Shell};
 use crate::config::{Config, Profile};
 use clap::Args;
-use portcullis_actors::clock::SystemRandomness;
 use portcullis_actors::domain::Password;
 use portcullis_actors::hashing::HashingPool;
 use portcullis_actors::stores::{AccountStore as _, Created, ImportedUser, NewUser};
 use serde_json::json;
-use std::sync::Arc;
 
 /// What every generated user signs in with; no secret, since these accounts are never in production.
 const PASSWORD: &str = "portcullis-load-test";
@@ -30,7 +28,7 @@ pub(super) async fn run(
     if config.profile == Profile::Production {
         return Err(Refused("users with a known password are not made in production".to_owned()));
     }
-    let pool = HashingPool::start(&config.hashing, Arc::new(SystemRandomness)).map_err(Refused::because)?;
+    let pool = HashingPool::start(&config.hashing).map_err(Refused::because)?;
     let password: Password = PASSWORD.parse().map_err(Refused::because)?;
     let password_hash = pool.hash(&password).await.map_err(Refused::because)?;
     let bar = shell.output.progress(arguments.count, "{bar:40} {pos}/{len} users, {eta} left");

@@ -12,12 +12,10 @@ use super::{Access, Refused, Shell};
 use crate::app::Database;
 use crate::config::Config;
 use clap::{Args, Subcommand};
-use portcullis_actors::clock::SystemRandomness;
 use portcullis_actors::domain::{Email, PersonName, UserId};
 use portcullis_actors::hashing::HashingPool;
 use portcullis_actors::stores::{AccountStore as _, Created, NewUser, User};
 use serde_json::json;
-use std::sync::Arc;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum UsersCommand {
@@ -149,7 +147,7 @@ async fn add(shell: &Shell, config: &Config, accounts: &Database, arguments: New
     }
     let password = new_password(password_stdin)?;
     config.passwords.accept(&password, &email).map_err(Refused::because)?;
-    let pool = HashingPool::start(&config.hashing, Arc::new(SystemRandomness)).map_err(Refused::because)?;
+    let pool = HashingPool::start(&config.hashing).map_err(Refused::because)?;
     let password_hash = pool.hash(&password).await.map_err(Refused::because)?;
     match accounts.create_user(NewUser { email, first_name, last_name, password_hash, admin }).await? {
         Created::Duplicate => Err(Refused("there is a user with this address already".to_owned())),

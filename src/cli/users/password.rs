@@ -3,11 +3,10 @@
 use super::{Database, Refused, Shell, ending, find, new_password};
 use crate::config::Config;
 use portcullis_actors::account::NOTICE_LIFE;
-use portcullis_actors::clock::{Clock as _, SystemClock, SystemRandomness};
+use portcullis_actors::clock::{Clock as _, SystemClock};
 use portcullis_actors::hashing::HashingPool;
 use portcullis_actors::stores::{AccountStore as _, Destination, MessageKind, NewMessage, PasswordChange};
 use serde_json::json;
-use std::sync::Arc;
 
 pub(super) async fn set(
     shell: &Shell,
@@ -26,7 +25,7 @@ pub(super) async fn set(
         app.ok_or_else(|| Refused("there is no application to send the notice for: portcullis apps add".into()))?;
     let password = new_password(from_stdin)?;
     config.passwords.accept(&password, &user.email).map_err(Refused::because)?;
-    let pool = HashingPool::start(&config.hashing, Arc::new(SystemRandomness)).map_err(Refused::because)?;
+    let pool = HashingPool::start(&config.hashing).map_err(Refused::because)?;
     let change = PasswordChange {
         user: id,
         old_hash: user.password_hash,

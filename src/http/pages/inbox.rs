@@ -1,6 +1,6 @@
-//! What was "sent" in development, to look at: `/dev/inbox` and `/dev/inbox.json`. There only when there is an inbox.
+//! The messages that were "sent" in development: `/dev/inbox` and `/dev/inbox.json`. Registered only if there is an inbox.
 
-use crate::http::AppState;
+use crate::http::state::AppState;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::web::Data;
@@ -8,7 +8,7 @@ use askama::Template;
 use portcullis_actors::transports::{Inbox, InboxMessage};
 use serde::Serialize;
 
-/// A message as it is shown.
+/// A message on the page.
 #[derive(Serialize)]
 struct Item {
     id: u64,
@@ -29,14 +29,14 @@ impl From<InboxMessage> for Item {
 }
 
 impl Item {
-    /// The addresses in the text, so that they can be followed.
+    /// The URLs in the text, as links.
     fn links(&self) -> impl Iterator<Item = &str> {
         self.text.split_whitespace().filter(|word| word.starts_with("http://") || word.starts_with("https://"))
     }
 }
 
-/// Mails bring styles of their own; they are shown in frames that may do nothing but open a link in a new tab.
-const LENIENT: &str = "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src data:; base-uri 'none'; \
+/// Mails have inline styles. They are shown in sandboxed frames that can only open links in a new tab.
+const WITH_STYLES: &str = "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src data:; base-uri 'none'; \
                        frame-ancestors 'none'";
 
 #[derive(Template)]
@@ -45,9 +45,9 @@ struct Page {
     items: Vec<Item>,
 }
 
-/// `GET /dev/inbox`: refreshes itself.
+/// `GET /dev/inbox`, which reloads itself.
 pub async fn html(state: Data<AppState>) -> HttpResponse {
-    super::html(StatusCode::OK, LENIENT, &Page { items: items(&state) })
+    super::html(StatusCode::OK, WITH_STYLES, &Page { items: items(&state) })
 }
 
 /// `GET /dev/inbox.json`

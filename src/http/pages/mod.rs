@@ -1,6 +1,4 @@
-//! HTML pages and their templates: the reset form, and the inbox of development. They work without JavaScript.
-//!
-//! Pages are handlers like those of `http`, and may use what that layer gives to handlers; their templates stand in
+//! HTML pages: the password reset and the development inbox. They work without JavaScript. The templates are in
 //! `templates/`.
 
 pub mod inbox;
@@ -14,14 +12,14 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER, X_FRAME_OPTIONS};
 use askama::Template;
 
-/// No script, no frame around it, nothing from elsewhere (OWASP Content Security Policy cheat sheet).
+/// No scripts, no framing and nothing from other origins (OWASP Content Security Policy cheat sheet).
 const STRICT: &str =
     "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-/// An HTML answer under the policy `csp`. Its address may hold a secret, so no `Referer` leaves it.
+/// An HTML answer with the content security policy `csp`. Its URL may hold a secret, so it sends no `Referer`.
 fn html(status: StatusCode, csp: &'static str, page: &impl Template) -> HttpResponse {
     let text = page.render().unwrap_or_else(|error| {
-        tracing::error!(%error, "a page cannot be rendered");
+        tracing::error!(%error, "a page could not be rendered");
         String::new()
     });
     HttpResponse::build(status)
@@ -32,7 +30,7 @@ fn html(status: StatusCode, csp: &'static str, page: &impl Template) -> HttpResp
         .body(text)
 }
 
-/// The same for a refusal; its code goes into the log line.
+/// An HTML refusal. Its code goes into the log line.
 fn refused(code: Code, status: StatusCode, retry_after: Option<u64>, page: &impl Template) -> HttpResponse {
     let mut answer = html(status, STRICT, page);
     if let Some(seconds) = retry_after {

@@ -5,10 +5,9 @@ use url::{Origin, Url};
 
 /// Whether a POST with these headers comes from a page of `public_url`.
 ///
-/// A page with `Referrer-Policy: no-referrer` posts its form with `Origin: null` (Fetch, "append a request Origin
-/// header"); then only `Sec-Fetch-Site`, which no page can set, tells it from a stranger's. Browsers that do not send
-/// it (Safari before 16.4) are taken: the form goes to an address that only the mail's reader knows, so a stranger's
-/// page cannot post to it.
+/// A page with `Referrer-Policy: no-referrer` posts its form with `Origin: null` (Fetch, "append a request `Origin`
+/// header"). Then only `Sec-Fetch-Site`, which no page can set, shows where the form came from. Browsers that do not send
+/// it (Safari before 16.4) are accepted: the form's URL holds a secret token, so other sites cannot post to it.
 pub fn is_own(headers: &HeaderMap, public_url: &str) -> bool {
     let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("unreadable"));
     let site = text("sec-fetch-site");

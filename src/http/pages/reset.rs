@@ -1,11 +1,12 @@
-//! The page behind a reset link: a form, and what became of it; and the one that asks for a link. The token stands in
-//! the path and nowhere else.
+//! The pages for a forgotten password: one requests a reset link, the other one sets a new password. The token is in the
+//! path and nowhere else.
 
-use super::translations::{self, Words};
+use super::translations::{self, Texts};
 use super::{STRICT, html, origin, refused};
 use crate::http::dispatch::{Weight, caller};
 use crate::http::error::{Code, Problem};
-use crate::http::{AppState, Incoming, last_segment};
+use crate::http::extract::{Incoming, last_segment};
+use crate::http::state::AppState;
 use actix_web::http::StatusCode;
 use actix_web::http::header::ACCEPT_LANGUAGE;
 use actix_web::web::Data;
@@ -17,14 +18,14 @@ use portcullis_actors::verification::{FinishReset, InspectReset, IssueReset};
 #[derive(Template)]
 #[template(path = "reset_form.html", config = "src/http/pages/askama.toml")]
 struct Form<'a> {
-    words: &'a Words,
+    texts: &'a Texts,
     fault: Option<&'a str>,
 }
 
 #[derive(Template)]
-#[template(path = "ask_form.html", config = "src/http/pages/askama.toml")]
-struct AskForm<'a> {
-    words: &'a Words,
+#[template(path = "request_form.html", config = "src/http/pages/askama.toml")]
+struct RequestForm<'a> {
+    texts: &'a Texts,
     title: &'a str,
     text: &'a str,
     fault: Option<&'a str>,
@@ -33,101 +34,102 @@ struct AskForm<'a> {
 #[derive(Template)]
 #[template(path = "note.html", config = "src/http/pages/askama.toml")]
 struct Note<'a> {
-    words: &'a Words,
+    texts: &'a Texts,
     title: &'a str,
     text: &'a str,
 }
 
 /// `GET /password/reset/:token`
 pub async fn show(state: Data<AppState>, request: HttpRequest) -> HttpResponse {
-    let words = words_for(&request);
-    let Some(token) = token(&request) else { return dead(words) };
+    let texts = texts_for(&request);
+    let Some(token) = token(&request) else { return expired(texts) };
     match state.dispatcher.ask(Weight::Ordinary, &state.ports.inspect_reset, InspectReset(token)).await {
-        Ok(()) => html(StatusCode::OK, STRICT, &Form { words, fault: None }),
-        Err(problem) => failed(words, &problem),
+        Ok(()) => html(StatusCode::OK, STRICT, &Form { texts, fault: None }),
+        Err(problem) => failed(texts, &problem),
     }
 }
 
 /// `POST /password/reset/:token` with `password` and `repeat`.
 ///
 /// # Errors
-/// When the body cannot be read as parameters.
+/// When the body cannot be parsed.
 pub async fn submit(state: Data<AppState>, request: HttpRequest, incoming: Incoming) -> Result<HttpResponse, Problem> {
-    let words = words_for(&request);
+    let texts = texts_for(&request);
     if !origin::is_own(request.headers(), &state.settings.public_url) {
-        return Ok(stranger(words));
+        return Ok(foreign(texts));
     }
     let fields = incoming.fields(&["password", "repeat"])?;
-    let Some(token) = token(&request) else { return Ok(dead(words)) };
-    let password = match chosen(words, fields.text("password"), fields.text("repeat")) {
+    let Some(token) = token(&request) else { return Ok(expired(texts)) };
+    let password = match new_password(texts, fields.text("password"), fields.text("repeat")) {
         Ok(password) => password,
-        Err(fault) => return Ok(again(words, Code::InvalidParameters, fault)),
+        Err(fault) => return Ok(form_again(texts, Code::InvalidParameters, fault)),
     };
-    let (caller, _waits) = caller();
+    let (caller, _guard) = caller();
     let ask = FinishReset { token, password, caller };
     Ok(match state.dispatcher.ask(Weight::Costly, &state.ports.finish_reset, ask).await {
-        Ok(()) => html(StatusCode::OK, STRICT, &Note { words, title: words.done_title, text: words.done }),
+        Ok(()) => html(StatusCode::OK, STRICT, &Note { texts, title: texts.done_title, text: texts.done }),
         Err(problem) => match problem.rule {
-            Some(rule) => again(words, problem.code, words.rule(rule)),
-            None => failed(words, &problem),
+            Some(rule) => form_again(texts, problem.code, texts.rule(rule)),
+            None => failed(texts, &problem),
         },
     })
 }
 
 /// `GET /password/reset`
 pub async fn forgotten(request: HttpRequest) -> HttpResponse {
-    let words = words_for(&request);
-    html(StatusCode::OK, STRICT, &AskForm { words, title: words.ask_title, text: words.ask, fault: None })
+    let texts = texts_for(&request);
+    html(StatusCode::OK, STRICT, &RequestForm { texts, title: texts.forgotten_title, text: texts.forgotten, fault: None })
 }
 
-/// `POST /password/reset` with `email`: the same request as an app's, with the same limits and the same silence.
+/// `POST /password/reset` with `email`: the same request as `POST /api/v1/tokens/reset`, with the same limits. Its answer
+/// does not say either whether there is an account.
 ///
 /// # Errors
-/// When the body cannot be read as parameters.
-pub async fn ask(state: Data<AppState>, request: HttpRequest, incoming: Incoming) -> Result<HttpResponse, Problem> {
-    let words = words_for(&request);
+/// When the body cannot be parsed.
+pub async fn request_link(state: Data<AppState>, request: HttpRequest, incoming: Incoming) -> Result<HttpResponse, Problem> {
+    let texts = texts_for(&request);
     if !origin::is_own(request.headers(), &state.settings.public_url) {
-        return Ok(stranger(words));
+        return Ok(foreign(texts));
     }
     let email = incoming.fields(&["email"])?.text("email").and_then(|text| text.trim().parse().ok());
     let Some(email) = email else {
-        let form = AskForm { words, title: words.ask_title, text: words.ask, fault: Some(words.no_email) };
+        let form = RequestForm { texts, title: texts.forgotten_title, text: texts.forgotten, fault: Some(texts.invalid_email) };
         return Ok(refused(Code::InvalidParameters, StatusCode::UNPROCESSABLE_ENTITY, None, &form));
     };
     let ask = IssueReset { email, app: None, locale: incoming.language, peer: incoming.peer };
     Ok(match state.dispatcher.ask(Weight::Costly, &state.ports.issue_reset, ask).await {
-        Ok(()) => html(StatusCode::OK, STRICT, &Note { words, title: words.sent_title, text: words.sent }),
-        Err(problem) => failed(words, &problem),
+        Ok(()) => html(StatusCode::OK, STRICT, &Note { texts, title: texts.sent_title, text: texts.sent }),
+        Err(problem) => failed(texts, &problem),
     })
 }
 
-fn stranger(words: &Words) -> HttpResponse {
-    let note = Note { words, title: words.stranger_title, text: words.stranger };
+fn foreign(texts: &Texts) -> HttpResponse {
+    let note = Note { texts, title: texts.foreign_title, text: texts.foreign };
     refused(Code::Forbidden, StatusCode::FORBIDDEN, None, &note)
 }
 
-fn chosen(words: &Words, password: Option<&str>, repeat: Option<&str>) -> Result<Password, &'static str> {
-    let password = password.filter(|text| !text.is_empty()).ok_or(words.empty)?;
+fn new_password(texts: &Texts, password: Option<&str>, repeat: Option<&str>) -> Result<Password, &'static str> {
+    let password = password.filter(|text| !text.is_empty()).ok_or(texts.empty)?;
     if repeat != Some(password) {
-        return Err(words.differ);
+        return Err(texts.differ);
     }
-    password.parse().map_err(|_| words.too_long)
+    password.parse().map_err(|_| texts.too_long)
 }
 
-fn again(words: &Words, code: Code, fault: &str) -> HttpResponse {
-    refused(code, StatusCode::UNPROCESSABLE_ENTITY, None, &Form { words, fault: Some(fault) })
+fn form_again(texts: &Texts, code: Code, fault: &str) -> HttpResponse {
+    refused(code, StatusCode::UNPROCESSABLE_ENTITY, None, &Form { texts, fault: Some(fault) })
 }
 
-fn dead(words: &Words) -> HttpResponse {
-    let form = AskForm { words, title: words.dead_title, text: words.dead, fault: None };
+fn expired(texts: &Texts) -> HttpResponse {
+    let form = RequestForm { texts, title: texts.expired_title, text: texts.expired, fault: None };
     refused(Code::ResetTokenInvalid, StatusCode::GONE, None, &form)
 }
 
-fn failed(words: &Words, problem: &Problem) -> HttpResponse {
+fn failed(texts: &Texts, problem: &Problem) -> HttpResponse {
     if problem.code == Code::ResetTokenInvalid {
-        return dead(words);
+        return expired(texts);
     }
-    let note = Note { words, title: words.later_title, text: words.later };
+    let note = Note { texts, title: texts.failed_title, text: texts.failed };
     refused(problem.code, problem.code.status(), problem.retry_after_secs(), &note)
 }
 
@@ -135,7 +137,7 @@ fn token(request: &HttpRequest) -> Option<ResetToken> {
     last_segment(request).ok()?.parse().ok()
 }
 
-fn words_for(request: &HttpRequest) -> &'static Words {
+fn texts_for(request: &HttpRequest) -> &'static Texts {
     let header = request.headers().get(ACCEPT_LANGUAGE).and_then(|header| header.to_str().ok());
     translations::in_language(header.and_then(Locale::from_accept_language).unwrap_or_default())
 }

@@ -1,10 +1,10 @@
-//! What the reset pages say, in each language that messages are written in. A missing sentence does not compile.
+//! The texts of the reset pages in every language of our messages. A missing text does not compile.
 
 use portcullis_actors::domain::Locale;
 use portcullis_actors::error::PasswordRule;
 
-/// The sentences of the reset pages.
-pub struct Words {
+/// The texts of the reset pages in one language.
+pub struct Texts {
     pub lang: &'static str,
     pub title: &'static str,
     pub intro: &'static str,
@@ -13,13 +13,13 @@ pub struct Words {
     pub submit: &'static str,
     pub done_title: &'static str,
     pub done: &'static str,
-    pub dead_title: &'static str,
-    pub dead: &'static str,
-    pub ask_title: &'static str,
-    pub ask: &'static str,
+    pub expired_title: &'static str,
+    pub expired: &'static str,
+    pub forgotten_title: &'static str,
+    pub forgotten: &'static str,
     pub email: &'static str,
     pub send: &'static str,
-    pub no_email: &'static str,
+    pub invalid_email: &'static str,
     pub sent_title: &'static str,
     pub sent: &'static str,
     pub differ: &'static str,
@@ -28,14 +28,14 @@ pub struct Words {
     too_short: &'static str,
     is_email: &'static str,
     too_common: &'static str,
-    pub stranger_title: &'static str,
-    pub stranger: &'static str,
-    pub later_title: &'static str,
-    pub later: &'static str,
+    pub foreign_title: &'static str,
+    pub foreign: &'static str,
+    pub failed_title: &'static str,
+    pub failed: &'static str,
 }
 
-impl Words {
-    /// Why a new password is not taken.
+impl Texts {
+    /// Why a new password is refused.
     pub fn rule(&self, rule: PasswordRule) -> &'static str {
         match rule {
             PasswordRule::TooShort => self.too_short,
@@ -45,7 +45,7 @@ impl Words {
     }
 }
 
-const ENGLISH: Words = Words {
+const ENGLISH: Texts = Texts {
     lang: "en",
     title: "Choose a new password",
     intro: "You will be signed out on all your devices and can then sign in with the new password.",
@@ -54,29 +54,29 @@ const ENGLISH: Words = Words {
     submit: "Save password",
     done_title: "Password saved",
     done: "You can now sign in with your new password.",
-    dead_title: "This link is no longer valid",
-    dead: "It was used or has expired. Enter your e-mail address to get a new one.",
-    ask_title: "Forgot your password?",
-    ask: "Enter your e-mail address to get a link with which you can choose a new one.",
+    expired_title: "This link is no longer valid",
+    expired: "It was used or has expired. Enter your e-mail address to get a new one.",
+    forgotten_title: "Forgot your password?",
+    forgotten: "Enter your e-mail address to get a link for choosing a new password.",
     email: "E-mail address",
     send: "Send a new link",
-    no_email: "Please enter a whole e-mail address.",
-    sent_title: "Look into your mail",
-    sent: "If there is an account with this address, a new link is on its way to it.",
+    invalid_email: "Please enter a complete e-mail address.",
+    sent_title: "Check your e-mail",
+    sent: "If there is an account with this address, we have sent a new link to it.",
     differ: "The two passwords differ.",
     empty: "Please enter a password.",
     too_long: "The password has more than 128 characters.",
     too_short: "The password is too short.",
     is_email: "The password must not be the e-mail address.",
-    too_common: "The password is too common: it is among the first that anybody would try.",
-    stranger_title: "The form was not sent from this page",
-    stranger: "Nothing was changed. Open the link from the mail again.",
-    later_title: "That did not work just now",
-    later: "Nothing was changed. Try again in a moment.",
+    too_common: "The password is too common. Attackers try such passwords first.",
+    foreign_title: "The form was not sent from this page",
+    foreign: "Nothing was changed. Open the link from the mail again.",
+    failed_title: "Something went wrong",
+    failed: "Nothing was changed. Try again in a moment.",
 };
 
-// People are addressed as usted, as in the mails.
-const SPANISH: Words = Words {
+// Formal address (usted), as in the mails.
+const SPANISH: Texts = Texts {
     lang: "es",
     title: "Elija una contraseña nueva",
     intro: "Se cerrará la sesión en todos sus dispositivos y podrá entrar con la contraseña nueva.",
@@ -85,13 +85,13 @@ const SPANISH: Words = Words {
     submit: "Guardar contraseña",
     done_title: "Contraseña guardada",
     done: "Ya puede entrar con su contraseña nueva.",
-    dead_title: "Este enlace ya no es válido",
-    dead: "Ya se ha usado o ha caducado. Escriba su dirección de correo para recibir otro.",
-    ask_title: "¿Ha olvidado su contraseña?",
-    ask: "Escriba su dirección de correo para recibir un enlace con el que podrá elegir otra.",
+    expired_title: "Este enlace ya no es válido",
+    expired: "Ya se ha usado o ha caducado. Escriba su dirección de correo para recibir otro.",
+    forgotten_title: "¿Ha olvidado su contraseña?",
+    forgotten: "Escriba su dirección de correo para recibir un enlace con el que podrá elegir otra.",
     email: "Dirección de correo",
     send: "Enviar otro enlace",
-    no_email: "Escriba una dirección de correo completa.",
+    invalid_email: "Escriba una dirección de correo completa.",
     sent_title: "Mire su correo",
     sent: "Si hay una cuenta con esta dirección, recibirá en ella otro enlace.",
     differ: "Las dos contraseñas no coinciden.",
@@ -100,14 +100,14 @@ const SPANISH: Words = Words {
     too_short: "La contraseña es demasiado corta.",
     is_email: "La contraseña no puede ser la dirección de correo.",
     too_common: "Es una de las primeras contraseñas que cualquiera probaría.",
-    stranger_title: "El formulario no se ha enviado desde esta página",
-    stranger: "No se ha cambiado nada. Vuelva a abrir el enlace del correo.",
-    later_title: "Ahora mismo no ha sido posible",
-    later: "No se ha cambiado nada. Inténtelo de nuevo en un momento.",
+    foreign_title: "El formulario no se ha enviado desde esta página",
+    foreign: "No se ha cambiado nada. Vuelva a abrir el enlace del correo.",
+    failed_title: "Ahora mismo no ha sido posible",
+    failed: "No se ha cambiado nada. Inténtelo de nuevo en un momento.",
 };
 
-/// The sentences in this language.
-pub fn in_language(locale: Locale) -> &'static Words {
+/// The texts in this language.
+pub fn in_language(locale: Locale) -> &'static Texts {
     match locale {
         Locale::En => &ENGLISH,
         Locale::Es => &SPANISH,
