@@ -26,10 +26,9 @@ pub use values::{PublicUrl, Secret, SecretKey, SecretUrl};
 use layers::Layers;
 use portcullis_actors::account::PasswordPolicy;
 use portcullis_actors::hashing::HashingPolicy;
-use portcullis_actors::limits::LimitPolicy;
+use portcullis_actors::limits::{PasswordLimits, PhonePolicy, ResetPolicy};
 use portcullis_actors::notifier::DeliveryPolicy;
 use portcullis_actors::session::SessionPolicy;
-use portcullis_actors::verification::{PhonePolicy, ResetPolicy};
 use reading::Held;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -175,7 +174,7 @@ pub struct Config {
     /// `delivery.*`
     pub delivery: DeliveryPolicy,
     /// `limits.*`
-    pub limits: LimitPolicy,
+    pub limits: PasswordLimits,
     /// `sandbox.*`
     pub sandbox: SandboxConfig,
     /// `compat.*`

@@ -11,7 +11,7 @@ use actix::{Actor as _, Addr};
 use actix_web::dev::ServerHandle;
 use portcullis_actors::account::Revoker;
 use portcullis_actors::clock::Clock;
-use portcullis_actors::derive::{Code, Subjects, random_bytes};
+use portcullis_actors::derive::{Code, PhoneCodes, Subjects, random_bytes};
 use portcullis_actors::hashing::HashingPool;
 use portcullis_actors::notifier::{Drain, NotifierActor, NotifierPorts};
 use portcullis_actors::stores::{AccountStore, StartError};
@@ -102,6 +102,11 @@ impl Server {
             url => url.to_owned(),
         };
         let Deliveries { mail, sms, inbox } = app::transports(&config, &clock)?;
+        let codes = Arc::new(PhoneCodes {
+            keyring: Arc::clone(&keyring),
+            digits: config.phone_codes.digits,
+            fixed: config.sandbox.codes.iter().map(|(to, code)| (to.clone(), Code::typed(code))).collect(),
+        });
         let notifier = NotifierActor::new(NotifierPorts {
             outbox: Arc::new(database.clone()),
             keyring: Arc::clone(&keyring),
@@ -109,9 +114,8 @@ impl Server {
             mail,
             sms,
             policy: config.delivery.clone(),
-            code_digits: config.phone_codes.digits,
+            codes: Arc::clone(&codes),
             public_url: public_url.clone(),
-            fixed_codes: config.sandbox.codes.iter().map(|(to, code)| (to.clone(), Code::typed(code))).collect(),
         })
         .start();
 
@@ -124,12 +128,12 @@ impl Server {
             database: database.clone(),
             tokens,
             keyring,
+            codes,
             subjects: Subjects::new(&subjects),
             hashing,
             clock,
             notifier: notifier.clone(),
             tracker: tracker.clone(),
-            names: Arc::default(),
             dispatcher: Arc::new(Dispatcher::new(permits(&config))),
             inbox,
         };

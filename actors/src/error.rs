@@ -1,77 +1,77 @@
-//! What an actor can answer instead of the thing asked for: one closed set. Only the HTTP layer knows statuses.
+//! Errors. Actors answer with a closed set of kinds; the HTTP layer chooses their statuses.
 
 use std::fmt;
 use std::time::Duration;
 
-/// Why a message was refused. Closed: a new kind is a new row in the error table of the HTTP layer.
+/// Why a message was refused. A new kind needs a new row in the error table of the HTTP layer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "`retry_after` is what its name says")]
 pub enum ErrorKind {
-    /// Unknown account, wrong password or disabled account: one kind, so that none can be told from another.
+    /// Unknown account, wrong password or disabled account. It is one kind, so that the answer does not tell which.
     #[error("the e-mail or the password is wrong")]
     InvalidCredentials,
-    /// The token or key is not, or no longer, valid.
+    /// The token or key is unknown, expired or revoked.
     #[error("the token is not valid")]
     InvalidToken,
-    /// The caller is known and may not do this.
+    /// The caller is authenticated, but not allowed to do this.
     #[error("this is not allowed to you")]
     Forbidden,
-    /// The server key lacks the scope that the call needs.
+    /// The server key lacks a scope.
     #[error("the key lacks the scope {0}")]
     InsufficientScope(&'static str),
-    /// There is no such thing (or none that the caller may know of).
+    /// It does not exist, or the caller may not learn that it does.
     #[error("there is no such thing")]
     NotFound,
-    /// Fields that cannot be, each with its reason.
+    /// Invalid fields, each with its reason.
     #[error("some parameters are not acceptable")]
     InvalidParameters(Vec<FieldError>),
-    /// Wrong, used, expired, or none was sent: one kind.
+    /// The code is wrong, used or expired, or none was sent. It is one kind, as above.
     #[error("the code is not valid")]
     CodeInvalid,
-    /// Wrong, used or expired.
+    /// The link is wrong, used or expired.
     #[error("the reset link is not valid")]
     ResetTokenInvalid,
-    /// The new password breaks a rule, which is named.
+    /// The new password breaks this rule.
     #[error("the password is not acceptable")]
     PasswordUnacceptable(PasswordRule),
-    /// The phone number's region is not one that messages are sent to.
+    /// No messages are sent to the region of the phone number.
     #[error("the region of this number is not served")]
     RegionNotAllowed,
     /// Too many wrong guesses.
     #[error("too many attempts")]
     TooManyAttempts {
-        /// When it is worth trying again; `None` when waiting does not help.
+        /// `None` if waiting does not help.
         retry_after: Option<Duration>,
     },
-    /// Too many messages asked for.
+    /// Too many messages were requested.
     #[error("too many messages")]
-    TooManyMessages {
-        /// When it is worth asking again.
-        retry_after: Duration,
-    },
-    /// More work than can be done in time; nothing was begun.
+    TooManyMessages { retry_after: Duration },
+    /// There is more work than can be done in time. Nothing was done.
     #[error("the server is overloaded")]
-    Overloaded {
-        /// When it is worth trying again.
-        retry_after: Duration,
-    },
-    /// A store did not answer; nobody is let in.
+    Overloaded { retry_after: Duration },
+    /// A store did not answer. The request is refused.
     #[error("{0} does not answer")]
     DependencyUnavailable(Dependency),
 }
 
 impl ErrorKind {
-    /// Whether the work was not done at all, so that the same request may be sent again and owes nothing.
+    /// Whether nothing was done: the same request may be sent again, and costs no attempt.
     pub fn is_not_done(&self) -> bool {
         matches!(self, Self::Overloaded { .. } | Self::DependencyUnavailable(_))
     }
 
-    /// One field that cannot be.
+    /// Too many attempts; worth trying again after `wait`.
+    pub fn too_many_attempts(wait: Duration) -> Self {
+        Self::TooManyAttempts { retry_after: Some(wait) }
+    }
+
+    /// One invalid field.
     pub fn invalid(field: &'static str, reason: impl Into<String>) -> Self {
         Self::InvalidParameters(vec![FieldError { field, reason: reason.into() }])
     }
 }
 
-/// The rule that a new password breaks. No rule is about composition (NIST SP 800-63B §3.1.1.2).
+/// A rule for new passwords. None is about composition (NIST SP 800-63B §3.1.1.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PasswordRule {
     /// Fewer code points than `passwords.shortest`.
@@ -80,12 +80,12 @@ pub enum PasswordRule {
     /// The account's own address.
     #[error("The password must not be the e-mail address.")]
     IsEmail,
-    /// Among the 10,000 commonest.
+    /// One of the 10,000 most common passwords.
     #[error("The password is too common: it is among the first that anybody would try.")]
     TooCommon,
 }
 
-/// One field of a request that cannot be, and why. The reason never repeats the value.
+/// An invalid field of a request. The reason never repeats the value.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldError {
     /// The parameter's name as clients send it.
@@ -94,7 +94,7 @@ pub struct FieldError {
     pub reason: String,
 }
 
-/// A store the server stands on.
+/// A store that the server depends on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Dependency {
     /// Accounts, keys, devices, outbox: SQLite or PostgreSQL.
@@ -112,13 +112,13 @@ impl fmt::Display for Dependency {
     }
 }
 
-/// A store did not answer, or answered something that cannot be read. "Not found" is never an error: it is `Ok(None)`.
+/// A store did not answer, or its answer is not readable. "Not found" is not an error but `Ok(None)`.
 #[derive(Debug, thiserror::Error)]
 #[error("{dependency} failed: {source}")]
 pub struct StoreError {
     /// Which store.
     pub dependency: Dependency,
-    /// What the driver said; for the log, never for a client.
+    /// The driver's error: for the log, never for a client.
     pub source: Box<dyn std::error::Error + Send + Sync>,
 }
 

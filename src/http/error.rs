@@ -161,9 +161,10 @@ impl From<ErrorKind> for Problem {
         const A_DAY: Duration = Duration::from_secs(86_400);
         const A_SECOND: Duration = Duration::from_secs(1);
         match kind {
-            ErrorKind::InvalidCredentials => {
-                Self::new(Code::InvalidCredentials, "No account can sign in with this e-mail address and this password.")
-            }
+            ErrorKind::InvalidCredentials => Self::new(
+                Code::InvalidCredentials,
+                "No account can sign in with this e-mail address and this password.",
+            ),
             ErrorKind::InvalidToken => {
                 Self::new(Code::InvalidToken, "Sign in, and send the token as auth_token or as Authorization: Bearer.")
             }
@@ -180,7 +181,8 @@ impl From<ErrorKind> for Problem {
                     .with_field("token")
             }
             ErrorKind::ResetTokenInvalid => {
-                Self::new(Code::ResetTokenInvalid, "The link is wrong, already used or expired.").with_field("reset_token")
+                Self::new(Code::ResetTokenInvalid, "The link is wrong, already used or expired.")
+                    .with_field("reset_token")
             }
             ErrorKind::PasswordUnacceptable(rule) => Self {
                 rule: Some(rule),
@@ -194,7 +196,8 @@ impl From<ErrorKind> for Problem {
                 Self::new(Code::TooManyAttempts, "Wait before you try again.").after(wait)
             }
             ErrorKind::TooManyAttempts { retry_after: None } => {
-                Self::new(Code::TooManyAttempts, "The account is locked. Reset the password to sign in again.").after(A_DAY)
+                Self::new(Code::TooManyAttempts, "The account is locked. Reset the password to sign in again.")
+                    .after(A_DAY)
             }
             ErrorKind::TooManyMessages { retry_after } => {
                 Self::new(Code::TooManyMessages, "Wait before you request the next message.").after(retry_after)
@@ -212,7 +215,9 @@ impl From<ErrorKind> for Problem {
 impl From<ReportRefusal> for Problem {
     fn from(refusal: ReportRefusal) -> Self {
         match refusal {
-            ReportRefusal::NotGenuine => Self::new(Code::Forbidden, "The signature is not that of a configured provider."),
+            ReportRefusal::NotGenuine => {
+                Self::new(Code::Forbidden, "The signature is not that of a configured provider.")
+            }
             ReportRefusal::Unavailable(kind) => kind.into(),
         }
     }

@@ -114,7 +114,8 @@ impl Incoming {
     /// # Errors
     /// Those of [`credential`](Self::credential), and `invalid_token` if the user is not a valid application name.
     pub fn client(&self) -> Result<(Credential, Option<AppName>), Problem> {
-        let Some(header) = self.authorization.as_deref().filter(|header| after_scheme(header, "basic").is_some()) else {
+        let Some(header) = self.authorization.as_deref().filter(|header| after_scheme(header, "basic").is_some())
+        else {
             return Ok((self.credential()?, None));
         };
         let pair = basic(header);

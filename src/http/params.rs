@@ -29,7 +29,10 @@ impl Params {
         let pair = |part: &[u8]| {
             let cut = part.iter().position(|&b| b == b'=').unwrap_or(part.len());
             let value = part.get(cut + 1..).unwrap_or_default();
-            Some((form_decoded(&part[..cut])?, form_decoded(value).map_or(Value::NotText("must be UTF-8"), Value::Text)))
+            Some((
+                form_decoded(&part[..cut])?,
+                form_decoded(value).map_or(Value::NotText("must be UTF-8"), Value::Text),
+            ))
         };
         Self(bytes.split(|&b| b == b'&').filter(|part| !part.is_empty()).filter_map(pair).collect())
     }

@@ -32,7 +32,8 @@ pub async fn sign_in(state: Data<AppState>, incoming: Incoming) -> Answer {
     let email = fields.required("email");
     let password = fields.required("password");
     let device_token = fields.optional("device_token");
-    let mobile_os = if device_token.is_some() { fields.required_mobile_os() } else { fields.optional::<MobileOs>("mobile_os") };
+    let mobile_os =
+        if device_token.is_some() { fields.required_mobile_os() } else { fields.optional::<MobileOs>("mobile_os") };
     let app = fields.optional("app_id");
     let push = fields.optional("apn_token");
     let locale = fields.optional("locale").map_or(incoming.language, |Language(known)| known.or(incoming.language));

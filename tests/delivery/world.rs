@@ -3,7 +3,7 @@
 
 use actix::{Actor as _, Addr};
 use portcullis_actors::clock::{Clock as _, ShiftedClock, SystemClock};
-use portcullis_actors::derive::{Keyring, random_bytes};
+use portcullis_actors::derive::{Keyring, PhoneCodes, random_bytes};
 use portcullis_actors::domain::{AppId, Locale, MessageId, Phone, UserId};
 use portcullis_actors::notifier::{DeliverDue, DeliveryPolicy, NotifierActor, NotifierPorts};
 use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
@@ -103,9 +103,8 @@ impl World {
             mail: Arc::clone(&self.mail),
             sms: self.sms.clone(),
             policy: self.policy.clone(),
-            code_digits: 6,
+            codes: Arc::new(PhoneCodes { keyring: Arc::clone(&self.keyring), digits: 6, fixed: HashMap::new() }),
             public_url: "https://accounts.example.com".to_owned(),
-            fixed_codes: HashMap::new(),
         }
     }
 

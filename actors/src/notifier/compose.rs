@@ -4,8 +4,7 @@
 use super::NotifierPorts;
 use super::templates::{self, Setting};
 use crate::clock::Timestamp;
-use crate::derive::{ChallengeId, Code, KeyId};
-use crate::domain::{Digest, Email, Phone};
+use crate::domain::{Digest, Email};
 use crate::stores::{AccountState, Destination, Leased, MessageKind};
 use crate::transports::{Line, Mail, Sms};
 
@@ -48,7 +47,7 @@ pub(super) fn compose(ports: &NotifierPorts, row: &Leased) -> Result<Composed, U
     let kind = message.kind.as_str();
     match (&message.kind, &message.to) {
         (MessageKind::PhoneCode { challenge, key }, Destination::Sms(phone)) => {
-            let code = code(ports, *key, challenge, row, phone)?;
+            let code = ports.codes.code(*key, challenge, message.user, phone).ok_or(Unsendable::KeyMissing)?;
             let text = templates::phone_code(&setting, &code)?;
             Ok(Composed::Sms(Sms { kind, to: phone.clone(), from: own_sender(sender.sms_from.as_deref()), text }))
         }
@@ -63,20 +62,6 @@ pub(super) fn compose(ports: &NotifierPorts, row: &Leased) -> Result<Composed, U
         (MessageKind::PhoneCode { .. }, Destination::Mail(_)) => Err(Unsendable::Dead("a phone code is no mail")),
         (_, Destination::Sms(_)) => Err(Unsendable::Dead("a mail is no SMS")),
     }
-}
-
-fn code(
-    ports: &NotifierPorts,
-    key: KeyId,
-    challenge: &ChallengeId,
-    row: &Leased,
-    phone: &Phone,
-) -> Result<Code, Unsendable> {
-    if let Some(code) = ports.fixed_codes.get(phone.as_str()) {
-        return Ok(code.clone());
-    }
-    let code = ports.keyring.phone_code(key, challenge, row.message.user, phone, ports.code_digits);
-    code.ok_or(Unsendable::KeyMissing)
 }
 
 fn mail(row: &Leased, to: &Email, text: templates::MailText) -> Composed {

@@ -28,13 +28,12 @@ pub use messages::{DeliverDue, Drain, NotifierSnapshot, Observe, RecordReport, R
 pub use policy::DeliveryPolicy;
 
 use crate::clock::Clock;
-use crate::derive::{Code, Keyring};
+use crate::derive::{Keyring, PhoneCodes};
 use crate::error::ErrorKind;
 use crate::stores::OutboxStore;
 use crate::transports::{Mail, Sms, Transport};
 use actix::{Actor, AsyncContext as _, Context, Handler, Message, ResponseFuture, WrapFuture as _};
 use engine::Engine;
-use std::collections::HashMap;
 use std::sync::Arc;
 
 /// What the notifier stands on.
@@ -52,12 +51,10 @@ pub struct NotifierPorts {
     pub sms: Vec<Arc<dyn Transport<Sms>>>,
     /// The numbers.
     pub policy: DeliveryPolicy,
-    /// Digits of a phone code.
-    pub code_digits: u32,
+    /// Phone codes.
+    pub codes: Arc<PhoneCodes>,
     /// The address that people reach this server at.
     pub public_url: String,
-    /// Numbers (E.164) that always get the same code; outside development there is none.
-    pub fixed_codes: HashMap<String, Code>,
 }
 
 /// Delivers what is in the outbox; one a process.

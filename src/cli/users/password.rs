@@ -2,10 +2,10 @@
 
 use super::{Database, Refused, Shell, ending, find, new_password};
 use crate::config::Config;
-use portcullis_actors::account::NOTICE_LIFE;
+use portcullis_actors::account::password_change;
 use portcullis_actors::clock::{Clock as _, SystemClock};
 use portcullis_actors::hashing::HashingPool;
-use portcullis_actors::stores::{AccountStore as _, Destination, MessageKind, NewMessage, PasswordChange};
+use portcullis_actors::stores::AccountStore as _;
 use serde_json::json;
 
 pub(super) async fn set(
@@ -26,20 +26,8 @@ pub(super) async fn set(
     let password = new_password(from_stdin)?;
     config.passwords.accept(&password, &user.email).map_err(Refused::because)?;
     let pool = HashingPool::start(&config.hashing).map_err(Refused::because)?;
-    let change = PasswordChange {
-        user: id,
-        old_hash: user.password_hash,
-        new_hash: pool.hash(&password).await.map_err(Refused::because)?,
-        keep: None,
-        notice: NewMessage {
-            kind: MessageKind::PasswordNotice,
-            user: id,
-            app: app.id,
-            to: Destination::Mail(user.email),
-            locale: user.locale.unwrap_or_default(),
-            expires: SystemClock.now().plus(NOTICE_LIFE),
-        },
-    };
+    let hash = pool.hash(&password).await.map_err(Refused::because)?;
+    let change = password_change(&user, hash, app.id, None, SystemClock.now());
     let revocation = accounts.change_password(change).await?;
     let revocation =
         revocation.ok_or_else(|| Refused("the password was changed meanwhile; nothing was done".into()))?;

@@ -78,7 +78,11 @@ pub async fn submit(state: Data<AppState>, request: HttpRequest, incoming: Incom
 /// `GET /password/reset`
 pub async fn forgotten(request: HttpRequest) -> HttpResponse {
     let texts = texts_for(&request);
-    html(StatusCode::OK, STRICT, &RequestForm { texts, title: texts.forgotten_title, text: texts.forgotten, fault: None })
+    html(
+        StatusCode::OK,
+        STRICT,
+        &RequestForm { texts, title: texts.forgotten_title, text: texts.forgotten, fault: None },
+    )
 }
 
 /// `POST /password/reset` with `email`: the same request as `POST /api/v1/tokens/reset`, with the same limits. Its answer
@@ -86,14 +90,23 @@ pub async fn forgotten(request: HttpRequest) -> HttpResponse {
 ///
 /// # Errors
 /// When the body cannot be parsed.
-pub async fn request_link(state: Data<AppState>, request: HttpRequest, incoming: Incoming) -> Result<HttpResponse, Problem> {
+pub async fn request_link(
+    state: Data<AppState>,
+    request: HttpRequest,
+    incoming: Incoming,
+) -> Result<HttpResponse, Problem> {
     let texts = texts_for(&request);
     if !origin::is_own(request.headers(), &state.settings.public_url) {
         return Ok(foreign(texts));
     }
     let email = incoming.fields(&["email"])?.text("email").and_then(|text| text.trim().parse().ok());
     let Some(email) = email else {
-        let form = RequestForm { texts, title: texts.forgotten_title, text: texts.forgotten, fault: Some(texts.invalid_email) };
+        let form = RequestForm {
+            texts,
+            title: texts.forgotten_title,
+            text: texts.forgotten,
+            fault: Some(texts.invalid_email),
+        };
         return Ok(refused(Code::InvalidParameters, StatusCode::UNPROCESSABLE_ENTITY, None, &form));
     };
     let ask = IssueReset { email, app: None, locale: incoming.language, peer: incoming.peer };

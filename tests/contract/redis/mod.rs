@@ -18,7 +18,7 @@ use portcullis_actors::derive::KeyId;
 use portcullis_actors::domain::{AppId, Digest, Phone, UserId};
 use portcullis_actors::stores::redis::{BeforeServing, RedisSettings, RedisTokenStore};
 use portcullis_actors::stores::{
-    NewSession, Opening, PhoneAsk, ResetAsk, Revocation, RevocationStore, Session, SessionStore, StartError,
+    NewSession, Opening, PhoneRequest, ResetRequest, Revocation, RevocationStore, Session, SessionStore, StartError,
     StoreResult,
 };
 use std::future::Future;
@@ -101,7 +101,7 @@ pub fn new_session(user: UserId, name: impl std::fmt::Display, epoch: i64) -> Ne
         epoch,
         idle: Duration::from_secs(14 * 86_400),
         absolute: Duration::from_secs(30 * 86_400),
-        most: 20,
+        max_sessions: 20,
     }
 }
 
@@ -112,8 +112,8 @@ pub async fn open(store: &dyn SessionStore, user: UserId, name: impl std::fmt::D
     }
 }
 
-pub fn reset_ask(user: UserId) -> ResetAsk {
-    ResetAsk {
+pub fn reset_ask(user: UserId) -> ResetRequest {
+    ResetRequest {
         user,
         epoch: 0,
         app: AppId(1),
@@ -124,8 +124,8 @@ pub fn reset_ask(user: UserId) -> ResetAsk {
     }
 }
 
-pub fn phone_ask(user: UserId) -> PhoneAsk {
-    PhoneAsk {
+pub fn phone_ask(user: UserId) -> PhoneRequest {
+    PhoneRequest {
         user,
         epoch: 0,
         phone: Phone::parse("+12125550123", "US").expect("possible"),

@@ -1,7 +1,7 @@
 //! Phone codes and reset links: one hash for each, one script for each change.
 
 use super::super::{
-    ChallengeStore, PhoneAnswer, PhoneAsk, PhoneChallenge, PhoneIssue, ResetAsk, ResetChallenge, StoreResult,
+    ChallengeStore, PhoneAnswer, PhoneChallenge, PhoneIssue, PhoneRequest, ResetChallenge, ResetRequest, StoreResult,
 };
 use super::{RedisTokenStore, phone_key, record, reset_key, scripts};
 use crate::clock::Timestamp;
@@ -98,7 +98,7 @@ impl RedisTokenStore {
 
 #[async_trait]
 impl ChallengeStore for RedisTokenStore {
-    async fn issue_phone(&self, ask: PhoneAsk) -> StoreResult<PhoneIssue> {
+    async fn issue_phone(&self, ask: PhoneRequest) -> StoreResult<PhoneIssue> {
         let mut call = scripts::PHONE_ISSUE.prepare_invoke();
         call.key(phone_key(ask.user)).arg(self.offset()).arg(ask.phone.as_str());
         call.arg(ask.fresh_id.as_slice()).arg(ask.fresh_key.0).arg(ask.fresh_proof.as_bytes().as_slice());
@@ -160,7 +160,7 @@ impl ChallengeStore for RedisTokenStore {
         self.run(&call).await
     }
 
-    async fn issue_reset(&self, ask: ResetAsk) -> StoreResult<ResetChallenge> {
+    async fn issue_reset(&self, ask: ResetRequest) -> StoreResult<ResetChallenge> {
         let mut call = scripts::RESET_ISSUE.prepare_invoke();
         call.key(reset_key(ask.user)).arg(self.offset());
         call.arg(ask.fresh_id.as_slice()).arg(ask.fresh_key.0).arg(ask.fresh_digest.as_bytes().as_slice());

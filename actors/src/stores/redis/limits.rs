@@ -42,7 +42,7 @@ impl LimitStore for RedisTokenStore {
     async fn charge_backoff(&self, scope: &'static str, subject: Digest, backoff: Backoff) -> StoreResult<Verdict> {
         let mut call = scripts::BACKOFF.prepare_invoke();
         call.key(key(scope, subject)).arg(self.offset()).arg(backoff.free);
-        call.arg(millis(backoff.first)).arg(millis(backoff.longest)).arg(millis(backoff.forget)).arg(backoff.most);
+        call.arg(millis(backoff.first)).arg(millis(backoff.longest)).arg(millis(backoff.forget)).arg(backoff.max_tries);
         self.run(&call).await.map(verdict)
     }
 

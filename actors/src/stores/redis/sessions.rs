@@ -25,7 +25,7 @@ impl SessionStore for RedisTokenStore {
         let mut call = scripts::OPEN.prepare_invoke();
         call.key(sessions_key(new.user)).arg(self.offset()).arg(new.id.as_bytes().as_slice());
         call.arg(new.app.0).arg(new.device.map_or(0, |DeviceId(device)| device)).arg(new.epoch);
-        call.arg(new.idle.as_secs()).arg(new.absolute.as_secs()).arg(new.most);
+        call.arg(new.idle.as_secs()).arg(new.absolute.as_secs()).arg(new.max_sessions);
         let opened: Option<(i64, i64, i64)> = self.change(new.user, &call).await?;
         Ok(opened.map_or(Opening::StaleEpoch, |(created, idle, absolute)| {
             Opening::Opened(Session {

@@ -31,8 +31,8 @@ impl AccountStore for SqlStore {
         self.read(async |c| users::by_id(c, id).await).await
     }
 
-    async fn users(&self, after: UserId, most: u32) -> StoreResult<Vec<User>> {
-        self.read(async |c| users::page(c, after, most).await).await
+    async fn users(&self, after: UserId, limit: u32) -> StoreResult<Vec<User>> {
+        self.read(async |c| users::page(c, after, limit).await).await
     }
 
     async fn create_user(&self, new: NewUser) -> StoreResult<Created<UserId>> {

@@ -171,7 +171,7 @@ async fn prune(connection: &mut AnyConnection, registration: &Registration, new:
     .bind(registration.user.0)
     .bind(registration.app.0)
     .bind(new.0)
-    .bind(i64::from(registration.most.saturating_sub(1)))
+    .bind(i64::from(registration.max_devices.saturating_sub(1)))
     .fetch_all(&mut *connection)
     .await?;
     for row in rows {

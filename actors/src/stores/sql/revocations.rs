@@ -16,12 +16,12 @@ const KEPT: Duration = Duration::from_secs(86_400);
 
 #[async_trait]
 impl RevocationStore for SqlStore {
-    async fn pending(&self, most: u32) -> StoreResult<Vec<Revocation>> {
+    async fn pending(&self, limit: u32) -> StoreResult<Vec<Revocation>> {
         self.read(async |c| {
             let rows = sqlx::query(
                 "SELECT id, user_id, epoch, keep, created FROM revocations WHERE applied IS NULL ORDER BY id LIMIT $1",
             )
-            .bind(i64::from(most))
+            .bind(i64::from(limit))
             .fetch_all(c)
             .await?;
             rows.iter().map(revocation).collect()
@@ -29,7 +29,7 @@ impl RevocationStore for SqlStore {
         .await
     }
 
-    async fn since(&self, since: Timestamp, after: Option<&Revocation>, most: u32) -> StoreResult<Vec<Revocation>> {
+    async fn since(&self, since: Timestamp, after: Option<&Revocation>, limit: u32) -> StoreResult<Vec<Revocation>> {
         // Numbers begin with 1.
         let (since, number) = after.map_or((since, 0), |after| (after.created, after.id));
         self.read(async |c| {
@@ -39,7 +39,7 @@ impl RevocationStore for SqlStore {
             )
             .bind(since.millis())
             .bind(number)
-            .bind(i64::from(most))
+            .bind(i64::from(limit))
             .fetch_all(c)
             .await?;
             rows.iter().map(revocation).collect()

@@ -42,10 +42,10 @@ impl SqlStore {
     /// The pools over a database that is ready; connects to nobody yet.
     pub(super) fn open(settings: &SqlSettings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let (dialect, options) = target(&settings.url, false)?;
-        let pool = |most: u32| {
+        let pool = |connections: u32| {
             let time_out = settings.time_out;
             let pool = AnyPoolOptions::new()
-                .max_connections(most.max(1))
+                .max_connections(connections.max(1))
                 .acquire_timeout(time_out)
                 // A connection in constant use needs no proof of life, one that has rested may have died.
                 .test_before_acquire(false)

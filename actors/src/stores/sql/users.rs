@@ -64,8 +64,8 @@ pub(super) async fn by_id(connection: &mut AnyConnection, id: UserId) -> sqlx::R
     row.as_ref().map(user).transpose()
 }
 
-pub(super) async fn page(connection: &mut AnyConnection, after: UserId, most: u32) -> sqlx::Result<Vec<User>> {
-    let rows = select_user!("WHERE id > $1 ORDER BY id LIMIT $2").bind(after.0).bind(i64::from(most));
+pub(super) async fn page(connection: &mut AnyConnection, after: UserId, limit: u32) -> sqlx::Result<Vec<User>> {
+    let rows = select_user!("WHERE id > $1 ORDER BY id LIMIT $2").bind(after.0).bind(i64::from(limit));
     rows.fetch_all(connection).await?.iter().map(user).collect()
 }
 
