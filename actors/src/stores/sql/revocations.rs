@@ -1,4 +1,4 @@
-//! [`RevocationStore`] on SQL, and the row that a change of an account writes in its own transaction.
+//! [`RevocationStore`] on SQL, and the row that a change of an account writes in its transaction.
 
 use super::SqlStore;
 use super::rows::maybe_digest;
@@ -11,7 +11,7 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 use std::time::Duration;
 
-/// How long an acknowledged revocation stays: far longer than a failover can reach back.
+/// How long an acknowledged revocation is kept: far longer than what a failover can lose.
 const KEPT: Duration = Duration::from_secs(86_400);
 
 #[async_trait]
@@ -30,7 +30,7 @@ impl RevocationStore for SqlStore {
     }
 
     async fn since(&self, since: Timestamp, after: Option<&Revocation>, limit: u32) -> StoreResult<Vec<Revocation>> {
-        // Numbers begin with 1.
+        // Ids begin with 1.
         let (since, number) = after.map_or((since, 0), |after| (after.created, after.id));
         self.read(async |c| {
             let rows = sqlx::query(
