@@ -15,7 +15,7 @@ pub(super) async fn register(ports: &AccountPorts, ask: RegisterDevice) -> Resul
         mobile_os: ask.mobile_os,
         push: Some(ask.push.clone()),
         signed_in: false,
-        most: ports.auth.policy.most_devices,
+        max_devices: ports.auth.policy.most_devices,
     };
     let id = ports.devices.register(registration).await?;
     ports.counters.borrow_mut().devices_registered += 1;

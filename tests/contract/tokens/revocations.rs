@@ -1,14 +1,14 @@
 //! What a revocation does to codes and links: it ends those from before it, however late and however often it is applied.
 
 use super::*;
-use portcullis_actors::stores::{PhoneAnswer, PhoneAsk, PhoneIssue, ResetAsk};
+use portcullis_actors::stores::{PhoneAnswer, PhoneIssue, PhoneRequest, ResetRequest};
 
-fn code(user: UserId, n: u8, epoch: i64) -> PhoneAsk {
-    PhoneAsk { user, epoch, ..phone::ask(n) }
+fn code(user: UserId, n: u8, epoch: i64) -> PhoneRequest {
+    PhoneRequest { user, epoch, ..phone::ask(n) }
 }
 
-fn link(user: UserId, n: u8, epoch: i64) -> ResetAsk {
-    ResetAsk { user, epoch, ..resets::ask(n) }
+fn link(user: UserId, n: u8, epoch: i64) -> ResetRequest {
+    ResetRequest { user, epoch, ..resets::ask(n) }
 }
 
 impl Ports {

@@ -1,4 +1,4 @@
-//! The scripts, each a file of its own with its keys, types and expiry on top. What several share is put in front.
+//! The scripts. Each file begins with its keys, their types and when they expire. Shared parts are put in front.
 
 use redis::Script;
 use std::sync::LazyLock;
