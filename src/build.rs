@@ -1,4 +1,4 @@
-//! Before compiling: asks git which commit this is, for `--version`. In a source archive there is nobody to ask.
+//! Build script: asks git for the commit, for `--version`. A source archive has none.
 
 use std::path::Path;
 use std::process::Command;
@@ -13,12 +13,12 @@ fn main() {
     println!("cargo:rustc-env=BUILD_VERSION={version}");
 }
 
-/// Only of a repository of our own: an archive may have been unpacked inside another one.
+/// Only from this project's own repository: a source archive may be unpacked inside another one.
 fn commit() -> Option<String> {
     if !Path::new(".git").exists() {
         return None;
     }
-    // Grows with every commit and every change of branch.
+    // This file changes with every commit and every change of branch.
     if let Some(log) = git(&["rev-parse", "--git-path", "logs/HEAD"]).filter(|log| Path::new(log).exists()) {
         println!("cargo:rerun-if-changed={log}");
     }

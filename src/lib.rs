@@ -1,6 +1,6 @@
-//! The sign-in server: HTTP, configuration, command line, and the composition root that puts the actors together.
+//! The sign-in server: HTTP, configuration, command line, and the composition root that connects the actors.
 //!
-//! `main` and the tests start the same thing. There is no global state, so two servers can run in one process.
+//! `main` and the tests start the same [`Server`]. There is no global state, so two servers can run in one process.
 
 #![warn(clippy::expect_used)]
 

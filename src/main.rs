@@ -1,4 +1,4 @@
-//! Arguments → configuration → what was asked for. Everything else is in the library.
+//! Runs the command line of the library.
 
 use std::process::ExitCode;
 

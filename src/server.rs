@@ -1,20 +1,19 @@
-//! A server from its configuration to its end: start in order, listen last, stop accepting first.
-//!
-//! May call the composition root and the HTTP layer. Owns no policy and chooses no backend.
+//! A server from start to stop: opens the stores, starts the actors, listens last, and on a stop closes the listener first.
 
-use crate::app::{self, Access, Claim, Database, Deliveries, Foundation, Stores, TokenStore};
+use crate::app::{self, Access, Database, Deliveries, NodeClaim, StoreReadiness, TokenStore, WorkerFactory};
 use crate::config::{Config, Profile};
-use crate::connections::{self, ConnectionPolicy};
-use crate::http::dispatch::{DispatchPolicy, Dispatcher};
-use crate::http::{BodyLimits, Settings};
+use crate::connections::{self, ConnectionPolicy, open_files};
+use crate::http::Settings;
+use crate::http::dispatch::Dispatcher;
 use actix::{Actor as _, Addr};
 use actix_web::dev::ServerHandle;
 use portcullis_actors::account::Revoker;
 use portcullis_actors::clock::Clock;
 use portcullis_actors::derive::{Code, PhoneCodes, Subjects, random_bytes};
+use portcullis_actors::error::StartError;
 use portcullis_actors::hashing::HashingPool;
 use portcullis_actors::notifier::{Drain, NotifierActor, NotifierPorts};
-use portcullis_actors::stores::{AccountStore, StartError};
+use portcullis_actors::stores::AccountStore;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
@@ -22,38 +21,39 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpSocket;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
-/// Connections that may wait to be accepted: a fleet reconnects all at once.
+/// Connections that may wait to be accepted. A whole fleet may reconnect at the same time.
 const BACKLOG: u32 = 4096;
-/// How often a step of the start is tried, and the pause between.
-const START_TRIES: u32 = 5;
+/// How often a step of the start is attempted, and the pause between attempts.
+const START_ATTEMPTS: u32 = 5;
 const START_PAUSE: Duration = Duration::from_millis(200);
-/// How often revocations that are pending are applied, and imported hashes looked for: what the command line changes is noticed within a second.
-const KEEP_UP_EVERY: Duration = Duration::from_millis(500);
-/// How often wrong passwords for addresses that nobody has are looked through, and how long they are kept: few in a row for
-/// a day, more for as long as anybody may have the patience to compare them with those of an account, which stay.
-const TIDY_EVERY: Duration = Duration::from_secs(600);
-const FEW: i64 = 5;
-const FEW_KEPT: Duration = Duration::from_secs(86_400);
-const MANY_KEPT: Duration = Duration::from_secs(90 * 86_400);
-/// How long work whose client has gone may end in, before the threads are told to stop.
+/// How often pending revocations are applied and imported hashes are looked for. A change by the command line takes
+/// effect within a second.
+const MAINTENANCE_INTERVAL: Duration = Duration::from_millis(500);
+/// How often failure counts of unknown addresses are deleted, and how long they are kept. Low counts are kept for a day.
+/// High counts are kept longer, because an attacker could compare them with those of accounts, which stay.
+const DECOY_INTERVAL: Duration = Duration::from_secs(600);
+const LOW_COUNT: i64 = 5;
+const KEEP_LOW_COUNTS: Duration = Duration::from_secs(86_400);
+const KEEP_HIGH_COUNTS: Duration = Duration::from_secs(90 * 86_400);
+/// How long a stop waits for work whose client has hung up.
 const DETACHED_WORK: Duration = Duration::from_millis(500);
-/// What of a stop is left for closing the stores when deliveries have ended.
+/// The part of the stop that is reserved for closing the stores.
 const LAST_STEPS: Duration = Duration::from_secs(1);
 
-/// A server that listens; it answers while [`Server::run`] is awaited.
+/// A server that listens. It answers while [`Server::run`] is awaited.
 pub struct Server {
     address: SocketAddr,
     http: actix_web::dev::Server,
     notifier: Addr<NotifierActor>,
-    keeping_up: AbortOnDropHandle<()>,
+    maintenance: AbortOnDropHandle<()>,
     tracker: TaskTracker,
     database: Database,
     shutdown: Duration,
     stopped_at: Arc<OnceLock<Instant>>,
-    claim: Claim,
+    claim: NodeClaim,
 }
 
-/// Stops a server from elsewhere; cheap to clone.
+/// Stops a server from another task. Cheap to clone.
 #[derive(Clone)]
 pub struct Stopper {
     http: ServerHandle,
@@ -62,28 +62,28 @@ pub struct Stopper {
 }
 
 impl Server {
-    /// Opens the stores, starts the actors, and listens. Must be called on an actix system.
+    /// Opens the stores, starts the actors and listens. Must be called on an actix system.
     ///
     /// # Errors
-    /// [`StartError`]: one line a fault, each saying what to do.
+    /// [`StartError`], with one line per fault.
     pub async fn build(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let config = Arc::new(config);
         let socket = bind(config.server.bind)?;
-        let address = socket.local_addr().map_err(|error| unbound(config.server.bind, &error))?;
+        let address = socket.local_addr().map_err(|error| bind_error(config.server.bind, &error))?;
 
-        let database = app::database(&config, Access::Make, Arc::clone(&clock)).await?;
-        let claim = Claim::make(&config).await?;
-        // The tables of numbering plans take a while to load; not on the first caller's time.
+        let database = app::database(&config, Access::Create, Arc::clone(&clock)).await?;
+        let claim = NodeClaim::take(&config).await?;
+        // The tables of numbering plans load slowly. The first caller must not wait for them.
         let phones = config.phone_codes.clone();
         std::thread::spawn(move || phones.prepare());
         let keyring = Arc::new(app::keyring(&config)?);
         let fresh = random_bytes();
-        let subjects = patiently(async || database.installation_secret("subjects", fresh).await).await?;
-        let hashing = HashingPool::start(&config.hashing).map_err(start_error)?;
+        let subjects = with_retries(async || database.installation_secret("subjects", fresh).await).await?;
+        let hashing = HashingPool::start(&config.hashing).map_err(StartError::because)?;
         match config.profile {
-            Profile::Development => patiently(async || app::demo::plant(&database, &hashing).await).await?,
+            Profile::Development => with_retries(async || app::demo::seed(&database, &hashing).await).await?,
             Profile::Production => {
-                let faults = patiently(async || app::demo::open_doors(&database, &hashing).await).await?;
+                let faults = with_retries(async || app::demo::live_credentials(&database, &hashing).await).await?;
                 if !faults.is_empty() {
                     return Err(StartError(faults.join("\n")));
                 }
@@ -91,17 +91,17 @@ impl Server {
             Profile::Loadtest => {}
         }
         let revocations = Arc::new(database.clone());
-        hashing.expect_imported(patiently(async || database.costliest_import().await).await?);
+        hashing.expect_imported(with_retries(async || database.costliest_import().await).await?);
         let tokens = TokenStore::open(&config, Arc::clone(&clock), revocations.clone()).await?;
         let revoker = Revoker { revocations, sessions: tokens.sessions() };
-        patiently(async || revoker.apply_pending().await).await?;
-        patiently(async || app::ensure_default_application(&database).await).await?;
+        with_retries(async || revoker.apply_pending().await).await?;
+        with_retries(async || app::ensure_default_application(&database).await).await?;
 
         let public_url = match config.server.public_url.as_str() {
             "" => format!("http://{address}"),
             url => url.to_owned(),
         };
-        let Deliveries { mail, sms, inbox } = app::transports(&config, &clock)?;
+        let Deliveries { transports, inbox } = app::transports(&config, &clock)?;
         let codes = Arc::new(PhoneCodes {
             keyring: Arc::clone(&keyring),
             digits: config.phone_codes.digits,
@@ -111,8 +111,7 @@ impl Server {
             outbox: Arc::new(database.clone()),
             keyring: Arc::clone(&keyring),
             clock: Arc::clone(&clock),
-            mail,
-            sms,
+            transports,
             policy: config.delivery.clone(),
             codes: Arc::clone(&codes),
             public_url: public_url.clone(),
@@ -120,10 +119,10 @@ impl Server {
         .start();
 
         let tracker = TaskTracker::new();
-        let keeping_up = keep_up(revoker, database.clone(), hashing.clone());
-        let foundation = Foundation {
-            settings: settings(&config, public_url),
-            readiness: Arc::new(Stores { accounts: database.clone(), sessions: tokens.sessions() }),
+        let maintenance = maintain(revoker, database.clone(), hashing.clone());
+        let workers = WorkerFactory {
+            settings: Settings { public_url, ..Settings::from(&*config) },
+            readiness: Arc::new(StoreReadiness { accounts: database.clone(), sessions: tokens.sessions() }),
             config: Arc::clone(&config),
             database: database.clone(),
             tokens,
@@ -134,39 +133,39 @@ impl Server {
             clock,
             notifier: notifier.clone(),
             tracker: tracker.clone(),
-            dispatcher: Arc::new(Dispatcher::new(permits(&config))),
+            dispatcher: Arc::new(Dispatcher::new((&*config).into())),
             inbox,
         };
-        let http = listen(socket, &config, foundation).map_err(|error| unbound(config.server.bind, &error))?;
+        let http = listen(socket, &config, workers).map_err(|error| bind_error(config.server.bind, &error))?;
         let stopped_at = Arc::<OnceLock<Instant>>::default();
         let stopper = Stopper { http: http.handle(), tracker: tracker.clone(), stopped_at: Arc::clone(&stopped_at) };
         Ok(Self {
             address,
             http,
             notifier,
-            keeping_up: AbortOnDropHandle::new(actix_web::rt::spawn(keeping_up)),
+            maintenance: AbortOnDropHandle::new(actix_web::rt::spawn(maintenance)),
             tracker,
             database,
             shutdown: config.server.shutdown(),
             stopped_at,
-            claim: Claim::keep(claim, async move || stopper.stop().await),
+            claim: NodeClaim::watch(claim, async move || stopper.stop().await),
         })
     }
 
-    /// Where it listens; the port is a real one even if port 0 was asked for.
+    /// The address with the real port, even if port 0 was configured.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What stops it from elsewhere.
+    /// A handle that stops this server.
     pub fn stopper(&self) -> Stopper {
         Stopper { http: self.http.handle(), tracker: self.tracker.clone(), stopped_at: Arc::clone(&self.stopped_at) }
     }
 
-    /// Answers until it is stopped; then what is under way is finished, or given back to the outbox.
+    /// Answers until it is stopped. Then open deliveries are finished or returned to the outbox.
     ///
     /// # Errors
-    /// When the HTTP server cannot go on.
+    /// If the HTTP server fails, or another node took over the database.
     pub async fn run(self) -> io::Result<()> {
         let ended = self.http.await;
         let stopped_at = *self.stopped_at.get_or_init(Instant::now);
@@ -174,18 +173,18 @@ impl Server {
         let within = left().saturating_sub(LAST_STEPS);
         let drained = self.notifier.send(Drain { within });
         if tokio::time::timeout(within + LAST_STEPS / 2, drained).await.is_err() {
-            tracing::warn!("deliveries did not end in time; their leases will lapse");
+            tracing::warn!("deliveries did not end in time; their leases will expire");
         }
         self.tracker.close();
         let _ = tokio::time::timeout(left(), self.tracker.wait()).await;
-        drop(self.keeping_up);
+        drop(self.maintenance);
         let _ = tokio::time::timeout(Duration::from_secs(1), self.database.close()).await;
         self.claim.release().and(ended)
     }
 }
 
 impl Stopper {
-    /// Stops accepting, lets what was accepted finish, and returns when the HTTP threads have ended.
+    /// Stops accepting connections, finishes open requests, and returns when the HTTP threads have ended.
     pub async fn stop(&self) {
         self.stopped_at.get_or_init(Instant::now);
         self.http.pause().await;
@@ -194,25 +193,25 @@ impl Stopper {
         self.http.stop(true).await;
     }
 
-    /// Ends the HTTP threads at once, whatever they do.
+    /// Stops the HTTP threads immediately.
     pub async fn stop_now(&self) {
         self.http.stop(false).await;
     }
 }
 
-/// A start has more time than a request: what a store did not answer in a request's time is asked again. For steps that
-/// may be repeated.
-async fn patiently<T, E: std::fmt::Display>(step: impl AsyncFn() -> Result<T, E>) -> Result<T, StartError> {
-    for _ in 1..START_TRIES {
+/// Repeats a step of the start that failed. A start may take longer than the time-out of a store. The step must be
+/// idempotent.
+async fn with_retries<T, E: std::fmt::Display>(step: impl AsyncFn() -> Result<T, E>) -> Result<T, StartError> {
+    for _ in 1..START_ATTEMPTS {
         if let Ok(done) = step().await {
             return Ok(done);
         }
         tokio::time::sleep(START_PAUSE).await;
     }
-    step().await.map_err(start_error)
+    step().await.map_err(StartError::because)
 }
 
-/// Takes the address, but lets nobody in yet.
+/// Binds the address, but does not listen yet.
 fn bind(address: SocketAddr) -> Result<TcpSocket, StartError> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
     let bound = socket.and_then(|socket| {
@@ -220,82 +219,48 @@ fn bind(address: SocketAddr) -> Result<TcpSocket, StartError> {
         socket.bind(address)?;
         Ok(socket)
     });
-    bound.map_err(|error| unbound(address, &error))
+    bound.map_err(|error| bind_error(address, &error))
 }
 
-fn unbound(address: SocketAddr, error: &io::Error) -> StartError {
+fn bind_error(address: SocketAddr, error: &io::Error) -> StartError {
     let advice = match error.kind() {
-        io::ErrorKind::AddrInUse => "another program listens there; choose another server.bind",
-        io::ErrorKind::PermissionDenied => "this user may not; choose a port from 1024 on",
-        io::ErrorKind::AddrNotAvailable => "this machine has no such address; correct server.bind",
+        io::ErrorKind::AddrInUse => "another program uses this address; choose another server.bind",
+        io::ErrorKind::PermissionDenied => "this user is not permitted; choose a port of at least 1024",
+        io::ErrorKind::AddrNotAvailable => "this machine does not have this address; correct server.bind",
         _ => "correct server.bind",
     };
     StartError(format!("cannot listen on {address}: {advice} ({error})"))
 }
 
-fn listen(socket: TcpSocket, config: &Config, foundation: Foundation) -> io::Result<actix_web::dev::Server> {
+fn listen(socket: TcpSocket, config: &Config, workers: WorkerFactory) -> io::Result<actix_web::dev::Server> {
     let listener = socket.listen(BACKLOG)?.into_std()?;
     let shutdown = config.server.shutdown_secs.saturating_sub(config.server.shutdown_secs / 3).max(1);
-    let state = move || foundation.start_worker();
-    connections::serve(listener, config.server.worker_count(), shutdown, connection_policy(config), state)
+    let mut policy = ConnectionPolicy::from(config);
+    let limit = open_files::connection_limit();
+    if policy.max_connections > limit {
+        tracing::warn!(limit, "the limit on open files allows fewer connections than server.max_connections");
+        policy.max_connections = limit;
+    }
+    let state = move || workers.start_worker();
+    connections::serve(listener, config.server.worker_count(), shutdown, policy, state)
 }
 
-fn connection_policy(config: &Config) -> ConnectionPolicy {
-    let (wanted, room) = (config.server.max_connections, connections::files::room());
-    if wanted > room {
-        tracing::warn!(room, "the limit on open files leaves room for fewer than server.max_connections");
-    }
-    ConnectionPolicy {
-        most: wanted.min(room),
-        per_address: config.server.connections_per_address,
-        trusted_proxies: config.server.trusted_proxies.clone(),
-        head: Duration::from_secs(config.server.header_timeout_secs),
-        keep_alive: Duration::from_secs(config.server.keep_alive_secs),
-        answer: Duration::from_secs(config.server.body_timeout_secs),
-    }
-}
-
-fn settings(config: &Config, public_url: String) -> Settings {
-    Settings {
-        public_url,
-        trusted_proxies: config.server.trusted_proxies.clone(),
-        cors_origins: config.server.cors_origins.clone(),
-        token_in_query: config.compat.auth_token_in_query,
-        body: BodyLimits {
-            bytes: config.server.max_body_bytes,
-            time: Duration::from_secs(config.server.body_timeout_secs),
-        },
-    }
-}
-
-fn permits(config: &Config) -> DispatchPolicy {
-    DispatchPolicy {
-        costly: config.server.costly_requests,
-        ordinary: config.server.ordinary_requests,
-        deadline: Duration::from_secs(config.server.deadline_secs),
-    }
-}
-
-/// What goes on beside the requests, over what SQL holds.
-async fn keep_up(revoker: Revoker, accounts: Database, hashing: HashingPool) {
-    let mut ticks = tokio::time::interval(KEEP_UP_EVERY);
+/// Work in the background: applies revocations, looks for imported hashes, deletes old failure counts.
+async fn maintain(revoker: Revoker, accounts: Database, hashing: HashingPool) {
+    let mut ticks = tokio::time::interval(MAINTENANCE_INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut tidied = Instant::now();
+    let mut last_deletion = Instant::now();
     loop {
         ticks.tick().await;
         if let Ok(work) = accounts.costliest_import().await {
             hashing.expect_imported(work);
         }
-        if tidied.elapsed() >= TIDY_EVERY {
-            tidied = Instant::now();
-            while matches!(accounts.forget_decoys(FEW, FEW_KEPT, MANY_KEPT).await, Ok(1..)) {}
+        if last_deletion.elapsed() >= DECOY_INTERVAL {
+            last_deletion = Instant::now();
+            while matches!(accounts.forget_decoys(LOW_COUNT, KEEP_LOW_COUNTS, KEEP_HIGH_COUNTS).await, Ok(1..)) {}
         }
         if let Err(error) = revoker.apply_pending().await {
-            tracing::warn!(%error, "revocations are pending until the stores answer");
+            tracing::warn!(%error, "revocations stay pending until the stores answer");
         }
     }
-}
-
-fn start_error(error: impl std::fmt::Display) -> StartError {
-    StartError(error.to_string())
 }

@@ -1,7 +1,7 @@
-//! The log: how it is set up, and the one line that a request leaves. Knows no endpoint and no actor.
+//! The log: its setup, and the line of a request.
 //!
-//! A line never holds a token, a code, a password, an address in full or a query string: the route's pattern stands
-//! for the path.
+//! A line never contains a token, a code, a password, a full address or a query string. The route's pattern replaces the
+//! path.
 
 use std::io;
 use std::time::Duration;
@@ -14,28 +14,28 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{EnvFilter, Layer};
 
-/// Crates that write requests, statements or whole mails into their lower levels.
-const TALKATIVE: [&str; 10] =
+/// Crates that log requests, statements or whole mails at their lower levels.
+const VERBOSE: [&str; 10] =
     ["lettre", "sqlx", "reqwest", "h2", "hyper", "hyper_util", "rustls", "redis", "actix_http", "actix_server"];
 
-/// How lines are written.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Format {
     /// For people.
     Text,
-    /// One JSON object a line, for collectors.
+    /// One JSON object per line, for log collectors.
     Json,
 }
 
-/// Sends the log of the process to stderr. `filter` is in the form of `RUST_LOG`; whatever it says, other people's
-/// crates stay at warnings.
+/// Sends the log of the process to stderr. `filter` has the syntax of `RUST_LOG`. Verbose libraries stay at warnings,
+/// whatever the filter says.
 ///
 /// # Errors
-/// When the filter cannot be read; says so in one line.
+/// One line, if the filter cannot be parsed.
 pub fn init(filter: &str, format: Format) -> Result<(), String> {
     let subscriber = subscriber(filter, format, io::stderr)?;
-    // A second server in one process logs to the first one's.
+    // A second server in one process uses the log of the first one.
     let _ = subscriber.try_init();
     Ok(())
 }
@@ -44,9 +44,9 @@ fn subscriber<W>(filter: &str, format: Format, writer: W) -> Result<impl Subscri
 where
     W: for<'w> MakeWriter<'w> + Send + Sync + 'static,
 {
-    let chosen = EnvFilter::try_new(filter).map_err(|_| "`log.filter`: cannot be read".to_owned())?;
-    // Layers of their own and no filters of the layer of lines: such a filter remembers its "no" to a question that no
-    // event follows (sqlx asks before it logs a statement), and swallows the thread's next event instead.
+    let chosen = EnvFilter::try_new(filter).map_err(|_| "`log.filter`: cannot be parsed".to_owned())?;
+    // Separate layers, not filters of the layer that writes lines. Such a filter keeps its "no" when a crate asks without
+    // logging (sqlx does), and then drops the next event of the thread.
     Ok(tracing_subscriber::registry().with(chosen).with(filter_fn(capped)).with(lines(format, writer)))
 }
 
@@ -64,41 +64,39 @@ where
 
 fn capped(metadata: &Metadata<'_>) -> bool {
     let root = metadata.target().split("::").next().unwrap_or_default();
-    *metadata.level() <= LevelFilter::WARN || !TALKATIVE.contains(&root)
+    *metadata.level() <= LevelFilter::WARN || !VERBOSE.contains(&root)
 }
 
-/// What is said of a request.
+/// The log line of a request.
 #[derive(Debug, Clone, Copy)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct RequestLine<'a> {
-    /// The method.
     pub method: &'a str,
     /// The route's pattern, never the path.
     pub route: &'a str,
-    /// The status answered.
     pub status: u16,
     /// From the head of the request to the head of the answer.
     pub took: Duration,
-    /// The request's id.
     pub id: &'a str,
     /// `ok` or the code of the refusal.
     pub outcome: &'a str,
 }
 
-/// The check is asked with every call of every phone: its successes would drown the rest.
-const QUIET: &str = "/api/v1/sessions/current";
+/// Back ends send a check for every call of every phone. Successful ones would hide all other lines.
+const QUIET_ROUTE: &str = "/api/v1/sessions/current";
 
 impl RequestLine<'_> {
-    /// Writes the line; a successful check's at DEBUG.
+    /// Writes the line. A successful check is logged at DEBUG.
     pub fn log(self) {
         let Self { method, route, status, took, id, outcome } = self;
-        // tracing writes 128 bits as text.
+        // tracing would write 128 bits as text.
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         macro_rules! line {
             ($level:expr) => {
                 tracing::event!(target: "portcullis::request", $level, method, route, status, micros, id, outcome)
             };
         }
-        if route == QUIET && status < 400 { line!(Level::DEBUG) } else { line!(Level::INFO) }
+        if route == QUIET_ROUTE && status < 400 { line!(Level::DEBUG) } else { line!(Level::INFO) }
     }
 }
 
@@ -147,7 +145,7 @@ mod tests {
     fn a_successful_check_is_quiet_and_a_refused_one_is_not() {
         let line = |status, id| RequestLine {
             method: "GET",
-            route: QUIET,
+            route: QUIET_ROUTE,
             status,
             took: Duration::from_micros(7),
             id,

@@ -1,4 +1,4 @@
-//! The demo data: what makes the reference's examples work in development, and what production refuses to start with.
+//! The demo data. It makes the examples of the API reference work in development. Production refuses to start with it.
 
 use portcullis_actors::domain::{Email, KeyScope, Password, ServerKey, UserId};
 use portcullis_actors::hashing::{HashingPool, Verified};
@@ -9,7 +9,7 @@ pub(crate) const PASSWORD: &str = "password";
 pub(crate) const APP: &str = "beyondvip";
 pub(crate) const KEY: &str = "2zLJaxqVzKJgQ0XfYIg8Wg";
 
-/// A store or the hashing did not answer.
+/// A store or the hashing pool failed.
 type Failure = Box<dyn std::error::Error>;
 
 struct Demo {
@@ -27,8 +27,8 @@ fn demo() -> Demo {
     }
 }
 
-/// Makes what is missing of the demo data, in a database that nobody else has begun to use.
-pub(crate) async fn plant(accounts: &dyn AccountStore, hashing: &HashingPool) -> Result<(), Failure> {
+/// Creates missing demo data. A database whose first user is another one is left alone.
+pub(crate) async fn seed(accounts: &dyn AccountStore, hashing: &HashingPool) -> Result<(), Failure> {
     let Demo { email, password, key } = demo();
     let first = accounts.users(UserId(0), 1).await?;
     if first.first().is_some_and(|user| user.email != email) {
@@ -56,8 +56,11 @@ pub(crate) async fn plant(accounts: &dyn AccountStore, hashing: &HashingPool) ->
     Ok(())
 }
 
-/// What in a database opens a door to everybody who can read this file; one line each.
-pub(crate) async fn open_doors(accounts: &dyn AccountStore, hashing: &HashingPool) -> Result<Vec<String>, Failure> {
+/// The public demo credentials that work in a database, one line each.
+pub(crate) async fn live_credentials(
+    accounts: &dyn AccountStore,
+    hashing: &HashingPool,
+) -> Result<Vec<String>, Failure> {
     let Demo { email, password, key } = demo();
     let mut faults = Vec::new();
     if let Some(user) = accounts.user_by_email(&email).await?
@@ -67,12 +70,12 @@ pub(crate) async fn open_doors(accounts: &dyn AccountStore, hashing: &HashingPoo
         faults.push(format!("the demo user {EMAIL} has its demo password: portcullis users disable {}", user.id));
     }
     if let Some(key) = accounts.live_key(key.digest()).await? {
-        faults.push(format!("the demo key is alive: portcullis keys revoke {}", key.id));
+        faults.push(format!("the demo key is valid: portcullis keys revoke {}", key.id));
     }
     Ok(faults)
 }
 
-/// What to try, for the terminal; at most 20 lines.
+/// Examples for the terminal, at most 20 lines.
 pub(crate) fn greeting(url: &str) -> String {
     format!(
         "Portcullis listens on {url} (development profile, demo data).

@@ -1,21 +1,21 @@
-//! Where the secret keys come from: the configuration, or (not in production) a file that is made once.
+//! The secret keys: from the configuration, or (except in production) from a file that is created once.
 
 use crate::config::{Config, SecretKey};
 use portcullis_actors::derive::{Keyring, random_bytes};
-use portcullis_actors::stores::StartError;
+use portcullis_actors::error::StartError;
 use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 
-/// The secrets that tokens, codes and links are derived from.
+/// The secrets from which tokens, codes and links are derived.
 pub(crate) fn keyring(config: &Config) -> Result<Keyring, StartError> {
-    let made;
+    let stored;
     let keys = if config.secrets.keys.is_empty() {
         let path = config.data_folder().join("secret.key");
         let fault = |error: io::Error| StartError(format!("the secret key {}: {error}", path.display()));
-        made = [kept_key(&path).map_err(fault)?];
-        &made[..]
+        stored = [stored_key(&path).map_err(fault)?];
+        &stored[..]
     } else {
         &config.secrets.keys
     };
@@ -23,20 +23,21 @@ pub(crate) fn keyring(config: &Config) -> Result<Keyring, StartError> {
     Keyring::new(&secrets).map_err(|error| StartError(format!("`secrets.keys`: {error}")))
 }
 
-/// The key in the file; made first if there is no file.
-fn kept_key(path: &Path) -> io::Result<SecretKey> {
+/// The key in the file. A missing file is created.
+fn stored_key(path: &Path) -> io::Result<SecretKey> {
     let read = || -> io::Result<SecretKey> {
         let text = fs::read_to_string(path)?;
-        SecretKey::parse(text.trim()).ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "is not 32 bytes in base64"))
+        SecretKey::parse(text.trim())
+            .ok_or_else(|| io::Error::new(ErrorKind::InvalidData, "must be 32 bytes in base64"))
     };
     match read() {
-        Err(error) if error.kind() == ErrorKind::NotFound => make(path).and_then(|()| read()),
+        Err(error) if error.kind() == ErrorKind::NotFound => create(path).and_then(|()| read()),
         outcome => outcome,
     }
 }
 
-/// Makes the file as a whole or not at all, and leaves alone what another process was quicker to make.
-fn make(path: &Path) -> io::Result<()> {
+/// Creates the file atomically. If another process was faster, its file stays.
+fn create(path: &Path) -> io::Result<()> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
     }
@@ -61,22 +62,22 @@ mod tests {
     fn the_key_is_made_once_and_only_its_owner_may_read_it() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("new/secret.key");
-        let key = kept_key(&path).expect("is made");
-        let again = kept_key(&path).expect("is read");
+        let key = stored_key(&path).expect("is made");
+        let again = stored_key(&path).expect("is read");
         assert_eq!(key.expose(), again.expose());
         assert_eq!(fs::metadata(&path).expect("is there").permissions().mode() & 0o777, 0o600);
         assert_eq!(fs::read_dir(path.parent().expect("has one")).expect("is there").count(), 1, "no draft is left");
         fs::write(&path, "short").expect("writes");
-        assert!(kept_key(&path).is_err(), "a broken key is not replaced");
+        assert!(stored_key(&path).is_err(), "a broken key is not replaced");
     }
 
     #[test]
     fn of_two_who_make_it_both_get_the_same() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("secret.key");
-        make(&path).expect("is made");
+        create(&path).expect("is made");
         let first = fs::read(&path).expect("is there");
-        make(&path).expect("is left alone");
+        create(&path).expect("is left alone");
         assert_eq!(fs::read(&path).expect("is there"), first);
     }
 }

@@ -1,39 +1,39 @@
-//! Which stores a configuration means, and whether they answer.
+//! Chooses the stores of a configuration, and says whether they answer.
 
-use super::Database;
 use crate::config::Config;
 use crate::http::Readiness;
 use async_trait::async_trait;
 use portcullis_actors::account::Revoker;
 use portcullis_actors::clock::Clock;
-use portcullis_actors::error::Dependency;
+use portcullis_actors::error::{Dependency, StartError};
 use portcullis_actors::stores::embedded::EmbeddedTokenStore;
 use portcullis_actors::stores::redis::{BeforeServing, RedisSettings, RedisTokenStore};
-use portcullis_actors::stores::sql::SqlSettings;
-use portcullis_actors::stores::{
-    AccountStore as _, ChallengeStore, LimitStore, RevocationStore, SessionStore, StartError,
-};
+use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
+use portcullis_actors::stores::{AccountStore as _, ChallengeStore, LimitStore, RevocationStore, SessionStore};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What is to be done with the SQL side.
+/// The SQL store of the server and of the command line.
+pub(crate) type Database = SqlStore;
+
+/// What a command needs of the SQL database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Access {
-    /// Only to be read: it must be there.
+    /// Only read. The database must exist.
     Read,
-    /// What is there is to be changed: it must be there, and is brought up to date.
+    /// Change data. The database must exist, and its schema is updated.
     Change,
-    /// It is made if it is not there.
-    Make,
+    /// A missing database is created.
+    Create,
 }
 
-/// The SQL side.
+/// Connects to the SQL database.
 pub(crate) async fn database(config: &Config, access: Access, clock: Arc<dyn Clock>) -> Result<Database, StartError> {
     let settings = sql_settings(config);
     match access {
         Access::Read => Database::connect_to_read(&settings, clock).await,
         Access::Change => Database::connect_to_change(&settings, clock).await,
-        Access::Make => Database::connect(&settings, clock).await,
+        Access::Create => Database::connect(&settings, clock).await,
     }
 }
 
@@ -52,7 +52,7 @@ pub(super) fn redis_settings(config: &Config) -> RedisSettings {
     }
 }
 
-/// The token side: Redis if one is configured, else the embedded store in the file of the database.
+/// The token store: Redis if it is configured, else the embedded store in the file of the database.
 #[derive(Clone)]
 pub(crate) enum TokenStore {
     Embedded(EmbeddedTokenStore),
@@ -66,14 +66,14 @@ impl TokenStore {
         revocations: Arc<dyn RevocationStore>,
     ) -> Result<Self, StartError> {
         if config.redis.url.is_empty() {
-            // It is a database like the other, mostly in the same file.
+            // Usually in the same file as the SQL database, so it has the same time-out.
             let limit = Duration::from_millis(config.database.timeout_ms);
             return EmbeddedTokenStore::open_within(&config.token_file(), clock, limit).await.map(Self::Embedded);
         }
         Self::connect(config, clock, revocations).await
     }
 
-    /// The token side as it is: where there is none, none is made.
+    /// Opens the token store, but does not create a missing one.
     pub(crate) async fn open_existing(
         config: &Config,
         clock: Arc<dyn Clock>,
@@ -95,7 +95,7 @@ impl TokenStore {
         RedisTokenStore::connect(&settings, clock, replay).await.map(Self::Redis)
     }
 
-    /// Sessions, as whoever is not on the hot path uses them.
+    /// Sessions without the cache of a worker, for rare calls.
     pub(crate) fn sessions(&self) -> Arc<dyn SessionStore> {
         match self {
             Self::Embedded(store) => Arc::new(store.clone()),
@@ -103,7 +103,7 @@ impl TokenStore {
         }
     }
 
-    /// Sessions, as one HTTP thread checks them; called on that thread.
+    /// Sessions with the cache of one HTTP thread. Must be called on that thread.
     pub(crate) fn sessions_of_worker(&self) -> Arc<dyn SessionStore> {
         match self {
             Self::Embedded(store) => Arc::new(store.clone()),
@@ -135,14 +135,14 @@ fn replay(revocations: Arc<dyn RevocationStore>, clock: Arc<dyn Clock>) -> Befor
     })
 }
 
-/// Asks both sides whether they answer.
-pub(crate) struct Stores {
+/// Pings both stores.
+pub(crate) struct StoreReadiness {
     pub(crate) accounts: Database,
     pub(crate) sessions: Arc<dyn SessionStore>,
 }
 
 #[async_trait]
-impl Readiness for Stores {
+impl Readiness for StoreReadiness {
     async fn failing(&self) -> Vec<Dependency> {
         let (accounts, sessions) = futures_util::join!(self.accounts.ping(), self.sessions.ping());
         [accounts, sessions].into_iter().filter_map(|answer| answer.err().map(|error| error.dependency)).collect()

@@ -1,6 +1,6 @@
-//! Starts the actors of one HTTP thread. They work with stores and settings that all threads share.
+//! Starts the actors of one HTTP thread. The threads share stores, the hashing pool and the notifier.
 
-use super::{Database, TokenStore};
+use super::stores::{Database, TokenStore};
 use crate::config::Config;
 use crate::http::dispatch::Dispatcher;
 use crate::http::{AppState, Ports, Readiness, Settings};
@@ -20,7 +20,7 @@ use tokio_util::task::TaskTracker;
 
 /// What all HTTP threads share.
 #[derive(Clone)]
-pub(crate) struct Foundation {
+pub(crate) struct WorkerFactory {
     pub(crate) config: Arc<Config>,
     pub(crate) database: Database,
     pub(crate) tokens: TokenStore,
@@ -37,8 +37,8 @@ pub(crate) struct Foundation {
     pub(crate) inbox: Option<Inbox>,
 }
 
-impl Foundation {
-    /// Starts the actors of this thread and returns the state for its routes.
+impl WorkerFactory {
+    /// Starts the actors of this thread and returns the state of its handlers.
     pub(crate) fn start_worker(&self) -> AppState {
         AppState {
             ports: self.start_actors(),

@@ -1,7 +1,7 @@
-//! `config check|dump`: the configuration as the server would see it. Starts nothing, writes nothing.
+//! `config check|dump`: the configuration that the server would use. Starts nothing and writes nothing.
 
-use super::{Refused, Shell};
-use crate::app;
+use super::{Context, Failure};
+use crate::app::{Probed, probe_dependencies};
 use clap::Subcommand;
 use portcullis_actors::clock::SystemClock;
 use serde_json::json;
@@ -9,44 +9,44 @@ use std::sync::Arc;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum ConfigCommand {
-    /// Say whether the server would start with this configuration, or all that is wrong with it.
+    /// Check whether the server can start with this configuration, and print all faults.
     #[command(
         after_help = "Example:\n  PORTCULLIS_PROFILE=production portcullis config check --connect --config portcullis.toml"
     )]
     Check {
-        /// Ask everything that it depends on, too: database, Redis, mail and SMS. Creates and sends nothing.
+        /// Also test the database, Redis, the mail server and the SMS providers. Creates and sends nothing.
         #[arg(long)]
         connect: bool,
     },
-    /// Print the configuration as it results from all sources; secrets are shown as ….
+    /// Print the configuration that results from all sources. Secrets are shown as ….
     #[command(after_help = "Example:\n  portcullis config dump | grep -A3 '^.sessions'")]
     Dump,
 }
 
-pub(super) async fn run(shell: &Shell, command: ConfigCommand) -> Result<(), Refused> {
-    let config = shell.whole_config()?;
+pub(super) async fn run(context: &Context, command: ConfigCommand) -> Result<(), Failure> {
+    let config = context.full_config()?;
     match command {
         ConfigCommand::Check { connect } => {
-            let asked = if connect { app::ask(&config, Arc::new(SystemClock)).await } else { Vec::new() };
-            let wrong = asked.iter().filter_map(|(key, answer)| Some(format!("`{key}`: {}", answer.as_ref().err()?)));
-            let wrong: Vec<_> = wrong.collect();
-            if !wrong.is_empty() {
-                return Err(Refused(wrong.join("\n")));
+            let probed = if connect { probe_dependencies(&config, Arc::new(SystemClock)).await } else { Vec::new() };
+            let fault = |(key, result): &Probed| Some(format!("`{key}`: {}", result.as_ref().err()?));
+            let faults: Vec<_> = probed.iter().filter_map(fault).collect();
+            if !faults.is_empty() {
+                return Err(Failure(faults.join("\n")));
             }
             let profile = config.profile;
-            let keys: Vec<_> = asked.into_iter().map(|(key, _)| key).collect();
+            let keys: Vec<_> = probed.into_iter().map(|(key, _)| key).collect();
             let object = match connect {
                 true => json!({"ok": true, "profile": profile, "connected": keys}),
                 false => json!({"ok": true, "profile": profile}),
             };
-            shell.output.answer(&object, || {
-                let serve: String = keys.iter().map(|key| format!("\n`{key}`: would serve.")).collect();
-                format!("The configuration is in order ({profile} profile).{serve}")
+            context.output.answer(&object, || {
+                let usable: String = keys.iter().map(|key| format!("\n`{key}`: usable.")).collect();
+                format!("The configuration is valid ({profile} profile).{usable}")
             });
         }
         ConfigCommand::Dump => {
-            let text = toml::to_string_pretty(&config).map_err(Refused::because)?;
-            shell.output.answer(&config, || text.trim_end().to_owned());
+            let text = toml::to_string_pretty(&config).map_err(Failure::because)?;
+            context.output.answer(&config, || text.trim_end().to_owned());
         }
     }
     Ok(())

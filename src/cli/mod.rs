@@ -1,14 +1,13 @@
-//! The command line: one file a sub-command. Exit 0 done, 1 refused (with its reason on stderr), 2 wrong usage.
+//! The command line: one file per sub-command. Exit code 0: done. 1: failed, with the reason on stderr. 2: wrong usage.
 //!
-//! Commands go to the stores directly, through the same composition root as the server; what they change, a running
-//! server notices within a second.
+//! Commands use the stores directly, through the same composition root as the server. A running server notices their
+//! changes within a second.
 
 mod apps;
 mod config;
 mod keys;
 mod outbox;
 mod output;
-mod passwords;
 mod serve;
 mod users;
 
@@ -17,20 +16,19 @@ use crate::config::{Config, ConfigError, Sources};
 use clap::{CommandFactory as _, Parser, Subcommand};
 use output::Output;
 use portcullis_actors::clock::SystemClock;
-use portcullis_actors::error::StoreError;
-use portcullis_actors::stores::StartError;
+use portcullis_actors::error::{StartError, StoreError};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-/// Milliseconds that an operation of a command may take.
-const PATIENCE_MS: u64 = 10_000;
+/// The time-out of an operation of a command in milliseconds.
+const TIMEOUT_MS: u64 = 10_000;
 
-/// The sign-in server of a mobile fleet. Without a command: serve.
+/// The sign-in server of a mobile fleet. The default command is serve.
 #[derive(Debug, Parser)]
 #[command(name = "portcullis", version = env!("BUILD_VERSION"), after_help = "Example:\n  portcullis serve\n  portcullis help users add")]
 struct Arguments {
-    /// A TOML file that goes over the built-in configuration, and under PORTCULLIS__SECTION__KEY in the environment.
+    /// A TOML file. It overrides the built-in configuration. PORTCULLIS__SECTION__KEY in the environment overrides it.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Print one JSON object instead of text.
@@ -42,7 +40,7 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Run the server until it is told to stop.
+    /// Run the server until a signal stops it.
     Serve(serve::ServeArguments),
     /// Add, import, list, disable and delete users.
     #[command(subcommand)]
@@ -50,69 +48,69 @@ enum Command {
     /// Add and list applications, and choose the default one.
     #[command(subcommand)]
     Apps(apps::AppsCommand),
-    /// Make, list and revoke the keys of applications' back ends.
+    /// Create, list and revoke the keys of applications' back ends.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
-    /// Look at what is on its way, and send again what is dead.
+    /// Show queued and failed messages, and retry dead ones.
     #[command(subcommand)]
     Outbox(outbox::OutboxCommand),
-    /// Look at the configuration.
+    /// Check or print the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
-    /// Print what makes a shell complete our commands.
+    /// Print a completion script for a shell.
     #[command(after_help = "Example:\n  portcullis completions bash > /etc/bash_completion.d/portcullis")]
     Completions {
-        /// Which shell.
+        /// The shell.
         shell: clap_complete::Shell,
     },
 }
 
-/// Why a command was refused: what stands on stderr.
+/// Why a command failed, one line per fault.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-struct Refused(String);
+struct Failure(String);
 
-impl Refused {
+impl Failure {
     fn because(reason: impl ToString) -> Self {
         Self(reason.to_string())
     }
 }
 
-macro_rules! refusing {
+macro_rules! failure_from {
     ($($error:ty),+) => {$(
-        impl From<$error> for Refused {
+        impl From<$error> for Failure {
             fn from(error: $error) -> Self {
                 Self(error.to_string())
             }
         }
     )+};
 }
-refusing!(ConfigError, StartError, StoreError);
+failure_from!(ConfigError, StartError, StoreError);
 
-/// What every command is given.
-struct Shell {
-    arguments: Option<PathBuf>,
+/// What every command uses.
+struct Context {
+    config_file: Option<PathBuf>,
     output: Output,
 }
 
-impl Shell {
-    fn whole_config(&self) -> Result<Config, Refused> {
+impl Context {
+    fn full_config(&self) -> Result<Config, Failure> {
         Ok(Config::load(&self.sources()?)?)
     }
 
-    /// For a command that uses these sections and no others.
-    fn config(&self, used: &[&str]) -> Result<Config, Refused> {
+    /// The configuration for a command that uses only these sections.
+    fn config(&self, used: &[&str]) -> Result<Config, Failure> {
         Ok(Config::load_sections(&self.sources()?, |section| used.contains(&section))?)
     }
 
-    fn sources(&self) -> Result<Sources, Refused> {
-        Ok(Sources::read(std::env::vars_os(), self.arguments.as_deref())?)
+    fn sources(&self) -> Result<Sources, Failure> {
+        Ok(Sources::read(std::env::vars_os(), self.config_file.as_deref())?)
     }
 
-    /// The SQL side, with more time than a request has: lists and imports are long, and nobody waits for them.
-    async fn database(&self, config: &Config, access: Access) -> Result<Database, Refused> {
+    /// The SQL database, with a longer time-out than that of requests, because lists and imports take longer.
+    async fn database(&self, config: &Config, access: Access) -> Result<Database, Failure> {
         let mut config = config.clone();
-        config.database.timeout_ms = config.database.timeout_ms.max(PATIENCE_MS);
+        config.database.timeout_ms = config.database.timeout_ms.max(TIMEOUT_MS);
         Ok(app::database(&config, access, Arc::new(SystemClock)).await?)
     }
 }
@@ -120,12 +118,12 @@ impl Shell {
 /// Runs the command that the process was started with.
 pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let shell = Shell { arguments: arguments.config, output: Output { json: arguments.json } };
-    let done = actix_web::rt::System::new().block_on(run(&shell, arguments.command));
+    let context = Context { config_file: arguments.config, output: Output { json: arguments.json } };
+    let done = actix_web::rt::System::new().block_on(run(&context, arguments.command));
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(refused) => {
-            for line in refused.0.lines() {
+        Err(failure) => {
+            for line in failure.0.lines() {
                 eprintln!("portcullis: {line}");
             }
             ExitCode::FAILURE
@@ -133,20 +131,20 @@ pub fn main() -> ExitCode {
     }
 }
 
-async fn run(shell: &Shell, command: Option<Command>) -> Result<(), Refused> {
+async fn run(context: &Context, command: Option<Command>) -> Result<(), Failure> {
     match command {
-        Some(Command::Users(command)) => users::run(shell, command).await,
-        Some(Command::Apps(command)) => apps::run(shell, command).await,
-        Some(Command::Keys(command)) => keys::run(shell, command).await,
-        Some(Command::Outbox(command)) => outbox::run(shell, command).await,
-        Some(Command::Config(command)) => config::run(shell, command).await,
-        Some(Command::Completions { shell: which }) => {
+        Some(Command::Users(command)) => users::run(context, command).await,
+        Some(Command::Apps(command)) => apps::run(context, command).await,
+        Some(Command::Keys(command)) => keys::run(context, command).await,
+        Some(Command::Outbox(command)) => outbox::run(context, command).await,
+        Some(Command::Config(command)) => config::run(context, command).await,
+        Some(Command::Completions { shell }) => {
             let mut script = Vec::new();
-            clap_complete::generate(which, &mut Arguments::command(), "portcullis", &mut script);
-            shell.output.line(String::from_utf8_lossy(&script).trim_end());
+            clap_complete::generate(shell, &mut Arguments::command(), "portcullis", &mut script);
+            context.output.line(String::from_utf8_lossy(&script).trim_end());
             Ok(())
         }
-        Some(Command::Serve(arguments)) => serve::run(shell, &arguments).await,
-        None => serve::run(shell, &serve::ServeArguments::default()).await,
+        Some(Command::Serve(arguments)) => serve::run(context, &arguments).await,
+        None => serve::run(context, &serve::ServeArguments::default()).await,
     }
 }

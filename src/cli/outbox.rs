@@ -1,7 +1,7 @@
-//! `outbox list|show|retry`: what is on its way, what did not arrive and why, and another try.
+//! `outbox list|show|retry`: queued and failed messages with their attempts, and another attempt.
 
 use super::output::table;
-use super::{Access, Refused, Shell};
+use super::{Access, Context, Failure};
 use clap::{Args, Subcommand};
 use portcullis_actors::clock::{Clock as _, SystemClock};
 use portcullis_actors::domain::MessageId;
@@ -12,23 +12,23 @@ use std::time::Duration;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum OutboxCommand {
-    /// List messages, newest first, with their age and the last error.
+    /// List messages, newest first, with their age and their last error.
     #[command(after_help = "Example:\n  portcullis outbox list --state dead --most 20")]
     List {
-        /// Only these: queued, leased, retry, delivered, dead or expired.
+        /// Only messages in this state: queued, leased, retry, delivered, dead or expired.
         #[arg(long)]
         state: Option<MessageState>,
-        /// Only these: mail or sms.
+        /// Only messages of this channel: mail or sms.
         #[arg(long, value_parser = channel)]
         channel: Option<Channel>,
-        /// At most so many.
+        /// The largest number of messages.
         #[arg(long, default_value_t = 50)]
         most: u32,
     },
-    /// Show one message and every try that was made with it.
+    /// Show one message and all its attempts.
     #[command(after_help = "Example:\n  portcullis outbox show 17")]
     Show {
-        /// Its number.
+        /// The ID of the message.
         id: i64,
     },
     /// Send dead messages again.
@@ -39,50 +39,46 @@ pub(super) enum OutboxCommand {
 #[derive(Debug, Args)]
 #[group(required = true, multiple = false)]
 pub(super) struct RetryArguments {
-    /// The message with this number.
+    /// The ID of the message.
     id: Option<i64>,
-    /// All that are dead and not past their life.
+    /// All dead messages that have not expired.
     #[arg(long)]
     dead: bool,
 }
 
-pub(super) async fn run(shell: &Shell, command: OutboxCommand) -> Result<(), Refused> {
+pub(super) async fn run(context: &Context, command: OutboxCommand) -> Result<(), Failure> {
     let access = if matches!(command, OutboxCommand::Retry(_)) { Access::Change } else { Access::Read };
-    let outbox = shell.database(&shell.config(&["database"])?, access).await?;
+    let outbox = context.database(&context.config(&["database"])?, access).await?;
     match command {
         OutboxCommand::List { state, channel, most } => {
-            list(shell, &outbox.list(&OutboxFilter { id: None, state, channel, most }).await?);
+            let messages = outbox.list(&OutboxFilter { id: None, state, channel, limit: most }).await?;
+            context.output.list("messages", &messages, object, &TITLES, row);
         }
         OutboxCommand::Show { id } => {
-            let filter = OutboxFilter { id: Some(MessageId(id)), most: 1, ..OutboxFilter::default() };
+            let filter = OutboxFilter { id: Some(MessageId(id)), limit: 1, ..OutboxFilter::default() };
             let message = outbox.list(&filter).await?.pop();
-            let message = message.ok_or_else(|| Refused(format!("there is no message {id}, or not any more")))?;
-            show(shell, &message, &outbox.attempts(message.id).await?);
+            let message = message.ok_or_else(|| Failure(format!("there is no message {id}")))?;
+            show(context, &message, &outbox.attempts(message.id).await?);
         }
         OutboxCommand::Retry(RetryArguments { id: Some(id), .. }) => {
             if !outbox.retry(MessageId(id)).await? {
-                return Err(Refused(format!("message {id} is not dead, past its life, or not there")));
+                return Err(Failure(format!("message {id} is not dead, has expired, or does not exist")));
             }
-            shell.output.answer(&json!({"retried": 1}), || format!("Message {id} is queued again."));
+            context.output.answer(&json!({"retried": 1}), || format!("Message {id} is queued again."));
         }
         OutboxCommand::Retry(_) => {
             let retried = outbox.retry_dead().await?;
-            shell.output.answer(&json!({"retried": retried}), || format!("{retried} messages are queued again."));
+            context.output.answer(&json!({"retried": retried}), || format!("{retried} messages are queued again."));
         }
     }
     Ok(())
 }
 
 fn channel(text: &str) -> Result<Channel, &'static str> {
-    [Channel::Mail, Channel::Sms].into_iter().find(|channel| channel.as_str() == text).ok_or("is neither mail nor sms")
+    Channel::ALL.into_iter().find(|channel| channel.as_str() == text).ok_or("must be mail or sms")
 }
 
-fn list(shell: &Shell, messages: &[ListedMessage]) {
-    let objects: Vec<_> = messages.iter().map(object).collect();
-    shell.output.answer(&json!({"messages": objects}), || lines(messages));
-}
-
-fn show(shell: &Shell, message: &ListedMessage, attempts: &[Attempt]) {
+fn show(context: &Context, message: &ListedMessage, attempts: &[Attempt]) {
     let mut shown = object(message);
     shown["attempts"] = attempts
         .iter()
@@ -93,26 +89,23 @@ fn show(shell: &Shell, message: &ListedMessage, attempts: &[Attempt]) {
             })
         })
         .collect();
-    shell.output.answer(&shown, || {
-        let rows: Vec<_> = attempts
-            .iter()
-            .map(|attempt| {
-                vec![
-                    attempt.at.to_string(),
-                    attempt.provider.clone(),
-                    attempt.outcome.clone(),
-                    format!("{} ms", attempt.millis),
-                    attempt.detail.clone().unwrap_or_default(),
-                    attempt.reference.clone().unwrap_or_default(),
-                ]
-            })
-            .collect();
-        let tries = table(&["TRIED", "PROVIDER", "OUTCOME", "TOOK", "DETAIL", "REFERENCE"], &rows);
-        format!("{}\n\n{tries}", lines(slice::from_ref(message)))
+    context.output.answer(&shown, || {
+        let titles = ["TRIED", "PROVIDER", "OUTCOME", "TOOK", "DETAIL", "REFERENCE"];
+        let attempts = table(&titles, attempts, |attempt| {
+            vec![
+                attempt.at.to_string(),
+                attempt.provider.clone(),
+                attempt.outcome.clone(),
+                format!("{} ms", attempt.millis),
+                attempt.detail.clone().unwrap_or_default(),
+                attempt.reference.clone().unwrap_or_default(),
+            ]
+        });
+        format!("{}\n\n{attempts}", table(&TITLES, slice::from_ref(message), row))
     });
 }
 
-/// Addresses are masked: the list is looked at over shoulders and pasted into tickets.
+/// Addresses are masked, because lists are pasted into tickets.
 fn object(message: &ListedMessage) -> Value {
     json!({
         "id": message.id, "state": message.state.as_str(), "kind": message.kind,
@@ -123,23 +116,18 @@ fn object(message: &ListedMessage) -> Value {
     })
 }
 
-fn lines(messages: &[ListedMessage]) -> String {
-    let now = SystemClock.now();
-    let rows: Vec<_> = messages
-        .iter()
-        .map(|message| {
-            vec![
-                message.id.to_string(),
-                message.state.as_str().to_owned(),
-                message.kind.clone(),
-                message.to.masked(),
-                age(now.since(message.created)),
-                message.attempts.to_string(),
-                message.last_error.clone().unwrap_or_default(),
-            ]
-        })
-        .collect();
-    table(&["ID", "STATE", "KIND", "TO", "AGE", "TRIES", "LAST ERROR"], &rows)
+const TITLES: [&str; 7] = ["ID", "STATE", "KIND", "TO", "AGE", "TRIES", "LAST ERROR"];
+
+fn row(message: &ListedMessage) -> Vec<String> {
+    vec![
+        message.id.to_string(),
+        message.state.as_str().to_owned(),
+        message.kind.clone(),
+        message.to.masked(),
+        age(SystemClock.now().since(message.created)),
+        message.attempts.to_string(),
+        message.last_error.clone().unwrap_or_default(),
+    ]
 }
 
 fn age(age: Duration) -> String {

@@ -1,6 +1,6 @@
-//! `serve`: runs the server until it is told to stop.
+//! `serve`: runs the server until a signal stops it.
 
-use super::{Refused, Shell};
+use super::{Context, Failure};
 use crate::app::demo;
 use crate::config::{Config, Profile};
 use crate::connections;
@@ -16,37 +16,37 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 #[derive(Debug, Default, Args)]
 #[command(after_help = "Example:\n  portcullis serve --config /etc/portcullis.toml")]
 pub(super) struct ServeArguments {
-    /// Listen beyond this machine with demo data, whose password and key everybody can read.
+    /// Listen on other addresses than loopback although the demo password and the demo key are public.
     #[arg(long)]
     demo_anywhere: bool,
 }
 
-pub(super) async fn run(shell: &Shell, arguments: &ServeArguments) -> Result<(), Refused> {
-    let config = shell.whole_config()?;
+pub(super) async fn run(context: &Context, arguments: &ServeArguments) -> Result<(), Failure> {
+    let config = context.full_config()?;
     if config.profile == Profile::Development && !config.server.bind.ip().is_loopback() && !arguments.demo_anywhere {
-        return Err(Refused(
-            "`server.bind`: the development profile listens on loopback only, because of its demo data; see --demo-anywhere"
+        return Err(Failure(
+            "`server.bind`: the development profile listens on loopback only, because its demo credentials are public; see --demo-anywhere"
                 .to_owned(),
         ));
     }
-    telemetry::init(&config.log.filter, config.log.format).map_err(Refused)?;
+    telemetry::init(&config.log.filter, config.log.format).map_err(Failure)?;
     let profile = config.profile;
     warn(&config);
-    connections::files::raise_limit();
-    let signals = Signals::catch().map_err(|error| Refused(format!("signals cannot be waited for: {error}")))?;
+    connections::open_files::raise_limit();
+    let signals = Signals::catch().map_err(|error| Failure(format!("cannot wait for signals: {error}")))?;
     let server = Server::build(config, Arc::new(SystemClock)).await?;
     let watch = actix_web::rt::spawn(signals.stop(server.stopper()));
     let url = format!("http://{}", server.address());
-    shell.output.answer(&json!({"url": url, "profile": profile}), || match profile {
+    context.output.answer(&json!({"url": url, "profile": profile}), || match profile {
         Profile::Development => demo::greeting(&url),
         _ => format!("Portcullis listens on {url} ({profile} profile)."),
     });
     let ended = server.run().await;
     watch.abort();
-    ended.map_err(Refused::because)
+    ended.map_err(Failure::because)
 }
 
-/// What is allowed, and still unwise.
+/// Warns of settings that are allowed but risky.
 fn warn(config: &Config) {
     if config.profile != Profile::Production {
         return;
@@ -55,11 +55,11 @@ fn warn(config: &Config) {
         tracing::warn!("server.public_url is not https: links that set passwords cross the network in the clear");
     }
     if !config.limits.enabled {
-        tracing::warn!("limits.enabled is off: nothing slows down who guesses passwords or has codes sent");
+        tracing::warn!("limits.enabled is off: guesses of passwords and requests for codes are not limited");
     }
 }
 
-/// SIGTERM and SIGINT, caught from before the server says that it listens.
+/// SIGTERM and SIGINT. They are caught before the server prints that it listens.
 struct Signals {
     terminate: Signal,
     interrupt: Signal,
@@ -77,10 +77,10 @@ impl Signals {
         }
     }
 
-    /// The first stops the server in order, the second ends the process at once.
+    /// The first signal stops the server gracefully, the second one ends the process.
     async fn stop(mut self, stopper: Stopper) {
         self.next().await;
-        tracing::info!("stopping: what was accepted is finished; a second signal ends at once");
+        tracing::info!("stopping: open requests are finished; a second signal stops at once");
         actix_web::rt::spawn(async move { stopper.stop().await });
         self.next().await;
         std::process::exit(1);

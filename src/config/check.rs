@@ -1,38 +1,38 @@
-//! What a configuration must obey beyond its types: the edges of each section, and what the profile allows. Pure.
+//! The rules of a configuration beyond its types: bounds of each section, and what the profile requires.
 
 use super::{Config, Fault, MailTransport, Profile, SmsTransport, urls};
 use portcullis_actors::transports::{is_mail_sender, is_sms_sender};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
 
-/// Collects what is wrong.
+/// Collects the faults.
 struct Checks<'a>(&'a mut Vec<Fault>);
 
 impl Checks<'_> {
-    fn demand(&mut self, holds: bool, key: &str, says: &str) {
-        // Of a key that could not be read its default is looked at, which nobody asked about.
-        let told = |fault: &Fault| {
+    fn require(&mut self, holds: bool, key: &str, says: &str) {
+        // A key with a fault has its default value here, and that would give a second, misleading fault.
+        let has_key = |fault: &Fault| {
             let after = fault.0.strip_prefix('`').and_then(|rest| rest.strip_prefix(key));
             after.is_some_and(|after| after.starts_with(['`', '[', '.']))
         };
-        if !holds && !self.0.iter().any(told) {
+        if !holds && !self.0.iter().any(has_key) {
             self.0.push(Fault(format!("`{key}`: {says}")));
         }
     }
 
-    fn refuse(&mut self, key: &str, says: Option<String>) {
-        self.demand(says.is_none(), key, says.as_deref().unwrap_or_default());
+    fn report(&mut self, key: &str, fault: Option<String>) {
+        self.require(fault.is_none(), key, fault.as_deref().unwrap_or_default());
     }
 
     fn at_least_one(&mut self, section: &str, keys: &[(&str, u64)]) {
         for (key, value) in keys {
-            self.demand(*value > 0, &format!("{section}.{key}"), "must be at least 1");
+            self.require(*value > 0, &format!("{section}.{key}"), "must be at least 1");
         }
     }
 }
 
-/// Every rule over a configuration.
-pub(super) fn whole(config: &Config, faults: &mut Vec<Fault>) {
+/// Checks all rules.
+pub(super) fn check(config: &Config, faults: &mut Vec<Fault>) {
     let mut checks = Checks(faults);
     server(config, &mut checks);
     stores(config, &mut checks);
@@ -40,7 +40,6 @@ pub(super) fn whole(config: &Config, faults: &mut Vec<Fault>) {
     sms(config, &mut checks);
     policies(config, &mut checks);
     phone_codes(config, &mut checks);
-    hashing(config, &mut checks);
     sandbox(config, &mut checks);
     if config.profile == Profile::Production {
         production(config, &mut checks);
@@ -50,9 +49,9 @@ pub(super) fn whole(config: &Config, faults: &mut Vec<Fault>) {
 fn server(config: &Config, checks: &mut Checks<'_>) {
     let server = &config.server;
     let exact = server.cors_origins.iter().all(|origin| is_origin(origin));
-    checks.demand(exact, "server.cors_origins", "must be origins like https://app.example.com, without a path or *");
-    checks.demand(server.workers <= 1024, "server.workers", "must be at most 1024");
-    checks.demand(server.max_body_bytes >= 1024, "server.max_body_bytes", "must be at least 1024");
+    checks.require(exact, "server.cors_origins", "must be origins like https://app.example.com, without a path or *");
+    checks.require(server.workers <= 1024, "server.workers", "must be at most 1024");
+    checks.require(server.max_body_bytes >= 1024, "server.max_body_bytes", "must be at least 1024");
     checks.at_least_one(
         "server",
         &[
@@ -68,18 +67,18 @@ fn server(config: &Config, checks: &mut Checks<'_>) {
         ],
     );
     let filter = "must be a level (error, warn, info, debug, trace, off), or target=level, comma-separated";
-    checks.demand(is_filter(&config.log.filter), "log.filter", filter);
+    checks.require(is_filter(&config.log.filter), "log.filter", filter);
 }
 
-/// Stricter than what reads it: to that, a misspelt level is the name of a target, and next to nothing is logged.
+/// Stricter than `EnvFilter`, which takes a misspelt level as the name of a target and then logs almost nothing.
 fn is_filter(text: &str) -> bool {
     let level = |text: &str| text.trim().parse::<LevelFilter>().is_ok();
     let directive = |text: &str| text.rsplit_once('=').map_or(level(text), |(_, text)| level(text));
-    // In brackets stand the fields of spans, commas and all.
+    // Brackets contain the fields of spans, with commas of their own.
     (text.contains('[') || text.split(',').all(directive)) && EnvFilter::try_new(text).is_ok()
 }
 
-/// As browsers write it: scheme, host, and a port only if it is not the scheme's own (RFC 6454 §6.2).
+/// Written as browsers send it: scheme, host, and a port only if it is not the scheme's own (RFC 6454 §6.2).
 fn is_origin(text: &str) -> bool {
     let known = |url: &url::Url| matches!(url.scheme(), "http" | "https");
     url::Url::parse(text).ok().filter(known).is_some_and(|url| url.origin().ascii_serialization() == text)
@@ -87,9 +86,9 @@ fn is_origin(text: &str) -> bool {
 
 fn stores(config: &Config, checks: &mut Checks<'_>) {
     let (database, redis) = (&config.database, &config.redis);
-    checks.refuse("database.url", urls::database_fault(database.url.expose()));
+    checks.report("database.url", urls::database_fault(database.url.expose()));
     if !redis.url.is_empty() {
-        checks.refuse("redis.url", urls::redis_fault(redis.url.expose()));
+        checks.report("redis.url", urls::redis_fault(redis.url.expose()));
     }
     checks.at_least_one(
         "database",
@@ -98,26 +97,15 @@ fn stores(config: &Config, checks: &mut Checks<'_>) {
     checks.at_least_one("redis", &[("pool_size", redis.pool_size as u64), ("timeout_ms", redis.timeout_ms)]);
 }
 
-fn hashing(config: &Config, checks: &mut Checks<'_>) {
-    for (key, says) in config.hashing.faults() {
-        checks.demand(false, &format!("hashing.{key}"), says);
-    }
-}
-
 fn mail(config: &Config, checks: &mut Checks<'_>) {
     let mail = &config.mail;
     if mail.transport == MailTransport::Inbox {
         return;
     }
-    checks.refuse("mail.smtp_url", urls::smtp_fault(mail.smtp_url.expose()));
+    checks.report("mail.smtp_url", urls::smtp_fault(mail.smtp_url.expose()));
     let sender = "must be the sender of mails: name@example.com or Name <name@example.com>";
-    checks.demand(is_mail_sender(&mail.from), "mail.from", sender);
-    let encrypted = mail.smtp_url.scheme() != "smtp" || mail.smtp_url.expose().contains("tls=required");
-    checks.demand(
-        encrypted || mail.allow_plaintext || mail.smtp_url.is_loopback(),
-        "mail.smtp_url",
-        "must use TLS (smtps://, or ?tls=required) to another host, unless mail.allow_plaintext = true",
-    );
+    checks.require(is_mail_sender(&mail.from), "mail.from", sender);
+    checks.report("mail.smtp_url", urls::plaintext_fault(mail.smtp_url.expose(), mail.allow_plaintext));
 }
 
 fn sms(config: &Config, checks: &mut Checks<'_>) {
@@ -129,27 +117,27 @@ fn sms(config: &Config, checks: &mut Checks<'_>) {
             0 => format!("sms.{name}"),
             at => format!("sms.fallback[{}].{name}", at - 1),
         };
-        checks.refuse(&key("base_url"), urls::api_fault(provider.base_url.expose()));
-        checks.demand(
-            provider.base_url.scheme() != "http" || config.sms.allow_plaintext || provider.base_url.is_loopback(),
-            &key("base_url"),
-            "must begin with https:// to another host, unless sms.allow_plaintext = true",
-        );
+        checks.report(&key("base_url"), urls::api_fault(provider.base_url.expose()));
+        let plaintext = urls::plaintext_fault(provider.base_url.expose(), config.sms.allow_plaintext);
+        checks.report(&key("base_url"), plaintext);
         let sid = provider.account_sid.as_bytes();
         let plain = !sid.is_empty() && sid.iter().all(u8::is_ascii_alphanumeric);
-        checks.demand(plain, &key("account_sid"), "must be set: letters and digits");
+        checks.require(plain, &key("account_sid"), "must be set: letters and digits");
         let token = provider.auth_token.expose().as_bytes();
         let visible = !token.is_empty() && token.iter().all(u8::is_ascii_graphic);
-        checks.demand(visible, &key("auth_token"), "must be set, without spaces or line breaks");
+        checks.require(visible, &key("auth_token"), "must be set, without spaces or line breaks");
         let sender = "must be the sender of SMS: a number like +15005550006, a name, or a messaging service (MG…)";
-        checks.demand(is_sms_sender(&provider.from), &key("from"), sender);
+        checks.require(is_sms_sender(&provider.from), &key("from"), sender);
     }
 }
 
 fn policies(config: &Config, checks: &mut Checks<'_>) {
+    for (key, says) in config.hashing.faults() {
+        checks.require(false, &format!("hashing.{key}"), says);
+    }
     for fault in config.delivery.faults() {
         let (key, says) = fault.split_once(' ').unwrap_or((&fault, ""));
-        checks.demand(false, key, says);
+        checks.require(false, key, says);
     }
     let (sessions, resets, limits) = (&config.sessions, &config.resets, &config.limits);
     checks.at_least_one(
@@ -162,11 +150,11 @@ fn policies(config: &Config, checks: &mut Checks<'_>) {
         ],
     );
     let longer = sessions.absolute_secs >= sessions.idle_secs;
-    checks.demand(longer, "sessions.absolute_secs", "must not be less than sessions.idle_secs");
+    checks.require(longer, "sessions.absolute_secs", "must not be less than sessions.idle_secs");
     let bounded = sessions.absolute_secs <= 10 * 365 * 86_400 && sessions.most <= 1000;
-    checks.demand(bounded, "sessions", "must not outlive 10 years, nor be more than 1,000 of one user");
+    checks.require(bounded, "sessions", "must end within 10 years, and be at most 1,000 per user");
     checks.at_least_one("resets", &[("life_secs", resets.life_secs), ("per_email_hour", resets.per_email_hour.into())]);
-    checks.demand(config.passwords.shortest <= 64, "passwords.shortest", "must be at most 64 (ASVS 6.2.9)");
+    checks.require(config.passwords.shortest <= 64, "passwords.shortest", "must be at most 64 (ASVS 6.2.9)");
     checks.at_least_one(
         "limits",
         &[
@@ -176,46 +164,46 @@ fn policies(config: &Config, checks: &mut Checks<'_>) {
         ],
     );
     let ordered = limits.password_longest_wait_secs >= limits.password_first_wait_secs;
-    checks.demand(ordered, "limits.password_longest_wait_secs", "must not be less than the first wait");
+    checks.require(ordered, "limits.password_longest_wait_secs", "must not be less than the first wait");
     let ceiling = (1..=100).contains(&limits.password_ceiling);
-    checks.demand(ceiling, "limits.password_ceiling", "must be 1 to 100 (NIST SP 800-63B)");
+    checks.require(ceiling, "limits.password_ceiling", "must be 1 to 100 (NIST SP 800-63B)");
 }
 
 fn phone_codes(config: &Config, checks: &mut Checks<'_>) {
     let policy = &config.phone_codes;
     let is_region = |text: &String| text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase());
-    checks.demand(is_region(&policy.default_region), "phone_codes.default_region", "must be a region like US");
-    checks.demand(policy.regions.iter().all(is_region), "phone_codes.regions", "must be regions like US");
-    checks.demand((4..=9).contains(&policy.digits), "phone_codes.digits", "must be 4 to 9");
-    checks.demand((1..=5).contains(&policy.guesses), "phone_codes.guesses", "must be 1 to 5 (ASVS 6.6.2)");
-    checks.demand(policy.life_secs <= 600, "phone_codes.life_secs", "must be at most 600 (ASVS 6.6.2)");
+    checks.require(is_region(&policy.default_region), "phone_codes.default_region", "must be a region like US");
+    checks.require(policy.regions.iter().all(is_region), "phone_codes.regions", "must be regions like US");
+    checks.require((4..=9).contains(&policy.digits), "phone_codes.digits", "must be 4 to 9");
+    checks.require((1..=5).contains(&policy.guesses), "phone_codes.guesses", "must be 1 to 5 (ASVS 6.6.2)");
+    checks.require(policy.life_secs <= 600, "phone_codes.life_secs", "must be at most 600 (ASVS 6.6.2)");
     let renews = policy.renew_below_secs < policy.life_secs;
-    checks.demand(renews, "phone_codes.renew_below_secs", "must be less than phone_codes.life_secs");
+    checks.require(renews, "phone_codes.renew_below_secs", "must be less than phone_codes.life_secs");
 }
 
 fn sandbox(config: &Config, checks: &mut Checks<'_>) {
     for (number, code) in &config.sandbox.codes {
-        // Only the form: the tables of numbering plans take a while to load, and a number that cannot be is harmless.
+        // Only the format is checked: the tables of numbering plans load slowly, and an impossible number does no harm.
         let digits = number.strip_prefix('+').unwrap_or_default();
         let e164 = (8..=15).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
-        checks.demand(e164, "sandbox.codes", "must name numbers in E.164 (+11234567890)");
+        checks.require(e164, "sandbox.codes", "must have numbers in E.164 (+11234567890)");
         let digits = (4..=9).contains(&code.len()) && code.bytes().all(|b| b.is_ascii_digit());
-        checks.demand(digits, "sandbox.codes", "must have codes of 4 to 9 digits");
+        checks.require(digits, "sandbox.codes", "must have codes of 4 to 9 digits");
     }
     let allowed = config.sandbox.codes.is_empty() || config.profile == Profile::Development;
-    checks.demand(allowed, "sandbox.codes", "fixed codes are for the development profile only");
+    checks.require(allowed, "sandbox.codes", "fixed codes are for the development profile only");
 }
 
-/// What nobody may be served without.
+/// The settings that production requires.
 fn production(config: &Config, checks: &mut Checks<'_>) {
     let url = &config.server.public_url;
-    checks.demand(!url.is_empty(), "server.public_url", "must be set in production: links in mails begin with it");
+    checks.require(!url.is_empty(), "server.public_url", "must be set in production: links in mails begin with it");
     let keyed = !config.secrets.keys.is_empty();
-    checks.demand(keyed, "secrets.keys", "must be set in production (openssl rand -base64 32)");
+    checks.require(keyed, "secrets.keys", "must be set in production (openssl rand -base64 32)");
     let shared = !config.redis.url.is_empty() || config.server.single_node;
-    checks.demand(shared, "redis.url", "must be set in production, unless server.single_node = true");
+    checks.require(shared, "redis.url", "must be set in production, unless server.single_node = true");
     let mails = config.mail.transport != MailTransport::Inbox;
-    checks.demand(mails, "mail.transport", "must be smtp in production: an inbox delivers to nobody");
+    checks.require(mails, "mail.transport", "must be smtp in production: an inbox sends no mail");
     let texts = config.sms.transport != SmsTransport::Inbox;
-    checks.demand(texts, "sms.transport", "must be twilio in production: an inbox delivers to nobody");
+    checks.require(texts, "sms.transport", "must be twilio in production: an inbox sends no SMS");
 }

@@ -1,18 +1,18 @@
-//! The text of a configuration file as a table. What is wrong with its form is said by line, and never with the parser's
-//! own words, which may repeat what stands there.
+//! Parses the text of a configuration file. Syntax errors name the line. They do not contain the parser's message, which may
+//! quote a secret.
 
 use super::Fault;
 use serde::Deserialize as _;
 use toml::Table;
 use toml::de::{DeTable, Deserializer};
 
-/// The table and what is wrong with the text. A key that is given twice keeps its first value, so that the rest is
-/// looked at too; a text that is no TOML gives an empty table.
+/// The table and the faults of the text. A duplicate key keeps its first value, so that the rest is checked too. A text
+/// that is not TOML gives an empty table.
 pub(super) fn parse(name: &str, text: &str) -> (Table, Vec<Fault>) {
     let (table, errors) = DeTable::parse_recoverable(text);
     let line = |at: usize| text.get(..at).unwrap_or_default().matches('\n').count() + 1;
-    let no_toml = |at: usize| {
-        let says = "is no TOML: a line is key = value, text stands between quotes";
+    let not_toml = |at: usize| {
+        let says = "is not TOML. Write lines as key = value, and text in quotes";
         vec![Fault(format!("{name}, line {}: {says}", line(at)))]
     };
     let mut faults = Vec::new();
@@ -21,18 +21,18 @@ pub(super) fn parse(name: &str, text: &str) -> (Table, Vec<Fault>) {
         match error.message() {
             "duplicate key" => {
                 let key = full_key(text, span.start, span.end);
-                faults.push(Fault(format!("`{key}` ({name}, line {}): is given twice", line(span.start))));
+                faults.push(Fault(format!("`{key}` ({name}, line {}): is set twice", line(span.start))));
             }
-            _ => return (Table::new(), no_toml(span.start)),
+            _ => return (Table::new(), not_toml(span.start)),
         }
     }
     match Table::deserialize(Deserializer::from(table)) {
         Ok(table) => (table, faults),
-        Err(error) => (Table::new(), no_toml(error.span().unwrap_or_default().start)),
+        Err(error) => (Table::new(), not_toml(error.span().unwrap_or_default().start)),
     }
 }
 
-/// The key whose last part stands there, after the section that it stands in.
+/// The full key, with its section, whose last part is at this position.
 fn full_key(text: &str, start: usize, end: usize) -> String {
     let before = text.get(..start).unwrap_or_default();
     let dotted = |c: char| c.is_ascii_alphanumeric() || "_-.\"'".contains(c);

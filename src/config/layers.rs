@@ -1,26 +1,23 @@
-//! Laying the sources over each other: default, profile, file, environment. Knows tables and types, and no meaning.
+//! Merges the sources: default, profile, file, environment.
 //!
-//! `config/default.toml` is the schema: a key that is not in it is a fault, and so is a value of another type.
+//! `config/default.toml` is the schema: an unknown key or a value of another type is a fault.
 
-use super::{Fault, Profile, Sources, file};
+use super::sources::{PREFIX, Profile, Sources};
+use super::{Fault, file};
 use std::collections::BTreeMap;
 use toml::{Table, Value};
 
 const DEFAULT: &str = include_str!("../../config/default.toml");
-pub(super) const PREFIX: &str = "PORTCULLIS__";
 
-/// All sources in one table, which has every key of the default and (open tables aside) no other.
+/// All sources in one table. It has exactly the keys of the default, except in open tables.
 pub(super) struct Layers {
-    /// What results.
     pub(super) table: Table,
-    /// What stands in the default.
+    /// `config/default.toml`.
     pub(super) default: Table,
-    /// What was wrong with the sources.
     pub(super) faults: Vec<Fault>,
 }
 
 impl Layers {
-    /// Lays the sources over each other.
     pub(super) fn merge(sources: &Sources) -> Self {
         let default = built_in(DEFAULT);
         let mut layers = Self { table: default.clone(), default, faults: sources.faults.clone() };
@@ -35,7 +32,7 @@ impl Layers {
             let key = key_of(name);
             match set.insert(key.clone(), name) {
                 Some(first) if first != name => {
-                    layers.faults.push(Fault(format!("`{key}` (environment {first} and {name}): is given twice")));
+                    layers.faults.push(Fault(format!("`{key}` (environment {first} and {name}): is set twice")));
                 }
                 _ => layers.set(&key, name, value),
             }
@@ -53,7 +50,7 @@ impl Layers {
         let held = self.table.get_mut(section).and_then(|section| section.get_mut(rest));
         let default = self.default.get(section).and_then(|section| section.get(rest));
         let (Some(held), Some(default)) = (held, default) else {
-            return self.faults.push(Fault(format!("`{key}` (environment {name}): there is no such key")));
+            return self.faults.push(Fault(format!("`{key}` (environment {name}): unknown key")));
         };
         match typed(default, text) {
             Some(value) => *held = value,
@@ -70,7 +67,7 @@ fn key_of(variable: &str) -> String {
     variable.strip_prefix(PREFIX).unwrap_or(variable).to_lowercase().replace("__", ".")
 }
 
-#[expect(clippy::expect_used, reason = "compiled in and parsed by a test: it cannot be broken at run time")]
+#[expect(clippy::expect_used, reason = "compiled in, and parsed by a test")]
 fn built_in(text: &str) -> Table {
     text.parse().expect("the built-in configuration is TOML")
 }
@@ -83,7 +80,7 @@ fn profile_text(profile: Profile) -> &'static str {
     }
 }
 
-/// Puts `over` over `base`. A table that is empty in the default is an open one: its keys are the operator's.
+/// Writes the values of `over` into `base`. A table that is empty in the default is open: operators choose its keys.
 fn overlay(base: &mut Table, default: &Table, over: Table, path: &str, origin: &str, faults: &mut Vec<Fault>) {
     for (name, value) in over {
         let key = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
@@ -94,14 +91,14 @@ fn overlay(base: &mut Table, default: &Table, over: Table, path: &str, origin: &
             (Some(held), Some(_), value) if held.same_type(&value) => *held = value,
             (Some(held), Some(_), value) => {
                 let (wanted, got) = (type_name(held), type_name(&value));
-                faults.push(Fault(format!("`{key}` ({origin}): must be {wanted} and is {got}")));
+                faults.push(Fault(format!("`{key}` ({origin}): must be {wanted}, not {got}")));
             }
-            _ => faults.push(Fault(format!("`{key}` ({origin}): there is no such key"))),
+            _ => faults.push(Fault(format!("`{key}` ({origin}): unknown key"))),
         }
     }
 }
 
-/// `text` as a value of the type that `like` has; `None` if it cannot be one.
+/// Parses `text` as a value of the same type as `like`.
 fn typed(like: &Value, text: &str) -> Option<Value> {
     let items = || text.split(',').map(str::trim).filter(|item| !item.is_empty());
     match like {

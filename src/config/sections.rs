@@ -1,4 +1,6 @@
-//! One struct a section of the configuration that is the server's own. The policies' sections are structs of `actors`.
+//! The sections that belong to the server itself, one struct each. The sections of policies are structs of the actors.
+//!
+//! `config/default.toml` describes every key.
 
 use super::values::{PublicUrl, Secret, SecretKey, SecretUrl};
 use crate::telemetry::Format;
@@ -12,40 +14,25 @@ use std::time::Duration;
 /// `server.*`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml describes the keys")]
 pub struct ServerConfig {
-    /// Where to listen.
     #[serde(deserialize_with = "listen_address")]
     pub bind: SocketAddr,
-    /// What links begin with; empty: the address listened on.
     pub public_url: PublicUrl,
-    /// HTTP threads; 0: one a core.
     pub workers: usize,
-    /// This node is the only one, and may keep sessions in a file.
     pub single_node: bool,
-    /// Whose `X-Forwarded-For` is believed.
     #[serde(deserialize_with = "networks")]
     pub trusted_proxies: Vec<IpNet>,
-    /// Origins whose pages may read the API in a browser.
     pub cors_origins: Vec<String>,
-    /// Requests that hash or send something, at once.
     pub costly_requests: usize,
-    /// All other requests, at once.
     pub ordinary_requests: usize,
-    /// Seconds an actor has for an answer.
     pub deadline_secs: u64,
-    /// Connections at once.
     pub max_connections: usize,
-    /// Connections of one network address at once.
     pub connections_per_address: usize,
-    /// Bytes of the largest body.
     pub max_body_bytes: usize,
-    /// Seconds for a request's head.
     pub header_timeout_secs: u64,
-    /// Seconds for a request's body.
     pub body_timeout_secs: u64,
-    /// Seconds an idle connection is kept.
     pub keep_alive_secs: u64,
-    /// Seconds to end in when stopped.
     pub shutdown_secs: u64,
 }
 
@@ -58,7 +45,7 @@ impl ServerConfig {
         }
     }
 
-    /// The time to end in when stopped.
+    /// The longest time that a stop may take.
     pub fn shutdown(&self) -> Duration {
         Duration::from_secs(self.shutdown_secs)
     }
@@ -69,7 +56,7 @@ fn listen_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SocketAd
     parsed.map_err(|_| de::Error::custom("must be an address with its port like 127.0.0.1:8080"))
 }
 
-/// Networks, where a lone address is one of its own.
+/// Networks. An address without a prefix length is a network of one address.
 fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D::Error> {
     let texts = Vec::<String>::deserialize(deserializer)?;
     let network = |text: &String| text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).ok();
@@ -80,12 +67,10 @@ fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D:
 /// `database.*`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml describes the keys")]
 pub struct DatabaseConfig {
-    /// `sqlite://…` or `postgres://…`.
     pub url: SecretUrl,
-    /// Connections of this node.
     pub max_connections: u32,
-    /// Milliseconds around every operation.
     pub timeout_ms: u64,
 }
 
@@ -101,28 +86,26 @@ impl DatabaseConfig {
 /// `redis.*`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml describes the keys")]
 pub struct RedisConfig {
-    /// `redis://…` or `rediss://…`; empty: the embedded store.
     pub url: SecretUrl,
-    /// Connections of this node for transitions.
     pub pool_size: usize,
-    /// Milliseconds around every call.
     pub timeout_ms: u64,
 }
 
 /// `secrets.*`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml describes the keys")]
 pub struct SecretsConfig {
-    /// Newest first.
     pub keys: Vec<SecretKey>,
 }
 
-/// How mail leaves.
+/// How mail is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum MailTransport {
-    /// It stays in memory.
+    /// It is kept in memory.
     Inbox,
     /// Through an SMTP server.
     Smtp,
@@ -131,22 +114,19 @@ pub enum MailTransport {
 /// `mail.*`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml describes the keys")]
 pub struct MailConfig {
-    /// How it leaves.
     pub transport: MailTransport,
-    /// The SMTP server, in lettre's form.
     pub smtp_url: SecretUrl,
-    /// The sender.
     pub from: String,
-    /// Without TLS to another host.
     pub allow_plaintext: bool,
 }
 
-/// How SMS leave.
+/// How SMS are sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SmsTransport {
-    /// They stay in memory.
+    /// They are kept in memory.
     Inbox,
     /// Through Twilio's API.
     Twilio,
@@ -155,72 +135,62 @@ pub enum SmsTransport {
 /// `sms.*`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml describes the keys")]
 pub struct SmsConfig {
-    /// How they leave.
     pub transport: SmsTransport,
-    /// Provider one: where its API is.
     pub base_url: SecretUrl,
-    /// Provider one: the account.
     pub account_sid: String,
-    /// Provider one: the account's secret.
     pub auth_token: Secret,
-    /// Provider one: the sender.
     pub from: String,
-    /// Without TLS to another host; for all providers.
     pub allow_plaintext: bool,
-    /// The providers after it.
     pub fallback: Vec<SmsProvider>,
 }
 
-/// One provider of SMS.
+/// One SMS provider.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml describes the keys")]
 pub struct SmsProvider {
-    /// Where its API is.
     pub base_url: SecretUrl,
-    /// The account.
     pub account_sid: String,
-    /// The account's secret.
     pub auth_token: Secret,
-    /// The sender.
     pub from: String,
 }
 
 impl SmsConfig {
-    /// All providers in the order they are tried.
+    /// All providers in the order of failover.
     pub fn providers(&self) -> Vec<SmsProvider> {
-        let one = SmsProvider {
+        let first = SmsProvider {
             base_url: self.base_url.clone(),
             account_sid: self.account_sid.clone(),
             auth_token: self.auth_token.clone(),
             from: self.from.clone(),
         };
-        std::iter::once(one).chain(self.fallback.iter().cloned()).collect()
+        std::iter::once(first).chain(self.fallback.iter().cloned()).collect()
     }
 }
 
 /// `sandbox.*`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml describes the keys")]
 pub struct SandboxConfig {
-    /// Fixed codes by number (E.164).
     pub codes: BTreeMap<String, String>,
 }
 
 /// `compat.*`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml describes the keys")]
 pub struct CompatConfig {
-    /// Take `auth_token` from the query string.
     pub auth_token_in_query: bool,
 }
 
 /// `log.*`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "config/default.toml describes the keys")]
 pub struct LogConfig {
-    /// A tracing filter.
     pub filter: String,
-    /// One line an event.
     pub format: Format,
 }

@@ -1,6 +1,7 @@
-//! The configuration as operators meet it: layers, types, names of keys in every fault, and no secret shown.
+//! Tests of the configuration: sources, types, the key in every fault, and no secret in any output.
 
 use super::*;
+use std::ffi::OsString;
 
 const SECRET: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
@@ -89,13 +90,13 @@ fn an_unknown_key_is_named() {
     assert_eq!(
         unknown,
         [
-            "`nowhere` (extra.toml): there is no such key",
-            "`server.bnid` (extra.toml): there is no such key",
-            "`mail.form` (environment PORTCULLIS__MAIL__FORM): there is no such key",
+            "`nowhere` (extra.toml): unknown key",
+            "`server.bnid` (extra.toml): unknown key",
+            "`mail.form` (environment PORTCULLIS__MAIL__FORM): unknown key",
         ]
     );
     let section = Sources { environment: vec![("PORTCULLIS__SERVER".into(), "x".into())], ..with_file("") };
-    assert_eq!(faults(&section), ["`server` (environment PORTCULLIS__SERVER): there is no such key"]);
+    assert_eq!(faults(&section), ["`server` (environment PORTCULLIS__SERVER): unknown key"]);
 }
 
 #[test]
@@ -160,7 +161,7 @@ fn no_secret_is_shown() {
     assert!(!told.contains("c2VjcmV0"), "{told}");
 }
 
-/// A file in which every key has this value, so many times.
+/// A file in which every key has this value, `times` times.
 fn file_of(value: &str, times: usize) -> String {
     every_key().iter().map(|key| format!("{key} = {value}\n").repeat(times)).collect()
 }
@@ -225,10 +226,10 @@ fn a_fault_says_what_the_key_takes() {
             "`phone_codes.guesses`: must be a whole number from 0 to 4294967295",
         ),
         (format!("{fallback}auth_token = 1234\nfrom = \"x\""), "`sms.fallback[0].auth_token`: must be text"),
-        (format!("{fallback}auth_token = \"x\""), "`sms.fallback[0]`: lacks from"),
+        (format!("{fallback}auth_token = \"x\""), "`sms.fallback[0]`: must have from"),
         (
             format!("{fallback}auth_token = \"x\"\nfrom = \"x\"\nform = \"x\""),
-            "`sms.fallback[0].form`: there is no such key, only base_url, account_sid, auth_token, from",
+            "`sms.fallback[0].form`: unknown key. The keys are base_url, account_sid, auth_token, from",
         ),
     ] {
         assert_eq!(faults(&with_file(&file)), [says], "{file}");

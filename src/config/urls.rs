@@ -1,16 +1,17 @@
-//! What a URL of the configuration must be so that somebody could be reached by it. Pure: nobody is asked, and no text
-//! repeats the URL, which may hold a password.
+//! Rules for the URLs of databases, Redis, SMTP servers and HTTP APIs. Nothing is connected. No text contains the URL,
+//! which may have a password.
 
 use percent_encoding::percent_decode_str;
+use portcullis_actors::transports;
 use std::net::Ipv4Addr;
 use url::{ParseError, Url};
 
-/// A parameter of a URL and the values it takes; none: any.
+/// A parameter of a URL and its valid values. An empty list accepts any value.
 type Parameter = (&'static str, &'static [&'static str]);
 
 const SSL_MODES: [&str; 6] = ["disable", "allow", "prefer", "require", "verify-ca", "verify-full"];
 
-/// What sqlx knows of PostgreSQL's parameters; it ignores all others, and logs their values.
+/// The PostgreSQL parameters of sqlx. It ignores all others and logs their values.
 const POSTGRES: [Parameter; 19] = [
     ("sslmode", &SSL_MODES),
     ("ssl-mode", &SSL_MODES),
@@ -35,20 +36,20 @@ const POSTGRES: [Parameter; 19] = [
 const REDIS: [Parameter; 1] = [("protocol", &["2", "3", "resp2", "resp3"])];
 const SMTP: [Parameter; 1] = [("tls", &["required", "opportunistic"])];
 
-/// Why this cannot be the URL of a database, in words that follow the key's name.
+/// Why this is not a valid URL of a database: a sentence whose subject is the key.
 pub(super) fn database_fault(text: &str) -> Option<String> {
     if let Some(path) = text.strip_prefix("sqlite:") {
         let path = path.strip_prefix("//").unwrap_or(path);
         let file = path.split('?').next().unwrap_or_default();
         let memory = file.is_empty() || file.contains(":memory:") || path.contains("mode=memory");
-        return memory.then(|| "must name a file: a database in memory would forget everybody".to_owned());
+        return memory.then(|| "must name a file: a database in memory loses all accounts".to_owned());
     }
     let example = "postgres://user:password@host:5432/name, or sqlite://path/to/file.db";
     let url = match parsed(text, &["postgres", "postgresql"], example) {
         Ok(url) => url,
         Err(says) => return Some(says),
     };
-    // A socket's folder may stand for the host, or there.
+    // The host may be empty, or the folder of a socket.
     let socket = url.host_str().is_none_or(|host| host.is_empty() || host.to_ascii_lowercase().starts_with("%2f"));
     host_fault(&url, socket).or_else(|| parameter_fault(&url, &POSTGRES)).or_else(|| {
         let number = |key: &str| url.query_pairs().filter(|(name, _)| name == key).all(|(_, value)| is_port(&value));
@@ -56,7 +57,7 @@ pub(super) fn database_fault(text: &str) -> Option<String> {
     })
 }
 
-/// The same of Redis.
+/// Why this is not a valid URL of Redis.
 pub(super) fn redis_fault(text: &str) -> Option<String> {
     let url = match parsed(text, &["redis", "rediss"], "redis://user:password@host:6379/0, or rediss:// for TLS") {
         Ok(url) => url,
@@ -65,12 +66,12 @@ pub(super) fn redis_fault(text: &str) -> Option<String> {
     host_fault(&url, false).or_else(|| parameter_fault(&url, &REDIS)).or_else(|| {
         let number = url.path().trim_start_matches('/');
         let is_number = number.is_empty() || number.parse::<u16>().is_ok();
-        let says = "must end in the number of a database, if in anything: redis://host:6379/0";
+        let says = "must have a path that is empty or the number of a database: redis://host:6379/0";
         (!is_number).then(|| says.to_owned())
     })
 }
 
-/// The same of an SMTP server.
+/// Why this is not a valid URL of an SMTP server.
 pub(super) fn smtp_fault(text: &str) -> Option<String> {
     let example = "smtps://user:password@host, or smtp://user:password@host:587?tls=required";
     let url = match parsed(text, &["smtp", "smtps"], example) {
@@ -83,24 +84,29 @@ pub(super) fn smtp_fault(text: &str) -> Option<String> {
         if user.is_empty() != password.is_none_or(str::is_empty) {
             Some("must have both user and password, or neither".to_owned())
         } else if ![user, password.unwrap_or_default()].iter().all(|part| is_encoded(part)) {
-            Some("must have user and password in UTF-8, with % and other marks percent-encoded (%25)".to_owned())
+            Some("must have a percent-encoded user and password in UTF-8 (% is %25)".to_owned())
         } else if !name.is_empty() && !is_host(name) {
-            Some("must have a host's name as its path, if any: it is what the server is greeted with".to_owned())
+            Some("must have a path that is empty or a host name, which is sent as EHLO name".to_owned())
         } else {
             None
         }
     })
 }
 
-/// The same of an HTTP API.
+/// Why this is not a valid URL of an HTTP API.
 pub(super) fn api_fault(text: &str) -> Option<String> {
     let url = match parsed(text, &["http", "https"], "https://api.example.com") {
         Ok(url) => url,
         Err(says) => return Some(says),
     };
     let plain = url.username().is_empty() && url.password().is_none();
-    let login = (!plain).then(|| "must not hold a user or password: they have keys of their own".to_owned());
+    let login = (!plain).then(|| "must not have a user or password: use account_sid and auth_token".to_owned());
     host_fault(&url, false).or(login).or_else(|| parameter_fault(&url, &[]))
+}
+
+/// Why this URL needs permission to be used without TLS.
+pub(super) fn plaintext_fault(text: &str, allowed: bool) -> Option<String> {
+    Url::parse(text).ok().and_then(|url| transports::plaintext_fault(&url, allowed)).map(str::to_owned)
 }
 
 fn parsed(text: &str, schemes: &[&str], example: &str) -> Result<Url, String> {
@@ -114,12 +120,12 @@ fn parsed(text: &str, schemes: &[&str], example: &str) -> Result<Url, String> {
     }
 }
 
-/// Whether host and port could be somebody's.
+/// Why the host or the port is invalid.
 pub(super) fn host_fault(url: &Url, may_be_empty: bool) -> Option<String> {
     let host = url.host_str().unwrap_or_default();
     let bracketed = host.starts_with('[');
     if !may_be_empty && !bracketed && !is_host(host) {
-        return Some("must name a host: a name like db.example.com, or an address".to_owned());
+        return Some("must have a host: a name like db.example.com or an address".to_owned());
     }
     (url.port() == Some(0)).then(|| "must have a port from 1 to 65535".to_owned())
 }
@@ -130,7 +136,7 @@ fn parameter_fault(url: &Url, known: &[Parameter]) -> Option<String> {
             let names: Vec<_> = known.iter().map(|(name, _)| *name).collect();
             return Some(match names.as_slice() {
                 [] => "must have no parameters".to_owned(),
-                names => format!("must have no other parameters than {}", names.join(", ")),
+                names => format!("must have only these parameters: {}", names.join(", ")),
             });
         };
         if !values.is_empty() && !values.contains(&&*value) {
@@ -138,14 +144,14 @@ fn parameter_fault(url: &Url, known: &[Parameter]) -> Option<String> {
         }
     }
     let insecure = url.scheme() == "rediss" && url.fragment() == Some("insecure");
-    (url.fragment().is_some() && !insecure).then(|| "must not have a # in it (%23 in a password)".to_owned())
+    (url.fragment().is_some() && !insecure).then(|| "must not contain # (write %23 in a password)".to_owned())
 }
 
 fn is_called(name: &str, known: &str) -> bool {
     name == known || known.strip_suffix("…]").is_some_and(|begins| name.starts_with(begins))
 }
 
-/// A name of RFC 1123 (underscores too, as containers have them), or an address.
+/// A host name of RFC 1123 or an address. Underscores are valid, because containers have them.
 fn is_host(text: &str) -> bool {
     let name = text.strip_suffix('.').unwrap_or(text);
     let label = |label: &str| {
@@ -172,7 +178,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_somebody_could_be_reached_by_is_taken() {
+    fn valid_urls_are_accepted() {
         for url in [
             "sqlite://data/portcullis.db",
             "sqlite:/var/lib/p.db?mode=rwc",

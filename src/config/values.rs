@@ -1,4 +1,4 @@
-//! Configured values with a meaning: secrets that never show themselves, addresses, keys. Parsed once, here.
+//! The types of configured values: secrets, which are never shown, URLs and keys.
 
 use super::urls::host_fault;
 use base64::Engine as _;
@@ -9,18 +9,18 @@ use zeroize::Zeroizing;
 
 const HIDDEN: &str = "…";
 
-/// A text that opens a door: shown as `…` by `Debug` and in dumps.
+/// A secret text. `Debug` and dumps show `…`.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct Secret(String);
 
 impl Secret {
-    /// The text, for the one place that presents it.
+    /// The text, for the client that sends it.
     pub fn expose(&self) -> &str {
         &self.0
     }
 
-    /// Whether nothing was given.
+    /// Whether it is not set.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -38,7 +38,7 @@ impl Serialize for Secret {
     }
 }
 
-/// A URL that may carry a password: shown without it.
+/// A URL that may contain a password. `Debug` and dumps hide the password.
 #[derive(Clone, Default, PartialEq, Eq, Deserialize)]
 #[serde(transparent)]
 pub struct SecretUrl(String);
@@ -49,26 +49,16 @@ impl SecretUrl {
         &self.0
     }
 
-    /// Whether none was given.
+    /// Whether it is not set.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
-    }
-
-    /// What stands before `:`, in lower case.
-    pub fn scheme(&self) -> String {
-        self.0.split_once(':').map(|(scheme, _)| scheme.to_ascii_lowercase()).unwrap_or_default()
-    }
-
-    /// Whether it leads to this machine (a loopback address or `localhost`).
-    pub fn is_loopback(&self) -> bool {
-        url::Url::parse(&self.0).is_ok_and(|url| leads_home(&url))
     }
 }
 
 impl fmt::Debug for SecretUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Some((scheme, rest)) = self.0.split_once("://") else { return f.write_str(&self.0) };
-        // Everything up to the last @ counts as user information, so that a password with a slash is hidden too.
+        // Everything before the last @ is user information. This hides a password with a slash, too.
         let (user, host) = rest.rsplit_once('@').unwrap_or(("", rest));
         let (host, query) = host.split_once('?').map_or((host, ""), |(host, _)| (host, "?…"));
         match user.split_once(':') {
@@ -85,17 +75,17 @@ impl Serialize for SecretUrl {
     }
 }
 
-/// A secret of 32 bytes, written in base64.
+/// A secret of 32 bytes, configured in base64.
 #[derive(Clone)]
 pub struct SecretKey(Zeroizing<[u8; 32]>);
 
 impl SecretKey {
-    /// From the bytes themselves.
+    /// From raw bytes.
     pub fn new(bytes: [u8; 32]) -> Self {
         Self(Zeroizing::new(bytes))
     }
 
-    /// From base64 with or without padding; `None` if it is not that of 32 bytes.
+    /// Parses base64 with or without padding. `None` if it does not encode 32 bytes.
     pub fn parse(text: &str) -> Option<Self> {
         let bytes = STANDARD.decode(text).or_else(|_| STANDARD_NO_PAD.decode(text)).ok().map(Zeroizing::new)?;
         bytes.as_slice().try_into().ok().map(Self::new)
@@ -106,7 +96,7 @@ impl SecretKey {
         &self.0
     }
 
-    /// In base64, for the file that keeps it.
+    /// In base64, for the key file.
     pub fn to_base64(&self) -> Zeroizing<String> {
         Zeroizing::new(STANDARD.encode(self.0.as_slice()))
     }
@@ -131,18 +121,18 @@ impl<'de> Deserialize<'de> for SecretKey {
     }
 }
 
-/// What links begin with: an `http` or `https` URL without query, user or trailing slash. Empty: not known.
+/// The first part of links: an `http` or `https` URL without query, user and trailing slash. Empty if not configured.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct PublicUrl(String);
 
 impl PublicUrl {
-    /// The URL without a trailing slash, or the empty text.
+    /// The URL without a trailing slash. May be empty.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether none was given.
+    /// Whether it is not set.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -167,19 +157,6 @@ impl<'de> Deserialize<'de> for PublicUrl {
     }
 }
 
-/// Whether a URL leads to this machine.
-pub(super) fn leads_home(url: &url::Url) -> bool {
-    match url.host() {
-        // Schemes that the URL standard does not know (smtp) keep an IPv4 address as a domain.
-        Some(url::Host::Domain(name)) => {
-            name.eq_ignore_ascii_case("localhost") || name.parse().is_ok_and(|ip: std::net::Ipv4Addr| ip.is_loopback())
-        }
-        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
-        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
-        None => false,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -195,15 +172,6 @@ mod tests {
         ] {
             assert_eq!(format!("{:?}", SecretUrl(url.to_owned())), shown);
         }
-    }
-
-    #[test]
-    fn loopback_is_told_from_elsewhere() {
-        let home = |url: &str| SecretUrl(url.to_owned()).is_loopback();
-        assert!(home("smtp://127.0.0.1:1025") && home("http://localhost:1/x") && home("smtp://[::1]:25"));
-        assert!(
-            !home("smtp://10.0.0.1") && !home("http://localhost.example.com") && !home("smtp://127.0.0.1.evil.com")
-        );
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Who may connect: connections counted in all and per address, and a polite word to those beyond.
+//! Limits connections in total and per address. A connection over a limit is answered 503 and closed.
 
 use super::ConnectionPolicy;
 use crate::http::error::Problem;
@@ -12,14 +12,14 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// Refused connections that are kept for a moment, so that their answer is read; those beyond are closed at once.
+/// How many refused connections may linger until their answer is read. Further ones are closed at once.
 pub(super) const LINGERING: usize = 32;
-/// That moment. A connection closed while its request is on the way is reset, and the answer with it.
+/// How long. Closing a connection with unread data resets it, and the client would lose the answer.
 const LINGER: Duration = Duration::from_secs(1);
-/// How often the log says that connections are refused.
-const TOLD_EVERY: Duration = Duration::from_secs(60);
+/// How often refusals are logged.
+const LOG_EVERY: Duration = Duration::from_secs(60);
 
-/// Counts the connections of one server, over all its threads.
+/// Counts the connections of all threads of one server.
 #[derive(Debug)]
 pub(super) struct Admission {
     policy: ConnectionPolicy,
@@ -31,17 +31,17 @@ pub(super) struct Admission {
 struct Open {
     total: usize,
     by_address: HashMap<IpAddr, usize>,
-    told: Option<Instant>,
+    logged: Option<Instant>,
 }
 
-/// One connection that was let in; counted until dropped.
+/// One admitted connection. It counts until it is dropped.
 #[derive(Debug)]
-pub(super) struct Place {
+pub(super) struct Admitted {
     admission: Arc<Admission>,
     address: Option<IpAddr>,
 }
 
-/// One that was not.
+/// One refused connection, with its permit to linger.
 #[derive(Debug)]
 pub(super) struct Refusal(Option<OwnedSemaphorePermit>);
 
@@ -54,26 +54,26 @@ impl Admission {
         &self.policy
     }
 
-    /// A place for this connection, or none.
-    pub(super) fn admit(self: &Arc<Self>, tcp: &TcpStream) -> Result<Place, Refusal> {
+    /// Admits or refuses a connection.
+    pub(super) fn admit(self: &Arc<Self>, tcp: &TcpStream) -> Result<Admitted, Refusal> {
         let address = tcp.peer_addr().ok().map(|peer| peer.ip().to_canonical());
         self.count(address).map_err(|()| Refusal(Arc::clone(&self.lingering).try_acquire_owned().ok()))
     }
 
-    fn count(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Place, ()> {
+    fn count(self: &Arc<Self>, address: Option<IpAddr>) -> Result<Admitted, ()> {
         let trusted = |address: &IpAddr| self.policy.trusted_proxies.iter().any(|net| net.contains(address));
         let address = address.filter(|address| !trusted(address)).map(subject);
         let mut open = self.open();
         let held = address.map_or(0, |address| open.by_address.get(&address).copied().unwrap_or_default());
-        if open.total >= self.policy.most || held >= self.policy.per_address {
-            let (total, tell) = (open.total, open.told.is_none_or(|told| told.elapsed() > TOLD_EVERY));
-            if tell {
-                open.told = Some(Instant::now());
+        if open.total >= self.policy.max_connections || held >= self.policy.per_address {
+            let (total, log) = (open.total, open.logged.is_none_or(|logged| logged.elapsed() > LOG_EVERY));
+            if log {
+                open.logged = Some(Instant::now());
             }
             drop(open);
-            if tell {
-                let bound = if held >= self.policy.per_address { "connections_per_address" } else { "max_connections" };
-                tracing::warn!(open = total, bound, "connections are refused; said once a minute");
+            if log {
+                let limit = if held >= self.policy.per_address { "connections_per_address" } else { "max_connections" };
+                tracing::warn!(open = total, limit, "connections are refused (logged once a minute)");
             }
             return Err(());
         }
@@ -81,7 +81,7 @@ impl Admission {
         if let Some(address) = address {
             *open.by_address.entry(address).or_default() += 1;
         }
-        Ok(Place { admission: Arc::clone(self), address })
+        Ok(Admitted { admission: Arc::clone(self), address })
     }
 
     fn open(&self) -> MutexGuard<'_, Open> {
@@ -89,7 +89,7 @@ impl Admission {
     }
 }
 
-impl Drop for Place {
+impl Drop for Admitted {
     fn drop(&mut self) {
         let mut open = self.admission.open();
         open.total -= 1;
@@ -104,22 +104,22 @@ impl Drop for Place {
 }
 
 impl Refusal {
-    /// 503 with `Retry-After`, and closed.
-    pub(super) async fn tell(self, mut tcp: TcpStream) {
-        let detail = "Too many connections; nothing was begun. Try again.".into();
+    /// Answers 503 with `Retry-After` and closes.
+    pub(super) async fn answer(self, mut tcp: TcpStream) {
+        let detail = "There are too many connections. Try again.".into();
         let answer = without_request(StatusCode::SERVICE_UNAVAILABLE, &Problem { detail, ..Problem::overloaded() });
-        let goodbye = async {
+        let exchange = async {
             tcp.write_all(&answer).await?;
             tcp.shutdown().await?;
             let mut unread = [0; 1024];
             while self.0.is_some() && tcp.read(&mut unread).await? > 0 {}
             std::io::Result::Ok(())
         };
-        let _ = tokio::time::timeout(LINGER, goodbye).await;
+        let _ = tokio::time::timeout(LINGER, exchange).await;
     }
 }
 
-/// What counts as one address.
+/// The address that a limit applies to. An IPv6 customer has a whole /64.
 fn subject(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
@@ -133,10 +133,17 @@ mod tests {
 
     fn admission() -> Arc<Admission> {
         let trusted_proxies = vec!["10.0.0.0/8".parse().expect("a net")];
-        Arc::new(Admission::new(ConnectionPolicy { most: 5, per_address: 2, trusted_proxies, ..Default::default() }))
+        Arc::new(Admission::new(ConnectionPolicy {
+            max_connections: 5,
+            per_address: 2,
+            trusted_proxies,
+            head_timeout: Duration::from_secs(5),
+            keep_alive: Duration::from_secs(75),
+            answer_timeout: Duration::from_secs(10),
+        }))
     }
 
-    fn from(admission: &Arc<Admission>, address: &str) -> Result<Place, ()> {
+    fn from(admission: &Arc<Admission>, address: &str) -> Result<Admitted, ()> {
         admission.count(Some(address.parse().expect("an address")))
     }
 

@@ -1,15 +1,15 @@
-//! Connections: how many there may be, and how long each may keep the server waiting.
+//! Connections: how many are allowed, and how long a slow client may take.
 //!
 //! ```text
-//!  accept ──▶ admission (in all, per address) ──▶ stream (deadlines) ──▶ actix-http ──▶ the routes of `http`
+//!  accept ──▶ admission (total, per address) ──▶ stream (deadlines) ──▶ actix-http ──▶ the routes of `http`
 //!                     └─ 503 and closed                └─ 408 and closed
 //! ```
 //!
-//! actix-http times the head of a connection's first request and nothing else that a slow client may draw out, and
-//! actix-web counts no addresses; so both are done here, around the stream. May name `http`; knows no actor.
+//! actix-http limits only the time for the head of the first request, and actix-web does not count addresses. So both are
+//! done here, around the stream.
 
 mod admission;
-pub mod files;
+pub mod open_files;
 mod stream;
 
 use crate::http::{self, AppState};
@@ -24,44 +24,31 @@ use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
-use stream::{Phases, Stream};
+use stream::{Deadlines, Stream};
 use tokio::net::TcpStream;
 
-/// What connections may take.
+/// Limits on connections.
 #[derive(Debug, Clone)]
 pub struct ConnectionPolicy {
-    /// Connections in all.
-    pub most: usize,
-    /// Connections of one address (IPv6: of one /64, which is what one customer holds).
+    /// Connections in total.
+    pub max_connections: usize,
+    /// Connections of one address (IPv6: of one /64, the usual size of a customer).
     pub per_address: usize,
-    /// Whose addresses are not counted: many clients stand behind each.
+    /// Proxies, whose addresses are not counted because each serves many clients.
     pub trusted_proxies: Vec<IpNet>,
-    /// From the first byte of a request to the last byte of its head.
-    pub head: Duration,
+    /// From the first byte of a request to the end of its head.
+    pub head_timeout: Duration,
     /// From an answer to the first byte of the next request.
     pub keep_alive: Duration,
-    /// For a client to take any part of an answer.
-    pub answer: Duration,
+    /// How long a client may not read any part of an answer.
+    pub answer_timeout: Duration,
 }
 
-impl Default for ConnectionPolicy {
-    fn default() -> Self {
-        Self {
-            most: 16_384,
-            per_address: 512,
-            trusted_proxies: Vec::new(),
-            head: Duration::from_secs(5),
-            keep_alive: Duration::from_secs(75),
-            answer: Duration::from_secs(10),
-        }
-    }
-}
-
-/// Answers on `listener` with `workers` threads, each with a state of its own. A stop in order waits `shutdown` seconds
-/// for requests under way.
+/// Serves `listener` with `workers` threads, each with its own state. A graceful stop waits `shutdown` seconds for open
+/// requests.
 ///
 /// # Errors
-/// When the listener cannot be used.
+/// If the listener cannot be used.
 pub fn serve<F>(
     listener: TcpListener,
     workers: usize,
@@ -72,9 +59,9 @@ pub fn serve<F>(
 where
     F: Fn() -> AppState + Send + Clone + 'static,
 {
-    // Past this bound actix-server stops accepting, and who comes then waits. It is above ours, which refuses at once,
-    // by so much as to hold those who are being refused: a crowd that comes all at once is then told in turn.
-    let accepted = policy.most + policy.most / 16 + 2 * admission::LINGERING;
+    // At this limit actix-server stops accepting, and new connections wait. Ours refuses at once and must be reached
+    // first. The difference leaves room for connections that are being refused.
+    let accepted = policy.max_connections + policy.max_connections / 16 + 2 * admission::LINGERING;
     let builder = Server::build().workers(workers).shutdown_timeout(shutdown).disable_signals();
     let builder = builder.max_concurrent_connections(accepted.div_ceil(workers));
     let admission = Arc::new(Admission::new(policy));
@@ -83,17 +70,17 @@ where
         let (state, stopping, admission) = (web::Data::new(state()), stopping.clone(), Arc::clone(&admission));
         let app = App::new().configure(|routes| http::configure(routes, state));
         let app = map_config(app, |()| AppConfig::default()).map_err(|error: Error| error.error_response());
-        // A request is handed over when its head is whole: from here on the server's own bounds hold, until it answers.
+        // A request arrives here when its head is complete. Until the answer, the limits of the HTTP layer apply.
         let app = apply_fn_factory(app, |request: Request, app| {
-            let phases = request.conn_data::<Phases>().cloned();
-            if let Some(phases) = &phases {
-                phases.taken();
+            let deadlines = request.conn_data::<Deadlines>().cloned();
+            if let Some(deadlines) = &deadlines {
+                deadlines.head_received();
             }
             let answer = app.call(request);
             async move {
                 let answer = answer.await;
-                if let Some(phases) = &phases {
-                    phases.answered();
+                if let Some(deadlines) = &deadlines {
+                    deadlines.answered();
                 }
                 answer
             }
@@ -103,25 +90,25 @@ where
                 let stopping = stopping.clone();
                 async move { stopping.notified().await }
             })
-            // A client that closes its connection is gone. None in use half-closes one, and a proxy reads it the same way.
+            // A client that closes its side is gone. No known client half-closes, and proxies treat it the same way.
             .h1_allow_half_closed(false)
             .keep_alive(KeepAlive::Os)
             .client_request_timeout(Duration::ZERO)
             .client_disconnect_timeout(Duration::from_secs(1))
             .on_connect_ext(|stream: &Stream, data| {
-                data.insert(stream.phases());
+                data.insert(stream.deadlines());
             })
             .finish(app);
         fn_service(move |tcp: TcpStream| {
             let admission = Arc::clone(&admission);
             async move {
                 match admission.admit(&tcp) {
-                    Ok(place) => {
+                    Ok(admitted) => {
                         let peer = tcp.peer_addr().ok();
-                        Ok((Stream::new(tcp, place, admission.policy()), Protocol::Http1, peer))
+                        Ok((Stream::new(tcp, admitted, admission.policy()), Protocol::Http1, peer))
                     }
                     Err(refusal) => {
-                        refusal.tell(tcp).await;
+                        refusal.answer(tcp).await;
                         Err(())
                     }
                 }

@@ -1,11 +1,11 @@
-//! A connection that keeps nobody waiting: the deadlines of a request's head, of the pause before the next one, and of
-//! an answer that is not taken. What a body may take is `http`'s to say, and what an actor may take the dispatcher's.
+//! A TCP stream with deadlines: for the head of a request, for the pause before the next one, and for a client that does
+//! not read its answer. `http` limits the time of a body, and the dispatcher that of an actor.
 //!
-//! The deadlines cost next to nothing: a request writes down two points in time, and the one timer of a connection is
-//! moved only when it must ring earlier, or has rung.
+//! A request only stores two points in time. The single timer of a connection is reset only if it must fire earlier,
+//! or after it has fired.
 
 use super::ConnectionPolicy;
-use super::admission::Place;
+use super::admission::Admitted;
 use crate::http::error::Problem;
 use crate::http::without_request;
 use actix_web::http::StatusCode;
@@ -19,65 +19,65 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, Sleep, sleep_until};
 
-/// What a connection waits for.
+/// What a connection is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// The rest of a head.
+    /// The rest of a request's head.
     Head,
     /// The server's answer.
     Answer,
     /// The next request.
-    Next,
+    Idle,
 }
 
-/// What a connection waits for and until when; shared with whom its requests are handed to.
+/// The phase of a connection and its deadlines. The stream and the service share it.
 #[derive(Clone, Debug)]
-pub(super) struct Phases(Rc<Waiting>);
+pub(super) struct Deadlines(Rc<Inner>);
 
 #[derive(Debug)]
-struct Waiting {
+struct Inner {
     phase: Cell<Phase>,
-    /// When the phase ends; that of [`Phase::Answer`] is not timed here.
-    due: Cell<Option<Instant>>,
-    /// When the client must have taken a part of the answer, if it does not.
-    stalled: Cell<Option<Instant>>,
-    head: Duration,
+    /// The end of the phase. [`Phase::Answer`] has none here.
+    phase_end: Cell<Option<Instant>>,
+    /// When a client that does not read its answer is disconnected.
+    write_end: Cell<Option<Instant>>,
+    head_timeout: Duration,
     keep_alive: Duration,
-    answer: Duration,
+    answer_timeout: Duration,
 }
 
-impl Phases {
-    /// A whole head has come.
-    pub(super) fn taken(&self) {
+impl Deadlines {
+    /// The head of a request is complete.
+    pub(super) fn head_received(&self) {
         self.0.phase.set(Phase::Answer);
-        self.0.due.set(None);
+        self.0.phase_end.set(None);
     }
 
-    /// The answer is made.
+    /// The answer is ready.
     pub(super) fn answered(&self) {
-        self.0.phase.set(Phase::Next);
-        self.0.due.set(Some(Instant::now() + self.0.keep_alive));
+        self.0.phase.set(Phase::Idle);
+        self.0.phase_end.set(Some(Instant::now() + self.0.keep_alive));
     }
 
-    /// Bytes have come.
+    /// Bytes have arrived.
     fn received(&self) {
-        if self.0.phase.get() == Phase::Next {
+        if self.0.phase.get() == Phase::Idle {
             self.0.phase.set(Phase::Head);
-            self.0.due.set(Some(Instant::now() + self.0.head));
+            self.0.phase_end.set(Some(Instant::now() + self.0.head_timeout));
         }
     }
 
-    /// The client takes an answer, or does not.
-    fn writes(&self, stalled: bool) {
-        if !stalled {
-            self.0.stalled.set(None);
-        } else if self.0.stalled.get().is_none() {
-            self.0.stalled.set(Some(Instant::now() + self.0.answer));
+    /// A write has finished, or is blocked because the client does not read.
+    fn wrote(&self, blocked: bool) {
+        if !blocked {
+            self.0.write_end.set(None);
+        } else if self.0.write_end.get().is_none() {
+            self.0.write_end.set(Some(Instant::now() + self.0.answer_timeout));
         }
     }
 
-    fn due(&self) -> Option<Instant> {
-        match (self.0.due.get(), self.0.stalled.get()) {
+    fn next(&self) -> Option<Instant> {
+        match (self.0.phase_end.get(), self.0.write_end.get()) {
             (Some(one), Some(other)) => Some(one.min(other)),
             (one, other) => one.or(other),
         }
@@ -87,59 +87,60 @@ impl Phases {
 /// The stream of one connection.
 pub(super) struct Stream {
     tcp: TcpStream,
-    phases: Phases,
+    deadlines: Deadlines,
     timer: Pin<Box<Sleep>>,
-    _place: Place,
+    _admitted: Admitted,
 }
 
 impl Stream {
-    pub(super) fn new(tcp: TcpStream, place: Place, policy: &ConnectionPolicy) -> Self {
-        let due = Instant::now() + policy.head;
-        let waiting = Waiting {
+    pub(super) fn new(tcp: TcpStream, admitted: Admitted, policy: &ConnectionPolicy) -> Self {
+        let head_end = Instant::now() + policy.head_timeout;
+        let inner = Inner {
             phase: Cell::new(Phase::Head),
-            due: Cell::new(Some(due)),
-            stalled: Cell::new(None),
-            head: policy.head,
+            phase_end: Cell::new(Some(head_end)),
+            write_end: Cell::new(None),
+            head_timeout: policy.head_timeout,
             keep_alive: policy.keep_alive,
-            answer: policy.answer,
+            answer_timeout: policy.answer_timeout,
         };
-        Self { tcp, phases: Phases(Rc::new(waiting)), timer: Box::pin(sleep_until(due)), _place: place }
+        let timer = Box::pin(sleep_until(head_end));
+        Self { tcp, deadlines: Deadlines(Rc::new(inner)), timer, _admitted: admitted }
     }
 
-    pub(super) fn phases(&self) -> Phases {
-        self.phases.clone()
+    pub(super) fn deadlines(&self) -> Deadlines {
+        self.deadlines.clone()
     }
 
-    /// Ready with an error when the client has kept us waiting for too long; else this task is woken when it will have.
+    /// Ready with an error after a deadline. Before that, the task is woken at the deadline.
     fn poll_deadline(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        let Some(due) = self.phases.due() else { return Poll::Pending };
+        let Some(due) = self.deadlines.next() else { return Poll::Pending };
         if due < self.timer.deadline() {
             self.timer.as_mut().reset(due);
         }
         while self.timer.as_mut().poll(cx).is_ready() {
             if due <= Instant::now() {
-                return Poll::Ready(self.too_late());
+                return Poll::Ready(self.time_out());
             }
             self.timer.as_mut().reset(due);
         }
         Poll::Pending
     }
 
-    fn too_late(&self) -> io::Error {
-        if self.phases.0.phase.get() == Phase::Head {
+    fn time_out(&self) -> io::Error {
+        if self.deadlines.0.phase.get() == Phase::Head {
             self.answer(StatusCode::REQUEST_TIMEOUT, "The head of the request did not arrive in time.");
         }
         io::ErrorKind::TimedOut.into()
     }
 
-    /// Answers what never became a request. Nothing else is being written then, so it fits what the system buffers.
+    /// Answers without a request. Nothing else is being written, so the answer fits into the system's buffer.
     fn answer(&self, status: StatusCode, detail: &'static str) {
         let _ = self.tcp.try_write(&without_request(status, &Problem::malformed(detail)));
     }
 
-    /// Whether actix-http itself answers here, which has no words and no request id: then ours go out instead.
+    /// Replaces an answer of actix-http itself, which has no body and no request id.
     fn replaces(&self, bytes: &[u8]) -> bool {
-        if self.phases.0.phase.get() != Phase::Head {
+        if self.deadlines.0.phase.get() != Phase::Head {
             return false;
         }
         match bytes.strip_prefix(b"HTTP/1.1 ").or_else(|| bytes.strip_prefix(b"HTTP/1.0 ")) {
@@ -147,7 +148,7 @@ impl Stream {
                 self.answer(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The head of the request is too large.");
             }
             Some([b'4', b'0', b'0', b' ', ..]) => {
-                self.answer(StatusCode::BAD_REQUEST, "The request is not one of HTTP/1.1.");
+                self.answer(StatusCode::BAD_REQUEST, "The request is not valid HTTP/1.1.");
             }
             _ => return false,
         }
@@ -160,7 +161,7 @@ impl AsyncRead for Stream {
         let before = buffer.filled().len();
         if let Poll::Ready(read) = Pin::new(&mut self.tcp).poll_read(cx, buffer) {
             if buffer.filled().len() > before {
-                self.phases.received();
+                self.deadlines.received();
             }
             return Poll::Ready(read);
         }
@@ -174,7 +175,7 @@ impl AsyncWrite for Stream {
             return Poll::Ready(Ok(bytes.len()));
         }
         let written = Pin::new(&mut self.tcp).poll_write(cx, bytes);
-        self.phases.writes(written.is_pending());
+        self.deadlines.wrote(written.is_pending());
         match written {
             Poll::Ready(written) => Poll::Ready(written),
             Poll::Pending => Poll::Ready(Err(ready!(self.poll_deadline(cx)))),
@@ -182,7 +183,7 @@ impl AsyncWrite for Stream {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // An answer is out: from now on the next request is waited for.
+        // An answer was sent, so the deadline of the next request applies.
         if let Poll::Ready(error) = self.poll_deadline(cx) {
             return Poll::Ready(Err(error));
         }

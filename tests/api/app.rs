@@ -3,6 +3,7 @@
 use super::probe::Probe;
 use actix_web::dev::ServerHandle;
 use async_trait::async_trait;
+use portcullis::config::Config;
 use portcullis::connections::{ConnectionPolicy, serve};
 use portcullis::http::dispatch::{DispatchPolicy, Dispatcher};
 use portcullis::http::{AppState, Readiness, Settings};
@@ -14,12 +15,18 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
 /// What a test may set before the server starts.
-#[derive(Default)]
 pub struct Setup {
     pub settings: Settings,
     pub dispatcher: DispatchPolicy,
     pub inbox: Option<Inbox>,
     pub connections: ConnectionPolicy,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let config = &Config::defaults();
+        Self { settings: config.into(), dispatcher: config.into(), inbox: None, connections: config.into() }
+    }
 }
 
 /// A running server.

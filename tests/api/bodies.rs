@@ -136,8 +136,9 @@ async fn depth_costs_nothing() {
 
 #[actix_web::test]
 async fn a_body_that_does_not_arrive_is_not_waited_for() {
-    let body = BodyLimits { time: Duration::from_millis(200), ..BodyLimits::default() };
-    let app = App::start_with(Setup { settings: Settings { body, ..Settings::default() }, ..Setup::default() }).await;
+    let body = BodyLimits { time: Duration::from_millis(200), ..Setup::default().settings.body };
+    let app =
+        App::start_with(Setup { settings: Settings { body, ..Setup::default().settings }, ..Setup::default() }).await;
     let mut connection = tokio::net::TcpStream::connect(app.address).await.expect("a connection");
     let head = "POST /api/v1/tokens/reset HTTP/1.1\r\nhost: x\r\ncontent-length: 20\r\n\
                 content-type: application/x-www-form-urlencoded\r\n\r\nemail=";

@@ -246,7 +246,7 @@ async fn passwords() {
 #[actix_web::test]
 async fn the_clients_address_is_read_from_trusted_proxies_only() {
     for (trusted, due) in [(vec!["127.0.0.0/8".parse().expect("a net")], "198.51.100.7"), (vec![], "127.0.0.1")] {
-        let settings = Settings { trusted_proxies: trusted, ..Settings::default() };
+        let settings = Settings { trusted_proxies: trusted, ..Setup::default().settings };
         let app = App::start_with(Setup { settings, ..Setup::default() }).await;
         let request = app.request("POST", "/api/v1/tokens/reset").header("x-forwarded-for", "1.2.3.4, 198.51.100.7");
         text(request.form(&[("email", "a@b.cd")])).await;

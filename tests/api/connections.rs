@@ -3,7 +3,6 @@
 use super::app::{App, Setup};
 use super::probe::{Mood, TOKEN};
 use portcullis::connections::ConnectionPolicy;
-use portcullis::http::Settings;
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
@@ -77,7 +76,8 @@ async fn unread(stream: &mut TcpStream, status: u16, code: &str) -> Value {
 
 #[actix_web::test]
 async fn every_head_has_a_deadline_and_not_only_the_first() {
-    let app = App::start_with(connections(ConnectionPolicy { head: SHORT, ..Default::default() })).await;
+    let app =
+        App::start_with(connections(ConnectionPolicy { head_timeout: SHORT, ..Setup::default().connections })).await;
     let mut first = connect(app.address).await;
     first.write_all(b"G").await.expect("sent");
     unread(&mut first, 408, "malformed_request").await;
@@ -97,7 +97,8 @@ async fn every_head_has_a_deadline_and_not_only_the_first() {
 
 #[actix_web::test]
 async fn a_head_that_comes_drop_by_drop_has_the_same_deadline() {
-    let app = App::start_with(connections(ConnectionPolicy { head: SHORT, ..Default::default() })).await;
+    let app =
+        App::start_with(connections(ConnectionPolicy { head_timeout: SHORT, ..Setup::default().connections })).await;
     let mut stream = connect(app.address).await;
     stream.write_all(head().as_bytes()).await.expect("sent");
     answer(&mut stream).await.expect("an answer");
@@ -113,7 +114,8 @@ async fn a_head_that_comes_drop_by_drop_has_the_same_deadline() {
 
 #[actix_web::test]
 async fn a_pause_between_requests_may_be_longer_than_a_head() {
-    let app = App::start_with(connections(ConnectionPolicy { head: SHORT, ..Default::default() })).await;
+    let app =
+        App::start_with(connections(ConnectionPolicy { head_timeout: SHORT, ..Setup::default().connections })).await;
     let mut stream = connect(app.address).await;
     for _ in 0..2 {
         stream.write_all(head().as_bytes()).await.expect("sent");
@@ -125,7 +127,8 @@ async fn a_pause_between_requests_may_be_longer_than_a_head() {
 
 #[actix_web::test]
 async fn a_pause_that_is_too_long_ends_in_silence() {
-    let app = App::start_with(connections(ConnectionPolicy { keep_alive: SHORT, ..Default::default() })).await;
+    let app =
+        App::start_with(connections(ConnectionPolicy { keep_alive: SHORT, ..Setup::default().connections })).await;
     let mut stream = connect(app.address).await;
     stream.write_all(head().as_bytes()).await.expect("sent");
     answer(&mut stream).await.expect("an answer");
@@ -134,7 +137,8 @@ async fn a_pause_that_is_too_long_ends_in_silence() {
 
 #[actix_web::test]
 async fn an_answer_that_takes_long_is_no_fault_of_the_clients() {
-    let app = App::start_with(connections(ConnectionPolicy { head: SHORT, ..Default::default() })).await;
+    let app =
+        App::start_with(connections(ConnectionPolicy { head_timeout: SHORT, ..Setup::default().connections })).await;
     app.probe.be(Mood::Slow(SHORT * 3));
     let mut stream = connect(app.address).await;
     stream.write_all(head().as_bytes()).await.expect("sent");
@@ -144,7 +148,7 @@ async fn an_answer_that_takes_long_is_no_fault_of_the_clients() {
 
 #[actix_web::test]
 async fn a_body_that_nobody_reads_holds_no_connection() {
-    let policy = ConnectionPolicy { head: SHORT, keep_alive: SHORT, ..Default::default() };
+    let policy = ConnectionPolicy { head_timeout: SHORT, keep_alive: SHORT, ..Setup::default().connections };
     let app = App::start_with(connections(policy)).await;
     let mut stream = connect(app.address).await;
     let chunked = "POST /nowhere HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab";
@@ -156,7 +160,8 @@ async fn a_body_that_nobody_reads_holds_no_connection() {
 
 #[actix_web::test]
 async fn answers_that_nobody_takes_hold_no_connection() {
-    let app = App::start_with(connections(ConnectionPolicy { answer: SHORT, ..Default::default() })).await;
+    let app =
+        App::start_with(connections(ConnectionPolicy { answer_timeout: SHORT, ..Setup::default().connections })).await;
     let mut stream = connect(app.address).await;
     let style = "GET /pages/style.css HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(64);
     let asked = async { while stream.write_all(style.as_bytes()).await.is_ok() {} };
@@ -179,7 +184,7 @@ async fn what_is_no_request_is_told_in_the_servers_own_words() {
 
 #[actix_web::test]
 async fn an_address_has_its_share_of_connections_and_another_has_its_own() {
-    let app = App::start_with(connections(ConnectionPolicy { per_address: 3, ..Default::default() })).await;
+    let app = App::start_with(connections(ConnectionPolicy { per_address: 3, ..Setup::default().connections })).await;
     let mut held = Vec::new();
     for _ in 0..3 {
         let mut stream = connect_from(2, app.address).await;
@@ -213,8 +218,9 @@ async fn an_address_has_its_share_of_connections_and_another_has_its_own() {
 #[actix_web::test]
 async fn a_trusted_proxy_has_as_many_connections_as_there_are() {
     let trusted_proxies = vec!["127.0.0.2/32".parse().expect("a net")];
-    let policy = ConnectionPolicy { most: 6, per_address: 1, trusted_proxies, ..Default::default() };
-    let app = App::start_with(Setup { settings: Settings::default(), ..connections(policy) }).await;
+    let policy =
+        ConnectionPolicy { max_connections: 6, per_address: 1, trusted_proxies, ..Setup::default().connections };
+    let app = App::start_with(Setup { settings: Setup::default().settings, ..connections(policy) }).await;
     let mut held = Vec::new();
     for _ in 0..6 {
         let mut stream = connect_from(2, app.address).await;

@@ -12,7 +12,8 @@ const CHECK: &str = "/api/v1/sessions/current";
 
 async fn start(origins: &[&str]) -> App {
     let cors_origins = origins.iter().map(|origin| (*origin).to_owned()).collect();
-    App::start_with(Setup { settings: Settings { cors_origins, ..Settings::default() }, ..Setup::default() }).await
+    App::start_with(Setup { settings: Settings { cors_origins, ..Setup::default().settings }, ..Setup::default() })
+        .await
 }
 
 async fn sent(request: RequestBuilder, status: u16) -> Response {

@@ -94,7 +94,7 @@ async fn a_secret_in_the_url_is_refused_by_every_call() {
 
 #[actix_web::test]
 async fn old_clients_may_be_allowed_their_token_in_the_url() {
-    let settings = Settings { token_in_query: true, ..Settings::default() };
+    let settings = Settings { token_in_query: true, ..Setup::default().settings };
     let app = App::start_with(Setup { settings, ..Setup::default() }).await;
     let get = || app.request("GET", CHECK).query(&[("auth_token", TOKEN)]);
     assert_eq!(get().send().await.expect("an answer").status(), 200);

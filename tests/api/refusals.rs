@@ -83,7 +83,7 @@ async fn an_actor_that_panics_fails_one_request() {
 
 #[actix_web::test]
 async fn an_actor_that_is_too_slow_is_not_waited_for() {
-    let dispatcher = DispatchPolicy { deadline: Duration::from_millis(100), ..DispatchPolicy::default() };
+    let dispatcher = DispatchPolicy { deadline: Duration::from_millis(100), ..Setup::default().dispatcher };
     let app = App::start_with(Setup { dispatcher, ..Setup::default() }).await;
     app.probe.be(Mood::Slow(Duration::from_secs(60)));
     let begun = Instant::now();
@@ -93,7 +93,7 @@ async fn an_actor_that_is_too_slow_is_not_waited_for() {
 
 #[actix_web::test]
 async fn without_a_permit_a_request_is_refused_at_once_and_checks_go_on() {
-    let dispatcher = DispatchPolicy { costly: 1, ..DispatchPolicy::default() };
+    let dispatcher = DispatchPolicy { costly: 1, ..Setup::default().dispatcher };
     let app = App::start_with(Setup { dispatcher, ..Setup::default() }).await;
     app.probe.be(Mood::Slow(Duration::from_secs(2)));
     let first = tokio::spawn(CALLS[0].bare(&app).form(&CALLS[0].pairs()).send());
@@ -123,7 +123,7 @@ async fn the_work_for_a_client_that_has_gone_keeps_its_permit_and_is_told() {
         ("PUT", "/api/v1/password", format!("reset_token={TOKEN}&{new}"), &finish),
         ("POST", reset, format!("{new}&repeat=an+umbrella+for+the+moon"), &finish),
     ];
-    let dispatcher = DispatchPolicy { costly: 1, ..DispatchPolicy::default() };
+    let dispatcher = DispatchPolicy { costly: 1, ..Setup::default().dispatcher };
     let app = App::start_with(Setup { dispatcher, ..Setup::default() }).await;
     for (method, path, body, caller) in calls {
         let opened = CancellationToken::new();

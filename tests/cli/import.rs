@@ -37,7 +37,7 @@ fn bad_lines_are_told_by_number_and_change_nothing() {
     assert!(!ended.out.contains(BCRYPT), "no hash is shown");
 
     let again = shell.run(&["users", "import", "users.ndjson"]);
-    assert!(again.out.contains("0 users imported, 3 were there already"), "{}", again.out);
+    assert!(again.out.contains("0 users imported, 3 existed already"), "{}", again.out);
     assert_eq!(shell.json(&["users", "list"])["users"].as_array().map(Vec::len), Some(2));
 }
 

@@ -77,9 +77,9 @@ async fn a_fresh_server_has_an_application_to_sign_in_to() {
         assert_eq!(answer.status(), 200, "{:?}", answer.text().await);
     };
     let (_, log) = served(&shell, sign_in).await;
-    assert!(log.contains("this one was made, and is the default"), "{log}");
+    assert!(log.contains("this one was created as the default"), "{log}");
     let apps = shell.json(&["apps", "list"]);
     assert_eq!((&apps["apps"][0]["app_id"], &apps["apps"][0]["default"]), (&json!("default"), &json!(true)));
     let (_, log) = served(&shell, sign_in).await;
-    assert!(!log.contains("this one was made"), "once: {log}");
+    assert!(!log.contains("this one was created"), "once: {log}");
 }

@@ -36,14 +36,15 @@ pub mod embedded;
 pub mod redis;
 pub mod sql;
 
+pub use crate::error::StartError;
 pub use accounts::{
     AccountStore, Application, Candidate, Created, ImportedUser, KeyRecord, NewApplication, NewKey, NewUser,
     PasswordChange, User,
 };
 pub use devices::{Device, DeviceStore, PushDrop, Registration, Revocation, RevocationStore};
 pub use outbox::{
-    AccountState, Attempt, Branding, Channel, Destination, LeaseAsk, Leased, ListedMessage, MessageKind, MessageState,
-    NewMessage, Next, OutboxFilter, OutboxStats, OutboxStore, Progress, ReportEffect, Settlement,
+    AccountState, Attempt, Branding, Channel, Destination, LeaseRequest, Leased, ListedMessage, MessageKind,
+    MessageState, NewMessage, Next, OutboxFilter, OutboxStats, OutboxStore, Progress, ReportEffect, Settlement,
 };
 pub use tokens::{
     Backoff, ChallengeStore, Close, LimitStore, NewSession, Opening, PhoneAnswer, PhoneChallenge, PhoneIssue,
@@ -54,9 +55,3 @@ use crate::error::StoreError;
 
 /// The result of a store's method.
 pub type StoreResult<T> = Result<T, StoreError>;
-
-/// Why a store cannot be used, or the server cannot start. One line for the operator that says what to do. It contains
-/// no secret.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct StartError(pub String);

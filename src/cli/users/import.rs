@@ -1,6 +1,7 @@
-//! `users import`: accounts from elsewhere, all or nothing for each line; running it again makes no duplicates.
+//! `users import`: creates accounts from a file. Each line succeeds or fails as a whole, and a second run makes no
+//! duplicates.
 
-use super::{Database, Refused, Shell};
+use super::{Context, Database, Failure};
 use crate::config::Config;
 use clap::Args;
 use portcullis_actors::clock::Timestamp;
@@ -15,19 +16,19 @@ use std::io::{BufRead, BufReader, Read as _};
 use std::path::{Path, PathBuf};
 
 pub(super) const HELP: &str = "Each line is an object with email, first_name, last_name, password_hash (bcrypt \
-$2a$/$2b$/$2y$ or $argon2id$)\nand, if known, phone and created_at (RFC 3339). A line that cannot be is reported with \
-its number and changes nothing;\nan address that is there already is left as it is.\n\nExample:\n  portcullis users \
+$2a$/$2b$/$2y$ or $argon2id$)\nand, if known, phone and created_at (RFC 3339). An invalid line is reported with \
+its number and skipped.\nAn existing address is not changed.\n\nExample:\n  portcullis users \
 import users.ndjson\n  {\"email\":\"ada@example.com\",\"first_name\":\"Ada\",\"last_name\":\"Example\",\
 \"password_hash\":\"$2a$12$…\"}";
 
-/// Lines in one transaction: enough that the disk's waits do not count, few enough for a short wait of others.
+/// Lines per transaction: enough to hide the latency of the disk, few enough not to block other writers.
 const BATCH: usize = 1000;
-/// No line of five short fields is longer.
+/// The longest line in bytes.
 const LONGEST_LINE: u64 = 16 * 1024;
 
 #[derive(Debug, Args)]
 pub(in crate::cli) struct ImportArguments {
-    /// The file, or - for standard input.
+    /// The file. - is standard input.
     file: PathBuf,
 }
 
@@ -42,45 +43,44 @@ struct Line {
     created_at: Option<String>,
 }
 
-/// What has become of the lines so far.
+/// The results of the lines.
 #[derive(Default)]
 struct Report {
     imported: u64,
-    already_there: u64,
-    refused: Vec<(u64, String)>,
+    existing: u64,
+    invalid: Vec<(u64, String)>,
 }
 
 pub(super) async fn run(
-    shell: &Shell,
+    context: &Context,
     config: &Config,
     accounts: &Database,
     arguments: ImportArguments,
-) -> Result<(), Refused> {
+) -> Result<(), Failure> {
     let (mut source, size) = open(&arguments.file)?;
-    let bar = shell.output.progress(size, "{bar:40} {binary_bytes}/{binary_total_bytes}, {eta} left");
+    let bar = context.output.progress(size, "{bar:40} {binary_bytes}/{binary_total_bytes}, {eta} left");
     let region = &config.phone_codes.default_region;
     let mut report = Report::default();
     let mut batch = Vec::with_capacity(BATCH);
     let (mut number, mut stored) = (0_u64, 0_u64);
     loop {
-        let line = next_line(&mut source).map_err(|error| broken(&arguments.file, number + 1, &error))?;
+        let line = next_line(&mut source).map_err(|error| read_error(&arguments.file, number + 1, &error))?;
         if let Some(line) = &line {
             number += 1;
             bar.inc(line.len() as u64);
             match parse(line, region) {
                 Ok(Some(user)) => batch.push(user),
                 Ok(None) => {}
-                Err(reason) => report.refused.push((number, reason)),
+                Err(reason) => report.invalid.push((number, reason)),
             }
         }
         if batch.len() == BATCH || (line.is_none() && !batch.is_empty()) {
-            let outcomes = accounts
-                .import_users(std::mem::take(&mut batch))
-                .await
-                .map_err(|error| Refused(format!("{error}; lines up to {stored} are done, run it again to go on")))?;
+            let outcomes = accounts.import_users(std::mem::take(&mut batch)).await.map_err(|error| {
+                Failure(format!("{error}; lines up to {stored} are done, run the command again to continue"))
+            })?;
             let made = outcomes.iter().filter(|outcome| matches!(outcome, Created::New(_))).count() as u64;
             report.imported += made;
-            report.already_there += outcomes.len() as u64 - made;
+            report.existing += outcomes.len() as u64 - made;
             stored = number;
         }
         if line.is_none() {
@@ -88,27 +88,27 @@ pub(super) async fn run(
         }
     }
     bar.finish_and_clear();
-    tell(shell, &report);
-    match report.refused.len() {
+    print(context, &report);
+    match report.invalid.len() {
         0 => Ok(()),
-        refused => Err(Refused(format!("{refused} of {number} lines were refused and changed nothing"))),
+        invalid => Err(Failure(format!("{invalid} of {number} lines are invalid and were skipped"))),
     }
 }
 
-fn open(path: &Path) -> Result<(Box<dyn BufRead>, u64), Refused> {
+fn open(path: &Path) -> Result<(Box<dyn BufRead>, u64), Failure> {
     if path == Path::new("-") {
         return Ok((Box::new(BufReader::new(std::io::stdin())), 0));
     }
-    let file = File::open(path).map_err(|error| Refused(format!("{}: {}", path.display(), error.kind())))?;
+    let file = File::open(path).map_err(|error| Failure(format!("{}: {}", path.display(), error.kind())))?;
     let size = file.metadata().map_or(0, |metadata| metadata.len());
     Ok((Box::new(BufReader::with_capacity(1 << 20, file)), size))
 }
 
-fn broken(path: &Path, number: u64, error: &std::io::Error) -> Refused {
-    Refused(format!("{}, line {number}: cannot be read ({})", path.display(), error.kind()))
+fn read_error(path: &Path, number: u64, error: &std::io::Error) -> Failure {
+    Failure(format!("{}, line {number}: cannot be read ({})", path.display(), error.kind()))
 }
 
-/// The next line with its end; a longer one than can be is cut, and what is left of it thrown away.
+/// The next line with its line break. A line that is too long is cut, and its rest is skipped.
 fn next_line(source: &mut impl BufRead) -> std::io::Result<Option<Vec<u8>>> {
     let mut line = Vec::new();
     source.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut line)?;
@@ -118,7 +118,7 @@ fn next_line(source: &mut impl BufRead) -> std::io::Result<Option<Vec<u8>>> {
     Ok(if line.is_empty() { None } else { Some(line) })
 }
 
-/// The account that a line describes; `None` for an empty line. Reasons name fields and never their values.
+/// The account of a line, or `None` for an empty line. Reasons name fields but never values.
 fn parse(line: &[u8], region: &str) -> Result<Option<ImportedUser>, String> {
     if line.len() as u64 == LONGEST_LINE {
         return Err("is too long".to_owned());
@@ -142,13 +142,13 @@ fn parse(line: &[u8], region: &str) -> Result<Option<ImportedUser>, String> {
         hash_work,
         phone: phone.map_err(|error| format!("phone {error}"))?,
         created: created
-            .map_err(|_| "created_at is not a time like 2024-05-17T09:30:00Z".to_owned())?
+            .map_err(|_| "created_at must be a time like 2024-05-17T09:30:00Z".to_owned())?
             .map(|time| Timestamp::from_millis(time.as_millisecond())),
     }))
 }
 
-/// The fields of a line. The parser's own words repeat a value of the wrong type, so they are kept only where they name
-/// fields or the form.
+/// The fields of a line. The parser's messages contain values of the wrong type, so only messages about names and syntax
+/// are kept.
 fn read(line: &[u8]) -> Result<Line, String> {
     let mut json = serde_json::Deserializer::from_slice(line);
     let read: Line = serde_path_to_error::deserialize(&mut json).map_err(|error| {
@@ -166,13 +166,13 @@ fn read(line: &[u8]) -> Result<Line, String> {
     Ok(read)
 }
 
-fn tell(shell: &Shell, report: &Report) {
-    let refused: Vec<_> = report.refused.iter().map(|(line, reason)| json!({"line": line, "reason": reason})).collect();
-    let object = json!({"imported": report.imported, "already_there": report.already_there, "refused": refused});
-    shell.output.answer(&object, || {
-        let refused = report.refused.iter().map(|(line, reason)| format!("line {line}: {reason}\n"));
-        let (imported, there) = (report.imported, report.already_there);
-        format!("{}{imported} users imported, {there} were there already.", refused.collect::<String>())
+fn print(context: &Context, report: &Report) {
+    let refused: Vec<_> = report.invalid.iter().map(|(line, reason)| json!({"line": line, "reason": reason})).collect();
+    let object = json!({"imported": report.imported, "already_there": report.existing, "refused": refused});
+    context.output.answer(&object, || {
+        let refused = report.invalid.iter().map(|(line, reason)| format!("line {line}: {reason}\n"));
+        let (imported, existing) = (report.imported, report.existing);
+        format!("{}{imported} users imported, {existing} existed already.", refused.collect::<String>())
     });
 }
 

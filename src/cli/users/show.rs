@@ -1,7 +1,8 @@
-//! `users show`: one user, with sessions and devices.
+//! `users show`: one user with sessions and devices.
 
-use super::{Database, Refused, Shell, find, table};
+use super::{Context, Database, Failure, find};
 use crate::app::TokenStore;
+use crate::cli::output::table;
 use crate::config::Config;
 use portcullis_actors::clock::SystemClock;
 use portcullis_actors::domain::{AppId, AppName};
@@ -10,15 +11,15 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// What belongs to a user.
-struct Belongings {
+/// Applications, devices and sessions of a user.
+struct Details {
     apps: HashMap<AppId, AppName>,
     devices: Vec<Device>,
-    /// Or why they are not known here.
+    /// Or why they cannot be read here.
     sessions: Result<Vec<Session>, String>,
 }
 
-pub(super) async fn run(shell: &Shell, config: &Config, accounts: &Database, user: &str) -> Result<(), Refused> {
+pub(super) async fn run(context: &Context, config: &Config, accounts: &Database, user: &str) -> Result<(), Failure> {
     let user = find(accounts, user).await?;
     let sessions = async || -> StoreResult<Result<Vec<Session>, String>> {
         let revocations = Arc::new(accounts.clone());
@@ -27,24 +28,29 @@ pub(super) async fn run(shell: &Shell, config: &Config, accounts: &Database, use
             Err(error) => Ok(Err(error.to_string())),
         }
     };
-    let belongings = Belongings {
+    let details = Details {
         apps: accounts.applications().await?.into_iter().map(|app| (app.id, app.name)).collect(),
         devices: accounts.devices(user.id, None).await?,
         sessions: sessions().await?,
     };
     let mut shown = object(&user);
-    shown["devices"] = belongings.devices.iter().map(|device| belongings.device(device)).collect();
-    shown["sessions"] = match &belongings.sessions {
-        Ok(sessions) => sessions.iter().map(|session| belongings.session(config, session)).collect(),
+    shown["devices"] = details.devices.iter().map(|device| details.device(device)).collect();
+    shown["sessions"] = match &details.sessions {
+        Ok(sessions) => sessions.iter().map(|session| details.session(config, session)).collect(),
         Err(_) => Value::Null,
     };
-    shell.output.answer(&shown, || lines(&user) + &belongings.lines(config));
+    context.output.answer(&shown, || lines(&user) + &details.lines(config));
     Ok(())
 }
 
-impl Belongings {
+impl Details {
     fn app(&self, id: AppId) -> &str {
         self.apps.get(&id).map_or("", AppName::as_str)
+    }
+
+    fn device_of(&self, session: &Session) -> Option<&str> {
+        let device = self.devices.iter().find(|device| session.device == Some(device.id));
+        device.map(|device| device.device_token.as_str())
     }
 
     fn device(&self, device: &Device) -> Value {
@@ -55,10 +61,9 @@ impl Belongings {
     }
 
     fn session(&self, config: &Config, session: &Session) -> Value {
-        let device = self.devices.iter().find(|device| session.device == Some(device.id));
         json!({
             "id": session.id.to_text(), "app_id": self.app(session.app),
-            "device_token": device.map(|device| device.device_token.as_str()),
+            "device_token": self.device_of(session),
             "created_at": session.created.to_string(),
             "last_seen_at": config.sessions.last_seen(session).to_string(),
             "expires_at": session.expires().to_string(),
@@ -69,26 +74,19 @@ impl Belongings {
         let sessions = match &self.sessions {
             Err(why) => format!("Sessions: {why}"),
             Ok(sessions) if sessions.is_empty() => "No sessions.".to_owned(),
-            Ok(sessions) => {
-                let rows: Vec<_> = sessions
-                    .iter()
-                    .map(|session| {
-                        let device = self.devices.iter().find(|device| session.device == Some(device.id));
-                        vec![
-                            self.app(session.app).to_owned(),
-                            device.map(|device| device.device_token.as_str().to_owned()).unwrap_or_default(),
-                            session.created.to_string(),
-                            config.sessions.last_seen(session).to_string(),
-                        ]
-                    })
-                    .collect();
-                table(&["SESSION OF", "DEVICE", "SINCE", "LAST SEEN"], &rows)
-            }
+            Ok(sessions) => table(&["SESSION OF", "DEVICE", "SINCE", "LAST SEEN"], sessions, |session| {
+                vec![
+                    self.app(session.app).to_owned(),
+                    self.device_of(session).unwrap_or_default().to_owned(),
+                    session.created.to_string(),
+                    config.sessions.last_seen(session).to_string(),
+                ]
+            }),
         };
-        let devices: Vec<_> = self
-            .devices
-            .iter()
-            .map(|device| {
+        let titles = ["DEVICE OF", "DEVICE", "SYSTEM", "LAST SEEN", ""];
+        let devices = match self.devices.as_slice() {
+            [] => "No devices.".to_owned(),
+            devices => table(&titles, devices, |device| {
                 vec![
                     self.app(device.app).to_owned(),
                     device.device_token.as_str().to_owned(),
@@ -96,11 +94,7 @@ impl Belongings {
                     device.seen.to_string(),
                     if device.push.is_some() { "pushes" } else { "" }.to_owned(),
                 ]
-            })
-            .collect();
-        let devices = match devices.as_slice() {
-            [] => "No devices.".to_owned(),
-            rows => table(&["DEVICE OF", "DEVICE", "SYSTEM", "LAST SEEN", ""], rows),
+            }),
         };
         format!("\n\n{sessions}\n\n{devices}")
     }

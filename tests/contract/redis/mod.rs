@@ -16,10 +16,10 @@ use portcullis_actors::account::Revoker;
 use portcullis_actors::clock::{ShiftedClock, Timestamp};
 use portcullis_actors::derive::KeyId;
 use portcullis_actors::domain::{AppId, Digest, Phone, UserId};
+use portcullis_actors::error::StartError;
 use portcullis_actors::stores::redis::{BeforeServing, RedisSettings, RedisTokenStore};
 use portcullis_actors::stores::{
-    NewSession, Opening, PhoneRequest, ResetRequest, Revocation, RevocationStore, Session, SessionStore, StartError,
-    StoreResult,
+    NewSession, Opening, PhoneRequest, ResetRequest, Revocation, RevocationStore, Session, SessionStore, StoreResult,
 };
 use std::future::Future;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -97,7 +97,9 @@ pub(super) fn target(url: &str, create: bool) -> Result<(Dialect, AnyConnectOpti
     let options = SqliteConnectOptions::from_str(url).map_err(|_| wrong())?.create_if_missing(create);
     let file = options.get_filename();
     if url.contains(":memory:") || url.contains("mode=memory") || file.as_os_str().is_empty() {
-        return Err(StartError("database.url: a database in memory would lose all accounts at a restart; name a file".into()));
+        return Err(StartError(
+            "database.url: a database in memory would lose all accounts at a restart; name a file".into(),
+        ));
     }
     let created = if create { make_private(file) } else { Ok(()) };
     created.map_err(|error| {

@@ -1,46 +1,40 @@
-//! Which transports a configuration means.
+//! Chooses the transports of a configuration.
 
 use crate::config::{Config, MailTransport, SmsTransport};
 use portcullis_actors::clock::Clock;
-use portcullis_actors::stores::StartError;
+use portcullis_actors::error::StartError;
 use portcullis_actors::transports::{
-    Inbox, Mail, Sms, SmtpSettings, SmtpTransport, Transport, TransportFault, TwilioSettings, TwilioTransport,
+    Inbox, Mail, Sms, SmtpSettings, SmtpTransport, Transport, Transports, TwilioSettings, TwilioTransport,
 };
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How many messages an inbox keeps.
-const INBOX: usize = 200;
+/// The number of messages that an inbox keeps.
+const INBOX_SIZE: usize = 200;
 
-/// How messages leave.
+/// How messages are sent.
 pub(crate) struct Deliveries {
-    pub(crate) mail: Arc<dyn Transport<Mail>>,
-    /// In the order they are tried.
-    pub(crate) sms: Vec<Arc<dyn Transport<Sms>>>,
-    /// What stays in memory, if anything does.
+    pub(crate) transports: Transports,
+    /// `Some` if mail or SMS stay in memory.
     pub(crate) inbox: Option<Inbox>,
 }
 
-/// The transports; nothing is connected yet.
+/// Creates the transports. Nothing is connected yet.
 pub(crate) fn transports(config: &Config, clock: &Arc<dyn Clock>) -> Result<Deliveries, StartError> {
-    let inbox = Inbox::new(INBOX, Arc::clone(clock));
+    let inbox = Inbox::new(INBOX_SIZE, Arc::clone(clock));
     let mut shown = None;
     let mail: Arc<dyn Transport<Mail>> = match config.mail.transport {
-        MailTransport::Smtp => Arc::new(smtp(config, clock).map_err(start_error)?),
+        MailTransport::Smtp => Arc::new(smtp(config, clock)?),
         MailTransport::Inbox => Arc::new(shown.insert(inbox.clone()).clone()),
     };
     let sms: Vec<Arc<dyn Transport<Sms>>> = match config.sms.transport {
-        SmsTransport::Twilio => twilio(config, clock).map_err(start_error)?,
+        SmsTransport::Twilio => twilio(config, clock)?,
         SmsTransport::Inbox => vec![Arc::new(shown.insert(inbox).clone())],
     };
-    Ok(Deliveries { mail, sms, inbox: shown })
+    Ok(Deliveries { transports: Transports { mail: vec![mail], sms }, inbox: shown })
 }
 
-fn start_error(fault: TransportFault) -> StartError {
-    StartError(fault.to_string())
-}
-
-fn smtp(config: &Config, clock: &Arc<dyn Clock>) -> Result<SmtpTransport, TransportFault> {
+fn smtp(config: &Config, clock: &Arc<dyn Clock>) -> Result<SmtpTransport, StartError> {
     let settings = SmtpSettings {
         url: config.mail.smtp_url.expose().to_owned(),
         from: config.mail.from.clone(),
@@ -52,12 +46,12 @@ fn smtp(config: &Config, clock: &Arc<dyn Clock>) -> Result<SmtpTransport, Transp
     SmtpTransport::new(settings, Arc::clone(clock))
 }
 
-fn twilio(config: &Config, clock: &Arc<dyn Clock>) -> Result<Vec<Arc<dyn Transport<Sms>>>, TransportFault> {
+fn twilio(config: &Config, clock: &Arc<dyn Clock>) -> Result<Vec<Arc<dyn Transport<Sms>>>, StartError> {
     let mut transports: Vec<Arc<dyn Transport<Sms>>> = Vec::new();
     for (at, provider) in config.sms.providers().into_iter().enumerate() {
         let name = format!("sms-{}", at + 1);
         let public = config.server.public_url.as_str();
-        // Without a public URL no provider could report back.
+        // Without a public URL a provider cannot send delivery reports.
         let callback_url = (!public.is_empty()).then(|| format!("{public}/callbacks/sms/{name}"));
         let settings = TwilioSettings {
             name,
@@ -65,7 +59,7 @@ fn twilio(config: &Config, clock: &Arc<dyn Clock>) -> Result<Vec<Arc<dyn Transpo
             account_sid: provider.account_sid,
             auth_token: provider.auth_token.expose().to_owned(),
             from: provider.from,
-            // An application's number belongs to one account.
+            // The number of an application belongs to one account, that of the first provider.
             own_senders: at == 0,
             callback_url,
             allow_plaintext: config.sms.allow_plaintext,

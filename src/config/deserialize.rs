@@ -1,28 +1,28 @@
-//! From a table to a section, with errors that cannot show a value: [`Wrong`] is built from what a key takes, and never
-//! from what stood there. The errors of `serde`'s own formats repeat the value, which may be a password.
+//! Deserializes a section from a table, with errors that show no value. A [`ValueError`] is built only from the expected
+//! type. The errors of other `serde` formats contain the value, which may be a password.
 
 use serde::de::value::{MapDeserializer, SeqDeserializer};
 use serde::de::{Deserializer, Error, Expected, IntoDeserializer, Unexpected, Visitor};
 use std::fmt::{self, Display};
 use toml::Value;
 
-/// Why a value does not fit its key, in words that follow the key's name.
+/// Why a value is invalid: a sentence whose subject is the key.
 #[derive(Debug)]
-pub(super) struct Wrong(String);
+pub(super) struct ValueError(String);
 
-impl Display for Wrong {
+impl Display for ValueError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for Wrong {}
+impl std::error::Error for ValueError {}
 
-impl Error for Wrong {
-    /// Only texts of our own types pass, all of which begin like this and are constants.
+impl Error for ValueError {
+    /// Keeps only the texts of our own types. They all begin with "must be" and are constants.
     fn custom<T: Display>(text: T) -> Self {
         let text = text.to_string();
-        Self(if text.starts_with("must be ") { text } else { "is not what this key takes".to_owned() })
+        Self(if text.starts_with("must be ") { text } else { "is invalid".to_owned() })
     }
 
     fn invalid_type(_: Unexpected<'_>, wanted: &dyn Expected) -> Self {
@@ -42,19 +42,19 @@ impl Error for Wrong {
     }
 
     fn unknown_field(_: &str, known: &'static [&'static str]) -> Self {
-        Self(format!("there is no such key, only {}", known.join(", ")))
+        Self(format!("unknown key. The keys are {}", known.join(", ")))
     }
 
     fn missing_field(field: &'static str) -> Self {
-        Self(format!("lacks {field}"))
+        Self(format!("must have {field}"))
     }
 
     fn duplicate_field(field: &'static str) -> Self {
-        Self(format!("has {field} twice"))
+        Self(format!("must have {field} only once"))
     }
 }
 
-/// What `serde` calls a type, as an operator would.
+/// Translates `serde`'s name of a type for operators.
 fn plain(wanted: &str) -> &str {
     match wanted {
         "u8" => "a whole number from 0 to 255",
@@ -72,10 +72,9 @@ fn plain(wanted: &str) -> &str {
     }
 }
 
-/// A value of the configuration on its way into a type.
-pub(super) struct Held(pub(super) Value);
+pub(super) struct ValueDeserializer(pub(super) Value);
 
-impl<'de> IntoDeserializer<'de, Wrong> for Held {
+impl<'de> IntoDeserializer<'de, ValueError> for ValueDeserializer {
     type Deserializer = Self;
 
     fn into_deserializer(self) -> Self {
@@ -83,20 +82,19 @@ impl<'de> IntoDeserializer<'de, Wrong> for Held {
     }
 }
 
-impl<'de> Deserializer<'de> for Held {
-    type Error = Wrong;
+impl<'de> Deserializer<'de> for ValueDeserializer {
+    type Error = ValueError;
 
-    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, ValueError> {
         match self.0 {
             Value::String(text) => visitor.visit_string(text),
             Value::Integer(number) => visitor.visit_i64(number),
             Value::Float(number) => visitor.visit_f64(number),
             Value::Boolean(flag) => visitor.visit_bool(flag),
-            Value::Datetime(_) => Err(Wrong::invalid_type(Unexpected::Other("a time"), &visitor)),
-            Value::Array(items) => visitor.visit_seq(SeqDeserializer::new(items.into_iter().map(Held))),
-            Value::Table(table) => {
-                visitor.visit_map(MapDeserializer::new(table.into_iter().map(|(key, value)| (key, Held(value)))))
-            }
+            Value::Datetime(_) => Err(ValueError::invalid_type(Unexpected::Other("a time"), &visitor)),
+            Value::Array(items) => visitor.visit_seq(SeqDeserializer::new(items.into_iter().map(ValueDeserializer))),
+            Value::Table(table) => visitor
+                .visit_map(MapDeserializer::new(table.into_iter().map(|(key, value)| (key, ValueDeserializer(value))))),
         }
     }
 
@@ -105,16 +103,16 @@ impl<'de> Deserializer<'de> for Held {
         name: &'static str,
         variants: &'static [&'static str],
         visitor: V,
-    ) -> Result<V::Value, Wrong> {
+    ) -> Result<V::Value, ValueError> {
         match self.0 {
             Value::String(text) => {
-                IntoDeserializer::<Wrong>::into_deserializer(text).deserialize_enum(name, variants, visitor)
+                IntoDeserializer::<ValueError>::into_deserializer(text).deserialize_enum(name, variants, visitor)
             }
-            _ => Err(Wrong::unknown_variant("", variants)),
+            _ => Err(ValueError::unknown_variant("", variants)),
         }
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, Wrong> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, _: &'static str, visitor: V) -> Result<V::Value, ValueError> {
         visitor.visit_newtype_struct(self)
     }
 

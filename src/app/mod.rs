@@ -1,0 +1,22 @@
+//! The composition root: the only place that chooses a backend or a transport. All other code uses traits.
+//!
+//! `stores.rs` and `transports.rs` choose, `policies.rs` translates settings, and `worker.rs` starts the actors of an
+//! HTTP thread.
+
+mod default_application;
+pub(crate) mod demo;
+mod policies;
+mod probe;
+mod secrets;
+mod single_node;
+mod stores;
+mod transports;
+mod worker;
+
+pub(crate) use default_application::ensure_default_application;
+pub(crate) use probe::{Probed, probe_dependencies};
+pub(crate) use secrets::keyring;
+pub(crate) use single_node::NodeClaim;
+pub(crate) use stores::{Access, Database, StoreReadiness, TokenStore, database};
+pub(crate) use transports::{Deliveries, transports};
+pub(crate) use worker::WorkerFactory;
