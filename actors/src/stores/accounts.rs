@@ -64,6 +64,12 @@ pub struct ImportedUser {
     pub created: Option<Timestamp>,
 }
 
+impl From<NewUser> for ImportedUser {
+    fn from(user: NewUser) -> Self {
+        Self { user, hash_work: 0, phone: None, created: None }
+    }
+}
+
 /// The result of creating something with a unique name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Created<Id> {
