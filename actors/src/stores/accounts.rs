@@ -65,7 +65,6 @@ pub struct ImportedUser {
 }
 
 impl From<NewUser> for ImportedUser {
-    /// An account that begins here.
     fn from(user: NewUser) -> Self {
         Self { user, hash_work: 0, phone: None, created: None }
     }

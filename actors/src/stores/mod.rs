@@ -36,7 +36,6 @@ pub mod embedded;
 pub mod redis;
 pub mod sql;
 
-pub use crate::error::StartError;
 pub use accounts::{
     AccountStore, Application, Candidate, Created, ImportedUser, KeyRecord, NewApplication, NewKey, NewUser,
     PasswordChange, User,

@@ -1,4 +1,4 @@
-//! What Redis writes to disk opens no door.
+//! The files of Redis contain no usable secret.
 
 use super::{ADA, connect, new_session, phone_ask, reset_ask};
 use portcullis_actors::derive::{Keyring, Subjects, random_bytes};
@@ -11,7 +11,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-/// The bytes of all files in a folder and in those within it.
+/// The bytes of all files below a folder.
 fn bytes_of(folder: &Path) -> Vec<u8> {
     let entries = fs::read_dir(folder).expect("a folder").map(|entry| entry.expect("an entry").path());
     entries.flat_map(|path| if path.is_dir() { bytes_of(&path) } else { fs::read(path).expect("a file") }).collect()

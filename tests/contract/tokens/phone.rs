@@ -9,7 +9,7 @@ fn number(text: &str) -> Phone {
     Phone::parse(text, "US").expect("possible")
 }
 
-/// A code with the name and the proof `n`, under the usual policy.
+/// A request for a code with id and proof `n`, under the default policy.
 pub fn ask(n: u8) -> PhoneRequest {
     PhoneRequest {
         user: USER,
@@ -115,7 +115,7 @@ pub async fn little_life_left_sends_a_fresh_code_on_the_same_guesses(store: Port
     assert_wait(store.issue(ask(4)).await, secs(120));
     assert!(matches!(store.answer(1).await, PhoneAnswer::Wrong(_)), "the old code is void");
     assert_eq!(store.right(3).await.guesses, 5);
-    // Not even a renewal has a budget left when the guesses are used up.
+    // A renewed code has no guesses left, either.
     store.sent(ask(5)).await;
     store.wrong(5).await;
     store.advance(secs(500));
@@ -238,7 +238,7 @@ pub async fn users_do_not_share_codes(store: Ports) {
 }
 
 impl Ports {
-    /// What [`Ports::sent`] sends, with what lived before it.
+    /// The result of [`Ports::sent`], with the code that lived before it.
     async fn sent_after(&self, ask: PhoneRequest) -> (PhoneChallenge, Option<Box<PhoneChallenge>>) {
         match self.issue(ask).await {
             PhoneIssue::Send { challenge, before } => (challenge, before),

@@ -1,10 +1,10 @@
-//! The contract on Redis, with checks as a worker makes them: from a tracked cache. What only Redis promises is tested
-//! in `crate::redis`.
+//! The contract on Redis, with the tracked cache of a worker. Promises of Redis only are tested in `crate::redis`.
 
 use super::*;
 use crate::redis::replay;
 use portcullis_actors::stores::redis::{RedisSettings, RedisTokenStore};
 use portcullis_testkit::redis::Redis;
+use portcullis_testkit::stores::PATIENT;
 
 pub(crate) struct OnRedis;
 

@@ -4,7 +4,7 @@ use super::*;
 use portcullis_actors::derive::KeyId;
 use portcullis_actors::stores::{ResetChallenge, ResetRequest};
 
-/// A link with the name and the digest `n`.
+/// A request for a link with id and digest `n`.
 pub fn ask(n: u8) -> ResetRequest {
     ResetRequest {
         user: USER,

@@ -27,9 +27,10 @@ mod tracked_cache;
 
 pub use cached_sessions::CachedSessions;
 
-use super::{StartError, StoreResult};
+use super::StoreResult;
 use crate::clock::Clock;
 use crate::domain::UserId;
+use crate::error::StartError;
 use futures_util::future::BoxFuture;
 use pool::BoundedPool;
 use redis::{FromRedisValue, ScriptInvocation};

@@ -48,7 +48,7 @@ mod tests {
     fn every_file_begins_with_what_it_is_and_names_its_keys() {
         for file in FILES {
             assert!(file.starts_with("-- "), "{file}");
-            assert!(file.contains("-- KEYS[1]") || file.contains("the time on which all nodes agree"), "{file}");
+            assert!(file.contains("-- KEYS[1]") || file.contains("by the clock of Redis"), "{file}");
         }
     }
 }

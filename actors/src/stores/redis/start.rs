@@ -1,9 +1,9 @@
 //! Examines at the start whether a Redis can serve, so that a wrong configuration is one clear line. No message shows the
 //! URL, which may contain a password.
 
-use super::super::StartError;
 use super::pool::connection_config;
 use super::role;
+use crate::error::StartError;
 use redis::aio::MultiplexedConnection;
 use redis::{Client, ErrorKind, IntoConnectionInfo as _, ProtocolVersion, RedisError, ServerErrorKind};
 use std::fmt::Display;

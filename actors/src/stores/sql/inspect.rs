@@ -3,7 +3,7 @@
 use super::start::{self, file_of, place, reach, target};
 use super::{Dialect, SqlSettings, SqlStore, migrations};
 use crate::clock::Clock;
-use crate::stores::StartError;
+use crate::error::StartError;
 use sqlx::any::AnyConnectOptions;
 use sqlx::{AnyConnection, Connection as _, Row as _};
 use std::sync::Arc;

@@ -5,7 +5,7 @@
 
 use super::start::{explain, file_of, place, reach, target};
 use super::{Dialect, SqlSettings};
-use crate::stores::StartError;
+use crate::error::StartError;
 use sqlx::any::AnyConnectOptions;
 use sqlx::{AnyConnection, Connection as _, Row as _};
 use std::fs::{File, OpenOptions, TryLockError};

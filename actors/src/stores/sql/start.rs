@@ -3,7 +3,7 @@
 
 use super::{Dialect, SqlSettings, SqlStore, migrations};
 use crate::clock::Clock;
-use crate::stores::StartError;
+use crate::error::StartError;
 use crate::stores::sqlite::{OPENING_TIME_OUT, bring_up_to_date, make_private};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{MigrateError, Migrator};
