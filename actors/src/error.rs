@@ -127,11 +127,6 @@ pub struct StoreError {
     pub source: Box<dyn std::error::Error + Send + Sync>,
 }
 
-/// Why the server cannot start. One line for the operator that says what to do, without any secret.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct StartError(pub String);
-
 impl StoreError {
     /// A failure of the SQL database.
     pub fn database(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {

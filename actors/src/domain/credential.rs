@@ -1,12 +1,13 @@
-//! What callers prove themselves with: user tokens, server keys, reset tokens. Parsing looks at the form alone;
-//! whether one is genuine is asked of the [`Keyring`](crate::derive::Keyring), whether it lives of a store.
+//! Credentials: user tokens, server keys, reset tokens. Parsing checks the form only. The keyring in `derive` decides
+//! whether a token is genuine, a store whether it is valid.
 
 use super::{Digest, Invalid, UserId, redacted_debug};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::str::FromStr;
 
-/// What [`UserToken`]'s authentication code covers: 8 bytes of user id (big-endian) and 16 random bytes.
+/// The part of a [`UserToken`] that its authentication code covers: 8 bytes of user id (big-endian) and 16 random
+/// bytes.
 pub type UserTokenBody = [u8; 24];
 
 /// `base64url(user id ‖ 16 random bytes ‖ 8-byte authentication code)`, 43 characters.
@@ -21,12 +22,12 @@ impl UserToken {
         Self(bytes)
     }
 
-    /// Whom it says it was issued to.
+    /// The user that it names. Only a genuine token proves it.
     pub fn user(&self) -> UserId {
         user_of(&self.0)
     }
 
-    /// What the authentication code covers.
+    /// The part that the authentication code covers.
     pub fn body(&self) -> &[u8] {
         &self.0[..24]
     }
@@ -36,12 +37,12 @@ impl UserToken {
         &self.0[24..]
     }
 
-    /// What is kept of it at rest, and how its session is named.
+    /// The digest that is stored, which is also the id of the session.
     pub fn digest(&self) -> Digest {
         Digest::of(&self.0)
     }
 
-    /// The token itself, for the one answer that hands it out.
+    /// The text, for the only answer that shows it.
     pub fn expose(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)
     }
@@ -54,7 +55,7 @@ impl FromStr for UserToken {
     }
 }
 
-/// A back end's key: 16 random bytes as 22 characters of base64url.
+/// The key of a back end: 16 random bytes as 22 characters of base64url.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ServerKey([u8; 16]);
 
@@ -64,12 +65,12 @@ impl ServerKey {
         Self(random)
     }
 
-    /// What is kept of it at rest.
+    /// The digest that is stored.
     pub fn digest(&self) -> Digest {
         Digest::of(&self.0)
     }
 
-    /// The key itself, for the one time it is shown.
+    /// The text, for the only time that it is shown.
     pub fn expose(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)
     }
@@ -94,17 +95,17 @@ impl ResetToken {
         Self(bytes)
     }
 
-    /// Whose password it may set.
+    /// The user whose password it may set.
     pub fn user(&self) -> UserId {
         user_of(&self.0)
     }
 
-    /// What is kept of it at rest.
+    /// The digest that is stored.
     pub fn digest(&self) -> Digest {
         Digest::of(&self.0)
     }
 
-    /// The token itself, for the mail.
+    /// The text, for the mail.
     pub fn expose(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)
     }
@@ -119,12 +120,12 @@ impl FromStr for ResetToken {
 
 redacted_debug!(UserToken, ServerKey, ResetToken);
 
-/// What a request presents in `Authorization` or `auth_token`: told apart by length.
+/// A credential of a request, from `Authorization` or `auth_token`. The length tells which it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credential {
-    /// From a sign-in.
+    /// Issued at a sign-in.
     User(UserToken),
-    /// Of an application's back end.
+    /// Of the back end of an application.
     Key(ServerKey),
 }
 
@@ -135,24 +136,24 @@ impl FromStr for Credential {
     }
 }
 
-/// What a server key may do; a closed list of what there are calls for.
+/// What a server key may do. Each scope has endpoints that need it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KeyScope {
-    /// The calls of a user, as the key's owner.
+    /// Act as the key's owner.
     OwnerAct,
-    /// Ask whether a token lives (RFC 7662).
+    /// Ask whether a token is valid (RFC 7662).
     TokensIntrospect,
     /// Sign users out of the key's application.
     SessionsRevoke,
-    /// Read where to push for a user.
+    /// Read the push registrations of a user.
     DevicesRead,
 }
 
 impl KeyScope {
-    /// All there are.
+    /// All scopes.
     pub const ALL: [Self; 4] = [Self::OwnerAct, Self::TokensIntrospect, Self::SessionsRevoke, Self::DevicesRead];
 
-    /// As operators and stores write it.
+    /// The name for operators and in stores.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::OwnerAct => "owner:act",

@@ -1,6 +1,6 @@
-//! Parsed values: a string becomes one of these once, at the edge, and is trusted from then on.
+//! Parsed values. Text is parsed once, where it enters the server, and trusted from then on.
 //!
-//! Everything that may name a person or open a door has a redacted `Debug`. No I/O here.
+//! `Debug` is redacted for everything that identifies a person or is secret. No I/O here.
 
 mod credential;
 mod digest;
@@ -17,7 +17,7 @@ pub use name::{AppName, DeviceToken, Locale, MobileOs, PersonName, PushToken};
 pub use password::Password;
 pub use phone::{Phone, PhoneError};
 
-/// Why a text cannot be the value it should be: one sentence, without the text itself.
+/// Why a text is invalid: one sentence, which does not repeat the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Invalid(pub &'static str);
@@ -38,19 +38,19 @@ macro_rules! numeric_id {
 }
 
 numeric_id! {
-    /// A user's number; positive. Negative numbers are decoys for addresses nobody has (see `derive`).
+    /// The number of a user. Negative numbers are decoys for addresses without an account; see `derive`.
     UserId
 }
 numeric_id! {
-    /// An application's row number; clients know its [`AppName`].
+    /// The row number of an application. Clients use its [`AppName`].
     AppId
 }
 numeric_id! {
-    /// The row number of a device: one (user, application, `device_token`).
+    /// The row number of a device. A device is one (user, application, `device_token`).
     DeviceId
 }
 numeric_id! {
-    /// The row number of a server key; not a secret.
+    /// The row number of a server key. It is not secret.
     KeyRowId
 }
 numeric_id! {
@@ -58,7 +58,7 @@ numeric_id! {
     MessageId
 }
 
-/// Shows only the type's name in `Debug`, for values that must not reach a log.
+/// Implements `Debug` with only the type's name, for values that must not be logged.
 macro_rules! redacted_debug {
     ($($name:ident),+) => {$(
         impl std::fmt::Debug for $name {

@@ -1,10 +1,10 @@
-//! Short texts with a meaning: applications, devices, push tokens, people's names, locales.
+//! Short texts: names of applications and people, device tokens, push tokens, locales.
 
 use super::{Digest, Invalid, redacted_debug};
 use std::fmt;
 use std::str::FromStr;
 
-/// What every short text obeys: present, not too long, no control characters (so it can go into a header or a log).
+/// Checks a short text: not empty, not too long, and no control characters, so that headers and logs can contain it.
 fn short(text: &str, longest: usize) -> Result<String, Invalid> {
     if text.is_empty() {
         return Err(Invalid("is empty"));
@@ -41,21 +41,21 @@ macro_rules! short_text {
 }
 
 short_text! {
-    /// The unique identifier a client gives of its device (an iOS UDID, say); at most 255 characters, no secret.
+    /// A client's own identifier of its device (such as an iOS UDID). At most 255 characters, not secret.
     DeviceToken, 255
 }
 short_text! {
-    /// What Apple's or Google's push service knows a device by; at most 4,096 characters.
+    /// The identifier of a device at Apple's or Google's push service. At most 4,096 characters.
     PushToken, 4096
 }
 short_text! {
-    /// A first or last name; at most 255 characters, no control characters, otherwise whatever people are called.
+    /// A first or last name. At most 255 characters, of any script.
     PersonName, 255
 }
 redacted_debug!(DeviceToken, PushToken, PersonName);
 
 impl PushToken {
-    /// What uniqueness is judged by (a column of 4,096 characters cannot be indexed everywhere).
+    /// The digest for the unique index: not every database can index a column of 4,096 characters.
     pub fn digest(&self) -> Digest {
         Digest::of(self.0.as_bytes())
     }
@@ -88,7 +88,7 @@ impl fmt::Display for AppName {
     }
 }
 
-/// The two systems clients run on.
+/// The operating system of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MobileOs {
     /// `ios`
@@ -98,7 +98,7 @@ pub enum MobileOs {
 }
 
 impl MobileOs {
-    /// As clients and stores write it.
+    /// The name for clients and in stores.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ios => "ios",
@@ -110,7 +110,7 @@ impl MobileOs {
 impl FromStr for MobileOs {
     type Err = Invalid;
 
-    /// In any case: `iOS` is how people write it.
+    /// Upper and lower case are equal: people write `iOS`.
     fn from_str(text: &str) -> Result<Self, Invalid> {
         match text {
             text if text.eq_ignore_ascii_case("ios") => Ok(Self::Ios),
@@ -139,7 +139,7 @@ impl Locale {
         }
     }
 
-    /// The best match of an `Accept-Language` header (RFC 9110 §12.5.4); `None` if none of ours is in it.
+    /// The best match of an `Accept-Language` header (RFC 9110 §12.5.4). `None` if it names no known language.
     pub fn from_accept_language(header: &str) -> Option<Self> {
         let weight = |params: &str| {
             let quality = params.split(';').find_map(|p| p.trim().strip_prefix("q=")).unwrap_or("1");
@@ -160,7 +160,7 @@ impl Locale {
 impl FromStr for Locale {
     type Err = Invalid;
 
-    /// Takes a language tag and looks at its primary subtag: `es-MX` is Spanish.
+    /// Reads the primary subtag of a language tag: `es-MX` is Spanish.
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let primary = text.split(['-', '_']).next().unwrap_or_default();
         if primary.eq_ignore_ascii_case("en") {

@@ -1,8 +1,8 @@
-//! Which region a phone number's digits belong to, and whether an SMS to it is an ordinary one: what the tables of the
-//! numbering plans say (libphonenumber's, by the `phonenumber` crate).
+//! The region of a phone number, and whether an SMS to it costs the ordinary price, by the tables of the numbering
+//! plans (libphonenumber's, in the `phonenumber` crate).
 //!
-//! The crate compiles its patterns when they are asked for and keeps a hundred, while North America alone has two
-//! hundred: a number of no region took it 64 ms. Here those of a calling code become one set, once and for good.
+//! The crate compiles patterns on use and caches a hundred of them, but North America alone has two hundred: a number
+//! of no region took 64 ms. Here all patterns of a calling code are compiled into one set and kept.
 
 use super::Phone;
 use phonenumber::Type;
@@ -16,21 +16,21 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 pub struct Range {
     /// The region (ISO 3166 alpha-2).
     pub region: &'static str,
-    /// Mobile, or not told from a fixed line (as in North America). All others cost more, or reach no phone: premium
-    /// rate, shared cost, toll-free, VoIP, personal and company-wide numbers, pagers, voicemail, fixed lines.
+    /// Mobile, or not distinguishable from a fixed line (as in North America). All others cost more or reach no phone:
+    /// premium rate, shared cost, toll-free, VoIP, personal and company-wide numbers, pagers, voicemail, fixed lines.
     pub is_mobile: bool,
 }
 
-/// What the tables say about a number.
+/// The result of a look-up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Assigned {
-    /// It is of this range.
+    /// The number is in this range.
     To(Range),
-    /// It is of no range that they know. Plans grow faster than tables of them.
+    /// The number is in no known range. New ranges are assigned before the tables list them.
     ToNone,
 }
 
-/// Kinds that a number is of before it is a mobile one, and then those that reach a person.
+/// The kinds of number, in the order in which they are tried: the expensive ones first.
 const KINDS: [Type; 10] = [
     Type::PremiumRate,
     Type::TollFree,
@@ -44,10 +44,8 @@ const KINDS: [Type; 10] = [
     Type::FixedLine,
 ];
 
-/// Looks a number up. The first number of a calling code has the patterns of that code compiled, which may take some
-/// 100 ms; see [`prepare`].
-///
-/// `None` if there is no such calling code, or its patterns cannot be used: nothing is known then.
+/// Looks a number up. The first look-up for a calling code compiles its patterns, which may take some 100 ms; see
+/// [`prepare`]. `None` if there is no such calling code, or its patterns are not usable.
 pub fn look_up(phone: &Phone) -> Option<Assigned> {
     let (code, national) = phone.split()?;
     let plans = plans_of(code)?;
@@ -65,19 +63,20 @@ pub fn shares_code(phone: &Phone, region: &str) -> bool {
     phone.split().is_some_and(|(code, _)| calling_code(region) == Some(code))
 }
 
-/// The calling code of a region; `None` if there is no such region.
+/// The calling code of a region. `None` if there is no such region.
 fn calling_code(region: &str) -> Option<u16> {
     DATABASE.by_id(region).map(Metadata::country_code)
 }
 
-/// Loads the tables, and compiles what looking up numbers of these regions needs.
+/// Loads the tables and compiles the patterns for these regions.
 pub fn prepare<'a>(regions: impl Iterator<Item = &'a str>) {
     for code in regions.filter_map(calling_code) {
         plans_of(code);
     }
 }
 
-/// The patterns of all regions of a calling code, the main region's first, and of each region in the order of [`KINDS`].
+/// The patterns of all regions of a calling code, the main region's first, and of each region in the order of
+/// [`KINDS`].
 struct Plans {
     set: RegexSet,
     kinds: Vec<Kind>,
@@ -86,13 +85,13 @@ struct Plans {
 struct Kind {
     region: &'static str,
     kind: Type,
-    /// None are any.
+    /// Empty means any.
     lengths: &'static [u16],
 }
 
 fn plans_of(code: u16) -> Option<Arc<Plans>> {
     static COMPILED: LazyLock<Mutex<HashMap<u16, Option<Arc<Plans>>>>> = LazyLock::new(Mutex::default);
-    // Whoever asks meanwhile waits for the same.
+    // Other threads that need the same patterns wait here.
     let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
     compiled.entry(code).or_insert_with(|| compile(code).map(Arc::new)).clone()
 }
@@ -116,7 +115,7 @@ fn compile(code: u16) -> Option<Plans> {
     }
 }
 
-/// Far above what any calling code needs.
+/// Far more than any calling code needs.
 const SIZE: usize = 64 << 20;
 
 fn whole(descriptor: &Descriptor) -> String {

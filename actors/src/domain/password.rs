@@ -1,12 +1,12 @@
-//! A password as somebody typed it.
+//! A password as it was typed.
 
 use super::{Invalid, redacted_debug};
 use std::str::FromStr;
 use unicode_normalization::UnicodeNormalization as _;
 use zeroize::Zeroizing;
 
-/// At most 128 code points, wiped from memory when dropped. Rules for *new* passwords are policy, not parsing:
-/// an old one that breaks them still signs in.
+/// At most 128 code points, wiped from memory when dropped. The rules for *new* passwords are a policy of accounts: an
+/// old password that breaks them still signs in.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password(Zeroizing<String>);
 
@@ -14,12 +14,12 @@ pub struct Password(Zeroizing<String>);
 pub const LONGEST: usize = 128;
 
 impl Password {
-    /// The text as typed: what hashes from before normalisation were made of.
+    /// The text as typed. Imported hashes were made of it.
     pub fn raw(&self) -> &str {
         &self.0
     }
 
-    /// NFKC of the text (NIST SP 800-63B §3.1.1.2): the same password from any keyboard.
+    /// The NFKC form (NIST SP 800-63B §3.1.1.2): the same from all keyboards.
     pub fn normalized(&self) -> Zeroizing<String> {
         if self.0.is_ascii() { self.0.clone() } else { Zeroizing::new(self.0.nfkc().collect()) }
     }

@@ -1,25 +1,26 @@
-//! A phone number in E.164. What the numbering plans say about it is in [`super::numbering`].
+//! A phone number in E.164. The numbering plans are in [`super::numbering`].
 
 use super::redacted_debug;
 use phonenumber::Type;
 use phonenumber::metadata::{DATABASE, Descriptor, Metadata};
 
-/// A number that can exist (its length fits its calling code), in E.164: `+11234567890`.
+/// A possible number in E.164, such as `+11234567890`: its length fits its calling code.
 ///
-/// *Possible* and not *valid*: numbering plans grow faster than tables of them.
+/// It need not be *valid*: new ranges are assigned before the tables list them.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Phone(String);
 
-/// Why a text is no phone number.
+/// Why a text is not a phone number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("is not a phone number")]
 pub struct PhoneError;
 
 impl Phone {
-    /// Reads the usual spellings: national ones as of `default_region` (ISO 3166 alpha-2), international ones with `+`.
+    /// Parses the usual spellings: international ones with `+`, others as national ones of `default_region` (ISO 3166
+    /// alpha-2).
     ///
     /// # Errors
-    /// [`PhoneError`] when no number can look like this, or when it carries an extension, which no SMS reaches.
+    /// [`PhoneError`]: no number has this form, or it has an extension, which SMS cannot reach.
     pub fn parse(text: &str, default_region: &str) -> Result<Self, PhoneError> {
         let text = text.trim_matches(' ');
         let international = text.strip_prefix('+');
@@ -34,19 +35,19 @@ impl Phone {
             None => national_in(&digits, default_region).ok_or(PhoneError)?,
         };
         let plans = DATABASE.by_code(&code).ok_or(PhoneError)?;
-        // E.164 allows 15 digits in all; four is the shortest a subscriber number gets.
+        // E.164 allows 15 digits in all. The shortest subscriber numbers have four.
         if national.len() < 4 || code.to_string().len() + national.len() > 15 {
             return Err(PhoneError);
         }
-        // Its length must be one that some region of its calling code has. Nothing here has a pattern compiled: this
-        // runs on the threads that serve.
+        // The length must be one of some region of the calling code. No pattern is compiled here, because this runs on
+        // the threads that serve requests.
         if !plans.iter().any(|plan| has_length(plan, national)) {
             return Err(PhoneError);
         }
         Ok(Self(format!("+{code}{national}")))
     }
 
-    /// Takes back what [`Phone::as_str`] gave to a store.
+    /// From a store, which got it from [`Phone::as_str`].
     pub fn from_stored(e164: &str) -> Option<Self> {
         let digits = e164.strip_prefix('+')?;
         let fits = (5..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -58,24 +59,25 @@ impl Phone {
         &self.0
     }
 
-    /// The calling code, and the national number. `None` for a calling code that is not, which only a store can have.
+    /// The calling code and the national number. `None` if there is no such calling code, which only a stored number
+    /// can have.
     pub(super) fn split(&self) -> Option<(u16, &str)> {
         split_calling_code(self.0.strip_prefix('+')?)
     }
 
-    /// The plus sign and the first seven digits: a block of numbers that one carrier or fraudster holds.
+    /// The plus sign and the first seven digits: a block of numbers that one carrier, or one fraudster, holds.
     pub fn prefix(&self) -> &str {
         self.0.get(..8).unwrap_or(&self.0)
     }
 
-    /// `+1…90`: enough for a log or a list, not for a call.
+    /// `+1…90`: for logs and lists.
     pub fn masked(&self) -> String {
         let tail = self.0.len().saturating_sub(2);
         format!("{}…{}", self.0.get(..2).unwrap_or("+"), self.0.get(tail..).unwrap_or(""))
     }
 }
 
-/// The descriptors of a plan's kinds of number that people can be called on.
+/// The kinds of number in a plan that reach people.
 fn kinds(plan: &Metadata) -> impl Iterator<Item = &Descriptor> {
     const KINDS: [Type; 8] = [
         Type::FixedLine,
@@ -95,7 +97,7 @@ fn has_length(plan: &Metadata, national: &str) -> bool {
     kinds(plan).any(|kind| kind.possible_length().contains(&length))
 }
 
-/// Calling codes are one to three digits and prefix-free (ITU-T E.164), so the first that exists is the one.
+/// Calling codes are one to three digits and prefix-free (ITU-T E.164), so that the first existing one is right.
 fn split_calling_code(digits: &str) -> Option<(u16, &str)> {
     (1..=3).find_map(|length| {
         let code = digits.get(..length)?.parse().ok()?;

@@ -16,7 +16,8 @@ pub(super) async fn run(ports: &SessionPorts, ask: SignOut) -> Result<(), ErrorK
     }
 }
 
-/// The registration is dropped before the session is closed: if closing fails, the phone still has a token to retry with.
+/// The registration is dropped before the session is closed: if closing fails, the phone still has a token to retry
+/// with.
 async fn by_token(ports: &SessionPorts, ask: &SignOut, token: &UserToken) -> Result<(), ErrorKind> {
     if !ports.auth.keyring.vouches_for(token) {
         return Err(ErrorKind::InvalidToken);

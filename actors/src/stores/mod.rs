@@ -51,7 +51,6 @@ pub use tokens::{
     Rate, ResetAsk, ResetChallenge, Session, SessionStore, Verdict,
 };
 
-pub use crate::error::StartError;
 use crate::error::StoreError;
 
 /// What every store answers.
