@@ -97,8 +97,8 @@ impl PhonePolicy {
     }
 
     /// Whether codes are sent to this number: only to mobile numbers of the served regions, by the tables of numbering
-    /// plans. Numbers that cost more than an ordinary SMS are refused (toll fraud). A number that is in no table counts as
-    /// one of the default region if it has that region's calling code.
+    /// plans. Numbers that cost more than an ordinary SMS are refused (toll fraud). A number that is in no table counts
+    /// as one of the default region if it has that region's calling code.
     pub fn serves(&self, phone: &Phone) -> bool {
         let serves = |region: &str| self.regions.iter().any(|served| served == region);
         // Numbers of other regions are not looked up: a client must not choose which patterns are compiled.

@@ -1,7 +1,7 @@
 //! Sessions: sign in, sign out, check, list, close.
 //!
-//! `messages` is the interface, `policy` decides without I/O, `authenticator` checks credentials for all actors, `guard`
-//! limits guesses at passwords. The flows are `sign_in`, `sign_out` and `sessions`.
+//! `messages` is the interface, `policy` decides without I/O, `authenticator` checks credentials for all actors,
+//! `guard` limits guesses at passwords. The flows are `sign_in`, `sign_out` and `sessions`.
 
 mod authenticator;
 mod guard;

@@ -10,19 +10,19 @@ use crate::hashing::Verified;
 use crate::stores::{Candidate, NewSession, Opening, Registration, User};
 use tokio_util::sync::CancellationToken;
 
-pub(super) async fn run(ports: &SessionPorts, ask: SignIn) -> Result<SignedIn, ErrorKind> {
-    let Some(app) = ports.auth.accounts.application(ask.app.as_ref()).await? else {
+pub(super) async fn run(ports: &SessionPorts, request: SignIn) -> Result<SignedIn, ErrorKind> {
+    let Some(app) = ports.auth.accounts.application(request.app.as_ref()).await? else {
         return Err(ErrorKind::invalid("app_id", "is not a known application"));
     };
-    let decoy = ports.guard.limits.subjects.decoy(&ask.email);
-    let Candidate { user, failures } = ports.auth.accounts.candidate(&ask.email, decoy).await?;
+    let decoy = ports.guard.limits.subjects.decoy(&request.email);
+    let Candidate { user, failures } = ports.auth.accounts.candidate(&request.email, decoy).await?;
     let target = user.as_ref().map_or(Target { user: decoy, epoch: 0, failures }, Target::from);
-    let device = ask.device.as_ref().map(|(device, _)| device);
-    let admission = ports.guard.admit(target, device, Some(ask.peer)).await?;
+    let device = request.device.as_ref().map(|(device, _)| device);
+    let admission = ports.guard.admit(target, device, Some(request.peer)).await?;
 
     // Unknown accounts hash, too. A disabled account gets the same answer as a wrong password.
     let stored = user.as_ref().map(|user| user.password_hash.as_str());
-    let comparison = match ports.hashing.for_caller(&ask.caller).verify(&ask.password, stored).await {
+    let comparison = match ports.hashing.for_caller(&request.caller).verify(&request.password, stored).await {
         Ok(comparison) => comparison,
         Err(overloaded) => {
             ports.guard.withdraw(admission).await;
@@ -40,15 +40,15 @@ pub(super) async fn run(ports: &SessionPorts, ask: SignIn) -> Result<SignedIn, E
     };
     ports.guard.succeeded(admission).await?;
     if comparison.verified == Verified::Outdated {
-        upgrade(ports, &user, &ask.password, &ask.caller).await;
+        upgrade(ports, &user, &request.password, &request.caller).await;
     }
-    if let Some(locale) = ask.locale.filter(|locale| user.locale != Some(*locale)) {
+    if let Some(locale) = request.locale.filter(|locale| user.locale != Some(*locale)) {
         ports.auth.accounts.set_locale(user.id, locale).await?;
     }
-    let device = match ask.device {
+    let device = match request.device {
         None => None,
         Some((device_token, mobile_os)) => {
-            let (user, app, push) = (user.id, app.id, ask.push);
+            let (user, app, push) = (user.id, app.id, request.push);
             let max_devices = ports.auth.policy.most_devices;
             let registration = Registration { user, app, device_token, mobile_os, push, signed_in: true, max_devices };
             Some(ports.devices.register(registration).await?)

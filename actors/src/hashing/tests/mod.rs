@@ -1,4 +1,4 @@
-//! Tests of what the pool answers (its rooms have files of their own): verdicts, upgrades, spellings, and stored hashes that are out to do harm.
+//! Tests of the pool's results: right and wrong passwords, upgrades, spellings, and hostile stored hashes.
 
 mod implementations;
 mod queueing;
@@ -166,7 +166,7 @@ fn numbers_out_of_bounds_do_not_start() {
     }
 }
 
-/// What a comparison says.
+/// The result of a comparison.
 async fn verified(pool: &HashingPool, password: &Password, stored: Option<&str>) -> Result<Verified, HashingError> {
     pool.verify(password, stored).await.map(|comparison| comparison.verified)
 }
