@@ -12,4 +12,4 @@ pub mod http;
 mod server;
 pub mod telemetry;
 
-pub use server::{Environment, Server, Stopper};
+pub use server::{Server, Stopper};

@@ -8,8 +8,8 @@ use crate::http::dispatch::Dispatcher;
 use actix::{Actor as _, Addr};
 use actix_web::dev::ServerHandle;
 use portcullis_actors::account::Revoker;
-use portcullis_actors::clock::{Clock, Randomness, SystemClock, SystemRandomness, random_bytes};
-use portcullis_actors::derive::{Code, Subjects};
+use portcullis_actors::clock::Clock;
+use portcullis_actors::derive::{Code, Subjects, random_bytes};
 use portcullis_actors::error::StartError;
 use portcullis_actors::hashing::HashingPool;
 use portcullis_actors::notifier::{Drain, NotifierActor, NotifierPorts};
@@ -40,20 +40,6 @@ const DETACHED_WORK: Duration = Duration::from_millis(500);
 /// The part of the stop that is reserved for closing the stores.
 const LAST_STEPS: Duration = Duration::from_secs(1);
 
-/// The clock and the source of randomness. Tests bring their own.
-#[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the types say it")]
-pub struct Environment {
-    pub clock: Arc<dyn Clock>,
-    pub random: Arc<dyn Randomness>,
-}
-
-impl Default for Environment {
-    fn default() -> Self {
-        Self { clock: Arc::new(SystemClock), random: Arc::new(SystemRandomness) }
-    }
-}
-
 /// A server that listens. It answers while [`Server::run`] is awaited.
 pub struct Server {
     address: SocketAddr,
@@ -80,8 +66,7 @@ impl Server {
     ///
     /// # Errors
     /// [`StartError`], with one line per fault.
-    pub async fn build(config: Config, environment: Environment) -> Result<Self, StartError> {
-        let Environment { clock, random } = environment;
+    pub async fn build(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let config = Arc::new(config);
         let socket = bind(config.server.bind)?;
         let address = socket.local_addr().map_err(|error| bind_error(config.server.bind, &error))?;
@@ -91,10 +76,10 @@ impl Server {
         // The tables of numbering plans load slowly. The first caller must not wait for them.
         let phones = config.phone_codes.clone();
         std::thread::spawn(move || phones.prepare());
-        let keyring = Arc::new(app::keyring(&config, &*random)?);
-        let fresh = random_bytes(&*random);
+        let keyring = Arc::new(app::keyring(&config)?);
+        let fresh = random_bytes();
         let subjects = with_retries(async || database.installation_secret("subjects", fresh).await).await?;
-        let hashing = HashingPool::start(&config.hashing, Arc::clone(&random)).map_err(StartError::because)?;
+        let hashing = HashingPool::start(&config.hashing).map_err(StartError::because)?;
         match config.profile {
             Profile::Development => with_retries(async || app::demo::seed(&database, &hashing).await).await?,
             Profile::Production => {
@@ -121,7 +106,6 @@ impl Server {
             outbox: Arc::new(database.clone()),
             keyring: Arc::clone(&keyring),
             clock: Arc::clone(&clock),
-            random: Arc::clone(&random),
             mail,
             sms,
             policy: config.delivery.clone(),
@@ -143,7 +127,6 @@ impl Server {
             subjects: Subjects::new(&subjects),
             hashing,
             clock,
-            random,
             notifier: notifier.clone(),
             tracker: tracker.clone(),
             names: Arc::default(),

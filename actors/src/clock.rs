@@ -1,4 +1,4 @@
-//! Time and randomness, as parameters: production reads the system, tests move an offset or fix a seed.
+//! Time as a parameter: production reads the system's clock, tests move an offset.
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -98,30 +98,6 @@ impl Clock for ShiftedClock {
 
     fn offset_millis(&self) -> i64 {
         self.offset.load(Ordering::SeqCst)
-    }
-}
-
-/// Where random bytes come from.
-pub trait Randomness: Send + Sync + fmt::Debug {
-    /// Fills `bytes` with random bytes fit for keys.
-    fn fill(&self, bytes: &mut [u8]);
-}
-
-/// `N` random bytes.
-pub fn random_bytes<const N: usize>(source: &dyn Randomness) -> [u8; N] {
-    let mut bytes = [0; N];
-    source.fill(&mut bytes);
-    bytes
-}
-
-/// The operating system's generator.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct SystemRandomness;
-
-impl Randomness for SystemRandomness {
-    #[expect(clippy::expect_used, reason = "a system without randomness can do nothing safe: stopping is right")]
-    fn fill(&self, bytes: &mut [u8]) {
-        getrandom::fill(bytes).expect("the operating system gives random bytes");
     }
 }
 

@@ -7,6 +7,9 @@
 use crate::domain::{Digest, Email, Phone, ResetToken, UserId, UserToken, UserTokenBody, redacted_debug};
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use rand::RngExt as _;
+use rand::rand_core::UnwrapErr;
+use rand::rngs::SysRng;
 use sha2::Sha256;
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
@@ -178,6 +181,14 @@ impl Subjects {
         let bits = i64::from_be_bytes(first(&mac(&self.0, &[b"decoy:", email.as_str().as_bytes()])));
         UserId(bits | i64::MIN)
     }
+}
+
+/// Random bytes of the operating system's generator, for secrets, salts and identifiers of challenges.
+///
+/// # Panics
+/// When the system has no randomness: nothing can be done safely then.
+pub fn random_bytes<const N: usize>() -> [u8; N] {
+    UnwrapErr(SysRng).random()
 }
 
 /// The key of one purpose (RFC 5869).

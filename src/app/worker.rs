@@ -6,7 +6,7 @@ use crate::http::dispatch::Dispatcher;
 use crate::http::{AppState, Ports, Readiness, Settings};
 use actix::{Actor as _, Addr};
 use portcullis_actors::account::{AccountActor, AccountPorts, Revoker};
-use portcullis_actors::clock::{Clock, Randomness};
+use portcullis_actors::clock::Clock;
 use portcullis_actors::derive::{Keyring, Subjects};
 use portcullis_actors::domain::{AppId, AppName};
 use portcullis_actors::hashing::HashingPool;
@@ -29,7 +29,6 @@ pub(crate) struct WorkerFactory {
     pub(crate) subjects: Subjects,
     pub(crate) hashing: HashingPool,
     pub(crate) clock: Arc<dyn Clock>,
-    pub(crate) random: Arc<dyn Randomness>,
     pub(crate) notifier: Addr<NotifierActor>,
     pub(crate) tracker: TaskTracker,
     pub(crate) names: Arc<RwLock<HashMap<AppId, AppName>>>,
@@ -82,7 +81,6 @@ impl WorkerFactory {
             guard: guard.clone(),
             devices: accounts.clone(),
             hashing: self.hashing.clone(),
-            random: Arc::clone(&self.random),
             counters: Default::default(),
         });
         let verification = VerificationActor::new(VerificationPorts {
@@ -94,7 +92,6 @@ impl WorkerFactory {
             outbox: accounts.clone(),
             notifier: self.notifier.clone().recipient(),
             hashing: self.hashing.clone(),
-            random: Arc::clone(&self.random),
             phones: Arc::new(config.phone_codes.clone()),
             resets: Arc::new(config.resets.clone()),
             passwords: Arc::clone(&passwords),

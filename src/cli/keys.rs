@@ -2,7 +2,7 @@
 
 use super::{Access, Context, Failure};
 use clap::Subcommand;
-use portcullis_actors::clock::{SystemRandomness, random_bytes};
+use portcullis_actors::derive::random_bytes;
 use portcullis_actors::domain::{AppName, KeyRowId, KeyScope, ServerKey, UserId};
 use portcullis_actors::stores::{AccountStore, Created, KeyRecord, NewKey};
 use serde_json::json;
@@ -66,7 +66,7 @@ async fn add(
     }
     scopes.sort_by_key(|scope| scope.as_str());
     scopes.dedup();
-    let key = ServerKey::new(random_bytes(&SystemRandomness));
+    let key = ServerKey::new(random_bytes());
     let new = NewKey { digest: key.digest(), app: application.id, owner, scopes };
     let Created::New(id) = accounts.create_key(new).await? else {
         return Err(Failure("this key exists already".to_owned()));

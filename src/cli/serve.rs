@@ -4,11 +4,13 @@ use super::{Context, Failure};
 use crate::app::demo;
 use crate::config::{Config, Profile};
 use crate::connections;
-use crate::server::{Environment, Server, Stopper};
+use crate::server::{Server, Stopper};
 use crate::telemetry;
 use clap::Args;
+use portcullis_actors::clock::SystemClock;
 use serde_json::json;
 use std::io;
+use std::sync::Arc;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 #[derive(Debug, Default, Args)]
@@ -32,7 +34,7 @@ pub(super) async fn run(context: &Context, arguments: &ServeArguments) -> Result
     warn(&config);
     connections::open_files::raise_limit();
     let signals = Signals::catch().map_err(|error| Failure(format!("cannot wait for signals: {error}")))?;
-    let server = Server::build(config, Environment::default()).await?;
+    let server = Server::build(config, Arc::new(SystemClock)).await?;
     let watch = actix_web::rt::spawn(signals.stop(server.stopper()));
     let url = format!("http://{}", server.address());
     context.output.answer(&json!({"url": url, "profile": profile}), || match profile {

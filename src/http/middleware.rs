@@ -15,7 +15,6 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpResponse};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use portcullis_actors::clock::{SystemRandomness, random_bytes};
 use portcullis_actors::error::FieldError;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -86,7 +85,7 @@ fn request_id(request: &ServiceRequest) -> String {
 }
 
 fn new_id() -> String {
-    URL_SAFE_NO_PAD.encode(random_bytes::<12>(&SystemRandomness))
+    URL_SAFE_NO_PAD.encode(rand::random::<[u8; 12]>())
 }
 
 /// A problem document (RFC 9457 §3).

@@ -1,8 +1,9 @@
 //! The whole server, as `serve` starts it under the development profile, in a temporary folder of its own.
 
 use portcullis::config::{Config, Profile, Sources};
-use portcullis::{Environment, Server, Stopper};
-use portcullis_actors::clock::{ShiftedClock, SystemRandomness, random_bytes};
+use portcullis::{Server, Stopper};
+use portcullis_actors::clock::ShiftedClock;
+use portcullis_actors::derive::random_bytes;
 use portcullis_actors::domain::{KeyScope, ServerKey, UserId};
 use portcullis_actors::hashing::{HashingPolicy, HashingPool};
 use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
@@ -56,8 +57,7 @@ impl Live {
         }
         let config = Config::load(&sources).expect("a configuration");
         let clock = Arc::new(ShiftedClock::default());
-        let environment = Environment { clock: clock.clone(), ..Environment::default() };
-        let server = Server::build(config, environment).await.expect("a server");
+        let server = Server::build(config, clock.clone()).await.expect("a server");
         let (url, stopper) = (format!("http://{}", server.address()), server.stopper());
         actix_web::rt::spawn(server.run());
         Self { url, client: super::app::client(), clock, stopper, database, folder }
@@ -72,7 +72,7 @@ impl Live {
     /// A new account, `{name}@example.com`.
     pub async fn add_user(&self, name: &str, password: &str) -> UserId {
         let policy = HashingPolicy { memory_kib: 64, threads: 1, max_wait_ms: 20_000, ..HashingPolicy::default() };
-        let pool = HashingPool::start(&policy, Arc::new(SystemRandomness)).expect("a pool");
+        let pool = HashingPool::start(&policy).expect("a pool");
         self.add_user_of(name, pool.hash(&password.parse().expect("a password")).await.expect("a hash")).await
     }
 
@@ -100,7 +100,7 @@ impl Live {
 
     /// A new key of an application.
     pub async fn add_key(&self, app: &str, owner: UserId, scopes: &[KeyScope]) -> String {
-        let (key, accounts) = (ServerKey::new(random_bytes(&SystemRandomness)), self.accounts().await);
+        let (key, accounts) = (ServerKey::new(random_bytes()), self.accounts().await);
         let name = app.parse().expect("a name");
         let app = accounts.application(Some(&name)).await.expect("the store answers").expect("an application");
         let new = NewKey { digest: key.digest(), app: app.id, owner, scopes: scopes.to_vec() };

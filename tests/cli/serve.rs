@@ -1,11 +1,13 @@
 //! `serve`: the greeting, what development refuses, a port that is taken, and two servers in one process.
 
 use super::shell::{Shell, client};
+use portcullis::Server;
 use portcullis::config::{Config, Profile, Sources};
-use portcullis::{Environment, Server};
+use portcullis_actors::clock::SystemClock;
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Child, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// A server that runs until the end of the test.
@@ -123,7 +125,7 @@ async fn two_servers_run_in_one_process() {
             .with("hashing.memory_kib", "1024")
             .with("database.url", format!("sqlite://{}/portcullis.db", folder.path().display()));
         let config = Config::load(&sources).expect("a good configuration");
-        let server = Server::build(config, Environment::default()).await.expect("it starts");
+        let server = Server::build(config, Arc::new(SystemClock)).await.expect("it starts");
         let (address, stopper) = (server.address(), server.stopper());
         servers.push((address, stopper, actix_web::rt::spawn(server.run())));
     }

@@ -2,8 +2,8 @@
 //! notifier with the transports of the test.
 
 use actix::{Actor as _, Addr};
-use portcullis_actors::clock::{Clock as _, Randomness as _, ShiftedClock, SystemClock, SystemRandomness};
-use portcullis_actors::derive::Keyring;
+use portcullis_actors::clock::{Clock as _, ShiftedClock, SystemClock};
+use portcullis_actors::derive::{Keyring, random_bytes};
 use portcullis_actors::domain::{AppId, Locale, MessageId, Phone, UserId};
 use portcullis_actors::notifier::{DeliverDue, DeliveryPolicy, NotifierActor, NotifierPorts};
 use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
@@ -100,7 +100,6 @@ impl World {
             outbox: Arc::new(self.store.clone()),
             keyring: Arc::clone(&self.keyring),
             clock: self.clock.clone(),
-            random: Arc::new(SystemRandomness),
             mail: Arc::clone(&self.mail),
             sms: self.sms.clone(),
             policy: self.policy.clone(),
@@ -121,8 +120,7 @@ impl World {
     }
 
     pub fn reset_mail(&self, to: &str) -> NewMessage {
-        let mut challenge = [0; 16];
-        SystemRandomness.fill(&mut challenge);
+        let challenge = random_bytes();
         NewMessage {
             kind: MessageKind::ResetLink { challenge, key: self.keyring.current() },
             user: self.user,
@@ -134,8 +132,7 @@ impl World {
     }
 
     pub fn code_sms(&self, to: &str) -> NewMessage {
-        let mut challenge = [0; 16];
-        SystemRandomness.fill(&mut challenge);
+        let challenge = random_bytes();
         NewMessage {
             kind: MessageKind::PhoneCode { challenge, key: self.keyring.current() },
             to: Destination::Sms(Phone::parse(to, "US").expect("a number")),

@@ -1,6 +1,6 @@
-//! The house rules that a machine can check: one-way imports, the form of files, the README's tables.
+//! The house rules that a machine can check: the order of layers, the form of files, the README's tables.
 
 mod form;
-mod imports;
+mod layers;
 mod readme;
 mod tree;

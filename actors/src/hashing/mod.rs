@@ -2,7 +2,7 @@
 //!
 //! `policy` says what a hash may cost, `argon` computes, `stored` reads what stands in the database, `queue` is the
 //! threads and who waits for them. Not here: what a password must look like (`verification`), and whose hash it is
-//! (`stores`). Calls `domain` and `clock` only.
+//! (`stores`). Calls `domain` and `derive` only.
 
 mod argon;
 mod policy;
@@ -15,7 +15,7 @@ pub use policy::{Cost, HashingBackend, HashingPolicy};
 pub use queue::HashingSnapshot;
 pub use stored::acceptable;
 
-use crate::clock::{Randomness, random_bytes};
+use crate::derive::random_bytes;
 use crate::domain::{Invalid, Password};
 use crate::error::ErrorKind;
 use argon::{Recipe, Version};
@@ -104,7 +104,6 @@ pub struct HashingPool {
     queue: Arc<Queue>,
     live: Cost,
     in_use: Arc<CostsInUse>,
-    randomness: Arc<dyn Randomness>,
     caller: CancellationToken,
 }
 
@@ -133,7 +132,7 @@ impl HashingPool {
     ///
     /// # Errors
     /// [`HashingStartError`] when they disagree, a number is out of bounds, or memory or threads are short.
-    pub fn start(policy: &HashingPolicy, randomness: Arc<dyn Randomness>) -> Result<Self, HashingStartError> {
+    pub fn start(policy: &HashingPolicy) -> Result<Self, HashingStartError> {
         let (live, max_wait) = (policy.cost()?, policy.max_wait()?);
         let prepared = |backend| argon::prepared(backend, &live).map_err(|_| HashingStartError::NO_MEMORY);
         let mut engines =
@@ -142,10 +141,10 @@ impl HashingPool {
             HashingBackend::Simd => HashingBackend::Reference,
             HashingBackend::Reference => HashingBackend::Simd,
         })?;
-        let recipe = Recipe { cost: live, version: Version::V19, salt: random_bytes::<16>(&*randomness).to_vec() };
+        let recipe = Recipe { cost: live, version: Version::V19, salt: random_bytes::<16>().to_vec() };
         let took = argon::agree(&mut *engines[0], &mut *judge, &recipe)?;
         let queue = Arc::new(Queue::start(engines, max_wait, (live.work(), took))?);
-        Ok(Self { queue, live, in_use: Arc::default(), randomness, caller: CancellationToken::new() })
+        Ok(Self { queue, live, in_use: Arc::default(), caller: CancellationToken::new() })
     }
 
     /// The same pool for one caller: what has not begun when `caller` is cancelled is not computed.
@@ -158,7 +157,7 @@ impl HashingPool {
     /// # Errors
     /// [`HashingError`]: too much to do, or not computed.
     pub async fn hash(&self, password: &Password) -> Result<String, HashingError> {
-        let (live, salt, text) = (self.live, random_bytes(&*self.randomness), password.normalized());
+        let (live, salt, text) = (self.live, random_bytes(), password.normalized());
         self.queue.run(live.work(), self.caller.clone(), move |engine| stored::made(engine, live, salt, &text)).await
     }
 

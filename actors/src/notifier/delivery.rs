@@ -3,7 +3,7 @@
 use super::compose::{Composed, Unsendable, compose};
 use super::engine::{Engine, Provider};
 use super::retry::{self, Case, Failure};
-use crate::clock::{Timestamp, random_bytes};
+use crate::clock::Timestamp;
 use crate::stores::{Attempt, Leased, Next, Settlement};
 use crate::transports::SendError;
 use futures_util::FutureExt as _;
@@ -121,8 +121,7 @@ impl Engine {
             expires: row.message.expires,
             progress: row.progress,
         };
-        let roll = u32::from_be_bytes(random_bytes(self.ports.random.as_ref()));
-        retry::after(&self.ports.policy, &case, failure, self.now(), roll)
+        retry::after(&self.ports.policy, &case, failure, self.now(), rand::random())
     }
 
     fn now(&self) -> Timestamp {

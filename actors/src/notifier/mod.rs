@@ -27,7 +27,7 @@ pub use breaker::{Breaker, BreakerState};
 pub use messages::{DeliverDue, Drain, NotifierSnapshot, Observe, RecordReport, ReportRefusal, Wake};
 pub use policy::DeliveryPolicy;
 
-use crate::clock::{Clock, Randomness};
+use crate::clock::Clock;
 use crate::derive::{Code, Keyring};
 use crate::error::ErrorKind;
 use crate::stores::OutboxStore;
@@ -46,8 +46,6 @@ pub struct NotifierPorts {
     pub keyring: Arc<Keyring>,
     /// Time.
     pub clock: Arc<dyn Clock>,
-    /// Spreads the waits.
-    pub random: Arc<dyn Randomness>,
     /// What carries mail.
     pub mail: Arc<dyn Transport<Mail>>,
     /// What carries SMS, in the order in which they are tried.

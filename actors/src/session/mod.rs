@@ -20,7 +20,6 @@ pub use messages::{
 };
 pub use policy::SessionPolicy;
 
-use crate::clock::Randomness;
 use crate::flows::{Count, Flows, answers};
 use crate::hashing::HashingPool;
 use crate::stores::DeviceStore;
@@ -37,8 +36,6 @@ pub struct SessionPorts {
     pub devices: Arc<dyn DeviceStore>,
     /// Password hashing.
     pub hashing: HashingPool,
-    /// Token bytes.
-    pub random: Arc<dyn Randomness>,
     /// What has been done; start with the default.
     pub counters: SessionCounters,
 }

@@ -3,7 +3,7 @@
 use super::SessionPorts;
 use super::guard::Tried;
 use super::messages::{SignIn, SignedIn};
-use crate::clock::random_bytes;
+use crate::derive::random_bytes;
 use crate::domain::Password;
 use crate::error::ErrorKind;
 use crate::hashing::Verified;
@@ -55,7 +55,7 @@ pub(super) async fn run(ports: &SessionPorts, ask: SignIn) -> Result<SignedIn, E
         }
     };
 
-    let token = ports.auth.keyring.issue_token(user.id, random_bytes(&*ports.random));
+    let token = ports.auth.keyring.issue_token(user.id, random_bytes());
     let opening = ports.auth.sessions.open(NewSession {
         user: user.id,
         id: token.digest(),

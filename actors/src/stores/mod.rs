@@ -27,8 +27,10 @@
 mod accounts;
 mod devices;
 mod outbox;
+mod session_cache;
 mod sqlite;
 mod tokens;
+mod transaction;
 
 pub mod embedded;
 pub mod redis;

@@ -13,7 +13,6 @@ pub use messages::{FinishReset, InspectReset, IssueCode, IssueReset, Observe, Ve
 pub use policy::{PhonePolicy, ResetPolicy};
 
 use crate::account::{PasswordPolicy, Revoker};
-use crate::clock::Randomness;
 use crate::flows::{Count, Flows, answers};
 use crate::hashing::HashingPool;
 use crate::limits::Limits;
@@ -42,8 +41,6 @@ pub struct VerificationPorts {
     pub notifier: Recipient<Wake>,
     /// Password hashing.
     pub hashing: HashingPool,
-    /// Challenge ids.
-    pub random: Arc<dyn Randomness>,
     /// The numbers of phone codes.
     pub phones: Arc<PhonePolicy>,
     /// The numbers of resets.

@@ -2,8 +2,7 @@
 
 use super::VerificationPorts;
 use super::messages::{IssueCode, VerifyCode};
-use crate::clock::random_bytes;
-use crate::derive::{ChallengeId, Code, KeyId};
+use crate::derive::{ChallengeId, Code, KeyId, random_bytes};
 use crate::domain::{Digest, Locale, Phone, UserId};
 use crate::error::ErrorKind;
 use crate::limits::{Budget, daily, hourly, network_of, ten_minutes};
@@ -39,7 +38,7 @@ async fn send(
     locale: Locale,
 ) -> Result<(), ErrorKind> {
     let policy = &ports.phones;
-    let (id, key) = (random_bytes(&*ports.random), ports.auth.keyring.current());
+    let (id, key) = (random_bytes(), ports.auth.keyring.current());
     let code = ports.code_of(key, &id, acting.user, &phone).ok_or(ErrorKind::CodeInvalid)?;
     let issue = ports.challenges.issue_phone(PhoneAsk {
         user: acting.user,

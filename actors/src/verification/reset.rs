@@ -2,7 +2,7 @@
 
 use super::VerificationPorts;
 use super::messages::{FinishReset, InspectReset, IssueReset};
-use crate::clock::random_bytes;
+use crate::derive::random_bytes;
 use crate::domain::{AppId, Email, UserId};
 use crate::error::{Dependency, ErrorKind};
 use crate::limits::{Budget, Charged, hourly, network_of};
@@ -35,7 +35,7 @@ async fn send(ports: &VerificationPorts, ask: IssueReset, app: AppId) -> Result<
     let keyring = &ports.auth.keyring;
     let user = known.as_ref().map_or_else(|| ports.limits.subjects.decoy(&ask.email), |user| user.id);
     let epoch = known.as_ref().map_or(0, |user| user.epoch);
-    let (fresh_id, fresh_key) = (random_bytes(&*ports.random), keyring.current());
+    let (fresh_id, fresh_key) = (random_bytes(), keyring.current());
     let token = keyring.reset_token(fresh_key, &fresh_id, user, &ask.email).ok_or(ErrorKind::ResetTokenInvalid)?;
     let fresh_digest = token.digest();
     let fresh = ResetAsk { user, epoch, app, fresh_id, fresh_key, fresh_digest, life: ports.resets.life() };

@@ -3,12 +3,10 @@
 use super::{Context, Database, Failure};
 use crate::config::{Config, Profile};
 use clap::Args;
-use portcullis_actors::clock::SystemRandomness;
 use portcullis_actors::domain::Password;
 use portcullis_actors::hashing::HashingPool;
 use portcullis_actors::stores::{AccountStore as _, Created, ImportedUser, NewUser};
 use serde_json::json;
-use std::sync::Arc;
 
 /// The password of all generated users. It is not secret, because these accounts do not exist in production.
 const PASSWORD: &str = "portcullis-load-test";
@@ -30,7 +28,7 @@ pub(super) async fn run(
     if config.profile == Profile::Production {
         return Err(Failure("users with a public password are not created in production".to_owned()));
     }
-    let pool = HashingPool::start(&config.hashing, Arc::new(SystemRandomness)).map_err(Failure::because)?;
+    let pool = HashingPool::start(&config.hashing).map_err(Failure::because)?;
     let password: Password = PASSWORD.parse().map_err(Failure::because)?;
     let password_hash = pool.hash(&password).await.map_err(Failure::because)?;
     let bar = context.output.progress(arguments.count, "{bar:40} {pos}/{len} users, {eta} left");

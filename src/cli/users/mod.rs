@@ -12,13 +12,11 @@ use crate::app::Database;
 use crate::config::Config;
 use clap::{Args, Subcommand};
 use password_prompt::new_password;
-use portcullis_actors::clock::SystemRandomness;
 use portcullis_actors::domain::{Email, PersonName, UserId};
 use portcullis_actors::hashing::HashingPool;
 use portcullis_actors::stores::{AccountStore as _, Created, NewUser, User};
 use revoke::Change;
 use serde_json::json;
-use std::sync::Arc;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum UsersCommand {
@@ -146,7 +144,7 @@ async fn add(
     }
     let password = new_password(password_stdin)?;
     config.passwords.accept(&password, &email).map_err(Failure::because)?;
-    let pool = HashingPool::start(&config.hashing, Arc::new(SystemRandomness)).map_err(Failure::because)?;
+    let pool = HashingPool::start(&config.hashing).map_err(Failure::because)?;
     let password_hash = pool.hash(&password).await.map_err(Failure::because)?;
     match accounts.create_user(NewUser { email, first_name, last_name, password_hash, admin }).await? {
         Created::Duplicate => Err(Failure("a user with this address exists already".to_owned())),

@@ -4,11 +4,10 @@ use super::password_prompt::new_password;
 use super::{Context, Database, Failure, find, revoke};
 use crate::config::Config;
 use portcullis_actors::account::NOTICE_LIFE;
-use portcullis_actors::clock::{Clock as _, SystemClock, SystemRandomness};
+use portcullis_actors::clock::{Clock as _, SystemClock};
 use portcullis_actors::hashing::HashingPool;
 use portcullis_actors::stores::{AccountStore as _, Destination, MessageKind, NewMessage, PasswordChange};
 use serde_json::json;
-use std::sync::Arc;
 
 pub(super) async fn run(
     context: &Context,
@@ -26,7 +25,7 @@ pub(super) async fn run(
     let app = app.ok_or_else(|| Failure("the notice needs an application: portcullis apps add".into()))?;
     let password = new_password(from_stdin)?;
     config.passwords.accept(&password, &user.email).map_err(Failure::because)?;
-    let pool = HashingPool::start(&config.hashing, Arc::new(SystemRandomness)).map_err(Failure::because)?;
+    let pool = HashingPool::start(&config.hashing).map_err(Failure::because)?;
     let change = PasswordChange {
         user: id,
         old_hash: user.password_hash,

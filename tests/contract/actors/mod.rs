@@ -13,7 +13,6 @@ use crate::tokens::embedded::Embedded;
 use crate::tokens::redis::OnRedis;
 use actix::{Actor, Addr, Context, Handler};
 use portcullis_actors::account::{AccountActor, AccountPorts, PasswordPolicy, Revoker};
-use portcullis_actors::clock::SystemRandomness;
 use portcullis_actors::derive::{Keyring, Subjects};
 use portcullis_actors::domain::{AppId, Credential, MobileOs, Password, ResetToken, UserId, UserToken};
 use portcullis_actors::error::ErrorKind;
@@ -129,7 +128,7 @@ impl House {
     async fn furnish(database: Database, tokens: Tokens, hashing: HashingPolicy, limits: LimitPolicy) -> Self {
         let store = Arc::new(database.store.clone());
         database.app("beyondvip").await;
-        let hashing = HashingPool::start(&hashing, Arc::new(SystemRandomness)).expect("the pool starts");
+        let hashing = HashingPool::start(&hashing).expect("the pool starts");
         let keyring = Arc::new(Keyring::new(&[Zeroizing::new([7; 32])]).expect("one secret"));
         let limits =
             Limits { store: tokens.limits.clone(), subjects: Subjects::new(&[8; 32]), policy: Arc::new(limits) };
@@ -160,7 +159,6 @@ impl House {
                 guard: guard(),
                 devices: store.clone(),
                 hashing: hashing.clone(),
-                random: Arc::new(SystemRandomness),
                 counters: Default::default(),
             })
             .start()
@@ -173,7 +171,6 @@ impl House {
             outbox: store.clone(),
             notifier: Idle.start().recipient(),
             hashing: hashing.clone(),
-            random: Arc::new(SystemRandomness),
             phones: Arc::new(phones()),
             resets: Arc::new(ResetPolicy {
                 life_secs: 1800,

@@ -5,7 +5,6 @@ use futures_util::future::{join, join_all};
 use portcullis_actors::error::ErrorKind;
 use portcullis_actors::hashing::{HashingPolicy, HashingPool, Verified};
 use portcullis_actors::stores::AccountStore as _;
-use std::sync::Arc;
 
 const OLD: &str = "the old password";
 const NEW: &str = "the new password";
@@ -61,7 +60,7 @@ pub(super) async fn one_of_many_resets_by_one_link_wins(database: Database, toke
 pub(super) async fn an_upgrade_at_sign_in_never_undoes_a_reset(database: Database, tokens: Tokens) {
     let house = House::build(database, tokens).await;
     let cheaper = HashingPolicy { memory_kib: 32, iterations: 1, ..HashingPolicy::default() };
-    let cheaper = HashingPool::start(&cheaper, Arc::new(portcullis_actors::clock::SystemRandomness)).expect("starts");
+    let cheaper = HashingPool::start(&cheaper).expect("starts");
     for round in 0..25 {
         let name = format!("user{round}");
         let user = house.user(&name, OLD).await;

@@ -1,8 +1,7 @@
 //! What Redis writes to disk opens no door.
 
 use super::{ADA, connect, new_session, phone_ask, reset_ask};
-use portcullis_actors::clock::{SystemRandomness, random_bytes};
-use portcullis_actors::derive::{Keyring, Subjects};
+use portcullis_actors::derive::{Keyring, Subjects, random_bytes};
 use portcullis_actors::domain::{Email, Phone};
 use portcullis_actors::stores::{ChallengeStore, LimitStore, NewSession, PhoneAsk, Rate, ResetAsk, SessionStore};
 use portcullis_testkit::redis::Redis;
@@ -27,7 +26,7 @@ async fn neither_snapshot_nor_log_holds_a_usable_secret() {
     let secret = [9; 32];
     let keyring = Keyring::new(&[secret.into()]).expect("one secret");
 
-    let token = keyring.issue_token(ADA, random_bytes(&SystemRandomness));
+    let token = keyring.issue_token(ADA, random_bytes());
     let digest = token.digest();
     store.open(NewSession { id: digest, ..new_session(ADA, "unused", 0) }).await.expect("Redis answers");
 

@@ -75,7 +75,7 @@ async fn connections_to_a_demoted_redis_are_let_go_of() {
         answer.expect("Redis answers");
     }
     demote(&old, &new).await;
-    gate.lead_to(new.address());
+    gate.redirect_to(new.address());
     assert!(store.open(new_session(ADA, "a", 0)).await.is_err(), "this one was there before");
     open(&store, ADA, "b").await;
     assert_eq!(store.list(ADA).await.expect("the new one answers").len(), 1);

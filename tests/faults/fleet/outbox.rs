@@ -4,8 +4,8 @@ use super::{APP, Fleet, PASSWORD, ask, sign_in, until};
 use crate::http::call_with;
 use crate::inbox;
 use base64::Engine as _;
-use portcullis_actors::clock::{Clock as _, Randomness as _, SystemClock, SystemRandomness};
-use portcullis_actors::derive::Keyring;
+use portcullis_actors::clock::{Clock as _, SystemClock};
+use portcullis_actors::derive::{Keyring, random_bytes};
 use portcullis_actors::domain::{Locale, Phone, UserId};
 use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
 use portcullis_actors::stores::{AccountStore as _, Destination, MessageKind, NewMessage, OutboxStore as _};
@@ -45,8 +45,7 @@ async fn two_nodes_send_each_of_5000_messages_once() {
     let secret = base64::engine::general_purpose::STANDARD.decode(super::SECRET).expect("base64");
     let key = Keyring::new(&[<[u8; 32]>::try_from(secret).expect("32 bytes").into()]).expect("a secret").current();
     let code = |n: usize| {
-        let mut challenge = [0; 16];
-        SystemRandomness.fill(&mut challenge);
+        let challenge = random_bytes();
         NewMessage {
             kind: MessageKind::PhoneCode { challenge, key },
             user,

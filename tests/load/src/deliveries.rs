@@ -10,8 +10,8 @@ use actix::Actor as _;
 use lettre::message::MultiPart;
 use lettre::transport::smtp::PoolConfig;
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
-use portcullis_actors::clock::{Clock as _, Randomness as _, SystemClock, SystemRandomness};
-use portcullis_actors::derive::Keyring;
+use portcullis_actors::clock::{Clock as _, SystemClock};
+use portcullis_actors::derive::{Keyring, random_bytes};
 use portcullis_actors::domain::{AppId, Locale, Phone, UserId};
 use portcullis_actors::notifier::{DeliveryPolicy, Drain, NotifierActor, NotifierPorts};
 use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
@@ -193,7 +193,6 @@ async fn through_the_outbox(
         outbox: Arc::new(store.clone()),
         keyring,
         clock: Arc::new(SystemClock),
-        random: Arc::new(SystemRandomness),
         mail,
         sms: vec![sms],
         policy,
@@ -214,8 +213,7 @@ async fn through_the_outbox(
 }
 
 fn message(keyring: &Keyring, user: UserId, app: AppId, to: Destination) -> NewMessage {
-    let mut challenge = [0; 16];
-    SystemRandomness.fill(&mut challenge);
+    let challenge = random_bytes();
     let key = keyring.current();
     let kind = match &to {
         Destination::Mail(_) => MessageKind::ResetLink { challenge, key },

@@ -1,4 +1,4 @@
-//! A TCP proxy that tests close: a network that swallows everything, or cuts connections.
+//! A TCP proxy that behaves like a broken network: it drops all bytes, or cuts connections.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -7,20 +7,20 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
-/// What the network does.
+/// How the network behaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Weather {
+enum Network {
     Open,
-    /// Connections stay, and new ones are taken, but nothing arrives.
+    /// Connections stay open and new ones are accepted, but no byte arrives.
     BlackHole,
-    /// Connections are cut, and new ones refused by closing them.
+    /// Connections are cut, and new ones are closed at once.
     Cut,
 }
 
 /// A proxy before a server; ended when dropped.
 pub struct Gate {
     address: SocketAddr,
-    weather: watch::Sender<Weather>,
+    network: watch::Sender<Network>,
     target: watch::Sender<SocketAddr>,
     task: AbortHandle,
 }
@@ -33,10 +33,10 @@ impl Gate {
     pub async fn before(target: SocketAddr) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.expect("a free port");
         let address = listener.local_addr().expect("a bound address");
-        let weather = watch::Sender::new(Weather::Open);
+        let network = watch::Sender::new(Network::Open);
         let target = watch::Sender::new(target);
-        let task = tokio::spawn(accept(listener, target.subscribe(), weather.subscribe())).abort_handle();
-        Self { address, weather, target, task }
+        let task = tokio::spawn(accept(listener, target.subscribe(), network.subscribe())).abort_handle();
+        Self { address, network, target, task }
     }
 
     /// Where to connect instead of the target.
@@ -44,24 +44,24 @@ impl Gate {
         self.address
     }
 
-    /// Leads new connections there; those that are open stay where they lead.
-    pub fn lead_to(&self, target: SocketAddr) {
+    /// Forwards new connections to another target. Open ones stay as they are.
+    pub fn redirect_to(&self, target: SocketAddr) {
         self.target.send_replace(target);
     }
 
-    /// From now on nothing arrives, and nobody is told.
+    /// From now on no byte arrives, and no connection is closed.
     pub fn swallow(&self) {
-        self.weather.send_replace(Weather::BlackHole);
+        self.network.send_replace(Network::BlackHole);
     }
 
-    /// Cuts all connections, and new ones too.
+    /// Cuts all connections, new ones too.
     pub fn cut(&self) {
-        self.weather.send_replace(Weather::Cut);
+        self.network.send_replace(Network::Cut);
     }
 
     /// Forwards again. Connections from before [`Gate::swallow`] stay dead.
     pub fn open(&self) {
-        self.weather.send_replace(Weather::Open);
+        self.network.send_replace(Network::Open);
     }
 }
 
@@ -71,32 +71,32 @@ impl Drop for Gate {
     }
 }
 
-async fn accept(listener: TcpListener, target: watch::Receiver<SocketAddr>, weather: watch::Receiver<Weather>) {
+async fn accept(listener: TcpListener, target: watch::Receiver<SocketAddr>, network: watch::Receiver<Network>) {
     let mut running = JoinSet::new();
     while let Ok((near, _)) = listener.accept().await {
         let target = *target.borrow();
-        running.spawn(forward(near, target, weather.clone()));
+        running.spawn(forward(near, target, network.clone()));
         while running.try_join_next().is_some() {}
     }
 }
 
-async fn forward(near: TcpStream, target: SocketAddr, mut weather: watch::Receiver<Weather>) {
+async fn forward(near: TcpStream, target: SocketAddr, mut network: watch::Receiver<Network>) {
     let Ok(far) = TcpStream::connect(target).await else { return };
     let ((near_in, near_out), (far_in, far_out)) = (near.into_split(), far.into_split());
     tokio::select! {
-        () = copy(near_in, far_out, weather.clone()) => {}
-        () = copy(far_in, near_out, weather.clone()) => {}
-        () = becomes(&mut weather, |weather| weather == Weather::Cut) => {}
+        () = copy(near_in, far_out, network.clone()) => {}
+        () = copy(far_in, near_out, network.clone()) => {}
+        () = becomes(&mut network, |network| network == Network::Cut) => {}
     }
 }
 
-/// Once the weather was bad, a connection never forwards again: what was swallowed is missing in its stream.
-async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut weather: watch::Receiver<Weather>) {
+/// A connection that has lost bytes never forwards again: its stream has a gap.
+async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut network: watch::Receiver<Network>) {
     let mut buffer = vec![0; 16 * 1024];
     loop {
         tokio::select! {
             biased;
-            () = becomes(&mut weather, |weather| weather != Weather::Open) => std::future::pending().await,
+            () = becomes(&mut network, |network| network != Network::Open) => std::future::pending().await,
             read = from.read(&mut buffer) => match read {
                 Ok(0) | Err(_) => return,
                 Ok(length) if to.write_all(&buffer[..length]).await.is_err() => return,
@@ -106,7 +106,7 @@ async fn copy(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut weather: watc
     }
 }
 
-async fn becomes(weather: &mut watch::Receiver<Weather>, what: impl Fn(Weather) -> bool) {
-    // An error means that the gate is gone, and this task with it.
-    let _ = weather.wait_for(|weather| what(*weather)).await;
+async fn becomes(network: &mut watch::Receiver<Network>, is: impl Fn(Network) -> bool) {
+    // An error means that the gate was dropped, and this task ends with it.
+    let _ = network.wait_for(|network| is(*network)).await;
 }

@@ -1,8 +1,36 @@
-//! Real parts for the tests, each started on a free port with a temporary folder, and ended when dropped.
+//! The test kit: real servers on free ports, the users and applications that tests start from, and one way to wait.
+//!
+//! A server of the kit has a temporary folder of its own and ends when it is dropped. `gate`, `postgres`, `redis`,
+//! `sms` and `smtp` contain nothing of Portcullis; `accounts`, `server` and `stores` do.
 
+pub mod accounts;
 pub mod gate;
 pub mod postgres;
 pub mod redis;
 pub mod server;
 pub mod sms;
 pub mod smtp;
+pub mod stores;
+pub mod wait;
+
+use portcullis::config::{Config, Profile, Sources};
+
+/// What `config/default.toml` says. Tests take the numbers of a policy from here and change what they are about.
+///
+/// # Panics
+/// When the defaults are invalid.
+pub fn defaults() -> Config {
+    // The profile that changes none of the policies.
+    Config::load(&Sources::of(Profile::Development)).expect("the defaults are valid")
+}
+
+/// A client that follows no redirect and uses no proxy.
+///
+/// # Panics
+/// When the system gives it no resources.
+pub fn http_client() -> reqwest::Client {
+    // An error means that another test has installed it.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
+    client.build().expect("a client")
+}

@@ -1,6 +1,7 @@
 //! A real PostgreSQL: an instance of a test's own that can be stalled, killed and restarted, or a fresh database on
 //! an instance that many tests share.
 
+use crate::wait::{eventually_blocking, found};
 use rustix::process::{Pid, Signal, kill_process};
 use sqlx::{Connection as _, PgConnection};
 use std::fs;
@@ -10,14 +11,13 @@ use std::os::unix::fs::{MetadataExt as _, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::{Duration, Instant};
 use tempfile::TempDir;
 
 /// Names the instance that [`shared_database`] uses: `postgres://postgres@127.0.0.1:5432/postgres`, a superuser's.
 pub const SHARED: &str = "PORTCULLIS_TEST_POSTGRES";
 
-/// Who may come in how: the superuser just so, everybody else with a password.
-const WHO_MAY_CONNECT: &str = "\
+/// The superuser needs no password; every other role does.
+const ACCESS: &str = "\
 host all postgres 127.0.0.1/32 trust
 host all all 127.0.0.1/32 scram-sha-256
 ";
@@ -30,7 +30,7 @@ pub struct Postgres {
 }
 
 impl Postgres {
-    /// Makes and starts one; takes a second or two.
+    /// Creates and starts one, which takes a second or two.
     ///
     /// # Panics
     /// When PostgreSQL is not installed or does not start.
@@ -46,7 +46,7 @@ impl Postgres {
             .output()
             .expect("initdb runs");
         assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
-        fs::write(cluster.join("pg_hba.conf"), WHO_MAY_CONNECT).expect("a file in the cluster");
+        fs::write(cluster.join("pg_hba.conf"), ACCESS).expect("a file in the cluster");
         for _ in 0..5 {
             let port = free_port();
             let mut server = launch(folder.path(), port).expect("postgres runs");
@@ -75,26 +75,26 @@ impl Postgres {
         execute(&self.url(database), statements).await;
     }
 
-    /// Stops it in its tracks: connections stay open and nothing answers.
+    /// Stops all its processes (SIGSTOP): connections stay open and nothing answers.
     ///
     /// # Panics
     /// When the postmaster does not stop.
     pub fn stall(&self) {
-        // First the one that makes the others, and only once it has stopped those that there are.
+        // The postmaster first: once it has stopped, it starts no further process.
         let postmaster = self.server.id();
         send(Signal::STOP, &[postmaster]);
-        until("the postmaster has stopped", || {
+        eventually_blocking("the postmaster has stopped", || {
             status(postmaster, "State:").is_none_or(|state| state.starts_with(['T', 'Z']))
         });
         send(Signal::STOP, &self.processes());
     }
 
-    /// Lets it go on.
+    /// Undoes [`Postgres::stall`].
     pub fn resume(&self) {
         send(Signal::CONT, &self.processes());
     }
 
-    /// Kills it without a farewell (SIGKILL to every process of it); returns when none is left.
+    /// Kills every process of it (SIGKILL); returns when none is left.
     ///
     /// # Panics
     /// When one stays.
@@ -102,14 +102,14 @@ impl Postgres {
         self.stall();
         send(Signal::KILL, &self.processes());
         let _ = self.server.wait();
-        until("all of it has gone", || {
+        eventually_blocking("all of it has gone", || {
             let left = self.processes();
             send(Signal::KILL, &left);
             left.is_empty()
         });
     }
 
-    /// Starts it again after [`Postgres::kill`], on the same port with the same data; returns when it answers.
+    /// Starts it again after [`Postgres::kill`], on the same port with the same data. Returns when it answers.
     ///
     /// # Panics
     /// When it does not.
@@ -118,7 +118,8 @@ impl Postgres {
         assert!(answers(&mut self.server, self.port).await, "PostgreSQL did not start again");
     }
 
-    /// All that work in the folder of the cluster: also the one that was being made while the postmaster ended.
+    /// All processes whose working directory is the cluster. This includes one that is no child of the postmaster's,
+    /// because it was being started when the postmaster ended.
     fn processes(&self) -> Vec<u32> {
         let Ok(cluster) = self.folder.path().join("cluster").canonicalize() else { return Vec::new() };
         let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -219,18 +220,19 @@ fn launch(folder: &Path, port: u16) -> io::Result<Child> {
 /// Waits until it takes a connection; false if it ended instead.
 async fn answers(server: &mut Child, port: u16) -> bool {
     let url = format!("postgres://postgres@127.0.0.1:{port}/postgres");
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while Instant::now() < deadline && server.try_wait().is_ok_and(|ended| ended.is_none()) {
-        if let Ok(connection) = PgConnection::connect(&url).await {
-            let _ = connection.close().await;
-            return server.try_wait().is_ok_and(|ended| ended.is_none());
+    let mut runs = || server.try_wait().is_ok_and(|ended| ended.is_none());
+    found("PostgreSQL answers", async || {
+        if !runs() {
+            return Some(false);
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    false
+        let connection = PgConnection::connect(&url).await.ok()?;
+        let _ = connection.close().await;
+        Some(runs())
+    })
+    .await
 }
 
-/// A program of the server that ends with the test, and as a user that PostgreSQL accepts: it refuses root.
+/// A program of PostgreSQL. It ends with the test, and runs as a user that PostgreSQL accepts: it refuses root.
 fn as_server(name: &str) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "QUIT"]);
@@ -241,7 +243,7 @@ fn as_server(name: &str) -> Command {
     command
 }
 
-/// User and group of the account `postgres` if we are root, else nothing.
+/// User and group of the account `postgres`, if the test runs as root.
 fn other_user() -> Option<(u32, u32)> {
     let root = fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0);
     let accounts = fs::read_to_string("/etc/passwd").unwrap_or_default();
@@ -250,7 +252,7 @@ fn other_user() -> Option<(u32, u32)> {
     Some((numbers.next()?, numbers.next()?))
 }
 
-/// The newest installed one; Debian keeps them out of the path.
+/// The newest version installed. Debian does not put them in the path.
 fn program(name: &str) -> PathBuf {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let mut versions: Vec<_> = versions.filter_map(|v| v.file_name().to_str()?.parse::<u32>().ok()).collect();
@@ -262,21 +264,12 @@ fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port()
 }
 
-/// One line of what the kernel says of a process.
+/// One line of `/proc/PID/status`.
 fn status(process: u32, name: &str) -> Option<String> {
     let status = fs::read_to_string(format!("/proc/{process}/status")).ok()?;
     Some(status.lines().find_map(|line| line.strip_prefix(name))?.trim().to_owned())
 }
 
-fn until(what: &str, done: impl Fn() -> bool) {
-    let begun = Instant::now();
-    while !done() {
-        assert!(begun.elapsed() < Duration::from_secs(10), "not within 10 s: {what}");
-        std::thread::sleep(Duration::from_millis(1));
-    }
-}
-
-/// To those that are still there.
 fn send(signal: Signal, processes: &[u32]) {
     for process in processes {
         if let Some(process) = i32::try_from(*process).ok().and_then(Pid::from_raw) {

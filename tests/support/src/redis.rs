@@ -1,10 +1,10 @@
-//! A real redis-server on a free port, which tests stall, kill, restart and fill; and a gate before it, which lets
-//! nothing through when told to. Knows nothing of the product.
+//! A real redis-server on a free port, which tests stall, kill, restart and fill.
 
+use crate::wait::found;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
@@ -33,7 +33,7 @@ impl Redis {
         for _ in 0..5 {
             let folder = tempfile::tempdir().expect("a temporary folder");
             let mut redis = Self { port: free_port(), arguments: arguments.clone(), folder, child: None };
-            // Somebody else may have taken the port meanwhile; redis-server then ends, and another one is tried.
+            // If another process has taken the port meanwhile, redis-server ends, and another port is tried.
             if redis.spawn().await.is_ok() {
                 return redis;
             }
@@ -48,24 +48,21 @@ impl Redis {
         command.arg("--dir").arg(self.folder.path()).args(&self.arguments);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
         let mut child = command.spawn()?;
-        let deadline = Instant::now() + Duration::from_secs(20);
-        while Instant::now() < deadline {
-            if child.try_wait()?.is_some() {
-                return Err(io::ErrorKind::AddrInUse.into());
-            }
-            if self.is_ours(&child).await {
-                self.child = Some(child);
-                return Ok(());
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
+        let serves = found("redis-server answers", async || match child.try_wait() {
+            Ok(None) => self.is_ours(&child).await.then_some(true),
+            Ok(Some(_)) | Err(_) => Some(false),
+        });
+        if !serves.await {
+            return Err(io::ErrorKind::AddrInUse.into());
         }
-        Err(io::ErrorKind::TimedOut.into())
+        self.child = Some(child);
+        Ok(())
     }
 
-    /// Whether the server on the port is this child: it answers anything at all, and the child still runs then.
+    /// Whether the server on the port is this child: it answers, and the child still runs.
     async fn is_ours(&self, child: &Child) -> bool {
-        let asked = tokio::time::timeout(Duration::from_secs(2), self.command(&["PING"])).await;
-        matches!(asked, Ok(Ok(answer)) if !answer.starts_with("-LOADING")) && child.id().is_some()
+        let answer = tokio::time::timeout(Duration::from_secs(2), self.command(&["PING"])).await;
+        matches!(answer, Ok(Ok(answer)) if !answer.starts_with("-LOADING")) && child.id().is_some()
     }
 
     /// `redis://127.0.0.1:port`.
@@ -78,7 +75,7 @@ impl Redis {
         (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
-    /// Where it keeps what it writes to disk.
+    /// Its working directory.
     pub fn folder(&self) -> &std::path::Path {
         self.folder.path()
     }
@@ -111,19 +108,19 @@ impl Redis {
     /// One number of `INFO`, say `used_memory`.
     ///
     /// # Panics
-    /// When it does not say.
+    /// When it has no such number.
     pub async fn info(&self, name: &str) -> u64 {
         let about = self.command(&["INFO", "everything"]).await.expect("Redis answers");
         let said = about.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')?.trim().parse().ok());
-        said.unwrap_or_else(|| panic!("INFO says nothing of {name}"))
+        said.unwrap_or_else(|| panic!("INFO has no {name}"))
     }
 
-    /// Stops it in its tracks (SIGSTOP): connections stay open, nobody answers.
+    /// Stops it (SIGSTOP): connections stay open and nothing answers.
     pub async fn stall(&self) {
         self.signal("STOP").await;
     }
 
-    /// Lets it go on after [`Redis::stall`].
+    /// Undoes [`Redis::stall`].
     pub async fn resume(&self) {
         self.signal("CONT").await;
     }
@@ -141,8 +138,8 @@ impl Redis {
         }
     }
 
-    /// Kills it if it runs, and starts it again on the same port with the same arguments: empty, unless these say that
-    /// it writes to disk.
+    /// Kills it if it runs, and starts it again on the same port with the same arguments. It is then empty, unless it
+    /// was told to write to disk.
     ///
     /// # Panics
     /// When it does not come up.
@@ -151,19 +148,18 @@ impl Redis {
         self.spawn().await.expect("the port is still free");
     }
 
-    /// Fills it to the brim: from now on it refuses whatever needs memory.
+    /// From now on it refuses every command that needs memory.
     ///
     /// # Panics
     /// When it cannot be filled.
     pub async fn fill(&self) {
-        // Below what is used already: the next command that needs memory is refused.
         let reply = self.command(&["CONFIG", "SET", "maxmemory", "1"]).await.expect("Redis answers");
         assert_eq!(reply, "+OK");
         let reply = self.command(&["SET", "one-more", "x"]).await.expect("Redis answers");
         assert!(reply.starts_with("-OOM"), "{reply}");
     }
 
-    /// Makes room again after [`Redis::fill`].
+    /// Undoes [`Redis::fill`].
     ///
     /// # Panics
     /// When Redis does not answer.

@@ -1,37 +1,60 @@
-//! The server as a process of its own: the built binary in a folder of its own, on a free port, ended when dropped.
+//! The built binary as a process of its own: a server on a free port, or one command of the command line.
 //!
-//! For what a test inside one process cannot show: signals, crashes, restarts, CPU time. Everything else starts
-//! `Server::build` and is quicker.
+//! For tests of signals, crashes, restarts and CPU time. Other tests build a `Server` in their own process, which is
+//! quicker.
 
+use crate::wait::{PATIENCE, found_blocking};
 use rustix::process::{Pid, Signal, kill_process};
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead as _, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 
-/// The longest a start may take before it counts as failed; a busy machine is no fault of the server's.
-const LONGEST_START: Duration = Duration::from_secs(30);
+/// Time-outs for a machine that is busy with other things. Tests of the time-outs set their own.
+pub const PATIENT: [(&str, &str); 4] = [
+    ("database.timeout_ms", "20000"),
+    ("redis.timeout_ms", "20000"),
+    ("hashing.max_wait_ms", "20000"),
+    ("server.deadline_secs", "60"),
+];
 
-/// How a server is started: the same folder and settings again are a restart.
+/// The cheapest hashes, for tests that are not about what a password costs.
+pub const CHEAP_HASHES: [(&str, &str); 3] =
+    [("hashing.memory_kib", "64"), ("hashing.iterations", "1"), ("hashing.threads", "1")];
+
+/// How a server is started. The same folder and settings again are a restart.
 #[derive(Debug, Clone)]
 pub struct Setup {
     /// The built binary.
     pub binary: PathBuf,
-    /// Where it runs: its `data/` lands here, and what it logs in `log`. A `portcullis.toml` in it is its `--config`.
+    /// The working directory. The server writes `data/` and `log` in it; a `portcullis.toml` in it is its `--config`.
     pub folder: PathBuf,
     /// `development`, `loadtest`, `production`.
     pub profile: &'static str,
-    /// Configuration by `section.key`.
+    /// Configuration by `section.key`. The last value of a key counts.
     pub settings: Vec<(&'static str, String)>,
 }
 
 impl Setup {
-    fn command(&self) -> Command {
+    /// With [`PATIENT`] time-outs.
+    pub fn new(binary: &str, folder: &Path, profile: &'static str) -> Self {
+        Self { binary: binary.into(), folder: folder.to_owned(), profile, settings: Vec::new() }.with(&PATIENT)
+    }
+
+    /// With these settings, too.
+    #[must_use]
+    pub fn with(mut self, settings: &[(&'static str, &str)]) -> Self {
+        self.settings.extend(settings.iter().map(|(key, value)| (*key, (*value).to_owned())));
+        self
+    }
+
+    /// The binary with these arguments, ready to be started.
+    pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(&self.binary);
-        // An environment of its own: what the tests are run with must not configure what they start.
-        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("PORTCULLIS")) {
+        // The environment of the test must not configure the program.
+        for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PORTCULLIS")) {
             command.env_remove(name);
         }
         command.current_dir(&self.folder).env("PORTCULLIS_PROFILE", self.profile);
@@ -41,23 +64,24 @@ impl Setup {
         if self.folder.join("portcullis.toml").exists() {
             command.args(["--config", "portcullis.toml"]);
         }
+        command.args(arguments);
         command
     }
 
-    /// The file that the server's log (and every other output after its greeting) goes to.
+    /// The file with the output of the server.
     pub fn log(&self) -> PathBuf {
         self.folder.join("log")
     }
 
-    /// Starts it on a free port, and waits until it says where it listens.
+    /// Starts it on a free port, and waits until it prints its address.
     ///
     /// # Errors
-    /// When it ends before, or says nothing in time; the end of its log is in the error.
+    /// When it prints none within [`PATIENCE`]; the end of its log is in the error.
     pub fn start(&self) -> io::Result<Server> {
         let begun = Instant::now();
         let log = OpenOptions::new().create(true).append(true).open(self.log())?;
-        let mut command = self.command();
-        command.arg("serve").env("PORTCULLIS__SERVER__BIND", "127.0.0.1:0");
+        let mut command = self.command(&["serve"]);
+        command.env("PORTCULLIS__SERVER__BIND", "127.0.0.1:0");
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log.try_clone()?).spawn()?;
         let stdout = child.stdout.take().map(BufReader::new);
         // Owned from here on, so that a failed start leaves no process behind.
@@ -72,18 +96,27 @@ impl Setup {
         }
     }
 
-    /// Runs one command of the command line to its end, with `input` on its standard input.
+    /// Runs one command to its end, with `input` on its standard input.
     ///
     /// # Errors
-    /// When it is refused: what it said.
-    pub fn run(&self, arguments: &[&str], input: &str) -> io::Result<String> {
-        let mut command = self.command();
-        command.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    /// When it cannot be run.
+    pub fn output(&self, arguments: &[&str], input: &str) -> io::Result<Output> {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn()?;
         if let Some(mut stdin) = child.stdin.take() {
-            stdin.write_all(input.as_bytes())?;
+            // An error means that the command has ended: it reads nothing.
+            let _ = stdin.write_all(input.as_bytes());
         }
-        let output = child.wait_with_output()?;
+        child.wait_with_output()
+    }
+
+    /// The same; returns its standard output.
+    ///
+    /// # Errors
+    /// When it fails: its standard error.
+    pub fn run(&self, arguments: &[&str], input: &str) -> io::Result<String> {
+        let output = self.output(arguments, input)?;
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
@@ -91,7 +124,7 @@ impl Setup {
     }
 }
 
-/// Reads up to the first `http://127.0.0.1:PORT`; the rest goes on into the log, so that the pipe never fills.
+/// Reads up to the first `http://127.0.0.1:PORT`. All lines go to the log.
 fn address_in(mut stdout: BufReader<std::process::ChildStdout>, mut log: File) -> Option<SocketAddr> {
     let (found, address) = std::sync::mpsc::channel();
     std::thread::spawn(move || {
@@ -106,7 +139,7 @@ fn address_in(mut stdout: BufReader<std::process::ChildStdout>, mut log: File) -
             line.clear();
         }
     });
-    address.recv_timeout(LONGEST_START).ok()
+    address.recv_timeout(PATIENCE).ok()
 }
 
 fn tail(file: &Path) -> String {
@@ -134,7 +167,7 @@ impl Server {
         format!("http://{}{path}", self.address)
     }
 
-    /// From the start of the process until it said where it listens.
+    /// From the start of the process until it printed its address.
     pub fn started_in(&self) -> Duration {
         self.started_in
     }
@@ -144,32 +177,25 @@ impl Server {
         self.child.id()
     }
 
-    /// Asks it to stop (SIGTERM). Returns at once.
+    /// Sends SIGTERM.
     ///
     /// # Errors
-    /// When there is no such process any more.
+    /// When the process has ended.
     pub fn terminate(&self) -> io::Result<()> {
         Ok(kill_process(Pid::from_child(&self.child), Signal::TERM)?)
     }
 
-    /// Waits for its end, at most `longest`.
+    /// Waits for its end. Returns its status and how long that took.
     ///
-    /// # Errors
-    /// [`io::ErrorKind::TimedOut`].
-    pub fn ended(&mut self, longest: Duration) -> io::Result<ExitStatus> {
-        let until = Instant::now() + longest;
-        loop {
-            if let Some(status) = self.child.try_wait()? {
-                return Ok(status);
-            }
-            if Instant::now() > until {
-                return Err(io::ErrorKind::TimedOut.into());
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
+    /// # Panics
+    /// When it goes on for [`PATIENCE`].
+    pub fn ended(&mut self) -> (ExitStatus, Duration) {
+        let began = Instant::now();
+        let status = found_blocking("the server ends", || self.child.try_wait().expect("a child of this process"));
+        (status, began.elapsed())
     }
 
-    /// Ends it without a word (SIGKILL), as a crash or the kernel would.
+    /// Sends SIGKILL: a crash.
     pub fn kill(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();

@@ -1,15 +1,16 @@
-//! An HTTP server shaped like the SMS API, on a free port and a thread of its own, which keeps what it is sent and
-//! misbehaves on demand. Knows nothing of the product.
+//! An HTTP server shaped like the SMS API, on a free port and a thread of its own. It keeps what it receives and
+//! misbehaves on demand.
 
+use crate::wait::eventually;
 use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
 use base64::Engine as _;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::json;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-/// A message as it was asked for.
+/// A request to send a message.
 #[derive(Clone, Debug)]
 pub struct ReceivedSms {
     /// The account in the path.
@@ -18,12 +19,12 @@ pub struct ReceivedSms {
     pub authorization: String,
     /// The form.
     pub form: Vec<(String, String)>,
-    /// What it was called in the answer; `None` if it was refused.
+    /// Its name in the answer; `None` if it was refused.
     pub sid: Option<String>,
 }
 
 impl ReceivedSms {
-    /// A field of the form, or nothing.
+    /// A field of the form; empty if it is missing.
     pub fn field(&self, name: &str) -> &str {
         self.form.iter().find(|(key, _)| key == name).map_or("", |(_, value)| value)
     }
@@ -36,9 +37,9 @@ pub enum Answer {
     Created,
     /// This status, an error number in the body, and perhaps `Retry-After`.
     Refused(u16, u32, Option<String>),
-    /// Nothing, for so long; then 201.
+    /// 201, after so long.
     After(Duration),
-    /// 201, and this name for the message; of an account, this status.
+    /// 201, and this name for the message. For an account: this status.
     Named(String),
     /// 307 to this address.
     Elsewhere(String),
@@ -49,7 +50,7 @@ struct Shared {
     received: Mutex<Vec<ReceivedSms>>,
 }
 
-/// `X-Twilio-Signature` of a form that is posted to `url`: the account's secret over the URL and the sorted form.
+/// `X-Twilio-Signature` of a form posted to `url`: an HMAC of the URL and the sorted form under the account's secret.
 pub fn signature(secret: &str, url: &str, form: &[(String, String)]) -> String {
     let mut form = form.to_vec();
     form.sort();
@@ -101,35 +102,25 @@ impl SmsApi {
         format!("http://127.0.0.1:{}", self.port)
     }
 
-    /// From now on.
+    /// The answer from now on.
     pub fn answer(&self, answer: Answer) {
         *lock(&self.shared.answer) = answer;
     }
 
-    /// Every request so far, refused ones too.
+    /// All requests so far, refused ones too.
     pub fn requests(&self) -> Vec<ReceivedSms> {
         lock(&self.shared.received).clone()
     }
 
-    /// Those that were answered with 201.
+    /// The requests answered with 201.
     pub fn accepted(&self) -> Vec<ReceivedSms> {
         self.requests().into_iter().filter(|sms| sms.sid.is_some()).collect()
     }
 
     /// Waits until it has accepted this many.
-    ///
-    /// # Panics
-    /// After `patience`.
-    pub async fn received(&self, count: usize, patience: Duration) -> Vec<ReceivedSms> {
-        let deadline = Instant::now() + patience;
-        loop {
-            let accepted = self.accepted();
-            if accepted.len() >= count {
-                return accepted;
-            }
-            assert!(Instant::now() < deadline, "{} of {count} SMS after {patience:?}", accepted.len());
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+    pub async fn received(&self, count: usize) -> Vec<ReceivedSms> {
+        eventually(&format!("{count} SMS"), async || self.accepted().len() >= count).await;
+        self.accepted()
     }
 }
 
@@ -191,7 +182,7 @@ async fn create(
     response.json(json!({"code": code, "message": "refused"}))
 }
 
-/// The account, which is in order unless messages are refused.
+/// The account is active unless messages are refused.
 async fn account(account: web::Path<String>, shared: web::Data<Shared>) -> HttpResponse {
     match lock(&shared.answer).clone() {
         Answer::Refused(status, code, _) => {

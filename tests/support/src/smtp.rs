@@ -1,12 +1,12 @@
-//! A real SMTP server: aiosmtpd on a free port, which keeps what it receives and misbehaves on demand. Knows nothing of
-//! the product.
+//! A real SMTP server: aiosmtpd on a free port. It keeps what it receives and misbehaves on demand.
 
+use crate::wait::eventually;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::process::{Child, ChildStdin, Command};
@@ -31,7 +31,7 @@ pub struct ReceivedMail {
     pub hello: String,
     /// Whether it came over TLS.
     pub tls: bool,
-    /// Who had logged in.
+    /// The user that had logged in.
     pub login: Option<String>,
 }
 
@@ -45,7 +45,7 @@ impl ReceivedMail {
 /// How connections are secured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tls {
-    /// Not at all.
+    /// Without TLS.
     None,
     /// STARTTLS, required.
     StartTls,
@@ -53,12 +53,12 @@ pub enum Tls {
     Wrapped,
 }
 
-/// What the server does wrong; the default is nothing.
+/// The misbehaviour of the server; by default none.
 #[derive(Clone, Debug, Default)]
 pub struct Behaviour(serde_json::Map<String, Value>);
 
 impl Behaviour {
-    /// Everything right.
+    /// No misbehaviour.
     pub fn good() -> Self {
         Self::default()
     }
@@ -68,7 +68,7 @@ impl Behaviour {
         self
     }
 
-    /// Nobody listens.
+    /// The port is closed.
     pub fn closed() -> Self {
         Self::good().with("closed", true.into())
     }
@@ -78,27 +78,27 @@ impl Behaviour {
         Self::good().with("auth", true.into())
     }
 
-    /// A stage (`greeting`, `ehlo`, `mail`, `rcpt`, `content`) answers this to recipients (or senders) that contain
-    /// `only`.
+    /// A stage (`greeting`, `ehlo`, `mail`, `rcpt`, `content`) gives this reply where the recipient (or sender)
+    /// contains `only`.
     pub fn replying(stage: &str, reply: &str, only: &str) -> Self {
         Self::good().with(stage, json!({"reply": reply, "only": only}))
     }
 
-    /// A stage waits for so long first.
+    /// A stage waits for so long before its reply.
     pub fn tarpit(stage: &str, delay: Duration, only: &str) -> Self {
         Self::good().with(stage, json!({"delay": delay.as_secs_f64(), "only": only}))
     }
 
-    /// The mail is kept, and the connection cut instead of an answer.
+    /// The mail is kept, and the connection is cut instead of a reply.
     pub fn dropping_after_the_dot(only: &str) -> Self {
         Self::good().with("dot", json!({"only": only}))
     }
 }
 
-/// How many orders were taken in, and how many connections the server had seen by then.
+/// How many commands the server has taken, and how many connections it had seen by then.
 #[derive(Clone, Copy, Default)]
-struct Obeyed {
-    orders: u64,
+struct Taken {
+    commands: u64,
     connections: u64,
 }
 
@@ -106,8 +106,8 @@ struct Obeyed {
 pub struct SmtpServer {
     port: u16,
     mails: Arc<Mutex<Vec<ReceivedMail>>>,
-    obeyed: watch::Receiver<Obeyed>,
-    orders: u64,
+    taken: watch::Receiver<Taken>,
+    commands: u64,
     stdin: ChildStdin,
     certificates: Option<Certificates>,
     _child: Child,
@@ -129,7 +129,7 @@ impl SmtpServer {
         Self::start_with(Tls::None, None, Duration::from_secs(300)).await
     }
 
-    /// `login` is `user:password`; `idle` is after how long the server closes a quiet connection.
+    /// `login` is `user:password`. The server closes a connection that is idle for `idle`.
     ///
     /// # Panics
     /// When python3-aiosmtpd is not installed.
@@ -153,7 +153,7 @@ impl SmtpServer {
         let first: Value = serde_json::from_str(&first).expect("JSON");
         let port = first["port"].as_u64().and_then(|port| u16::try_from(port).ok()).expect("a port");
         let mails: Arc<Mutex<Vec<ReceivedMail>>> = Arc::default();
-        let (heard, obeyed) = watch::channel(Obeyed::default());
+        let (sender, taken) = watch::channel(Taken::default());
         let kept = Arc::clone(&mails);
         tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
@@ -163,12 +163,12 @@ impl SmtpServer {
                     kept.lock().unwrap_or_else(PoisonError::into_inner).push(mail);
                 } else {
                     let connections = event["connections"].as_u64().unwrap_or_default();
-                    heard.send_modify(|obeyed| *obeyed = Obeyed { orders: obeyed.orders + 1, connections });
+                    sender.send_modify(|taken| *taken = Taken { commands: taken.commands + 1, connections });
                 }
             }
         });
         let stdin = child.stdin.take().expect("piped");
-        Self { port, mails, obeyed, orders: 0, stdin, certificates, _child: child }
+        Self { port, mails, taken, commands: 0, stdin, certificates, _child: child }
     }
 
     /// Its port on 127.0.0.1.
@@ -181,51 +181,44 @@ impl SmtpServer {
         format!("smtp://127.0.0.1:{}", self.port)
     }
 
-    /// The authority behind its certificate (which is for `localhost`), as PEM.
+    /// The authority of its certificate (which is for `localhost`), as PEM.
     pub fn authority(&self) -> Option<Vec<u8>> {
         let certificates = self.certificates.as_ref()?;
         Some(std::fs::read(certificates.path("root.pem")).expect("written before"))
     }
 
-    /// From now on; returns when the server has taken it in.
+    /// Returns when the server has taken it.
     pub async fn behave(&mut self, behaviour: Behaviour) {
-        self.order(&Value::Object(behaviour.0)).await;
+        self.command(&Value::Object(behaviour.0)).await;
     }
 
-    /// How many connections it has seen.
+    /// The number of connections so far.
     pub async fn connections(&mut self) -> u64 {
-        self.order(&Value::Null).await.connections
+        self.command(&Value::Null).await.connections
     }
 
-    async fn order(&mut self, order: &Value) -> Obeyed {
-        self.orders += 1;
-        let line = format!("{order}\n");
+    async fn command(&mut self, command: &Value) -> Taken {
+        self.commands += 1;
+        let line = format!("{command}\n");
         self.stdin.write_all(line.as_bytes()).await.expect("the server runs");
         self.stdin.flush().await.expect("the server runs");
-        let orders = self.orders;
-        *self.obeyed.wait_for(|obeyed| obeyed.orders >= orders).await.expect("the server runs")
+        let commands = self.commands;
+        *self.taken.wait_for(|taken| taken.commands >= commands).await.expect("the server runs")
     }
 
-    /// What it has kept so far, oldest first.
+    /// The mails so far, oldest first.
     pub fn mails(&self) -> Vec<ReceivedMail> {
         self.kept().clone()
     }
 
-    /// How many it has kept so far.
+    /// The number of mails so far.
     pub fn count(&self) -> usize {
         self.kept().len()
     }
 
     /// Waits until it has kept this many.
-    ///
-    /// # Panics
-    /// After `patience`.
-    pub async fn received(&self, count: usize, patience: Duration) -> Vec<ReceivedMail> {
-        let deadline = Instant::now() + patience;
-        while self.count() < count {
-            assert!(Instant::now() < deadline, "{} of {count} mails after {patience:?}", self.count());
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
+    pub async fn received(&self, count: usize) -> Vec<ReceivedMail> {
+        eventually(&format!("{count} mails"), async || self.count() >= count).await;
         self.mails()
     }
 
@@ -234,7 +227,7 @@ impl SmtpServer {
     }
 }
 
-/// An authority, and a certificate of it for `localhost`.
+/// An authority, and its certificate for `localhost`.
 fn certificates() -> Certificates {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let openssl = |arguments: &str| run_openssl(folder.path(), arguments);

@@ -1,7 +1,7 @@
-"""An SMTP server of aiosmtpd's that misbehaves on demand.
+"""An SMTP server (aiosmtpd) that misbehaves on demand.
 
-Answers on stdout, one JSON object a line: where it listens, then every mail it keeps. Is told on stdin, one JSON
-object a line, how to behave from then on; see Behaviour in smtp.rs.
+It writes JSON objects to stdout, one a line: its port, then every mail that it keeps. It reads JSON objects from
+stdin, one a line: how to behave from then on (see Behaviour in smtp.rs).
 """
 
 import argparse
@@ -23,14 +23,14 @@ def say(**what):
 
 
 def rule_for(stage, address):
-    """A refusal or a delay of this stage, for everybody or for the recipients it names."""
+    """The rule of this stage, if the address contains the text of the rule."""
     rule = behaviour.get(stage)
     if rule and rule.get("only", "") in address:
         return rule
     return None
 
 
-async def obey(stage, address):
+async def apply_rule(stage, address):
     rule = rule_for(stage, address)
     if rule is None:
         return None
@@ -42,25 +42,25 @@ async def obey(stage, address):
 class Handler:
     async def handle_EHLO(self, server, session, envelope, hostname, responses):
         session.host_name = hostname
-        reply = await obey("ehlo", "")
+        reply = await apply_rule("ehlo", "")
         return [reply] if reply else responses
 
     async def handle_MAIL(self, server, session, envelope, address, options):
-        reply = await obey("mail", address)
+        reply = await apply_rule("mail", address)
         if reply:
             return reply
         envelope.mail_from = address
         return "250 2.1.0 OK"
 
     async def handle_RCPT(self, server, session, envelope, address, options):
-        reply = await obey("rcpt", address)
+        reply = await apply_rule("rcpt", address)
         if reply:
             return reply
         envelope.rcpt_tos.append(address)
         return "250 2.1.5 OK"
 
     async def handle_DATA(self, server, session, envelope):
-        reply = await obey("content", envelope.rcpt_tos[0])
+        reply = await apply_rule("content", envelope.rcpt_tos[0])
         if reply:
             return reply
         keep(server, session, envelope)
@@ -151,16 +151,16 @@ async def main(options):
         line = await reader.readline()
         if not line:
             return
-        order = json.loads(line)
-        if order is not None:
+        command = json.loads(line)
+        if command is not None:
             behaviour.clear()
-            behaviour.update(order)
+            behaviour.update(command)
         if behaviour.get("closed"):
             server.close()
             await server.wait_closed()
         elif not server.is_serving():
             server = await listen(make, port, wrapped)
-        say(event="obeyed", connections=connections)
+        say(event="taken", connections=connections)
 
 
 parser = argparse.ArgumentParser()

@@ -4,13 +4,12 @@ mod implementations;
 mod queueing;
 
 use super::*;
-use crate::clock::SystemRandomness;
 use std::time::Instant;
 
 /// A pool of cheap hashes.
 fn pool(backend: HashingBackend) -> HashingPool {
     let policy = HashingPolicy { memory_kib: 64, iterations: 2, threads: 2, backend, ..HashingPolicy::default() };
-    HashingPool::start(&policy, Arc::new(SystemRandomness)).expect("both agree")
+    HashingPool::start(&policy).expect("both agree")
 }
 
 fn password(text: &str) -> Password {
@@ -163,7 +162,7 @@ fn numbers_out_of_bounds_do_not_start() {
         HashingPolicy { iterations: 1000, ..HashingPolicy::default() },
         HashingPolicy { max_wait_ms: 0, ..HashingPolicy::default() },
     ] {
-        assert!(HashingPool::start(&policy, Arc::new(SystemRandomness)).is_err(), "{policy:?}");
+        assert!(HashingPool::start(&policy).is_err(), "{policy:?}");
     }
 }
 

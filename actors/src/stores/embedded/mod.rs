@@ -1,71 +1,73 @@
-//! The token side on SQLite: what runs when no Redis is configured. A real store: a restart signs nobody out.
+//! The token side in a SQLite file, for one node without Redis. A restart signs nobody out.
 //!
-//! Normally the same file as the SQL side's, with tables and a migrations table of its own. One connection writes
-//! (`writer`), a few read, and the check is answered from memory (`cache`) that other processes' changes empty
-//! (`upkeep`). Only digests are stored. Knows nothing of actors.
+//! Normally it is the file of the SQL side, with tables and a migrations table of its own. One connection writes, a few
+//! read. Checks are answered from a cache of sessions; see [`Inner::change_sessions`] and `upkeep` for how it stays
+//! true. Only digests are stored.
 
-mod cache;
 mod challenges;
 mod limits;
-mod phone;
 mod sessions;
 mod upkeep;
-mod writer;
 
+use super::session_cache::SessionCache;
 use super::sqlite::{bring_up_to_date, make_private};
+use super::transaction::{BEGIN_IMMEDIATE, bounded, transaction};
 use super::{StartError, StoreResult};
-use crate::clock::Clock;
-use crate::domain::Digest;
+use crate::clock::{Clock, Timestamp};
+use crate::domain::{Digest, UserId};
 use crate::error::StoreError;
-use cache::Cache;
-use futures_util::future::BoxFuture;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, Row as _, SqliteConnection, SqlitePool};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
-use writer::{Accounted, Touches, Writer};
 
-/// How long any call may take, unless said otherwise.
-const CALL: Duration = Duration::from_millis(400);
-/// How long opening a connection may take; only opening the store waits for that.
-const CONNECT: Duration = Duration::from_secs(5);
-/// Connections that read. They only serve what the cache does not know.
+/// How long any call may take, unless another bound is given.
+const TIME_OUT: Duration = Duration::from_millis(400);
+/// How long a connection may take to open. Only opening the store waits for that.
+const CONNECT_TIME_OUT: Duration = Duration::from_secs(5);
+/// Connections that read. They serve only what the cache does not hold.
 const READERS: u32 = 4;
 
 static MIGRATIONS: Migrator = sqlx::migrate!("migrations/embedded");
 
-/// Sessions, challenges and counters in a SQLite file. Cheap to clone; the last clone dropped ends its tasks.
+/// Counts a commit that changes sessions, so that a process notices the changes of others.
+const COUNT_CHANGE: &str = "UPDATE session_changes SET commits = commits + 1 RETURNING commits";
+
+/// Sessions, challenges and counters in a SQLite file. Cheap to clone. The background task ends with the last clone.
 #[derive(Clone)]
-pub struct EmbeddedTokenStore(Arc<Inner>);
+pub struct EmbeddedTokenStore {
+    inner: Arc<Inner>,
+    _upkeep: Arc<AbortOnDropHandle<()>>,
+}
 
 struct Inner {
     readers: SqlitePool,
-    writer: Writer,
-    cache: Arc<Cache>,
+    /// One connection: other writers queue here, first come first served, and do not poll a lock.
+    writer: SqlitePool,
+    cache: Mutex<SessionCache>,
+    /// The last counted change that the cache reflects. Whoever compares it waits while a commit of ours is under way.
+    reflected: tokio::sync::Mutex<i64>,
     clock: Arc<dyn Clock>,
-    call: Duration,
-    _watch: AbortOnDropHandle<()>,
-    _sweep: AbortOnDropHandle<()>,
+    time_out: Duration,
 }
 
 impl EmbeddedTokenStore {
-    /// Opens the file, makes it if it is not there, and brings its tables up to date. Its background tasks run on the
-    /// runtime that this is called on. A call may take 400 ms.
+    /// Opens the file, creates it if it does not exist, and brings its tables up to date. Its background task runs on
+    /// the runtime that this is called on. A call may take 400 ms.
     ///
     /// # Errors
     /// [`StartError`] when the file cannot be opened or written, or was written by a newer version of the program.
     pub async fn open(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        Self::open_within(path, clock, CALL).await
+        Self::open_within(path, clock, TIME_OUT).await
     }
 
-    /// Opens the file if it holds a token store, as a program that does not own it does: it makes none.
+    /// Opens a store that exists; creates none.
     ///
     /// # Errors
-    /// As [`EmbeddedTokenStore::open`], and when there is none.
+    /// As [`EmbeddedTokenStore::open`], and when there is no token store in the file.
     pub async fn open_existing(path: &Path, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let none = || StartError(format!("there is no token store {}", path.display()));
         if !std::fs::metadata(path).is_ok_and(|file| file.len() > 0) {
@@ -73,74 +75,102 @@ impl EmbeddedTokenStore {
         }
         let failed = |error| StartError(format!("the token store {} cannot be opened: {error}", path.display()));
         let mut connection = SqliteConnectOptions::new().filename(path).connect().await.map_err(failed)?;
-        let asked = sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM sqlite_master WHERE name = 'session_changes'");
-        let there = asked.fetch_one(&mut connection).await.map_err(failed)?;
+        let tables = sqlx::query_scalar::<_, i64>("SELECT COUNT(*) FROM sqlite_master WHERE name = 'session_changes'");
+        let tables = tables.fetch_one(&mut connection).await.map_err(failed)?;
         connection.close().await.map_err(failed)?;
-        if there == 0 { Err(none()) } else { Self::open(path, clock).await }
+        if tables == 0 { Err(none()) } else { Self::open(path, clock).await }
     }
 
-    /// The same with another bound on a call, its waits included.
+    /// As [`EmbeddedTokenStore::open`], with another bound on a call, its waits included.
     ///
     /// # Errors
     /// As [`EmbeddedTokenStore::open`].
-    pub async fn open_within(path: &Path, clock: Arc<dyn Clock>, call: Duration) -> Result<Self, StartError> {
+    pub async fn open_within(path: &Path, clock: Arc<dyn Clock>, time_out: Duration) -> Result<Self, StartError> {
         let refused = |error| StartError(format!("the token store {} cannot be opened: {error}", path.display()));
         make_private(path).map_err(|error| refused(error.into()))?;
         migrate(path).await?;
         let options = SqliteConnectOptions::new()
             .filename(path)
-            // Less than a call, so that the reason reaches the log.
-            .busy_timeout(call * 3 / 4)
-            // Also survives the loss of power.
+            // Less than the time-out of a call, so that the reason reaches the log.
+            .busy_timeout(time_out * 3 / 4)
+            // A commit survives a power failure.
             .synchronous(SqliteSynchronous::Full);
-        let pool = || {
+        let pool = |connections| {
             SqlitePoolOptions::new()
-                .acquire_timeout(CONNECT)
+                .max_connections(connections)
+                .acquire_timeout(CONNECT_TIME_OUT)
                 .idle_timeout(None)
                 .max_lifetime(None)
                 .test_before_acquire(false)
         };
-        let writing = pool().max_connections(1).connect_with(options.clone());
-        let writing = writing.await.map_err(refused)?;
-        let reading = pool().max_connections(READERS).connect_with(options.read_only(true));
-        let readers = reading.await.map_err(refused)?;
+        let writer = pool(1).connect_with(options.clone()).await.map_err(refused)?;
+        let readers = pool(READERS).connect_with(options.read_only(true)).await.map_err(refused)?;
         let changes = sqlx::query_scalar(upkeep::CHANGES).fetch_one(&readers).await.map_err(refused)?;
-
-        let cache = Arc::new(Cache::new());
-        let accounted = Arc::new(Accounted::new(changes));
-        let watch = tokio::spawn(upkeep::watch(readers.clone(), cache.clone(), accounted.clone(), call));
-        let writer = Writer::start(writing.clone(), cache.clone(), accounted, call);
-        let sweep = tokio::spawn(upkeep::sweep_now_and_then(writing, clock.clone()));
-        let (_watch, _sweep) = (AbortOnDropHandle::new(watch), AbortOnDropHandle::new(sweep));
-        Ok(Self(Arc::new(Inner { readers, writer, cache, clock, call, _watch, _sweep })))
-    }
-
-    /// Seconds since the Unix epoch, for sessions.
-    fn now_secs(&self) -> i64 {
-        self.0.clock.now().secs()
-    }
-
-    /// Milliseconds since the Unix epoch, for all else.
-    fn now_millis(&self) -> i64 {
-        self.0.clock.now().millis()
-    }
-
-    /// Changes rows that no cache holds.
-    async fn write<T, W>(&self, work: W) -> StoreResult<T>
-    where
-        T: Send + 'static,
-        W: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, sqlx::Result<T>> + Send + 'static,
-    {
-        self.0.writer.write(Touches::Nothing, work).await
-    }
-
-    /// Reads, in time.
-    async fn read<T>(&self, query: impl Future<Output = sqlx::Result<T>>) -> StoreResult<T> {
-        timeout(self.0.call, query).await.map_err(failed)?.map_err(failed)
+        let inner = Arc::new(Inner {
+            readers,
+            writer,
+            cache: Mutex::default(),
+            reflected: tokio::sync::Mutex::new(changes),
+            clock,
+            time_out,
+        });
+        let upkeep = tokio::spawn(upkeep::run(inner.clone()));
+        Ok(Self { inner, _upkeep: Arc::new(AbortOnDropHandle::new(upkeep)) })
     }
 }
 
-/// The tables have a migrations table of their own beside the SQL side's.
+impl Inner {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn cache(&self) -> MutexGuard<'_, SessionCache> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Runs statements that change nothing.
+    async fn read<T>(&self, work: impl AsyncFnOnce(&mut SqliteConnection) -> sqlx::Result<T>) -> StoreResult<T> {
+        bounded(&self.readers, self.time_out, work).await.map_err(StoreError::token_store)
+    }
+
+    /// Runs one statement that changes something other than sessions.
+    async fn write<T>(&self, work: impl AsyncFnOnce(&mut SqliteConnection) -> sqlx::Result<T>) -> StoreResult<T> {
+        bounded(&self.writer, self.time_out, work).await.map_err(StoreError::token_store)
+    }
+
+    /// Runs several statements of which all or none take effect.
+    async fn transaction<T>(&self, work: impl AsyncFnOnce(&mut SqliteConnection) -> sqlx::Result<T>) -> StoreResult<T> {
+        transaction(&self.writer, self.time_out, BEGIN_IMMEDIATE, work).await.map_err(StoreError::token_store)
+    }
+
+    /// Changes sessions of `user` in a transaction. The cache has forgotten the user before this returns.
+    ///
+    /// A commit that fails or times out may still have happened. It is not accounted for here, so `upkeep` takes it for
+    /// a change of another process and clears the cache.
+    async fn change_sessions<T>(
+        &self,
+        user: UserId,
+        work: impl AsyncFnOnce(&mut SqliteConnection) -> sqlx::Result<T>,
+    ) -> StoreResult<T> {
+        let (outcome, change, mut reflected) = self
+            .transaction(async |db| {
+                let outcome = work(db).await?;
+                let change: i64 = sqlx::query_scalar(COUNT_CHANGE).fetch_one(db).await?;
+                Ok((outcome, change, self.reflected.lock().await))
+            })
+            .await?;
+        let mut cache = self.cache();
+        cache.forget(user);
+        if *reflected < change - 1 {
+            // The changes in between are those of others.
+            cache.clear();
+        }
+        *reflected = change.max(*reflected);
+        Ok(outcome)
+    }
+}
+
+/// Brings the tables up to date. Their migrations table is not that of the SQL side in the same file.
 async fn migrate(file: &Path) -> Result<(), StartError> {
     let mut steps = Migrator::with_migrations(MIGRATIONS.iter().cloned().collect());
     steps.dangerous_set_table_name("token_migrations");
@@ -154,27 +184,16 @@ async fn migrate(file: &Path) -> Result<(), StartError> {
     })
 }
 
-/// The store did not answer.
-fn failed(error: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> StoreError {
-    StoreError::token_store(error)
-}
-
-/// Whole milliseconds, saturating.
-fn millis(duration: Duration) -> i64 {
-    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
-}
-
-/// What is left until `end`.
-fn left(end: i64, now: i64) -> Duration {
-    Duration::from_millis(u64::try_from(end.saturating_sub(now)).unwrap_or_default())
-}
-
-/// A digest as it was stored.
 fn digest(row: &SqliteRow, column: &str) -> sqlx::Result<Digest> {
     Digest::from_slice(row.try_get(column)?).ok_or_else(|| unreadable("a digest"))
 }
 
-/// A row that this program did not write.
+/// A time that is stored in milliseconds.
+fn time(row: &SqliteRow, column: &str) -> sqlx::Result<Timestamp> {
+    row.try_get(column).map(Timestamp::from_millis)
+}
+
+/// This program did not write the row.
 fn unreadable(what: &str) -> sqlx::Error {
     sqlx::Error::Decode(format!("{what} in the token store cannot be read").into())
 }

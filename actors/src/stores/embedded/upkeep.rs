@@ -1,49 +1,56 @@
-//! What goes on beside the calls: noticing the changes of other processes, and sweeping out what has expired.
+//! The background task: notices the changes of other processes, and deletes expired rows.
 
-use super::cache::Cache;
-use super::writer::Accounted;
-use crate::clock::Clock;
-use sqlx::SqlitePool;
+use super::{Inner, StoreResult};
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{MissedTickBehavior, interval, timeout};
+use tokio::time::{MissedTickBehavior, interval};
 
-/// Well below the 200 ms in which a change elsewhere must be seen.
+/// Well below the 200 ms within which a change elsewhere must be noticed.
 const WATCH_EVERY: Duration = Duration::from_millis(100);
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
-/// Rows that one step of a sweep deletes from a table: a writer never waits long behind it.
+/// Rows that one step of a sweep deletes from a table, so that a writer never waits long behind it.
 const SWEEP_ROWS: u32 = 500;
 
-/// Counts the commits that changed sessions, whoever made them.
+/// Counts the commits that changed sessions, those of all processes.
 pub(super) const CHANGES: &str = "SELECT commits FROM session_changes";
 
-/// Empties the cache when another process (the command line, say) has changed sessions, or when the file cannot be read
-/// within the time of a call to know.
-pub(super) async fn watch(readers: SqlitePool, cache: Arc<Cache>, accounted: Arc<Accounted>, call: Duration) {
+pub(super) async fn run(store: Arc<Inner>) {
+    tokio::join!(watch(&store), sweep_regularly(&store));
+}
+
+/// Clears the cache when another process (such as the command line) has changed sessions, or when the file cannot be
+/// read in time.
+async fn watch(store: &Inner) {
     let mut tick = interval(WATCH_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        match timeout(call, sqlx::query_scalar(CHANGES).fetch_one(&readers)).await {
-            Ok(Ok(change)) => accounted.observed(change, &cache).await,
-            Ok(Err(_)) | Err(_) => cache.empty(),
+        match store.read(async |db| sqlx::query_scalar::<_, i64>(CHANGES).fetch_one(db).await).await {
+            Ok(change) => {
+                let mut reflected = store.reflected.lock().await;
+                if *reflected < change {
+                    store.cache().clear();
+                    *reflected = change;
+                }
+            }
+            Err(_) => store.cache().clear(),
         }
     }
 }
 
-/// Deletes what has expired. Nothing depends on it: every read looks at the time.
-pub(super) async fn sweep_now_and_then(writer: SqlitePool, clock: Arc<dyn Clock>) {
+/// Deletes expired rows. Nothing depends on it: every read compares the time.
+async fn sweep_regularly(store: &Inner) {
     let mut tick = interval(SWEEP_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        if let Err(error) = sweep(&writer, &*clock).await {
-            tracing::warn!(%error, "expired rows could not be swept");
+        if let Err(error) = sweep(store).await {
+            tracing::warn!(%error, "expired rows could not be deleted");
         }
     }
 }
 
-/// Sessions go by seconds (`?1`), all else by milliseconds (`?2`).
+/// Times of sessions are seconds (`?1`), all others milliseconds (`?2`).
 const SWEEPS: [&str; 5] = [
     "DELETE FROM sessions WHERE serial IN
         (SELECT serial FROM sessions WHERE min(idle_expires, absolute_expires) <= ?1 LIMIT ?3)",
@@ -53,15 +60,15 @@ const SWEEPS: [&str; 5] = [
     "DELETE FROM counters WHERE (scope, subject) IN (SELECT scope, subject FROM counters WHERE expires <= ?2 LIMIT ?3)",
 ];
 
-async fn sweep(writer: &SqlitePool, clock: &dyn Clock) -> sqlx::Result<()> {
-    let now = clock.now();
+async fn sweep(store: &Inner) -> StoreResult<()> {
+    let now = store.now();
     for statement in SWEEPS {
         loop {
             let step = sqlx::query(statement).bind(now.secs()).bind(now.millis()).bind(SWEEP_ROWS);
-            if step.execute(writer).await?.rows_affected() < u64::from(SWEEP_ROWS) {
+            let deleted = store.write(async |db| Ok(step.execute(db).await?.rows_affected())).await?;
+            if deleted < u64::from(SWEEP_ROWS) {
                 break;
             }
-            tokio::task::yield_now().await;
         }
     }
     Ok(())
@@ -74,6 +81,7 @@ mod tests {
     use crate::clock::ShiftedClock;
     use crate::derive::KeyId;
     use crate::domain::{AppId, Digest, Phone, UserId};
+    use sqlx::SqlitePool;
     use crate::stores::{
         ChallengeStore as _, LimitStore as _, NewSession, PhoneAsk, Rate, ResetAsk, SessionStore as _,
     };
@@ -126,7 +134,7 @@ mod tests {
         for table in ["sessions", "phone_challenges", "reset_challenges", "counters"] {
             assert_eq!(left(table).await, 6, "{table}");
         }
-        sweep(&pool, &*clock).await.expect("the file is writable");
+        sweep(&store.inner).await.expect("the file is writable");
         for table in ["sessions", "phone_challenges", "reset_challenges", "counters"] {
             assert_eq!(left(table).await, 3, "{table}");
         }

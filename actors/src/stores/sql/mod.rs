@@ -26,12 +26,11 @@ pub use look::Found;
 pub use sole::SoleNode;
 
 use super::StoreResult;
+use super::transaction::{BEGIN_IMMEDIATE, bounded, transaction};
 use crate::clock::Clock;
 use crate::error::StoreError;
 
-use sqlx::pool::PoolConnection;
-use sqlx::{Any, AnyConnection, AnyPool, Connection as _};
-use std::ops::{Deref, DerefMut};
+use sqlx::{AnyConnection, AnyPool};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -79,11 +78,10 @@ enum Dialect {
 }
 
 impl Dialect {
-    /// How a transaction that writes begins. SQLite takes the write lock at once: a transaction that reads first and
-    /// asks for the lock later is refused without waiting when another one wrote in between.
+    /// How a transaction that writes begins.
     fn begin(self) -> &'static str {
         match self {
-            Self::Sqlite => "BEGIN IMMEDIATE",
+            Self::Sqlite => BEGIN_IMMEDIATE,
             Self::Postgres => "BEGIN",
         }
     }
@@ -103,12 +101,12 @@ pub struct SqlStore {
 impl SqlStore {
     /// Runs statements that change nothing.
     async fn read<T>(&self, work: impl AsyncFnOnce(&mut AnyConnection) -> sqlx::Result<T>) -> StoreResult<T> {
-        bounded(&self.read, self.time_out, work).await
+        bounded(&self.read, self.time_out, work).await.map_err(StoreError::database)
     }
 
     /// Runs one statement that changes something.
     async fn write<T>(&self, work: impl AsyncFnOnce(&mut AnyConnection) -> sqlx::Result<T>) -> StoreResult<T> {
-        bounded(&self.write, self.time_out, work).await
+        bounded(&self.write, self.time_out, work).await.map_err(StoreError::database)
     }
 
     /// Runs several statements of which all or none take effect.
@@ -122,76 +120,12 @@ impl SqlStore {
         time_out: Duration,
         work: impl AsyncFnOnce(&mut AnyConnection) -> sqlx::Result<T>,
     ) -> StoreResult<T> {
-        let begin = self.dialect.begin();
-        bounded(&self.write, time_out, async |connection| {
-            let mut transaction = connection.begin_with(begin).await?;
-            let outcome = work(&mut transaction).await?;
-            transaction.commit().await?;
-            Ok(outcome)
-        })
-        .await
+        transaction(&self.write, time_out, self.dialect.begin(), work).await.map_err(StoreError::database)
     }
 
     /// Closes every connection.
     pub async fn close(&self) {
         self.read.close().await;
         self.write.close().await;
-    }
-}
-
-async fn bounded<T>(
-    pool: &AnyPool,
-    time_out: Duration,
-    work: impl AsyncFnOnce(&mut AnyConnection) -> sqlx::Result<T>,
-) -> StoreResult<T> {
-    let operation = async {
-        let mut lease = Lease { connection: Some(pool.acquire().await?), time_out };
-        let outcome = work(&mut lease).await?;
-        lease.give_back();
-        Ok::<_, sqlx::Error>(outcome)
-    };
-    match tokio::time::timeout(time_out, operation).await {
-        Ok(outcome) => outcome.map_err(StoreError::database),
-        Err(elapsed) => Err(StoreError::database(elapsed)),
-    }
-}
-
-/// A connection out of the pool. Unless it is given back it is closed when dropped: after an error, a time-out or a
-/// request that went away nobody knows what the server still means to send on it.
-struct Lease {
-    connection: Option<PoolConnection<Any>>,
-    time_out: Duration,
-}
-
-impl Lease {
-    /// Back into the pool. The pool asks the server for a sign of life first, which must not take for ever either.
-    fn give_back(mut self) {
-        if let Some(mut connection) = self.connection.take() {
-            tokio::spawn(tokio::time::timeout(self.time_out, connection.return_to_pool()));
-        }
-    }
-}
-
-impl Drop for Lease {
-    fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            drop(connection.detach());
-        }
-    }
-}
-
-impl Deref for Lease {
-    type Target = AnyConnection;
-
-    #[expect(clippy::expect_used, reason = "only give_back and drop take the connection, and both end the lease")]
-    fn deref(&self) -> &AnyConnection {
-        self.connection.as_ref().expect("a lease in use holds its connection")
-    }
-}
-
-impl DerefMut for Lease {
-    #[expect(clippy::expect_used, reason = "only give_back and drop take the connection, and both end the lease")]
-    fn deref_mut(&mut self) -> &mut AnyConnection {
-        self.connection.as_mut().expect("a lease in use holds its connection")
     }
 }

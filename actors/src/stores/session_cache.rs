@@ -1,0 +1,179 @@
+//! Sessions that were read before, so that most checks need not ask the store. A plain structure: no connection, no
+//! clock, no lock.
+//!
+//! A reply may arrive after the notice that it is out of date. So a read begins with [`SessionCache::begin`], and
+//! [`SessionCache::finish`] keeps its reply only if nothing about that user was forgotten in between.
+
+use super::Session;
+use crate::domain::{Digest, UserId};
+use std::collections::HashMap;
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// How long an entry is valid after it was read.
+pub(super) const TIME_TO_LIVE: Duration = Duration::from_secs(30);
+
+/// Users in one half of the cache, at most.
+const HALF: usize = 32_768;
+
+/// Counters of what was forgotten. Users whose numbers are equal modulo this share one.
+const COUNTERS: usize = 1024;
+
+/// The sessions of one user, each with the time when it was read.
+type Entries = Vec<(Session, Instant)>;
+
+/// Approximately least recently used. When the young half is full, the old half is dropped and the young one takes its
+/// place. An entry that is used moves to the young half.
+pub(super) struct SessionCache {
+    young: HashMap<UserId, Entries>,
+    old: HashMap<UserId, Entries>,
+    forgotten: Vec<u64>,
+}
+
+/// A read of the store that is under way.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct PendingRead {
+    user: UserId,
+    began: Instant,
+    forgotten: u64,
+}
+
+impl Default for SessionCache {
+    fn default() -> Self {
+        Self { young: HashMap::new(), old: HashMap::new(), forgotten: vec![0; COUNTERS] }
+    }
+}
+
+impl SessionCache {
+    /// The session, if it was read a short time ago. The caller decides whether it has expired.
+    pub(super) fn get(&mut self, user: UserId, id: Digest, now: Instant) -> Option<Session> {
+        if !self.young.contains_key(&user) {
+            let entries = self.old.remove(&user)?;
+            self.young_with_room().insert(user, entries);
+        }
+        let (session, read) = self.young.get(&user)?.iter().find(|(session, _)| session.id == id)?;
+        (now.saturating_duration_since(*read) < TIME_TO_LIVE).then(|| session.clone())
+    }
+
+    /// Call it before the store is asked.
+    pub(super) fn begin(&mut self, user: UserId, now: Instant) -> PendingRead {
+        PendingRead { user, began: now, forgotten: *self.counter(user) }
+    }
+
+    /// Keeps the reply of a read, unless something about this user was forgotten since it began.
+    pub(super) fn finish(&mut self, read: PendingRead, session: &Session) {
+        let PendingRead { user, began, forgotten } = read;
+        if *self.counter(user) != forgotten {
+            return;
+        }
+        let mut entries = self.young.remove(&user).or_else(|| self.old.remove(&user)).unwrap_or_default();
+        entries.retain(|(held, read)| held.id != session.id && began.saturating_duration_since(*read) < TIME_TO_LIVE);
+        entries.push((session.clone(), began));
+        self.young_with_room().insert(user, entries);
+    }
+
+    /// Something about this user changed.
+    pub(super) fn forget(&mut self, user: UserId) {
+        self.young.remove(&user);
+        self.old.remove(&user);
+        *self.counter(user) += 1;
+    }
+
+    /// Anything may have changed.
+    pub(super) fn clear(&mut self) {
+        self.young.clear();
+        self.old.clear();
+        self.forgotten.iter_mut().for_each(|count| *count += 1);
+    }
+
+    /// How many users have entries.
+    pub(super) fn len(&self) -> usize {
+        self.young.len() + self.old.len()
+    }
+
+    fn young_with_room(&mut self) -> &mut HashMap<UserId, Entries> {
+        if self.young.len() >= HALF {
+            self.old = std::mem::take(&mut self.young);
+        }
+        &mut self.young
+    }
+
+    fn counter(&mut self, user: UserId) -> &mut u64 {
+        let at = usize::try_from(user.0.unsigned_abs()).unwrap_or_default() % COUNTERS;
+        &mut self.forgotten[at]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Timestamp;
+    use crate::domain::AppId;
+
+    const USER: UserId = UserId(42);
+
+    fn session(name: &str) -> Session {
+        Session {
+            id: Digest::of(name.as_bytes()),
+            app: AppId(1),
+            device: None,
+            created: Timestamp::from_secs(0),
+            idle_expires: Timestamp::from_secs(10),
+            absolute_expires: Timestamp::from_secs(20),
+        }
+    }
+
+    fn read(cache: &mut SessionCache, user: UserId, name: &str, now: Instant) {
+        let read = cache.begin(user, now);
+        cache.finish(read, &session(name));
+    }
+
+    #[test]
+    fn a_reply_that_was_overtaken_is_not_kept() {
+        let (mut cache, now) = (SessionCache::default(), Instant::now());
+        let id = session("a").id;
+        for change in [SessionCache::clear, |cache: &mut SessionCache| cache.forget(USER)] {
+            let overtaken = cache.begin(USER, now);
+            change(&mut cache);
+            let later = cache.begin(USER, now);
+            cache.finish(overtaken, &session("a"));
+            assert_eq!(cache.get(USER, id, now), None);
+            cache.finish(later, &session("a"));
+            assert_eq!(cache.get(USER, id, now), Some(session("a")));
+            change(&mut cache);
+            assert_eq!(cache.get(USER, id, now), None);
+        }
+    }
+
+    #[test]
+    fn changes_of_others_spoil_nothing() {
+        let (mut cache, now) = (SessionCache::default(), Instant::now());
+        let mine = cache.begin(USER, now);
+        cache.forget(UserId(7));
+        cache.finish(mine, &session("a"));
+        assert!(cache.get(USER, session("a").id, now).is_some());
+    }
+
+    #[test]
+    fn an_entry_ends_with_its_time_to_live() {
+        let (mut cache, now) = (SessionCache::default(), Instant::now());
+        read(&mut cache, USER, "a", now);
+        read(&mut cache, USER, "b", now + TIME_TO_LIVE / 2);
+        let id = session("a").id;
+        assert!(cache.get(USER, id, now + TIME_TO_LIVE - Duration::from_millis(1)).is_some());
+        assert_eq!(cache.get(USER, id, now + TIME_TO_LIVE), None);
+        assert!(cache.get(USER, session("b").id, now + TIME_TO_LIVE).is_some());
+    }
+
+    #[test]
+    fn it_is_bounded_and_keeps_what_is_used() {
+        let (mut cache, now) = (SessionCache::default(), Instant::now());
+        let users = i64::try_from(3 * HALF).expect("small");
+        for user in 1..=users {
+            read(&mut cache, UserId(user), "a", now);
+            assert!(cache.get(UserId(1), session("a").id, now).is_some(), "used all the time, at {user}");
+        }
+        assert!(cache.len() <= 2 * HALF);
+        assert_eq!(cache.get(UserId(2), session("a").id, now), None);
+    }
+}
