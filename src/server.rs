@@ -1,6 +1,6 @@
 //! A server from start to stop: opens the stores, starts the actors, listens last, and on a stop closes the listener first.
 
-use crate::app::{self, Access, Database, NodeClaim, StoreReadiness, TokenStore, Transports, WorkerFactory};
+use crate::app::{self, Access, Database, NodeClaim, StoreReadiness, TokenStore, WorkerFactory};
 use crate::config::{Config, Profile};
 use crate::connections::{self, ConnectionPolicy, open_files};
 use crate::http::Settings;
@@ -9,7 +9,7 @@ use actix::{Actor as _, Addr};
 use actix_web::dev::ServerHandle;
 use portcullis_actors::account::Revoker;
 use portcullis_actors::clock::Clock;
-use portcullis_actors::derive::{Code, Subjects, random_bytes};
+use portcullis_actors::derive::{Code, PhoneCodes, Subjects, random_bytes};
 use portcullis_actors::error::StartError;
 use portcullis_actors::hashing::HashingPool;
 use portcullis_actors::notifier::{Drain, NotifierActor, NotifierPorts};
@@ -79,7 +79,7 @@ impl Server {
         let keyring = Arc::new(app::keyring(&config)?);
         let fresh = random_bytes();
         let subjects = with_retries(async || database.installation_secret("subjects", fresh).await).await?;
-        let hashing = HashingPool::start(&config.hashing).map_err(StartError::because)?;
+        let hashing = HashingPool::start(&config.hashing)?;
         match config.profile {
             Profile::Development => with_retries(async || app::demo::seed(&database, &hashing).await).await?,
             Profile::Production => {
@@ -101,17 +101,20 @@ impl Server {
             "" => format!("http://{address}"),
             url => url.to_owned(),
         };
-        let Transports { mail, sms, inbox } = app::transports(&config, &clock)?;
+        let (transports, inbox) = app::transports(&config, &clock)?;
+        let codes = Arc::new(PhoneCodes {
+            keyring: Arc::clone(&keyring),
+            digits: config.phone_codes.digits,
+            fixed: config.sandbox.codes.iter().map(|(to, code)| (to.clone(), Code::typed(code))).collect(),
+        });
         let notifier = NotifierActor::new(NotifierPorts {
             outbox: Arc::new(database.clone()),
             keyring: Arc::clone(&keyring),
             clock: Arc::clone(&clock),
-            mail,
-            sms,
+            transports,
             policy: config.delivery.clone(),
-            code_digits: config.phone_codes.digits,
+            codes: Arc::clone(&codes),
             public_url: public_url.clone(),
-            fixed_codes: config.sandbox.codes.iter().map(|(to, code)| (to.clone(), Code::typed(code))).collect(),
         })
         .start();
 
@@ -124,12 +127,12 @@ impl Server {
             database: database.clone(),
             tokens,
             keyring,
+            codes,
             subjects: Subjects::new(&subjects),
             hashing,
             clock,
             notifier: notifier.clone(),
             tracker: tracker.clone(),
-            names: Arc::default(),
             dispatcher: Arc::new(Dispatcher::new((&*config).into())),
             inbox,
         };

@@ -1,8 +1,8 @@
-//! Secrets that are computed and never stored: codes, reset tokens, and the authentication codes of user tokens.
+//! Secrets that are computed and never stored: phone codes, reset tokens, and the authentication codes of user tokens.
 //!
-//! Each is HMAC-SHA-256 under a key of its own purpose, which HKDF (RFC 5869) draws from a secret of the
-//! configuration. A dump of any store therefore holds nothing that opens a door; a retry or a resend computes the
-//! same text again. Secrets are rotated by putting a new one in front: the newest issues, all verify.
+//! Each is HMAC-SHA-256 under a key for its purpose, which HKDF (RFC 5869) derives from a secret of the configuration. A
+//! copy of a store therefore contains no usable secret, and a retry or a resend computes the same text again. Secrets
+//! are rotated by adding a new one in front: the newest issues, all verify.
 
 use crate::domain::{Digest, Email, Phone, ResetToken, UserId, UserToken, UserTokenBody, redacted_debug};
 use hkdf::Hkdf;
@@ -11,16 +11,18 @@ use rand::RngExt as _;
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use sha2::Sha256;
+use std::collections::HashMap;
+use std::sync::Arc;
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
 type HmacSha256 = Hmac<Sha256>;
 
-/// Which secret a stored challenge was issued under; says nothing about the secret.
+/// Names the secret that a challenge was issued under, without telling anything about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct KeyId(pub i64);
 
-/// A challenge's random name: 16 bytes, stored.
+/// The random name of a challenge, which is stored with it.
 pub type ChallengeId = [u8; 16];
 
 /// A phone code: decimal digits.
@@ -28,7 +30,7 @@ pub type ChallengeId = [u8; 16];
 pub struct Code(String);
 
 impl Code {
-    /// The digits somebody typed (or a fixed code of the configuration).
+    /// The digits that a user typed, or a fixed code of the configuration.
     pub fn typed(digits: &str) -> Self {
         Self(digits.to_owned())
     }
@@ -41,7 +43,7 @@ impl Code {
 
 redacted_debug!(Code, Keyring, PurposeKeys, Subjects);
 
-/// Every secret the process was given, newest first.
+/// All secrets of the configuration, newest first.
 pub struct Keyring(Vec<PurposeKeys>);
 
 struct PurposeKeys {
@@ -52,14 +54,13 @@ struct PurposeKeys {
     reset: HmacSha256,
 }
 
-/// Why a keyring cannot be made.
+/// Why the secrets are not usable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[expect(missing_docs, reason = "the messages say it")]
 pub enum KeyringError {
-    /// No secret at all.
     #[error("there is no secret key")]
     Empty,
-    /// The same secret twice.
-    #[error("the same secret key stands there twice")]
+    #[error("a secret key is listed twice")]
     Twice,
 }
 
@@ -67,7 +68,7 @@ impl Keyring {
     /// From secrets of 32 random bytes each, newest first.
     ///
     /// # Errors
-    /// When there is none, or one twice.
+    /// There is none, or one is listed twice.
     pub fn new(secrets: &[Zeroizing<[u8; 32]>]) -> Result<Self, KeyringError> {
         let keys: Vec<_> = secrets.iter().map(|secret| PurposeKeys::derive(secret)).collect();
         if keys.is_empty() {
@@ -87,7 +88,7 @@ impl Keyring {
         self.0.iter().find(|key| key.id == id)
     }
 
-    /// The secret that issues now.
+    /// The secret that issues now: the newest.
     pub fn current(&self) -> KeyId {
         self.newest().id
     }
@@ -100,7 +101,7 @@ impl Keyring {
         UserToken::assemble(body, first(&mac(&self.newest().token, &[&body])))
     }
 
-    /// Whether we issued this token, dead or alive. Constant time for each secret.
+    /// Whether this server issued the token, expired or not. Constant time for each secret.
     pub fn vouches_for(&self, token: &UserToken) -> bool {
         self.0.iter().any(|key| {
             let code: [u8; 8] = first(&mac(&key.token, &[token.body()]));
@@ -108,7 +109,8 @@ impl Keyring {
         })
     }
 
-    /// The code of a phone challenge, truncated as in RFC 4226 §5.3; `None` if the secret is not here (any more).
+    /// The code of a phone challenge, truncated as in RFC 4226 §5.3. `None` if the keyring lacks the secret.
+    /// [`PhoneCodes`] also knows the fixed codes.
     pub fn phone_code(
         &self,
         key: KeyId,
@@ -124,28 +126,45 @@ impl Keyring {
         Some(Code(format!("{:0width$}", bits % 10_u32.pow(width), width = width as usize)))
     }
 
-    /// What is stored of a code that is issued now: keyed, since a million codes are quickly tried.
+    /// The digest of a new code that is stored. It is keyed: a million codes are quickly tried.
     pub fn phone_proof(&self, user: UserId, code: &Code) -> Digest {
         self.newest().proof(user, code)
     }
 
-    /// What may be stored of a code that somebody typed, under each secret.
+    /// The digests that may be stored of a typed code: one for each secret.
     pub fn phone_proofs(&self, user: UserId, code: &Code) -> Vec<Digest> {
         self.0.iter().map(|key| key.proof(user, code)).collect()
     }
 
-    /// The token of a reset challenge; `None` if the secret is not here (any more).
+    /// The token of a reset challenge. `None` if the keyring lacks the secret.
     pub fn reset_token(&self, key: KeyId, challenge: &ChallengeId, user: UserId, email: &Email) -> Option<ResetToken> {
         let code = mac(&self.find(key)?.reset, &[challenge, &user.0.to_be_bytes(), email.as_str().as_bytes()]);
         Some(ResetToken::assemble(user, first(&code)))
     }
 }
 
+/// The codes of phone challenges. Both the sender and the verifier of codes use it.
+#[expect(missing_docs, reason = "the types say it")]
+pub struct PhoneCodes {
+    pub keyring: Arc<Keyring>,
+    pub digits: u32,
+    /// Numbers (E.164) that always get the same code. Empty outside the development profile.
+    pub fixed: HashMap<String, Code>,
+}
+
+impl PhoneCodes {
+    /// The code of a challenge. `None` if the keyring lacks the secret.
+    pub fn code(&self, key: KeyId, challenge: &ChallengeId, user: UserId, phone: &Phone) -> Option<Code> {
+        let fixed = self.fixed.get(phone.as_str()).cloned();
+        fixed.or_else(|| self.keyring.phone_code(key, challenge, user, phone, self.digits))
+    }
+}
+
 impl PurposeKeys {
     fn derive(secret: &[u8; 32]) -> Self {
-        let purpose = |name: &str| drawn(secret, name);
+        let purpose = |name: &str| derived(secret, name);
         Self {
-            // 32 bits name a secret among a few; kept positive so that it reads well in a table.
+            // 32 bits are enough to tell a few secrets apart. Positive numbers are easier to read in a table.
             id: KeyId(i64::from(u32::from_be_bytes(first(purpose("id").as_slice())))),
             token: keyed(&purpose("user-token")),
             code: keyed(&purpose("phone-code")),
@@ -159,24 +178,24 @@ impl PurposeKeys {
     }
 }
 
-/// Names the subjects of counters, so that a dump of counters names nobody. One secret an installation, the same on all
-/// its nodes and never rotated: a new one would start every budget afresh.
+/// Names the subjects of counters, so that a copy of the counters names nobody. All nodes of an installation use the
+/// same secret, which is never rotated: a new one would start all budgets afresh.
 #[derive(Clone)]
 pub struct Subjects(HmacSha256);
 
 impl Subjects {
     /// From the installation's secret of 32 random bytes.
     pub fn new(secret: &[u8; 32]) -> Self {
-        Self(keyed(&drawn(secret, "subject")))
+        Self(keyed(&derived(secret, "subject")))
     }
 
-    /// How counters name `text`.
+    /// The name of `text` in counters.
     pub fn of(&self, text: &str) -> Digest {
         Digest::truncate(&mac(&self.0, &[text.as_bytes()]))
     }
 
-    /// A user number for an address nobody has: negative, always the same one. Who asks for an unknown address
-    /// walks the same path through the same stores as for a known one, and can tell nothing from it.
+    /// A user number for an address without an account: negative, and always the same for one address. With it, a
+    /// request for an unknown address takes the same path through the stores as one for a known address.
     pub fn decoy(&self, email: &Email) -> UserId {
         let bits = i64::from_be_bytes(first(&mac(&self.0, &[b"decoy:", email.as_str().as_bytes()])));
         UserId(bits | i64::MIN)
@@ -191,8 +210,8 @@ pub fn random_bytes<const N: usize>() -> [u8; N] {
     UnwrapErr(SysRng).random()
 }
 
-/// The key of one purpose (RFC 5869).
-fn drawn(secret: &[u8; 32], purpose: &str) -> Zeroizing<[u8; 32]> {
+/// The key for one purpose (RFC 5869).
+fn derived(secret: &[u8; 32], purpose: &str) -> Zeroizing<[u8; 32]> {
     let mut key = Zeroizing::new([0; 32]);
     #[expect(clippy::expect_used, reason = "32 bytes are far below HKDF's limit of 255 blocks")]
     Hkdf::<Sha256>::new(Some(b"portcullis/1"), secret)
@@ -206,7 +225,7 @@ fn keyed(key: &[u8; 32]) -> HmacSha256 {
     HmacSha256::new_from_slice(key).expect("any key length")
 }
 
-/// The parts before the last one have a fixed length, so the parts cannot run into each other.
+/// All parts but the last have a fixed length, so that different parts never give the same input.
 fn mac(key: &HmacSha256, parts: &[&[u8]]) -> [u8; 32] {
     let mut mac = key.clone();
     for part in parts {

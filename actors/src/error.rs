@@ -15,7 +15,7 @@ pub enum ErrorKind {
     /// The caller is authenticated but not permitted.
     #[error("access is denied")]
     Forbidden,
-    /// The server key lacks the scope that the call needs.
+    /// The server key lacks a scope.
     #[error("the key lacks the scope {0}")]
     InsufficientScope(&'static str),
     /// It does not exist, or the caller must not learn that it exists.
@@ -63,6 +63,11 @@ impl ErrorKind {
     /// Whether nothing was done, so that the client can repeat the request and it does not count as an attempt.
     pub fn is_not_done(&self) -> bool {
         matches!(self, Self::Overloaded { .. } | Self::DependencyUnavailable(_))
+    }
+
+    /// Too many attempts; worth trying again after `wait`.
+    pub fn too_many_attempts(wait: Duration) -> Self {
+        Self::TooManyAttempts { retry_after: Some(wait) }
     }
 
     /// One invalid field.

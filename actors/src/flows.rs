@@ -1,9 +1,9 @@
-//! How an actor does its work: every message becomes a future of its own, counted while it runs and awaited at the end.
+//! How an actor does its work. Every message becomes a future of its own; `handle` only starts it.
 //!
-//! `handle` only starts it. A panic in there fails the one request; a client that hangs up stops nothing half-way.
+//! A panic in a flow fails one request. A client that hangs up does not stop a flow half-way. The server waits for
+//! all flows before it stops. This is the only place that starts tasks for actors.
 
 use actix::ResponseFuture;
-use std::cell::Cell;
 use std::future::Future;
 use std::rc::Rc;
 use tokio_util::task::TaskTracker;
@@ -12,13 +12,12 @@ use tokio_util::task::TaskTracker;
 pub(crate) struct Flows<P> {
     ports: Rc<P>,
     tracker: TaskTracker,
-    running: Rc<Count>,
 }
 
 impl<P: 'static> Flows<P> {
-    /// Flows over `ports`, which `tracker` waits for when the process ends.
+    /// Flows over `ports`. `tracker` waits for them when the process ends.
     pub(crate) fn new(ports: P, tracker: TaskTracker) -> Self {
-        Self { ports: Rc::new(ports), tracker, running: Rc::default() }
+        Self { ports: Rc::new(ports), tracker }
     }
 
     /// What the flows work with.
@@ -26,9 +25,9 @@ impl<P: 'static> Flows<P> {
         &self.ports
     }
 
-    /// Flows that run now.
+    /// The number of flows that run now. Each of them holds the ports.
     pub(crate) fn running(&self) -> u64 {
-        self.running.get()
+        Rc::strong_count(&self.ports) as u64 - 1
     }
 
     /// Starts a flow.
@@ -36,54 +35,23 @@ impl<P: 'static> Flows<P> {
     where
         F: Future<Output = T> + 'static,
     {
-        let (running, work) = (Running::one_more(&self.running), flow(Rc::clone(&self.ports)));
-        Box::pin(self.tracker.track_future(async move {
-            let _running = running;
-            work.await
-        }))
+        Box::pin(self.tracker.track_future(flow(Rc::clone(&self.ports))))
     }
 }
 
-/// Counts down when its flow ends, be it by a panic.
-struct Running(Rc<Count>);
-
-impl Running {
-    fn one_more(count: &Rc<Count>) -> Self {
-        count.add();
-        Self(Rc::clone(count))
-    }
+/// Runs `task` beside the answer. No flow waits for it, but the process does when it ends.
+pub(crate) fn in_background(tracker: &TaskTracker, task: impl Future<Output = ()> + Send + 'static) {
+    tracker.spawn(task);
 }
 
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.0.set(self.0.get().saturating_sub(1));
-    }
-}
-
-/// A counter of one actor; actors live on one thread.
-#[derive(Debug, Default)]
-pub(crate) struct Count(Cell<u64>);
-
-impl Count {
-    /// One more.
-    pub(crate) fn add(&self) {
-        self.0.set(self.0.get().wrapping_add(1));
-    }
-
-    /// How many.
-    pub(crate) fn get(&self) -> u64 {
-        self.0.get()
-    }
-}
-
-/// Says which flow answers which message: `answers!(SessionActor: SignIn => sign_in::run, …)`.
+/// Lists which flow answers which message: `answers!(SessionActor: SignIn => sign_in::run, …)`.
 macro_rules! answers {
     ($actor:ty: $($message:ty => $flow:path),+ $(,)?) => {$(
         impl actix::Handler<$message> for $actor {
             type Result = actix::ResponseFuture<<$message as actix::Message>::Result>;
 
-            fn handle(&mut self, ask: $message, _: &mut actix::Context<Self>) -> Self::Result {
-                self.work.run(|ports| async move { $flow(&ports, ask).await })
+            fn handle(&mut self, message: $message, _: &mut actix::Context<Self>) -> Self::Result {
+                self.flows.run(|ports| async move { $flow(&ports, message).await })
             }
         }
     )+};

@@ -15,7 +15,7 @@ pub(crate) type Probed = (String, Result<(), String>);
 /// Probes all services at the same time.
 pub(crate) async fn probe_dependencies(config: &Config, clock: Arc<dyn Clock>) -> Vec<Probed> {
     let transports = match transports(config, &clock) {
-        Ok(transports) => transports,
+        Ok((transports, _)) => transports,
         Err(error) => return vec![("mail and sms".to_owned(), Err(error.to_string()))],
     };
     let sql = async { Database::look(&sql_settings(config)).await.map(drop) };
@@ -24,8 +24,8 @@ pub(crate) async fn probe_dependencies(config: &Config, clock: Arc<dyn Clock>) -
         let redis = async { RedisTokenStore::examine(&redis_settings(config)).await };
         probes.push(probe("redis.url".to_owned(), redis));
     }
-    if config.mail.transport == MailTransport::Smtp {
-        let mail = transports.mail;
+    let mail = if config.mail.transport == MailTransport::Smtp { transports.mail } else { Vec::new() };
+    for mail in mail {
         probes.push(probe("mail.smtp_url".to_owned(), async move { mail.probe().await }));
     }
     let sms = if config.sms.transport == SmsTransport::Twilio { transports.sms } else { Vec::new() };

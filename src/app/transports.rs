@@ -4,7 +4,7 @@ use crate::config::{Config, MailTransport, SmsTransport};
 use portcullis_actors::clock::Clock;
 use portcullis_actors::error::StartError;
 use portcullis_actors::transports::{
-    Inbox, Mail, Sms, SmtpSettings, SmtpTransport, Transport, TwilioSettings, TwilioTransport,
+    Inbox, Mail, Sms, SmtpSettings, SmtpTransport, Transport, Transports, TwilioSettings, TwilioTransport,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,17 +12,8 @@ use std::time::Duration;
 /// The number of messages that an inbox keeps.
 const INBOX_SIZE: usize = 200;
 
-/// How messages are sent.
-pub(crate) struct Transports {
-    pub(crate) mail: Arc<dyn Transport<Mail>>,
-    /// In the order of failover.
-    pub(crate) sms: Vec<Arc<dyn Transport<Sms>>>,
-    /// `Some` if mail or SMS stay in memory.
-    pub(crate) inbox: Option<Inbox>,
-}
-
-/// Creates the transports. Nothing is connected yet.
-pub(crate) fn transports(config: &Config, clock: &Arc<dyn Clock>) -> Result<Transports, StartError> {
+/// Creates the transports, and the inbox if mail or SMS stay in memory. Nothing is connected yet.
+pub(crate) fn transports(config: &Config, clock: &Arc<dyn Clock>) -> Result<(Transports, Option<Inbox>), StartError> {
     let inbox = Inbox::new(INBOX_SIZE, Arc::clone(clock));
     let mut shown = None;
     let mail: Arc<dyn Transport<Mail>> = match config.mail.transport {
@@ -33,7 +24,7 @@ pub(crate) fn transports(config: &Config, clock: &Arc<dyn Clock>) -> Result<Tran
         SmsTransport::Twilio => twilio(config, clock)?,
         SmsTransport::Inbox => vec![Arc::new(shown.insert(inbox).clone())],
     };
-    Ok(Transports { mail, sms, inbox: shown })
+    Ok((Transports { mail: vec![mail], sms }, shown))
 }
 
 fn smtp(config: &Config, clock: &Arc<dyn Clock>) -> Result<SmtpTransport, StartError> {

@@ -5,18 +5,17 @@ use crate::config::Config;
 use crate::http::dispatch::Dispatcher;
 use crate::http::{AppState, Ports, Readiness, Settings};
 use actix::{Actor as _, Addr};
-use portcullis_actors::account::{AccountActor, AccountPorts, Revoker};
+use portcullis_actors::account::{AccountActor, AccountPorts, PasswordSetter, Revoker};
 use portcullis_actors::clock::Clock;
-use portcullis_actors::derive::{Keyring, Subjects};
-use portcullis_actors::domain::{AppId, AppName};
+use portcullis_actors::derive::{Keyring, PhoneCodes, Subjects};
 use portcullis_actors::hashing::HashingPool;
-use portcullis_actors::limits::Limits;
+use portcullis_actors::limits::{LimitPolicy, Limits};
 use portcullis_actors::notifier::NotifierActor;
 use portcullis_actors::session::{Authenticator, PasswordGuard, SessionActor, SessionPorts};
 use portcullis_actors::transports::Inbox;
 use portcullis_actors::verification::{VerificationActor, VerificationPorts};
-use std::collections::HashMap;
-use std::sync::{Arc, RwLock};
+use std::rc::Rc;
+use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
 /// What all HTTP threads share.
@@ -26,12 +25,12 @@ pub(crate) struct WorkerFactory {
     pub(crate) database: Database,
     pub(crate) tokens: TokenStore,
     pub(crate) keyring: Arc<Keyring>,
+    pub(crate) codes: Arc<PhoneCodes>,
     pub(crate) subjects: Subjects,
     pub(crate) hashing: HashingPool,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) notifier: Addr<NotifierActor>,
     pub(crate) tracker: TaskTracker,
-    pub(crate) names: Arc<RwLock<HashMap<AppId, AppName>>>,
     pub(crate) dispatcher: Arc<Dispatcher>,
     pub(crate) settings: Settings,
     pub(crate) readiness: Arc<dyn Readiness>,
@@ -53,61 +52,59 @@ impl WorkerFactory {
     fn start_actors(&self) -> Ports {
         let config = &self.config;
         let accounts = Arc::new(self.database.clone());
-        let auth = Authenticator {
+        let notifier = self.notifier.clone().recipient();
+        let auth = Rc::new(Authenticator {
             sessions: self.tokens.sessions_of_worker(),
             accounts: accounts.clone(),
             keyring: Arc::clone(&self.keyring),
             clock: Arc::clone(&self.clock),
-            policy: Arc::new(config.sessions.clone()),
-            names: Arc::clone(&self.names),
+            policy: config.sessions.clone(),
+            names: Default::default(),
             tracker: self.tracker.clone(),
-        };
-        let limits = Limits {
+        });
+        let limits = Rc::new(Limits {
             store: self.tokens.limits(),
             subjects: self.subjects.clone(),
-            policy: Arc::new(config.limits.clone()),
-        };
-        let guard = PasswordGuard {
-            limits: limits.clone(),
+            policy: LimitPolicy {
+                passwords: config.limits.clone(),
+                phone_codes: config.phone_codes.clone(),
+                resets: config.resets.clone(),
+            },
+        });
+        let guard = Rc::new(PasswordGuard {
+            limits,
             accounts: accounts.clone(),
             devices: accounts.clone(),
             clock: Arc::clone(&self.clock),
-        };
-        let revoker = Revoker { revocations: accounts.clone(), sessions: Arc::clone(&auth.sessions) };
-        let passwords = Arc::new(config.passwords.clone());
+        });
+        let passwords = Rc::new(PasswordSetter {
+            policy: config.passwords.clone(),
+            hashing: self.hashing.clone(),
+            accounts: accounts.clone(),
+            clock: Arc::clone(&self.clock),
+            notifier: notifier.clone(),
+            revoker: Revoker { revocations: accounts.clone(), sessions: Arc::clone(&auth.sessions) },
+        });
 
         let session = SessionActor::new(SessionPorts {
-            auth: auth.clone(),
-            guard: guard.clone(),
+            auth: Rc::clone(&auth),
+            guard: Rc::clone(&guard),
             devices: accounts.clone(),
             hashing: self.hashing.clone(),
             counters: Default::default(),
         });
         let verification = VerificationActor::new(VerificationPorts {
-            auth: auth.clone(),
-            guard: guard.clone(),
-            revoker: revoker.clone(),
+            auth: Rc::clone(&auth),
+            guard: Rc::clone(&guard),
+            passwords: Rc::clone(&passwords),
             challenges: self.tokens.challenges(),
-            limits,
             outbox: accounts.clone(),
-            notifier: self.notifier.clone().recipient(),
-            hashing: self.hashing.clone(),
-            phones: Arc::new(config.phone_codes.clone()),
-            resets: Arc::new(config.resets.clone()),
-            passwords: Arc::clone(&passwords),
-            fixed_codes: Arc::new(config.sandbox.codes.clone().into_iter().collect()),
+            notifier,
+            codes: Arc::clone(&self.codes),
             counters: Default::default(),
         });
-        let account = AccountActor::new(AccountPorts {
-            auth,
-            guard,
-            revoker,
-            devices: accounts,
-            notifier: self.notifier.clone().recipient(),
-            hashing: self.hashing.clone(),
-            passwords,
-            counters: Default::default(),
-        });
+        let account =
+            AccountActor::new(AccountPorts { auth, guard, passwords, devices: accounts, counters: Default::default() });
         Ports::new(&session.start(), &verification.start(), &account.start(), &self.notifier)
     }
 }

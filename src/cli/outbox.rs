@@ -51,11 +51,11 @@ pub(super) async fn run(context: &Context, command: OutboxCommand) -> Result<(),
     let outbox = context.database(&context.config(&["database"])?, access).await?;
     match command {
         OutboxCommand::List { state, channel, most } => {
-            let messages = outbox.list(&OutboxFilter { id: None, state, channel, most }).await?;
+            let messages = outbox.list(&OutboxFilter { id: None, state, channel, limit: most }).await?;
             context.output.list("messages", &messages, object, &TITLES, row);
         }
         OutboxCommand::Show { id } => {
-            let filter = OutboxFilter { id: Some(MessageId(id)), most: 1, ..OutboxFilter::default() };
+            let filter = OutboxFilter { id: Some(MessageId(id)), limit: 1, ..OutboxFilter::default() };
             let message = outbox.list(&filter).await?.pop();
             let message = message.ok_or_else(|| Failure(format!("there is no message {id}")))?;
             show(context, &message, &outbox.attempts(message.id).await?);
@@ -75,7 +75,7 @@ pub(super) async fn run(context: &Context, command: OutboxCommand) -> Result<(),
 }
 
 fn channel(text: &str) -> Result<Channel, &'static str> {
-    [Channel::Mail, Channel::Sms].into_iter().find(|channel| channel.as_str() == text).ok_or("must be mail or sms")
+    Channel::ALL.into_iter().find(|channel| channel.as_str() == text).ok_or("must be mail or sms")
 }
 
 fn show(context: &Context, message: &ListedMessage, attempts: &[Attempt]) {

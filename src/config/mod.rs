@@ -36,10 +36,9 @@ use deserialize::ValueDeserializer;
 use layers::Layers;
 use portcullis_actors::account::PasswordPolicy;
 use portcullis_actors::hashing::HashingPolicy;
-use portcullis_actors::limits::LimitPolicy;
+use portcullis_actors::limits::{PasswordLimits, PhonePolicy, ResetPolicy};
 use portcullis_actors::notifier::DeliveryPolicy;
 use portcullis_actors::session::SessionPolicy;
-use portcullis_actors::verification::{PhonePolicy, ResetPolicy};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
@@ -79,7 +78,7 @@ pub struct Config {
     pub resets: ResetPolicy,
     pub passwords: PasswordPolicy,
     pub delivery: DeliveryPolicy,
-    pub limits: LimitPolicy,
+    pub limits: PasswordLimits,
     pub sandbox: SandboxConfig,
     pub compat: CompatConfig,
     pub log: LogConfig,

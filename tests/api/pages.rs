@@ -5,7 +5,7 @@ use super::probe::{Mood, TOKEN};
 use portcullis_actors::clock::SystemClock;
 use portcullis_actors::domain::{Locale, Phone};
 use portcullis_actors::error::{ErrorKind, PasswordRule};
-use portcullis_actors::transports::{Inbox, Line, Mail, Sms, Transport as _};
+use portcullis_actors::transports::{Inbox, Mail, SingleLine, Sms, Transport as _};
 use portcullis_actors::verification::{FinishReset, InspectReset, IssueReset};
 use reqwest::{RequestBuilder, Response};
 use serde_json::json;
@@ -203,7 +203,7 @@ async fn the_inbox_shows_what_was_sent() {
         from: None,
         kind: "reset_link",
         to: "a@b.cd".parse().expect("an address"),
-        subject: Line::new("<Reset>"),
+        subject: SingleLine::new("<Reset>"),
         text: "Go to http://127.0.0.1/password/reset/x now".into(),
         html: "<p title=\"x\">Hi</p><script>1</script>".into(),
     };

@@ -5,7 +5,7 @@ use portcullis_actors::clock::{Clock as _, SystemClock, Timestamp};
 use portcullis_actors::domain::{AppId, Locale, MessageId, UserId};
 use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
 use portcullis_actors::stores::{
-    Attempt, Channel, Destination, LeaseAsk, MessageKind, NewMessage, Next, OutboxStore as _, Settlement,
+    Attempt, Channel, Destination, LeaseRequest, MessageKind, NewMessage, Next, OutboxStore as _, Settlement,
 };
 use serde_json::json;
 use std::collections::HashMap;
@@ -27,7 +27,7 @@ async fn fill(shell: &Shell) -> (MessageId, MessageId) {
     store.enqueue(message(-7, "nobody@example.com")).await.expect("queued");
     let dead = store.enqueue(message(1, "grace@example.com")).await.expect("queued");
     let (running, lease) = (HashMap::new(), Duration::from_secs(75));
-    let ask = LeaseAsk { channel: Channel::Mail, most: 1, per_lane: 1, running, lease };
+    let ask = LeaseRequest { channel: Channel::Mail, limit: 1, per_group: 1, running, duration: lease };
     let leased = store.exchange(&[], &[ask]).await.expect("leased").remove(0);
     let refused = "RCPT refused: 550 5.1.1".to_owned();
     let attempt = Attempt {

@@ -78,7 +78,7 @@ async fn the_backlog_of_a_slow_lane_takes_its_places_and_no_others() {
     let relay = Holding::new();
     world.mail = relay.clone();
     world.policy.mail_concurrency = 6;
-    world.policy.per_lane = 2;
+    world.policy.per_group = 2;
     for n in 0..30 {
         world.queue_mail(&format!("u{n}@slow.example")).await;
     }

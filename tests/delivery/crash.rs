@@ -97,7 +97,7 @@ async fn twenty_kills_among_2000_acknowledged_mails_lose_none() {
     assert_eq!(acknowledged.len(), MAILS);
     let store = outbox(folder.path()).await;
     let (began, mut overdue) = (Instant::now(), Duration::ZERO);
-    let leased = OutboxFilter { state: Some(MessageState::Leased), most: 1_000, ..OutboxFilter::default() };
+    let leased = OutboxFilter { state: Some(MessageState::Leased), limit: 1_000, ..OutboxFilter::default() };
     while store.stats().await.expect("stats").pending > 0 {
         assert!(began.elapsed() < 2 * PATIENCE, "{:?}", store.stats().await);
         for message in store.list(&leased).await.expect("a list") {
@@ -135,7 +135,7 @@ async fn a_stop_puts_back_what_a_slow_relay_holds_and_ends_within_ten_seconds() 
     assert!(ask_for_reset(&client, &process.url("/api/v1/tokens/reset"), "load-1@example.invalid").await);
     let store = outbox(folder.path()).await;
     let states = async || {
-        let filter = OutboxFilter { most: 10, ..OutboxFilter::default() };
+        let filter = OutboxFilter { limit: 10, ..OutboxFilter::default() };
         store.list(&filter).await.expect("a list").iter().map(|message| message.state).collect::<Vec<_>>()
     };
     eventually(PATIENCE, "under way", async || states().await == [MessageState::Leased]).await;

@@ -7,7 +7,7 @@ use portcullis_actors::notifier::{BreakerState, Observe};
 use portcullis_actors::stores::{
     AccountStore as _, Created, MessageState, NewApplication, NewMessage, OutboxStore as _,
 };
-use portcullis_actors::transports::{Line, Mail, SendError, SmtpSettings, SmtpTransport, Transport as _};
+use portcullis_actors::transports::{Mail, SendError, SingleLine, SmtpSettings, SmtpTransport, Transport as _};
 use portcullis_testkit::sms::SmsApi;
 use portcullis_testkit::smtp::{Behaviour, SmtpServer, Tls};
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -21,7 +21,7 @@ fn mail(to: &str, subject: &str) -> Mail {
         kind: "reset_link",
         to: to.parse().expect("an address"),
         from: None,
-        subject: Line::new(subject),
+        subject: SingleLine::new(subject),
         text: "Contraseña\n.\nuna línea con un punto".to_owned(),
         html: "<p>Contraseña</p>".to_owned(),
     }
@@ -77,7 +77,7 @@ async fn what_is_no_header_makes_no_header() {
     let server = SmtpServer::start().await;
     let transport = smtp(&server.url(), 60);
     let mut mail = mail("ada@example.com", "Hola\r\nBcc: eve@example.net\r\n\r\nbody");
-    mail.from = Some(Line::new("Evil\r\nRCPT TO:<eve@example.net> <no-reply@brand.example>"));
+    mail.from = Some(SingleLine::new("Evil\r\nRCPT TO:<eve@example.net> <no-reply@brand.example>"));
     transport.send(&mail).await.expect("sent");
     let mail = server.received(1, PATIENCE).await.remove(0);
     assert_eq!(mail.recipients, ["ada@example.com"]);

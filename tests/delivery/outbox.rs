@@ -3,14 +3,14 @@
 use crate::world::World;
 use portcullis_actors::clock::{Clock as _, Timestamp};
 use portcullis_actors::stores::{
-    Attempt, Channel, LeaseAsk, MessageState, Next, OutboxFilter, OutboxStore as _, Progress, Settlement,
+    Attempt, Channel, LeaseRequest, MessageState, Next, OutboxFilter, OutboxStore as _, Progress, Settlement,
 };
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
-pub fn ask(most: usize, lease_secs: u64) -> LeaseAsk {
+pub fn ask(most: usize, lease_secs: u64) -> LeaseRequest {
     let lease = Duration::from_secs(lease_secs);
-    LeaseAsk { channel: Channel::Mail, most, per_lane: 100, running: HashMap::new(), lease }
+    LeaseRequest { channel: Channel::Mail, limit: most, per_group: 100, running: HashMap::new(), duration: lease }
 }
 
 pub fn attempt(reference: &str) -> Attempt {
@@ -78,7 +78,7 @@ async fn progress_is_kept_between_tries(world: World) {
     let id = world.queue_mail("ada@example.com").await;
     let leased = world.lease(&ask(1, 75)).await.remove(0);
     assert_eq!(leased.progress, Progress::default());
-    let progress = Progress { refusals: 3, provider: 1, strikes: 1, doubts: 1 };
+    let progress = Progress { refusals: 3, provider: 1, consecutive_failures: 1, unconfirmed: 1 };
     let at = world.clock.now().plus(Duration::from_secs(100));
     let settlement = Settlement { id, lease: leased.lease, next: Next::Retry { at, progress }, attempt: None };
     world.settle(settlement).await;
@@ -121,11 +121,11 @@ async fn lanes_are_filled_and_not_overfilled(world: World) {
     }
     world.queue_mail("ada@quick.example").await;
     let lanes = |leased: &[portcullis_actors::stores::Leased]| -> Vec<String> {
-        leased.iter().map(|row| row.message.to.lane().to_owned()).collect()
+        leased.iter().map(|row| row.message.to.group().to_owned()).collect()
     };
     let two_a_lane = |running: &[(&str, usize)]| {
         let running = running.iter().map(|(lane, count)| ((*lane).to_owned(), *count)).collect();
-        LeaseAsk { per_lane: 2, running, ..ask(10, 75) }
+        LeaseRequest { per_group: 2, running, ..ask(10, 75) }
     };
     let first = world.lease(&two_a_lane(&[("slow.example", 1)])).await;
     assert_eq!(lanes(&first), ["slow.example", "quick.example"]);
@@ -165,7 +165,7 @@ async fn a_list_is_filtered_and_dead_messages_can_be_queued_again(world: World) 
         let store = world.store.clone();
         async move { store.list(&filter).await.expect("a list").iter().map(|m| m.id).collect::<Vec<_>>() }
     };
-    let filter = OutboxFilter { most: 10, ..OutboxFilter::default() };
+    let filter = OutboxFilter { limit: 10, ..OutboxFilter::default() };
     assert_eq!(listed(filter.clone()).await, [alive, dead], "newest first");
     assert_eq!(listed(OutboxFilter { state: Some(MessageState::Dead), ..filter.clone() }).await, [dead]);
     assert_eq!(listed(OutboxFilter { channel: Some(Channel::Sms), ..filter.clone() }).await, [alive]);
@@ -192,7 +192,7 @@ async fn a_doubt_is_on_record(world: World) {
 
 async fn a_dead_message_that_is_queued_again_has_all_its_tries(world: World) {
     let id = world.queue_mail("ada@example.com").await;
-    let spent = Progress { refusals: 299, provider: 1, strikes: 1, doubts: 1 };
+    let spent = Progress { refusals: 299, provider: 1, consecutive_failures: 1, unconfirmed: 1 };
     for next in [Next::Retry { at: world.clock.now(), progress: spent }, Next::Dead("given up".to_owned())] {
         let lease = world.lease(&ask(1, 75)).await.remove(0).lease;
         world.settle(Settlement { id, lease, next, attempt: None }).await;

@@ -7,7 +7,7 @@ use portcullis_actors::clock::SystemClock;
 use portcullis_actors::domain::MessageId;
 use portcullis_actors::notifier::{BreakerState, NotifierActor, Observe, RecordReport, ReportRefusal, Wake};
 use portcullis_actors::stores::{MessageState, ReportEffect};
-use portcullis_actors::transports::{Line, SendError, Sms, Transport as _, TwilioSettings, TwilioTransport};
+use portcullis_actors::transports::{SendError, SingleLine, Sms, Transport as _, TwilioSettings, TwilioTransport};
 use portcullis_testkit::sms::{Answer, SmsApi, signature};
 use std::sync::Arc;
 use std::time::Duration;
@@ -57,7 +57,7 @@ async fn a_messaging_service_sends_in_its_own_name_and_an_application_in_its() {
     let to = portcullis_actors::domain::Phone::parse(NUMBER, "US").expect("a number");
     let sms = Sms { kind: "phone_code", to, from: None, text: "1988".to_owned() };
     transport.send(&sms).await.expect("sent");
-    transport.send(&Sms { from: Some(Line::new("Beyond")), ..sms }).await.expect("sent");
+    transport.send(&Sms { from: Some(SingleLine::new("Beyond")), ..sms }).await.expect("sent");
     let sent = api.accepted();
     assert_eq!((sent[0].field("MessagingServiceSid"), sent[0].field("From")), (service.as_str(), ""));
     assert_eq!((sent[1].field("MessagingServiceSid"), sent[1].field("From")), ("", "Beyond"));

@@ -3,16 +3,16 @@
 
 use actix::{Actor as _, Addr};
 use portcullis_actors::clock::{Clock as _, ShiftedClock, SystemClock};
-use portcullis_actors::derive::{Keyring, random_bytes};
+use portcullis_actors::derive::{Keyring, PhoneCodes, random_bytes};
 use portcullis_actors::domain::{AppId, Locale, MessageId, Phone, UserId};
 use portcullis_actors::notifier::{DeliverDue, DeliveryPolicy, NotifierActor, NotifierPorts};
 use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
 use portcullis_actors::stores::{
-    AccountStore as _, Created, Destination, LeaseAsk, Leased, ListedMessage, MessageKind, MessageState,
+    AccountStore as _, Created, Destination, LeaseRequest, Leased, ListedMessage, MessageKind, MessageState,
     NewApplication, NewMessage, NewUser, OutboxFilter, OutboxStore as _, Settlement,
 };
 use portcullis_actors::transports::{
-    Inbox, Mail, Sms, SmtpSettings, SmtpTransport, Transport, TwilioSettings, TwilioTransport,
+    Inbox, Mail, Sms, SmtpSettings, SmtpTransport, Transport, Transports, TwilioSettings, TwilioTransport,
 };
 use portcullis_testkit::sms::SmsApi;
 use portcullis_testkit::smtp::SmtpServer;
@@ -100,12 +100,10 @@ impl World {
             outbox: Arc::new(self.store.clone()),
             keyring: Arc::clone(&self.keyring),
             clock: self.clock.clone(),
-            mail: Arc::clone(&self.mail),
-            sms: self.sms.clone(),
+            transports: Transports { mail: vec![Arc::clone(&self.mail)], sms: self.sms.clone() },
             policy: self.policy.clone(),
-            code_digits: 6,
+            codes: Arc::new(PhoneCodes { keyring: Arc::clone(&self.keyring), digits: 6, fixed: HashMap::new() }),
             public_url: "https://accounts.example.com".to_owned(),
-            fixed_codes: HashMap::new(),
         }
     }
 
@@ -142,7 +140,7 @@ impl World {
     }
 
     /// A turn that only takes.
-    pub async fn lease(&self, ask: &LeaseAsk) -> Vec<Leased> {
+    pub async fn lease(&self, ask: &LeaseRequest) -> Vec<Leased> {
         self.store.exchange(&[], std::slice::from_ref(ask)).await.expect("leased")
     }
 
@@ -169,7 +167,7 @@ impl World {
     }
 
     pub async fn all(&self) -> Vec<ListedMessage> {
-        let filter = OutboxFilter { most: 100_000, ..OutboxFilter::default() };
+        let filter = OutboxFilter { limit: 100_000, ..OutboxFilter::default() };
         self.store.list(&filter).await.expect("a list")
     }
 

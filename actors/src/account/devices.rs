@@ -1,49 +1,47 @@
-//! Push registrations: a phone keeps its own, a back end reads where to push.
+//! Push registrations: a phone keeps its own, a back end reads those of a user.
 
 use super::AccountPorts;
 use super::messages::{DropDevice, ListDevices, ListedDevice, RegisterDevice, UserDevices};
-use crate::domain::{AppId, KeyScope, UserId};
+use crate::domain::{AppId, Credential, KeyScope, UserId};
 use crate::error::ErrorKind;
 use crate::stores::{Device, PushDrop, Registration};
 
 pub(super) async fn register(ports: &AccountPorts, ask: RegisterDevice) -> Result<ListedDevice, ErrorKind> {
-    let acting = ports.auth.user(&ask.credential).await?;
-    let id = ports
-        .devices
-        .register(Registration {
-            user: acting.user,
-            app: acting.app,
-            device_token: ask.device_token.clone(),
-            mobile_os: ask.mobile_os,
-            push: Some(ask.push.clone()),
-            signed_in: false,
-            most: ports.auth.policy.most_devices,
-        })
-        .await?;
-    ports.counters.devices_registered.add();
+    let (user, app) = caller(ports, &ask.credential).await?;
+    let registration = Registration {
+        user,
+        app,
+        device_token: ask.device_token.clone(),
+        mobile_os: ask.mobile_os,
+        push: Some(ask.push.clone()),
+        signed_in: false,
+        most: ports.auth.policy.most_devices,
+    };
+    let id = ports.devices.register(registration).await?;
+    ports.counters.borrow_mut().devices_registered += 1;
     let device = Device {
         id,
-        app: acting.app,
+        app,
         device_token: ask.device_token,
         mobile_os: ask.mobile_os,
         push: Some(ask.push),
         seen: ports.auth.clock.now(),
     };
-    Ok(ListedDevice { app: ports.auth.app_name(acting.app).await?, device })
+    Ok(ListedDevice { app: ports.auth.app_name(app).await?, device })
 }
 
 pub(super) async fn list(
     ports: &AccountPorts,
     ListDevices(credential): ListDevices,
 ) -> Result<Vec<ListedDevice>, ErrorKind> {
-    let acting = ports.auth.user(&credential).await?;
-    registered(ports, acting.user, acting.app).await
+    let (user, app) = caller(ports, &credential).await?;
+    registered(ports, user, app).await
 }
 
 pub(super) async fn drop_one(ports: &AccountPorts, ask: DropDevice) -> Result<(), ErrorKind> {
-    let acting = ports.auth.user(&ask.credential).await?;
-    let which = PushDrop::Device { device_token: ask.device_token, app: acting.app };
-    if ports.devices.drop_push(acting.user, which).await? { Ok(()) } else { Err(ErrorKind::NotFound) }
+    let (user, app) = caller(ports, &ask.credential).await?;
+    let which = PushDrop::Device { device_token: ask.device_token, app };
+    if ports.devices.drop_push(user, which).await? { Ok(()) } else { Err(ErrorKind::NotFound) }
 }
 
 pub(super) async fn of_user(ports: &AccountPorts, ask: UserDevices) -> Result<Vec<ListedDevice>, ErrorKind> {
@@ -54,7 +52,12 @@ pub(super) async fn of_user(ports: &AccountPorts, ask: UserDevices) -> Result<Ve
     registered(ports, ask.user, key.app).await
 }
 
-/// A device that only signed in is known, but there is nowhere to push to: it is no registration.
+async fn caller(ports: &AccountPorts, credential: &Credential) -> Result<(UserId, AppId), ErrorKind> {
+    let principal = ports.auth.user(credential).await?;
+    Ok((principal.user(), principal.app()))
+}
+
+/// Devices with a push token. A device that has only signed in is no registration.
 async fn registered(ports: &AccountPorts, user: UserId, app: AppId) -> Result<Vec<ListedDevice>, ErrorKind> {
     let name = ports.auth.app_name(app).await?;
     let registered = ports.devices.registered(user, app).await?;

@@ -1,4 +1,6 @@
-//! What the account actor can be asked. The credential is checked by the actor.
+//! The messages of the account actor. The actor checks the credential.
+
+#![expect(missing_docs, reason = "most fields are what their names say")]
 
 use crate::domain::{AppName, Credential, DeviceToken, MobileOs, Password, PushToken, UserId};
 use crate::error::ErrorKind;
@@ -6,45 +8,38 @@ use crate::stores::Device;
 use actix::Message;
 use tokio_util::sync::CancellationToken;
 
-/// Replace a password by one who knows the current one; the other sessions end.
+/// Replace the password of a user who proves the current one. Their other sessions end.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<(), ErrorKind>")]
 pub struct ChangePassword {
-    /// Who asks.
     pub credential: Credential,
-    /// The current password.
     pub current: Password,
-    /// The new one.
     pub new: Password,
-    /// Cancelled when nobody waits for the answer any more: a hash that was not begun is then not begun.
+    /// Cancelled when the client has gone. A hash that has not begun is not computed then.
     pub caller: CancellationToken,
 }
 
-/// Register or refresh where to push to a device of the caller.
+/// Register a device of the caller for pushes, or refresh its registration.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<ListedDevice, ErrorKind>")]
 pub struct RegisterDevice {
-    /// Who asks.
     pub credential: Credential,
     /// The client's own name for the device.
     pub device_token: DeviceToken,
-    /// Its system.
     pub mobile_os: MobileOs,
-    /// Where to push.
     pub push: PushToken,
 }
 
-/// The caller's registrations.
+/// The caller's push registrations.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Vec<ListedDevice>, ErrorKind>")]
 pub struct ListDevices(pub Credential);
 
-/// One line of [`ListDevices`] and [`UserDevices`]: a device with a push registration.
+/// One entry of [`ListDevices`] and [`UserDevices`].
 #[derive(Debug, Clone)]
 pub struct ListedDevice {
-    /// The application's name.
     pub app: AppName,
-    /// The device; its `push` is there.
+    /// It always has a push token.
     pub device: Device,
 }
 
@@ -52,19 +47,17 @@ pub struct ListedDevice {
 #[derive(Debug, Message)]
 #[rtype(result = "Result<(), ErrorKind>")]
 pub struct DropDevice {
-    /// Who asks.
     pub credential: Credential,
     /// The client's own name for the device.
     pub device_token: DeviceToken,
 }
 
-/// Where to push for a user, in the key's application.
+/// The push registrations of a user in the key's application.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Vec<ListedDevice>, ErrorKind>")]
 pub struct UserDevices {
     /// A server key with `devices:read`.
     pub credential: Credential,
-    /// Whose devices.
     pub user: UserId,
 }
 
@@ -76,10 +69,9 @@ pub struct Observe;
 /// What one account actor has done since it started.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, actix::MessageResponse)]
 pub struct AccountSnapshot {
-    /// Passwords changed.
     pub passwords_changed: u64,
     /// Push registrations made or refreshed.
     pub devices_registered: u64,
-    /// Commands that run now.
+    /// Messages in progress.
     pub running: u64,
 }

@@ -1,66 +1,51 @@
-//! Accounts and devices: what an account is, apart from its sessions.
+//! Accounts: the change of a password, and push registrations of devices.
 //!
-//! `messages.rs` says what can be asked; `policy.rs` judges new passwords without I/O; `password.rs` and `devices.rs` are the flows; `revocations.rs` carries what SQL
-//! has decided over to the token store. May call `session` (who is asking), `stores`, `hashing` and `notifier`'s messages.
+//! `messages` is the interface, `policy` judges new passwords without I/O, `setter` stores them, `revocations` ends the
+//! sessions that SQL has decided to end. The flows are `password` and `devices`.
 
 mod devices;
 mod messages;
 mod password;
 mod policy;
 mod revocations;
+mod setter;
 
 pub use messages::{
     AccountSnapshot, ChangePassword, DropDevice, ListDevices, ListedDevice, Observe, RegisterDevice, UserDevices,
 };
-pub use password::NOTICE_LIFE;
 pub use policy::PasswordPolicy;
 pub use revocations::Revoker;
+pub use setter::{PasswordSetter, password_change};
 
-use crate::flows::{Count, Flows, answers};
-use crate::hashing::HashingPool;
-use crate::notifier::Wake;
+use crate::flows::{Flows, answers};
 use crate::session::{Authenticator, PasswordGuard};
 use crate::stores::DeviceStore;
-use actix::{Actor, Context, Handler, Recipient};
+use actix::{Actor, Context, Handler};
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// What the account actor works with.
+#[expect(missing_docs, reason = "the types say it")]
 pub struct AccountPorts {
-    /// Credentials, accounts, keys.
-    pub auth: Authenticator,
-    /// The guard before a password.
-    pub guard: PasswordGuard,
-    /// Ends the other sessions after a change.
-    pub revoker: Revoker,
-    /// Devices.
+    pub auth: Rc<Authenticator>,
+    pub guard: Rc<PasswordGuard>,
+    pub passwords: Rc<PasswordSetter>,
     pub devices: Arc<dyn DeviceStore>,
-    /// Who delivers the notice.
-    pub notifier: Recipient<Wake>,
-    /// Password hashing.
-    pub hashing: HashingPool,
-    /// The rules for new passwords.
-    pub passwords: Arc<PasswordPolicy>,
-    /// What has been done; start with the default.
-    pub counters: AccountCounters,
+    /// Starts with the default.
+    pub counters: RefCell<AccountSnapshot>,
 }
 
-/// What one account actor counts.
-#[derive(Debug, Default)]
-pub struct AccountCounters {
-    passwords_changed: Count,
-    devices_registered: Count,
-}
-
-/// One of these lives on each HTTP worker's arbiter.
+/// One runs on each HTTP worker's thread.
 pub struct AccountActor {
-    work: Flows<AccountPorts>,
+    flows: Flows<AccountPorts>,
 }
 
 impl AccountActor {
-    /// An actor over these ports; `start` it on the arbiter it shall live on.
+    /// An actor over these ports.
     pub fn new(ports: AccountPorts) -> Self {
         let tracker = ports.auth.tracker.clone();
-        Self { work: Flows::new(ports, tracker) }
+        Self { flows: Flows::new(ports, tracker) }
     }
 }
 
@@ -80,11 +65,6 @@ impl Handler<Observe> for AccountActor {
     type Result = AccountSnapshot;
 
     fn handle(&mut self, _: Observe, _: &mut Context<Self>) -> AccountSnapshot {
-        let counters = &self.work.ports().counters;
-        AccountSnapshot {
-            passwords_changed: counters.passwords_changed.get(),
-            devices_registered: counters.devices_registered.get(),
-            running: self.work.running(),
-        }
+        AccountSnapshot { running: self.flows.running(), ..*self.flows.ports().counters.borrow() }
     }
 }

@@ -1,30 +1,30 @@
-//! What a new password must be, and the pure decision over it.
+//! The rules for new passwords. Pure.
 
 use crate::domain::{Email, Password};
 use crate::error::PasswordRule;
 use serde::{Deserialize, Serialize};
 use std::sync::LazyLock;
 
-/// The 10,000 commonest passwords in lower case, sorted: the first of the list that the Django project ships (5.2,
+/// The 10,000 most common passwords in lower case, sorted. They are the first ones of Django's list (5.2,
 /// `common-passwords.txt`), which was counted in the breaches that Have I Been Pwned has collected.
 static COMMON: LazyLock<Vec<&str>> = LazyLock::new(|| include_str!("common_passwords.txt").lines().collect());
 
-/// `passwords.*` of the configuration: rules for new passwords (NIST SP 800-63B §3.1.1.2, ASVS 6.2). No composition
-/// rules; length and not being common is what counts.
+/// `passwords.*` of the configuration (NIST SP 800-63B §3.1.1.2, ASVS 6.2). There are no rules about composition: only
+/// length and not being common count.
 #[derive(Debug, Clone, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct PasswordPolicy {
-    /// The least number of code points after NFKC.
+    /// The minimum number of code points after NFKC.
     pub shortest: usize,
-    /// Refuse the 10,000 commonest passwords (ASVS 6.2.4).
+    /// Refuse the 10,000 most common passwords (ASVS 6.2.4).
     pub refuse_common: bool,
 }
 
 impl PasswordPolicy {
-    /// Says why a new password is not acceptable. Takes microseconds, whatever the password.
+    /// Checks a new password. Takes microseconds for any password.
     ///
     /// # Errors
-    /// The rule that it breaks.
+    /// The rule that the password breaks.
     pub fn accept(&self, password: &Password, email: &Email) -> Result<(), PasswordRule> {
         let text = password.normalized();
         if text.chars().count() < self.shortest {

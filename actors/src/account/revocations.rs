@@ -1,33 +1,32 @@
-//! Revocations: what SQL has decided about a user's sessions is applied to the token store until it is acknowledged.
+//! Revocations: SQL decides that sessions end, and the token store must apply it. A revocation is pending until then.
 
 use crate::error::StoreError;
 use crate::stores::{Revocation, RevocationStore, SessionStore};
 use std::sync::Arc;
 
-/// How many are applied in one go.
+/// How many pending revocations are read at once.
 const BATCH: u32 = 256;
 
 /// Applies revocations.
 #[derive(Clone)]
+#[expect(missing_docs, reason = "the types say it")]
 pub struct Revoker {
-    /// Where they are kept.
     pub revocations: Arc<dyn RevocationStore>,
-    /// Where they take effect.
     pub sessions: Arc<dyn SessionStore>,
 }
 
 impl Revoker {
-    /// Applies one now. If a store does not answer, it stays pending, and [`Revoker::apply_pending`] will.
+    /// Applies one now. If a store does not answer, it stays pending for [`Revoker::apply_pending`].
     pub async fn apply(&self, revocation: &Revocation) {
         if let Err(error) = self.try_apply(revocation).await {
-            tracing::warn!(user = revocation.user.0, %error, "a revocation is pending until the stores answer");
+            tracing::warn!(user = revocation.user.0, %error, "a revocation stays pending until the stores answer");
         }
     }
 
-    /// Applies all that are pending, oldest first; says how many.
+    /// Applies all pending ones, oldest first. Returns how many.
     ///
     /// # Errors
-    /// The first store that does not answer; what was applied until then is acknowledged.
+    /// A store does not answer. The ones applied so far are acknowledged.
     pub async fn apply_pending(&self) -> Result<usize, StoreError> {
         let mut applied = 0;
         loop {
@@ -45,7 +44,7 @@ impl Revoker {
     /// Applies one now.
     ///
     /// # Errors
-    /// The store that does not answer; it stays pending, and [`Revoker::apply_pending`] will apply it.
+    /// A store does not answer. The revocation stays pending.
     pub async fn try_apply(&self, revocation: &Revocation) -> Result<(), StoreError> {
         self.sessions.revoke(revocation.user, revocation.epoch, revocation.keep).await?;
         self.revocations.acknowledge(revocation.id).await

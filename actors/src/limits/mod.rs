@@ -1,168 +1,197 @@
-//! Every budget and wait: who is charged for what, under which name, and how a charge is given back.
+//! Every budget and every wait: for passwords, phone codes, resets, and the money that SMS cost.
 //!
-//! One rule: **charge, then do, else give back.** A charge comes before the costly step, so that parallel requests cannot
-//! pass a budget together, and it is given back when the step did not happen: a 503 uses up nobody's budget.
+//! The rule is **charge, then act, else give back.** A charge comes before the costly step, so that parallel requests
+//! cannot exceed a budget together. It is given back if the step did not happen: a 503 costs nobody anything.
 //!
-//! `policy` holds the numbers of passwords; those of messages stand with what sends them. May call `stores` and `derive`.
+//! `policy` holds the numbers, `budgets` lists the counters and names their subjects. Callers decide when to charge.
 
+mod budgets;
 mod policy;
 
-pub use policy::LimitPolicy;
+pub use budgets::Source;
+pub use policy::{LimitPolicy, PasswordLimits, PhonePolicy, ResetPolicy};
 
 use crate::derive::Subjects;
 use crate::domain::Digest;
 use crate::error::ErrorKind;
-use crate::stores::{LimitStore, Rate, StoreResult, Verdict};
-use std::net::IpAddr;
+use crate::stores::{Backoff, LimitStore, Rate, StoreResult, Verdict};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The counters that all nodes share, and how they name their subjects.
-#[derive(Clone)]
+/// The counters, which all nodes share.
 pub struct Limits {
-    /// Where they are kept.
+    /// Keeps them.
     pub store: Arc<dyn LimitStore>,
-    /// Names subjects.
+    /// Names their subjects.
     pub subjects: Subjects,
-    /// The numbers; `enabled` is asked here and nowhere else.
-    pub policy: Arc<LimitPolicy>,
+    /// The numbers.
+    pub policy: LimitPolicy,
 }
 
-/// A counter by its scope and subject, and what fits into it.
+/// A counter: what it counts (`[a-z0-9-]+`), and for whom.
 #[derive(Clone, Copy, Debug)]
-pub struct Budget {
+pub struct Counter {
     scope: &'static str,
     subject: Digest,
-    rate: Rate,
 }
 
-/// What was charged. Give it back if the step that it was charged for did not happen.
+/// A counter with the number of charges that fit into a window.
+#[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "the types say it")]
+pub struct Budget {
+    pub counter: Counter,
+    pub rate: Rate,
+}
+
+/// A counter with the waits that grow with each charge.
+#[derive(Clone, Copy, Debug)]
+#[expect(missing_docs, reason = "the types say it")]
+pub struct Waits {
+    pub counter: Counter,
+    pub backoff: Backoff,
+}
+
+/// What was charged. Must be given back if the step that it was charged for did not happen.
 #[derive(Debug, Default)]
 #[must_use]
-pub struct Charged(Vec<(&'static str, Digest)>);
+pub struct Charges(Vec<Counter>);
 
-impl Charged {
-    /// Takes in a charge that was made.
-    pub(crate) fn add(&mut self, scope: &'static str, subject: Digest) {
-        self.0.push((scope, subject));
-    }
-}
+/// Whether a charge fits. The error is how long to wait.
+type Fits<T> = StoreResult<Result<T, Duration>>;
 
 impl Limits {
-    /// The budget of `subject` within `scope` (`[a-z0-9-]+`).
-    pub fn budget(&self, scope: &'static str, subject: &str, rate: Rate) -> Budget {
-        Budget { scope, subject: self.subjects.of(subject), rate }
+    /// Off: no budgets and no waits. The guesses of a code, and single use, are limited all the same.
+    pub fn enabled(&self) -> bool {
+        self.policy.passwords.enabled
     }
 
-    /// Charges all budgets or none. They come from narrow to wide: a request that a narrow one refuses drains no wide one.
-    /// The inner error says when to come back.
+    /// Charges all budgets or none. Callers list narrow ones first, so that a request that a narrow budget refuses uses up
+    /// nothing of a wide one. The inner error is how long to wait.
     ///
     /// # Errors
-    /// When the token store does not answer; what was charged until then is given back if it can be.
-    pub async fn charge(&self, budgets: &[Budget]) -> StoreResult<Result<Charged, Duration>> {
-        let mut charged = Charged::default();
-        if !self.policy.enabled {
-            return Ok(Ok(charged));
-        }
-        for &Budget { scope, subject, rate } in budgets {
-            match self.store.charge(scope, subject, rate).await {
-                Ok(Verdict::Allowed) => charged.add(scope, subject),
-                Ok(Verdict::Refused(wait)) => {
-                    self.give_back(charged).await;
+    /// The token store does not answer. What was charged is given back if possible.
+    pub async fn charge(&self, budgets: &[Budget]) -> Fits<Charges> {
+        let mut charges = Charges::default();
+        for &budget in budgets {
+            match self.charge_one(&mut charges, budget).await {
+                Ok(Ok(())) => {}
+                Ok(Err(wait)) => {
+                    self.give_back(charges).await;
                     return Ok(Err(wait));
                 }
                 Err(error) => {
-                    self.give_back(charged).await;
+                    self.give_back(charges).await;
                     return Err(error);
                 }
             }
         }
-        Ok(Ok(charged))
+        Ok(Ok(charges))
     }
 
-    /// Whether one more would fit, without charging it; the inner error says when to come back.
+    /// Charges one budget more.
     ///
     /// # Errors
-    /// When the token store does not answer.
-    pub async fn peek(&self, budget: Budget) -> StoreResult<Result<(), Duration>> {
-        if !self.policy.enabled {
+    /// The token store does not answer.
+    pub(crate) async fn charge_one(&self, charges: &mut Charges, budget: Budget) -> Fits<()> {
+        if !self.enabled() {
             return Ok(Ok(()));
         }
-        Ok(match self.store.peek(budget.scope, budget.subject, budget.rate).await? {
-            Verdict::Allowed => Ok(()),
-            Verdict::Refused(wait) => Err(wait),
-        })
+        let Counter { scope, subject } = budget.counter;
+        Ok(charges.add(budget.counter, self.store.charge(scope, subject, budget.rate).await?))
     }
 
-    /// Gives back what was charged for a step that did not happen. A store that does not answer leaves it charged: the
-    /// budgets close by themselves.
-    pub async fn give_back(&self, charged: Charged) {
-        for (scope, subject) in charged.0 {
-            if let Err(error) = self.store.refund(scope, subject).await {
-                tracing::info!(scope, %error, "a charge for what did not happen stays");
+    /// Charges an attempt that may have to wait.
+    ///
+    /// # Errors
+    /// The token store does not answer.
+    pub(crate) async fn charge_waits(&self, charges: &mut Charges, waits: Waits) -> Fits<()> {
+        let Counter { scope, subject } = waits.counter;
+        Ok(charges.add(waits.counter, self.store.charge_backoff(scope, subject, waits.backoff).await?))
+    }
+
+    /// Whether one more charge would fit, without charging it.
+    ///
+    /// # Errors
+    /// The token store does not answer.
+    pub async fn peek(&self, Budget { counter, rate }: Budget) -> Fits<()> {
+        if !self.enabled() {
+            return Ok(Ok(()));
+        }
+        Ok(fits(self.store.peek(counter.scope, counter.subject, rate).await?))
+    }
+
+    /// Forgets all charges of a counter.
+    ///
+    /// # Errors
+    /// The token store does not answer.
+    pub async fn clear(&self, Counter { scope, subject }: Counter) -> StoreResult<()> {
+        self.store.clear(scope, subject).await
+    }
+
+    /// Gives one charge back.
+    ///
+    /// # Errors
+    /// The token store does not answer.
+    pub async fn refund(&self, Counter { scope, subject }: Counter) -> StoreResult<()> {
+        self.store.refund(scope, subject).await
+    }
+
+    /// Gives back the charges for a step that did not happen. If the store does not answer, they stay until their window
+    /// closes.
+    pub async fn give_back(&self, charges: Charges) {
+        for counter in charges.0 {
+            if let Err(error) = self.refund(counter).await {
+                tracing::info!(scope = counter.scope, %error, "a charge was not given back");
             }
         }
     }
 
-    /// Charges the budgets, then does `step`, and gives the charges back if it fails. `refused` answers for a request that
-    /// does not fit.
+    /// Keeps the charges for an attempt with any outcome, right or wrong. Gives them back if nothing was done.
     ///
     /// # Errors
-    /// What `step` and `refused` say, or that the token store does not answer.
+    /// That of `outcome`.
+    pub async fn settle<T>(&self, charges: Charges, outcome: Result<T, ErrorKind>) -> Result<T, ErrorKind> {
+        if outcome.as_ref().is_err_and(ErrorKind::is_not_done) {
+            self.give_back(charges).await;
+        }
+        outcome
+    }
+
+    /// Charges the budgets, then does `step`, and gives the charges back if it fails in any way. `refused` is the answer
+    /// to a request that does not fit.
+    ///
+    /// # Errors
+    /// Those of `step` and `refused`, or the token store does not answer.
     pub async fn spend<T>(
         &self,
         budgets: &[Budget],
         step: impl Future<Output = Result<T, ErrorKind>>,
         refused: impl FnOnce(Duration) -> Result<T, ErrorKind>,
     ) -> Result<T, ErrorKind> {
-        let charged = match self.charge(budgets).await? {
-            Ok(charged) => charged,
+        let charges = match self.charge(budgets).await? {
+            Ok(charges) => charges,
             Err(wait) => return refused(wait),
         };
         let outcome = step.await;
         if outcome.is_err() {
-            self.give_back(charged).await;
+            self.give_back(charges).await;
         }
         outcome
     }
 }
 
-/// How a network address is called as a subject: all of IPv4, the /64 of IPv6, which is what one customer holds.
-pub fn network_of(peer: IpAddr) -> String {
-    match peer.to_canonical() {
-        IpAddr::V4(v4) => v4.to_string(),
-        IpAddr::V6(v6) => {
-            let [a, b, c, d, ..] = v6.segments();
-            format!("{a:x}:{b:x}:{c:x}:{d:x}::/64")
-        }
+impl Charges {
+    /// Keeps the counter if it was charged.
+    fn add(&mut self, counter: Counter, verdict: Verdict) -> Result<(), Duration> {
+        fits(verdict)?;
+        self.0.push(counter);
+        Ok(())
     }
 }
 
-/// So many in ten minutes.
-pub fn ten_minutes(limit: u32) -> Rate {
-    Rate { limit, window: Duration::from_secs(600) }
-}
-
-/// So many in an hour.
-pub fn hourly(limit: u32) -> Rate {
-    Rate { limit, window: Duration::from_secs(3600) }
-}
-
-/// So many in a day.
-pub fn daily(limit: u32) -> Rate {
-    Rate { limit, window: Duration::from_secs(86_400) }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn an_ipv6_customer_is_one_address() {
-        let network = |text: &str| network_of(text.parse().expect("an address"));
-        assert_eq!(network("2001:db8:1:2:3:4:5:6"), network("2001:db8:1:2:ffff::1"));
-        assert_ne!(network("2001:db8:1:2::1"), network("2001:db8:1:3::1"));
-        assert_eq!(network("::ffff:192.0.2.1"), network("192.0.2.1"));
-        assert_ne!(network("192.0.2.1"), network("192.0.2.2"));
+fn fits(verdict: Verdict) -> Result<(), Duration> {
+    match verdict {
+        Verdict::Allowed => Ok(()),
+        Verdict::Refused(wait) => Err(wait),
     }
 }

@@ -1,5 +1,5 @@
-//! A circuit breaker, one a provider: who fails again and again is left alone for a while, then tried with one
-//! message. Time is a parameter; nothing here waits.
+//! The circuit breaker of a provider. After several failures in a row the provider gets no messages for a while, then
+//! one message as a trial. Time is a parameter; nothing here waits.
 
 use crate::clock::Timestamp;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 /// The breaker of one provider, on one node.
 #[derive(Debug)]
-pub struct Breaker {
+pub(super) struct Breaker {
     failures_to_open: u32,
     rest: Duration,
     state: Mutex<State>,
@@ -21,14 +21,14 @@ enum State {
     Open {
         until: Timestamp,
     },
-    /// One message is being tried; if nothing is heard of it until then, another one may be.
+    /// A message is being tried. If its result does not come until then, another one may be tried.
     Trial {
         until: Timestamp,
     },
 }
 
 impl State {
-    fn seen_at(self, now: Timestamp) -> BreakerState {
+    fn at(self, now: Timestamp) -> BreakerState {
         match self {
             Self::Closed { .. } => BreakerState::Closed,
             Self::Open { until } | Self::Trial { until } if now < until => BreakerState::Open,
@@ -37,51 +37,49 @@ impl State {
     }
 }
 
-/// How a breaker stands.
+/// The state of a breaker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BreakerState {
     /// Messages pass.
     Closed,
     /// No message passes.
     Open,
-    /// One message passes, and decides.
+    /// One message passes as a trial.
     HalfOpen,
 }
 
 impl Breaker {
-    /// Opens after `failures` in a row, for `rest`.
-    pub fn new(failures: u32, rest: Duration) -> Self {
+    /// A breaker that opens after `failures` in a row, for `rest`.
+    pub(super) fn new(failures: u32, rest: Duration) -> Self {
         Self { failures_to_open: failures.max(1), rest, state: Mutex::new(State::Closed { failures: 0 }) }
     }
 
-    /// How it stands.
-    pub fn state(&self, now: Timestamp) -> BreakerState {
-        self.lock().seen_at(now)
+    pub(super) fn state(&self, now: Timestamp) -> BreakerState {
+        self.lock().at(now)
     }
 
-    /// Whether a message may pass; if the breaker is half open, this message is the one that decides, and has
-    /// `patience` to do so.
-    pub fn admit(&self, now: Timestamp, patience: Duration) -> bool {
+    /// Whether a message may pass. On a half-open breaker it is the trial; no other one is admitted for `time_out`.
+    pub(super) fn admit(&self, now: Timestamp, time_out: Duration) -> bool {
         let mut state = self.lock();
-        let seen = state.seen_at(now);
+        let seen = state.at(now);
         if seen == BreakerState::HalfOpen {
-            *state = State::Trial { until: now.plus(patience) };
+            *state = State::Trial { until: now.plus(time_out) };
         }
         seen != BreakerState::Open
     }
 
-    /// The provider did its part.
-    pub fn succeeded(&self) {
+    /// The provider answered.
+    pub(super) fn succeeded(&self) {
         *self.lock() = State::Closed { failures: 0 };
     }
 
     /// The provider failed. True if that opened the breaker.
-    pub fn failed(&self, now: Timestamp) -> bool {
+    pub(super) fn failed(&self, now: Timestamp) -> bool {
         let mut state = self.lock();
         let failures = match *state {
             State::Closed { failures } => failures + 1,
             State::Trial { .. } => self.failures_to_open,
-            // Sent before it opened: no news.
+            // It was sent before the breaker opened, and changes nothing.
             State::Open { .. } => return false,
         };
         let opens = failures >= self.failures_to_open;

@@ -1,27 +1,27 @@
-//! From a leased row to a message that is ready to go: who it is for, in whose name, and the secret that it carries,
-//! which is computed here and nowhere kept.
+//! Writes the message of a leased row. The secret in it is derived here and is stored nowhere.
 
 use super::NotifierPorts;
-use super::templates::{self, Setting};
+use super::templates::{self, MailText, TextContext};
 use crate::clock::Timestamp;
-use crate::derive::{ChallengeId, Code, KeyId};
-use crate::domain::{Digest, Email, Phone};
+use crate::derive::{Keyring, PhoneCodes};
+use crate::domain::{Digest, Email};
 use crate::stores::{AccountState, Destination, Leased, MessageKind};
-use crate::transports::{Line, Mail, Sms};
+use crate::transports::{Mail, SingleLine, Sms};
+use std::sync::Arc;
 
-/// A message that is ready to go.
+/// A message that is ready to be sent.
 #[derive(Debug)]
 pub(super) enum Composed {
     Mail(Mail),
     Sms(Sms),
 }
 
-/// Why there is nothing to send.
+/// Why a message cannot be sent.
 #[derive(Debug)]
 pub(super) enum Unsendable {
-    /// Nobody wants it any more.
+    /// It must never be sent.
     Dead(&'static str),
-    /// This node lacks the secret; another one may have it.
+    /// This node lacks the secret. Another node may have it.
     KeyMissing,
 }
 
@@ -31,71 +31,69 @@ impl From<askama::Error> for Unsendable {
     }
 }
 
-/// Writes the message of a row.
-pub(super) fn compose(ports: &NotifierPorts, row: &Leased) -> Result<Composed, Unsendable> {
-    let (message, sender) = (&row.message, &row.sender);
-    let name = match &row.recipient {
-        AccountState::Active(name) => name,
-        AccountState::Disabled => return Err(Unsendable::Dead("the account is disabled")),
-        AccountState::Gone => return Err(Unsendable::Dead("the account is gone")),
-    };
-    let setting = Setting {
-        locale: message.locale,
-        brand: Line::new(&sender.brand),
-        name: Line::new(name.as_str()),
-        public_url: ports.public_url.trim_end_matches('/').to_owned(),
-    };
-    let kind = message.kind.as_str();
-    match (&message.kind, &message.to) {
-        (MessageKind::PhoneCode { challenge, key }, Destination::Sms(phone)) => {
-            let code = code(ports, *key, challenge, row, phone)?;
-            let text = templates::phone_code(&setting, &code)?;
-            Ok(Composed::Sms(Sms { kind, to: phone.clone(), from: own_sender(sender.sms_from.as_deref()), text }))
+/// Writes messages.
+pub(super) struct Composer {
+    keyring: Arc<Keyring>,
+    codes: Arc<PhoneCodes>,
+    public_url: String,
+}
+
+impl Composer {
+    pub(super) fn new(ports: &NotifierPorts) -> Self {
+        let (keyring, codes) = (Arc::clone(&ports.keyring), Arc::clone(&ports.codes));
+        Self { keyring, codes, public_url: ports.public_url.trim_end_matches('/').to_owned() }
+    }
+
+    pub(super) fn compose(&self, leased: &Leased) -> Result<Composed, Unsendable> {
+        let (message, branding) = (&leased.message, &leased.branding);
+        let name = match &leased.account {
+            AccountState::Active(name) => name,
+            AccountState::Disabled => return Err(Unsendable::Dead("the account is disabled")),
+            AccountState::Gone => return Err(Unsendable::Dead("the account is gone")),
+        };
+        let context = TextContext {
+            locale: message.locale,
+            brand: SingleLine::new(&branding.brand),
+            name: SingleLine::new(name.as_str()),
+            public_url: self.public_url.clone(),
+        };
+        match (&message.kind, &message.to) {
+            (MessageKind::PhoneCode { challenge, key }, Destination::Sms(phone)) => {
+                let code = self.codes.code(*key, challenge, message.user, phone).ok_or(Unsendable::KeyMissing)?;
+                let (kind, text) = (message.kind.as_str(), templates::phone_code(&context, &code)?);
+                Ok(Composed::Sms(Sms { kind, to: phone.clone(), from: own_sender(branding.sms_from.as_deref()), text }))
+            }
+            (MessageKind::ResetLink { challenge, key }, Destination::Mail(email)) => {
+                let token = self.keyring.reset_token(*key, challenge, message.user, email);
+                let token = token.ok_or(Unsendable::KeyMissing)?;
+                Ok(mail(leased, email, templates::reset_link(&context, &token, message.expires)?))
+            }
+            (MessageKind::PasswordNotice, Destination::Mail(email)) => {
+                Ok(mail(leased, email, templates::password_notice(&context, leased.created)?))
+            }
+            (MessageKind::PhoneCode { .. }, Destination::Mail(_)) => Err(Unsendable::Dead("a phone code is no mail")),
+            (_, Destination::Sms(_)) => Err(Unsendable::Dead("a mail is no SMS")),
         }
-        (MessageKind::ResetLink { challenge, key }, Destination::Mail(email)) => {
-            let token = ports.keyring.reset_token(*key, challenge, message.user, email);
-            let token = token.ok_or(Unsendable::KeyMissing)?;
-            Ok(mail(row, email, templates::reset_link(&setting, &token, message.expires)?))
-        }
-        (MessageKind::PasswordNotice, Destination::Mail(email)) => {
-            Ok(mail(row, email, templates::password_notice(&setting, row.created)?))
-        }
-        (MessageKind::PhoneCode { .. }, Destination::Mail(_)) => Err(Unsendable::Dead("a phone code is no mail")),
-        (_, Destination::Sms(_)) => Err(Unsendable::Dead("a mail is no SMS")),
     }
 }
 
-fn code(
-    ports: &NotifierPorts,
-    key: KeyId,
-    challenge: &ChallengeId,
-    row: &Leased,
-    phone: &Phone,
-) -> Result<Code, Unsendable> {
-    if let Some(code) = ports.fixed_codes.get(phone.as_str()) {
-        return Ok(code.clone());
-    }
-    let code = ports.keyring.phone_code(key, challenge, row.message.user, phone, ports.code_digits);
-    code.ok_or(Unsendable::KeyMissing)
-}
-
-fn mail(row: &Leased, to: &Email, text: templates::MailText) -> Composed {
+fn mail(leased: &Leased, to: &Email, text: MailText) -> Composed {
     Composed::Mail(Mail {
-        id: stable_id(row.id.0, row.created, to),
-        kind: row.message.kind.as_str(),
+        id: stable_id(leased.id.0, leased.created, to),
+        kind: leased.message.kind.as_str(),
         to: to.clone(),
-        from: own_sender(row.sender.mail_from.as_deref()),
+        from: own_sender(leased.branding.mail_from.as_deref()),
         subject: text.subject,
         text: text.text,
         html: text.html,
     })
 }
 
-fn own_sender(configured: Option<&str>) -> Option<Line> {
-    configured.map(Line::new).filter(|line| !line.as_str().is_empty())
+fn own_sender(configured: Option<&str>) -> Option<SingleLine> {
+    configured.map(SingleLine::new).filter(|line| !line.as_str().is_empty())
 }
 
-/// The same for every try on every node, and never that of another message of any database.
+/// The same for every try on every node, and different from that of every other message of any database.
 fn stable_id(id: i64, created: Timestamp, to: &Email) -> String {
     Digest::of(format!("{id}:{}:{}", created.millis(), to.as_str()).as_bytes()).to_text()
 }

@@ -1,4 +1,4 @@
-//! What the notifier can be asked.
+//! The messages of the notifier.
 
 use super::breaker::BreakerState;
 use crate::error::ErrorKind;
@@ -6,71 +6,71 @@ use crate::stores::ReportEffect;
 use actix::Message;
 use std::time::Duration;
 
-/// Something was queued: look now, do not wait for the next poll.
+/// A message was queued: deliver it now instead of at the next poll.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
 pub struct Wake;
 
-/// One step: deliver what is due now and say how many messages that were; for tests.
+/// One step of a stepwise notifier: delivers what is due now, and returns the number of messages. For tests.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "Result<usize, ErrorKind>")]
 pub struct DeliverDue;
 
-/// Take nothing new; finish what is under way within this time, and put the rest back into the queue.
+/// Stop leasing, finish the running deliveries within this time, and put the rest back into the queue.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
+#[expect(missing_docs, reason = "the name says it")]
 pub struct Drain {
-    /// From now until everything has ended.
     pub within: Duration,
 }
 
-/// A provider reports what became of an SMS.
+/// A delivery report as it arrived.
 #[derive(Debug, Clone, Message)]
 #[rtype(result = "Result<ReportEffect, ReportRefusal>")]
 pub struct RecordReport {
-    /// The provider's name, as in the address of the callback.
+    /// The provider's name, out of the callback's URL.
     pub provider: String,
     /// `X-Twilio-Signature`; empty if there was none.
     pub signature: String,
-    /// The form, as it was sent.
+    /// The form.
     pub params: Vec<(String, String)>,
 }
 
-/// Why a receipt changed nothing.
+/// Why a delivery report was not recorded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ReportRefusal {
-    /// There is no such provider, or it did not sign this: one kind.
+    /// There is no such provider, or the signature is wrong. Callers cannot tell which.
     #[error("the signature is not valid")]
     NotGenuine,
-    /// It could not be written down; the provider should send it again.
+    /// The store failed. The provider should send the report again.
     #[error(transparent)]
     Unavailable(#[from] ErrorKind),
 }
 
-/// A snapshot for metrics, readiness and tests.
+/// Asks for a [`NotifierSnapshot`]; does not wait for deliveries.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "NotifierSnapshot")]
 pub struct Observe;
 
-/// How deliveries stand.
+/// The state of deliveries, for metrics, readiness and tests.
 #[derive(Debug, Clone, Default, PartialEq, Eq, actix::MessageResponse)]
 pub struct NotifierSnapshot {
-    /// Messages on their way, on all nodes; `None` if the store does not say.
+    /// Messages on their way, on all nodes; `None` if the store fails.
     pub pending: Option<u64>,
-    /// How long the oldest of those has waited.
+    /// The age of the oldest of those.
     pub oldest_age: Option<Duration>,
     /// Dead messages on record, on all nodes.
     pub dead_on_record: Option<u64>,
-    /// Deliveries that run now, on this node.
+    /// Running deliveries of this node.
     pub running: u64,
-    /// Messages that a provider took over, since this node started.
+    /// Messages that a provider accepted, since this node started.
     pub delivered: u64,
-    /// Tries that failed and will be repeated.
+    /// Failed tries that will be repeated.
     pub retried: u64,
     /// Messages that ended undelivered.
     pub dead: u64,
-    /// Messages whose life ended first.
+    /// Messages that were not sent within their life.
     pub expired: u64,
-    /// Each provider and how its breaker stands.
+    /// Each provider's name and the state of its breaker.
     pub breakers: Vec<(String, BreakerState)>,
 }

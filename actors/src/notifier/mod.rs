@@ -1,85 +1,84 @@
 //! Deliveries: mail and SMS leave through an outbox that loses nothing.
 //!
 //! ```text
-//! queued row ──▶ pump: take ──▶ delivery: compose ──▶ transport ──▶ retry: what next? ──▶ pump: hand in
-//!     ▲           (wake, poll)     (secret derived)    (breaker)      (pure)             (one commit for many)
-//!     └──────────────────────────────── Retry, Release, a lapsed lease ───────────────────────┘
+//! queued row ──▶ loop: lease ──▶ delivery: compose ──▶ provider ──▶ retry: what next? ──▶ loop: hand in
+//!     ▲          (wake, poll)    (derives the secret)  (breaker)    (pure)                (one commit for many)
+//!     └────────────────────────────── Retry, Release, a lapsed lease ─────────────────────────────┘
 //! ```
 //!
-//! The promise is *at least once, and almost always exactly once*: a row is settled after the provider took the
-//! message over, so a crash in between repeats what was under way, under the same `Message-ID` and with the same code.
-//! May call stores and transports; knows no other actor.
+//! The guarantee is *at least once, and almost always exactly once*. A row is settled after the provider has accepted
+//! the message. A crash in between repeats the running deliveries, under the same `Message-ID` and with the same code.
 
 mod breaker;
 mod compose;
 mod delivery;
-mod engine;
+mod delivery_loop;
 mod messages;
 mod policy;
-mod pump;
+mod providers;
 mod reports;
-pub mod retry;
-pub mod segment;
-mod slots;
-pub mod templates;
+mod retry;
+mod segment;
+mod templates;
 
-pub use breaker::{Breaker, BreakerState};
+pub use breaker::BreakerState;
 pub use messages::{DeliverDue, Drain, NotifierSnapshot, Observe, RecordReport, ReportRefusal, Wake};
-pub use policy::DeliveryPolicy;
+pub use policy::{ChannelPolicy, DeliveryPolicy};
 
 use crate::clock::Clock;
-use crate::derive::{Code, Keyring};
+use crate::derive::{Keyring, PhoneCodes};
 use crate::error::ErrorKind;
-use crate::stores::OutboxStore;
-use crate::transports::{Mail, Sms, Transport};
-use actix::{Actor, AsyncContext as _, Context, Handler, Message, ResponseFuture, WrapFuture as _};
-use engine::Engine;
-use std::collections::HashMap;
+use crate::stores::{OutboxStore, ReportEffect};
+use crate::transports::Transports;
+use actix::{Actor, AsyncContext as _, Context, Handler, ResponseFuture, WrapFuture as _};
+use delivery_loop::{DeliveryLoop, LoopHandle};
+use providers::Providers;
+use reports::Reports;
 use std::sync::Arc;
 
-/// What the notifier stands on.
+/// The dependencies of the notifier.
 #[derive(Clone)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct NotifierPorts {
-    /// The rows.
     pub outbox: Arc<dyn OutboxStore>,
-    /// What codes and links are computed with.
+    /// Derives codes and links.
     pub keyring: Arc<Keyring>,
-    /// Time.
     pub clock: Arc<dyn Clock>,
-    /// What carries mail.
-    pub mail: Arc<dyn Transport<Mail>>,
-    /// What carries SMS, in the order in which they are tried.
-    pub sms: Vec<Arc<dyn Transport<Sms>>>,
-    /// The numbers.
+    pub transports: Transports,
     pub policy: DeliveryPolicy,
-    /// Digits of a phone code.
-    pub code_digits: u32,
-    /// The address that people reach this server at.
+    pub codes: Arc<PhoneCodes>,
+    /// The address of this server for users.
     pub public_url: String,
-    /// Numbers (E.164) that always get the same code; outside development there is none.
-    pub fixed_codes: HashMap<String, Code>,
 }
 
-/// Delivers what is in the outbox; one a process.
+/// Delivers the messages in the outbox; one in each process.
 pub struct NotifierActor {
-    ports: NotifierPorts,
-    looping: bool,
-    engine: Option<Arc<Engine>>,
+    outbox: Arc<dyn OutboxStore>,
+    clock: Arc<dyn Clock>,
+    providers: Arc<Providers>,
+    control: LoopHandle,
+    stepwise: bool,
+    /// Until the actor starts; then the loop is a task of its own, which ends with the actor.
+    delivery_loop: Option<DeliveryLoop>,
 }
 
 impl NotifierActor {
-    /// Delivers by itself from its start on.
+    /// A notifier that delivers from its start on.
     pub fn new(ports: NotifierPorts) -> Self {
-        Self { ports, looping: true, engine: None }
+        Self::with_mode(ports, false)
     }
 
-    /// Delivers only when asked to by [`DeliverDue`]: for tests that go step by step.
+    /// A notifier that delivers only at [`DeliverDue`]: for tests that go step by step.
     pub fn stepwise(ports: NotifierPorts) -> Self {
-        Self { ports, looping: false, engine: None }
+        Self::with_mode(ports, true)
     }
 
-    fn engine(&mut self) -> Arc<Engine> {
-        Arc::clone(self.engine.get_or_insert_with(|| Arc::new(Engine::new(self.ports.clone()))))
+    fn with_mode(ports: NotifierPorts, stepwise: bool) -> Self {
+        let providers = Providers::new(ports.transports.clone(), &ports.policy, Arc::clone(&ports.clock));
+        let providers = Arc::new(providers);
+        let (delivery_loop, control) = DeliveryLoop::new(&ports, Arc::clone(&providers));
+        let NotifierPorts { outbox, clock, .. } = ports;
+        Self { outbox, clock, providers, control, stepwise, delivery_loop: Some(delivery_loop) }
     }
 }
 
@@ -87,9 +86,10 @@ impl Actor for NotifierActor {
     type Context = Context<Self>;
 
     fn started(&mut self, ctx: &mut Self::Context) {
-        let engine = self.engine();
-        if self.looping {
-            ctx.spawn(async move { engine.run().await }.into_actor(self));
+        match self.delivery_loop.take() {
+            Some(delivery_loop) if self.stepwise => drop(ctx.spawn(delivery_loop.run_stepwise().into_actor(self))),
+            Some(delivery_loop) => drop(ctx.spawn(delivery_loop.run().into_actor(self))),
+            None => {}
         }
     }
 }
@@ -98,25 +98,59 @@ impl Handler<Wake> for NotifierActor {
     type Result = ();
 
     fn handle(&mut self, _: Wake, _: &mut Self::Context) {
-        self.engine().bell.notify_one();
+        self.control.wakeup.notify_one();
     }
 }
 
-/// A handler that asks the engine and awaits its answer.
-macro_rules! ask_engine {
-    ($message:ident, |$engine:ident, $asked:ident| $answer:expr) => {
-        impl Handler<$message> for NotifierActor {
-            type Result = ResponseFuture<<$message as Message>::Result>;
+impl Handler<DeliverDue> for NotifierActor {
+    type Result = ResponseFuture<Result<usize, ErrorKind>>;
 
-            fn handle(&mut self, $asked: $message, _: &mut Self::Context) -> Self::Result {
-                let $engine = self.engine();
-                Box::pin(async move { $answer })
-            }
-        }
-    };
+    fn handle(&mut self, _: DeliverDue, _: &mut Self::Context) -> Self::Result {
+        let control = self.control.clone();
+        Box::pin(async move { control.step().await.map_err(ErrorKind::from) })
+    }
 }
 
-ask_engine!(DeliverDue, |engine, _step| engine.deliver_due().await.map_err(ErrorKind::from));
-ask_engine!(Drain, |engine, drain| engine.drain(drain.within).await);
-ask_engine!(Observe, |engine, _asked| engine.observe().await);
-ask_engine!(RecordReport, |engine, receipt| engine.record_report(&receipt).await);
+impl Handler<Drain> for NotifierActor {
+    type Result = ResponseFuture<()>;
+
+    fn handle(&mut self, drain: Drain, _: &mut Self::Context) -> Self::Result {
+        let (control, providers) = (self.control.clone(), Arc::clone(&self.providers));
+        Box::pin(async move {
+            control.drain(drain.within).await;
+            providers.close().await;
+        })
+    }
+}
+
+impl Handler<Observe> for NotifierActor {
+    type Result = ResponseFuture<NotifierSnapshot>;
+
+    fn handle(&mut self, _: Observe, _: &mut Self::Context) -> Self::Result {
+        let (outbox, now) = (Arc::clone(&self.outbox), self.clock.now());
+        let (counts, breakers) = (self.control.counts(), self.providers.states());
+        Box::pin(async move {
+            let stats = outbox.stats().await.ok();
+            NotifierSnapshot {
+                pending: stats.as_ref().map(|stats| stats.pending),
+                oldest_age: stats.as_ref().and_then(|stats| stats.oldest).map(|oldest| now.since(oldest)),
+                dead_on_record: stats.as_ref().map(|stats| stats.dead),
+                breakers,
+                ..counts
+            }
+        })
+    }
+}
+
+impl Handler<RecordReport> for NotifierActor {
+    type Result = ResponseFuture<Result<ReportEffect, ReportRefusal>>;
+
+    fn handle(&mut self, report: RecordReport, _: &mut Self::Context) -> Self::Result {
+        let reports = Reports {
+            providers: Arc::clone(&self.providers),
+            outbox: Arc::clone(&self.outbox),
+            wakeup: Arc::clone(&self.control.wakeup),
+        };
+        Box::pin(reports.record(report))
+    }
+}

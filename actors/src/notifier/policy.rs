@@ -4,52 +4,61 @@ use crate::stores::Channel;
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
-/// All that end together are logged by one statement, and that takes 32,766 values on SQLite.
-const MOST_CONCURRENT: usize = 1_000;
+/// One statement logs all attempts that end together, and SQLite allows 32,766 values in a statement.
+const MAX_CONCURRENCY: usize = 1_000;
 
-/// What a lease is longer than a try: the transaction that takes it, and the one that ends it.
-const LEASE_MARGIN_SECS: u64 = 5;
+/// A lease is this much longer than a try, for the transactions that begin and end it.
+const LEASE_MARGIN: Duration = Duration::from_secs(5);
 
-/// `delivery.*` of the configuration.
+/// `delivery.*` of the configuration. `config/default.toml` explains the numbers.
 #[derive(Debug, Clone, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct DeliveryPolicy {
-    /// Mails under way at a time.
+    /// Concurrent deliveries.
     pub mail_concurrency: usize,
-    /// SMS under way at a time.
     pub sms_concurrency: usize,
-    /// Of those, to one mail domain or one block of numbers.
-    pub per_lane: usize,
-    /// Seconds a mail is leased to a node.
+    /// Concurrent deliveries to one destination group: a mail domain, or a block of numbers.
+    #[serde(rename = "per_lane")]
+    pub per_group: usize,
     pub mail_lease_secs: u64,
-    /// Seconds an SMS is leased to a node.
     pub sms_lease_secs: u64,
-    /// Seconds a whole SMTP send may take.
+    /// The time-out of a whole SMTP send.
     pub mail_timeout_secs: u64,
-    /// Seconds a request to an SMS provider may take.
+    /// The time-out of a request to an SMS provider.
     pub sms_timeout_secs: u64,
-    /// Milliseconds before the second try.
+    /// The wait before the second try.
     pub first_retry_ms: u64,
-    /// By how much each wait is longer than the one before.
+    /// The factor between two waits.
     pub retry_factor: u32,
-    /// Seconds of the longest wait.
     pub longest_retry_secs: u64,
-    /// By how much, in percent, a wait is longer or shorter at random.
     pub jitter_percent: u32,
-    /// Seconds up to which a provider's Retry-After is obeyed.
+    /// The longest Retry-After that is obeyed.
     pub retry_after_most_secs: u64,
-    /// Seconds after which a mail is given up.
+    /// The age at which a mail is given up.
     pub mail_give_up_secs: u64,
-    /// Temporary refusals after which a message is given up.
+    /// The number of temporary refusals at which a message is given up.
     pub most_refusals: u32,
-    /// Failures in a row after which a provider is left alone.
+    /// Failures in a row that open a provider's breaker.
     pub breaker_failures: u32,
-    /// Seconds for which it is left alone.
     pub breaker_rest_secs: u64,
-    /// Milliseconds between two looks at the outbox when nothing wakes the loop.
+    /// The interval at which the loop looks for messages if nothing wakes it.
     pub poll_ms: u64,
     /// Days that settled messages stay on record.
     pub keep_days: u64,
+}
+
+/// The numbers of one channel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct ChannelPolicy {
+    /// Concurrent deliveries.
+    pub concurrency: usize,
+    pub lease: Duration,
+    /// The time-out of one try.
+    pub timeout: Duration,
+    /// The age at which a message is given up, if it is not its expiry.
+    pub give_up: Option<Duration>,
 }
 
 impl Default for DeliveryPolicy {
@@ -57,7 +66,7 @@ impl Default for DeliveryPolicy {
         Self {
             mail_concurrency: 32,
             sms_concurrency: 16,
-            per_lane: 8,
+            per_group: 8,
             mail_lease_secs: 75,
             sms_lease_secs: 20,
             mail_timeout_secs: 60,
@@ -78,7 +87,20 @@ impl Default for DeliveryPolicy {
 }
 
 impl DeliveryPolicy {
-    /// What of these numbers cannot be, one line each, naming the key.
+    /// The numbers of a channel.
+    pub fn channel(&self, channel: Channel) -> ChannelPolicy {
+        let (concurrency, lease, timeout, give_up) = match channel {
+            Channel::Mail => {
+                let give_up = Some(self.mail_give_up_secs);
+                (self.mail_concurrency, self.mail_lease_secs, self.mail_timeout_secs, give_up)
+            }
+            Channel::Sms => (self.sms_concurrency, self.sms_lease_secs, self.sms_timeout_secs, None),
+        };
+        let (lease, timeout) = (Duration::from_secs(lease), Duration::from_secs(timeout));
+        ChannelPolicy { concurrency, lease, timeout, give_up: give_up.map(Duration::from_secs) }
+    }
+
+    /// One line for each invalid number, with the name of its key.
     pub fn faults(&self) -> Vec<String> {
         let mut faults = Vec::new();
         let mut refuse = |wrong: bool, text: &str| {
@@ -86,20 +108,19 @@ impl DeliveryPolicy {
                 faults.push(format!("delivery.{text}"));
             }
         };
-        let sane = 1..=MOST_CONCURRENT;
-        refuse(!sane.contains(&self.mail_concurrency), "mail_concurrency must be 1 to 1000");
-        refuse(!sane.contains(&self.sms_concurrency), "sms_concurrency must be 1 to 1000");
-        refuse(self.per_lane == 0, "per_lane must be at least 1");
-        refuse(self.mail_timeout_secs == 0, "mail_timeout_secs must be at least 1");
-        refuse(self.sms_timeout_secs == 0, "sms_timeout_secs must be at least 1");
-        refuse(
-            self.mail_lease_secs < self.mail_timeout_secs.saturating_add(LEASE_MARGIN_SECS),
-            "mail_lease_secs must be 5 s longer than mail_timeout_secs, or two nodes send the same mail",
-        );
-        refuse(
-            self.sms_lease_secs < self.sms_timeout_secs.saturating_add(LEASE_MARGIN_SECS),
-            "sms_lease_secs must be 5 s longer than sms_timeout_secs, or two nodes send the same SMS",
-        );
+        for channel in Channel::ALL {
+            let (name, policy) = (channel.as_str(), self.channel(channel));
+            let in_range = (1..=MAX_CONCURRENCY).contains(&policy.concurrency);
+            refuse(!in_range, &format!("{name}_concurrency must be 1 to {MAX_CONCURRENCY}"));
+            refuse(policy.timeout.is_zero(), &format!("{name}_timeout_secs must be at least 1"));
+            refuse(
+                policy.lease < policy.timeout.saturating_add(LEASE_MARGIN),
+                &format!(
+                    "{name}_lease_secs must be 5 s longer than {name}_timeout_secs, or two nodes send the same message"
+                ),
+            );
+        }
+        refuse(self.per_group == 0, "per_lane must be at least 1");
         refuse(self.first_retry_ms == 0, "first_retry_ms must be at least 1");
         refuse(self.retry_factor == 0, "retry_factor must be at least 1");
         refuse(self.jitter_percent > 50, "jitter_percent must be at most 50");
@@ -109,30 +130,6 @@ impl DeliveryPolicy {
         refuse(self.poll_ms == 0, "poll_ms must be at least 1");
         refuse(self.keep_days == 0, "keep_days must be at least 1");
         faults
-    }
-
-    /// Deliveries of a channel under way at a time.
-    pub fn concurrency(&self, channel: Channel) -> usize {
-        match channel {
-            Channel::Mail => self.mail_concurrency,
-            Channel::Sms => self.sms_concurrency,
-        }
-    }
-
-    /// How long a message is leased to a node.
-    pub fn lease(&self, channel: Channel) -> Duration {
-        Duration::from_secs(match channel {
-            Channel::Mail => self.mail_lease_secs,
-            Channel::Sms => self.sms_lease_secs,
-        })
-    }
-
-    /// The longest one try may take.
-    pub fn timeout(&self, channel: Channel) -> Duration {
-        Duration::from_secs(match channel {
-            Channel::Mail => self.mail_timeout_secs,
-            Channel::Sms => self.sms_timeout_secs,
-        })
     }
 }
 

@@ -1,60 +1,69 @@
-//! What providers report later. Only what the provider signed is heard, and an attempt is settled once.
+//! Delivery reports. A report must be signed by its provider, and an attempt is settled once.
 
-use super::engine::Engine;
 use super::messages::{RecordReport, ReportRefusal};
+use super::providers::Providers;
 use crate::error::ErrorKind;
-use crate::stores::ReportEffect;
+use crate::stores::{OutboxStore, ReportEffect};
 use crate::transports::{DeliveryReport, ReportStatus};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::sync::Notify;
 
-/// A report may overtake the commit of the attempt it is about; the attempt is looked for again after each of these.
-const OVERTAKEN: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(400), Duration::from_millis(1_000)];
-/// And after these when the report is answered already: a provider tells it once, and a busy node may be late.
-const ANSWERED: [Duration; 3] = [Duration::from_secs(3), Duration::from_secs(9), Duration::from_secs(27)];
+/// A report may arrive before its attempt is on record. The attempt is looked up again after each of these pauses.
+const PAUSES: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(400), Duration::from_millis(1_000)];
+/// The report is answered by then, and providers do not repeat it. On a busy node the record may take longer.
+const PAUSES_AFTER_ANSWER: [Duration; 3] = [Duration::from_secs(3), Duration::from_secs(9), Duration::from_secs(27)];
 
-impl Engine {
-    /// Hears a report.
-    pub(super) async fn record_report(self: &Arc<Self>, receipt: &RecordReport) -> Result<ReportEffect, ReportRefusal> {
-        let place = self.sms.iter().position(|provider| provider.transport.name() == receipt.provider);
-        let place = place.ok_or(ReportRefusal::NotGenuine)?;
-        let callback = self.sms[place].transport.read_report(&receipt.signature, &receipt.params);
-        let callback = callback.ok_or(ReportRefusal::NotGenuine)?;
-        if callback.status == ReportStatus::Underway {
+/// Records delivery reports; cheap to clone.
+#[derive(Clone)]
+pub(super) struct Reports {
+    pub(super) providers: Arc<Providers>,
+    pub(super) outbox: Arc<dyn OutboxStore>,
+    /// Wakes the delivery loop for the next provider's turn.
+    pub(super) wakeup: Arc<Notify>,
+}
+
+impl Reports {
+    pub(super) async fn record(self, message: RecordReport) -> Result<ReportEffect, ReportRefusal> {
+        let RecordReport { provider, signature, params } = message;
+        let report = self.providers.read_report(&provider, &signature, &params).ok_or(ReportRefusal::NotGenuine)?;
+        if report.status == ReportStatus::Underway {
             return Ok(ReportEffect::Repeated);
         }
-        let effect = self.look_for_attempt(&receipt.provider, &callback, &OVERTAKEN).await?;
+        let mut effect = self.settle(&provider, &report).await?;
+        for pause in PAUSES {
+            if effect != ReportEffect::Unknown {
+                return Ok(effect);
+            }
+            tokio::time::sleep(pause).await;
+            effect = self.settle(&provider, &report).await?;
+        }
         if effect == ReportEffect::Unknown {
-            let (engine, provider) = (Arc::clone(self), receipt.provider.clone());
-            actix::spawn(async move {
-                if let Err(error) = engine.look_for_attempt(&provider, &callback, &ANSWERED).await {
-                    tracing::warn!(provider, %error, "a report is lost: its attempt could not be looked for");
-                }
-            });
+            actix::spawn(self.record_later(provider, report));
         }
         Ok(effect)
     }
 
-    /// Settles the attempt that a report is about; looks again after each pause while there is none.
-    async fn look_for_attempt(
-        &self,
-        provider: &str,
-        callback: &DeliveryReport,
-        pauses: &[Duration],
-    ) -> Result<ReportEffect, ErrorKind> {
-        let providers: Vec<&str> = self.sms.iter().map(|provider| provider.transport.name()).collect();
-        let record = || self.ports.outbox.record_report(provider, callback, &providers);
-        let mut effect = record().await.map_err(ErrorKind::from)?;
-        for pause in pauses {
-            if effect != ReportEffect::Unknown {
-                break;
+    /// An error of the store does not end the search: nobody will repeat the report.
+    async fn record_later(self, provider: String, report: DeliveryReport) {
+        for pause in PAUSES_AFTER_ANSWER {
+            tokio::time::sleep(pause).await;
+            match self.settle(&provider, &report).await {
+                Ok(ReportEffect::Unknown) => {}
+                Ok(_) => return,
+                Err(error) => tracing::warn!(provider, %error, "the attempt of a report could not be looked up"),
             }
-            tokio::time::sleep(*pause).await;
-            effect = record().await.map_err(ErrorKind::from)?;
         }
+        tracing::warn!(provider, "a report is ignored: its attempt is not on record");
+    }
+
+    /// Settles the attempt that a report is about, if it is on record.
+    async fn settle(&self, provider: &str, report: &DeliveryReport) -> Result<ReportEffect, ErrorKind> {
+        let names = self.providers.sms_names();
+        let effect = self.outbox.record_report(provider, report, &names).await.map_err(ErrorKind::from)?;
         if effect == ReportEffect::Requeued {
-            tracing::info!(provider, code = callback.code, "an SMS goes to the next provider");
-            self.bell.notify_one();
+            tracing::info!(provider, code = report.code, "an SMS goes to the next provider");
+            self.wakeup.notify_one();
         }
         Ok(effect)
     }

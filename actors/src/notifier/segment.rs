@@ -1,19 +1,20 @@
-//! How much of a text one SMS carries: 160 septets of the GSM 7-bit alphabet (3GPP TS 23.038), or 70 UTF-16 units of
-//! anything else. Pure.
+//! The size of one SMS segment: 160 septets of the GSM 7-bit alphabet (3GPP TS 23.038), or 70 UTF-16 units of other
+//! text. Pure.
 
 const BASIC: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?\
                      ¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿abcdefghijklmnopqrstuvwxyzäöñüà";
 
-/// Each takes an escape and a second septet.
+/// Each takes two septets: an escape and a character.
 const EXTENDED: &str = "^{}\\[~]|€";
 
-/// Whether the text can be written in the GSM alphabet.
-pub fn is_gsm7(text: &str) -> bool {
+/// Whether the GSM alphabet has all characters of the text.
+#[cfg(test)]
+pub(super) fn is_gsm7(text: &str) -> bool {
     septets(text).is_some()
 }
 
 /// Whether the text fits one segment of its encoding.
-pub fn fits_one(text: &str) -> bool {
+pub(super) fn fits_one(text: &str) -> bool {
     match septets(text) {
         Some(septets) => septets <= 160,
         None => text.encode_utf16().count() <= 70,

@@ -1,35 +1,30 @@
-//! The texts: which template says what in which language. Every pair of kind and language is an arm of a match over
-//! both, and every template is compiled in, so a missing translation or a template that does not parse fails the
-//! build. Values are escaped in HTML by the file's extension.
+//! The texts of messages. A match covers every kind in every language, and the templates are compiled in, so a missing
+//! translation or an invalid template fails the build. In files that end in `.html`, values are escaped.
 
 use super::segment;
 use crate::clock::Timestamp;
 use crate::derive::Code;
 use crate::domain::{Locale, ResetToken};
-use crate::transports::Line;
+use crate::transports::SingleLine;
 use askama::Template;
 
-/// What a mail is made of.
-pub struct MailText {
-    /// The subject.
-    pub subject: Line,
-    /// The plain text.
-    pub text: String,
-    /// The HTML.
-    pub html: String,
+/// The text of a mail.
+pub(super) struct MailText {
+    pub(super) subject: SingleLine,
+    pub(super) text: String,
+    pub(super) html: String,
 }
 
-/// What every text knows of its sender and its reader.
+/// The values that all texts share.
 #[derive(Clone, Debug)]
-pub struct Setting {
-    /// In which language.
-    pub locale: Locale,
-    /// What the application calls itself.
-    pub brand: Line,
-    /// The reader's first name.
-    pub name: Line,
-    /// This server's own address, without a slash at its end.
-    pub public_url: String,
+pub(super) struct TextContext {
+    pub(super) locale: Locale,
+    /// The application's name for users.
+    pub(super) brand: SingleLine,
+    /// The recipient's first name.
+    pub(super) name: SingleLine,
+    /// The public URL of this server, without a trailing slash.
+    pub(super) public_url: String,
 }
 
 macro_rules! template {
@@ -62,13 +57,10 @@ template!(CodeEn, "sms/phone_code.en.txt" { code, brand });
 template!(CodeEs, "sms/phone_code.es.txt" { code, brand });
 
 /// The mail with a reset link.
-///
-/// # Errors
-/// When a template cannot be written out, which is a fault of this program.
-pub fn reset_link(setting: &Setting, token: &ResetToken, expires: Timestamp) -> askama::Result<MailText> {
-    let Setting { locale, .. } = *setting;
-    let (brand, name) = (setting.brand.as_str(), setting.name.as_str());
-    let link = format!("{}/password/reset/{}", setting.public_url, token.expose());
+pub(super) fn reset_link(context: &TextContext, token: &ResetToken, expires: Timestamp) -> askama::Result<MailText> {
+    let locale = context.locale;
+    let (brand, name) = (context.brand.as_str(), context.name.as_str());
+    let link = format!("{}/password/reset/{}", context.public_url, token.expose());
     let (link, until) = (link.as_str(), &clock_time(expires));
     let (subject, text, html) = match locale {
         Locale::En => (
@@ -82,16 +74,13 @@ pub fn reset_link(setting: &Setting, token: &ResetToken, expires: Timestamp) -> 
             ResetHtmlEs { locale, brand, name, link, until }.render()?,
         ),
     };
-    Ok(MailText { subject: Line::new(subject), text, html })
+    Ok(MailText { subject: SingleLine::new(subject), text, html })
 }
 
-/// The mail that says the password was changed.
-///
-/// # Errors
-/// When a template cannot be written out, which is a fault of this program.
-pub fn password_notice(setting: &Setting, changed: Timestamp) -> askama::Result<MailText> {
-    let Setting { locale, .. } = *setting;
-    let (brand, name) = (setting.brand.as_str(), setting.name.as_str());
+/// The notice that the password was changed.
+pub(super) fn password_notice(context: &TextContext, changed: Timestamp) -> askama::Result<MailText> {
+    let locale = context.locale;
+    let (brand, name) = (context.brand.as_str(), context.name.as_str());
     let at = format!("{} {}", changed.to_string().get(..10).unwrap_or_default(), clock_time(changed));
     let at = at.as_str();
     let (subject, text, html) = match locale {
@@ -106,26 +95,23 @@ pub fn password_notice(setting: &Setting, changed: Timestamp) -> askama::Result<
             NoticeHtmlEs { locale, brand, name, at }.render()?,
         ),
     };
-    Ok(MailText { subject: Line::new(subject), text, html })
+    Ok(MailText { subject: SingleLine::new(subject), text, html })
 }
 
-/// The SMS with a phone code: the code first, the origin it may be typed into last (the format that phones fill in
-/// from: wicg.github.io/sms-one-time-codes), one segment in all. A brand too long for that is cut, then left out.
-///
-/// # Errors
-/// When a template cannot be written out, which is a fault of this program.
-pub fn phone_code(setting: &Setting, code: &Code) -> askama::Result<String> {
+/// The SMS with a phone code, in one segment: the code first, and last the origin for which phones offer to fill it in
+/// (wicg.github.io/sms-one-time-codes). A brand that is too long is cut, then left out.
+pub(super) fn phone_code(context: &TextContext, code: &Code) -> askama::Result<String> {
     let code = code.expose();
-    let sentence = |brand: &str| match setting.locale {
+    let sentence = |brand: &str| match context.locale {
         Locale::En => CodeEn { code, brand }.render(),
         Locale::Es => CodeEs { code, brand }.render(),
     };
-    let origin = match setting.public_url.split_once("://") {
+    let origin = match context.public_url.split_once("://") {
         Some((_, rest)) => rest.split(['/', ':']).next().unwrap_or_default(),
         None => "",
     };
     let last_line = format!("\n\n@{origin} #{code}");
-    let whole = setting.brand.as_str();
+    let whole = context.brand.as_str();
     let cuts = whole.char_indices().map(|(at, _)| whole[..at].trim_end());
     for brand in std::iter::once(whole).chain(cuts.rev()).filter(|brand| !brand.is_empty()) {
         let text = sentence(brand)? + &last_line;
@@ -137,7 +123,7 @@ pub fn phone_code(setting: &Setting, code: &Code) -> askama::Result<String> {
     Ok(if segment::fits_one(&bare) { bare } else { code.to_owned() })
 }
 
-/// `14:05`, as RFC 3339 has it.
+/// `14:05`, out of RFC 3339.
 fn clock_time(time: Timestamp) -> String {
     time.to_string().get(11..16).unwrap_or_default().to_owned()
 }
@@ -146,11 +132,11 @@ fn clock_time(time: Timestamp) -> String {
 mod tests {
     use super::*;
 
-    fn setting(locale: Locale, brand: &str) -> Setting {
-        Setting {
+    fn context(locale: Locale, brand: &str) -> TextContext {
+        TextContext {
             locale,
-            brand: Line::new(brand),
-            name: Line::new("Ada <b>"),
+            brand: SingleLine::new(brand),
+            name: SingleLine::new("Ada <b>"),
             public_url: "https://accounts.example.com:8443".to_owned(),
         }
     }
@@ -162,7 +148,7 @@ mod tests {
             for brand in
                 ["Beyond VIP", "Café Ñandú", "東京サインイン株式会社", "Кириллица и ещё немного букв и слов", "", &long]
             {
-                let text = phone_code(&setting(locale, brand), &Code::typed("198812")).expect("a text");
+                let text = phone_code(&context(locale, brand), &Code::typed("198812")).expect("a text");
                 assert!(segment::fits_one(&text), "{text:?}");
                 assert!(text.starts_with("198812"), "{text:?}");
                 assert_eq!(text.lines().last(), Some("@accounts.example.com #198812"));
@@ -173,15 +159,15 @@ mod tests {
     #[test]
     fn the_plain_texts_are_cheap_to_send() {
         for locale in [Locale::En, Locale::Es] {
-            let text = phone_code(&setting(locale, "Beyond VIP"), &Code::typed("198812")).expect("a text");
+            let text = phone_code(&context(locale, "Beyond VIP"), &Code::typed("198812")).expect("a text");
             assert!(text.contains("Beyond VIP") && segment::is_gsm7(&text), "{text:?}");
         }
     }
 
     #[test]
     fn html_is_escaped_and_the_plain_text_is_not() {
-        let setting = setting(Locale::En, "Tom & Jerry <script>");
-        let mail = password_notice(&setting, Timestamp::from_secs(1_764_000_000)).expect("a mail");
+        let context = context(Locale::En, "Tom & Jerry <script>");
+        let mail = password_notice(&context, Timestamp::from_secs(1_764_000_000)).expect("a mail");
         assert!(!mail.html.contains("<script>") && !mail.html.contains("<b>"), "{}", mail.html);
         assert!(mail.text.contains("Ada <b>") && mail.text.contains("Tom & Jerry <script>"));
         assert!(mail.text.contains("2025-11-24 16:00"), "{}", mail.text);
@@ -191,7 +177,7 @@ mod tests {
     fn both_languages_carry_the_link_in_both_bodies() {
         let token: ResetToken = "A".repeat(43).parse().expect("43 characters of base64url");
         for locale in [Locale::En, Locale::Es] {
-            let mail = reset_link(&setting(locale, "Beyond VIP"), &token, Timestamp::from_secs(0)).expect("a mail");
+            let mail = reset_link(&context(locale, "Beyond VIP"), &token, Timestamp::from_secs(0)).expect("a mail");
             let link = format!("https://accounts.example.com:8443/password/reset/{}", token.expose());
             assert!(mail.text.contains(&link) && mail.html.contains(&link), "{}", mail.html);
             assert!(mail.html.contains(&format!("lang=\"{}\"", locale.as_str())));

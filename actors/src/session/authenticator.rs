@@ -1,62 +1,85 @@
-//! Who presents a credential: the one place that decides whether a token or a key lives. Every actor asks it.
+//! Checks credentials: the one place that decides whether a token or a server key is valid. Every actor uses it.
 
 use super::policy::SessionPolicy;
 use crate::clock::Clock;
 use crate::derive::Keyring;
-use crate::domain::{AppId, AppName, Credential, KeyRowId, KeyScope, UserId, UserToken};
+use crate::domain::{AppId, AppName, Credential, Digest, KeyScope, UserId, UserToken};
 use crate::error::{Dependency, ErrorKind};
+use crate::flows::in_background;
 use crate::stores::{AccountStore, KeyRecord, Session, SessionStore};
+use std::cell::RefCell;
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 use tokio_util::task::TaskTracker;
 
-/// A user, present by a token of their own or by a server key that acts for them.
+/// The user that a request acts as, and how they proved it.
 #[derive(Debug, Clone)]
-pub struct Acting {
-    /// Who.
-    pub user: UserId,
-    /// In which application.
-    pub app: AppId,
-    /// By which session, or
-    pub session: Option<Session>,
-    /// by which key.
-    pub key: Option<KeyRowId>,
+pub enum Principal {
+    /// By a token of their own.
+    User(UserId, Session),
+    /// By a server key that acts for its owner.
+    Key(KeyRecord),
 }
 
-/// Checks credentials.
-#[derive(Clone)]
+impl Principal {
+    /// The user.
+    pub fn user(&self) -> UserId {
+        match self {
+            Self::User(user, _) => *user,
+            Self::Key(key) => key.owner,
+        }
+    }
+
+    /// The application of the session or of the key.
+    pub fn app(&self) -> AppId {
+        match self {
+            Self::User(_, session) => session.app,
+            Self::Key(key) => key.app,
+        }
+    }
+
+    /// The session that the token belongs to.
+    pub fn session(&self) -> Option<Digest> {
+        match self {
+            Self::User(_, session) => Some(session.id),
+            Self::Key(_) => None,
+        }
+    }
+}
+
+/// Checks credentials for the actors of one thread.
 pub struct Authenticator {
-    /// Sessions, as this worker sees them.
+    /// Sessions, through the cache of this thread's worker.
     pub sessions: Arc<dyn SessionStore>,
     /// Keys and applications.
     pub accounts: Arc<dyn AccountStore>,
-    /// Vouches for tokens.
+    /// Tells genuine tokens from forged ones.
     pub keyring: Arc<Keyring>,
-    /// When it is.
+    /// The time now.
     pub clock: Arc<dyn Clock>,
-    /// When a use is written down.
-    pub policy: Arc<SessionPolicy>,
-    /// Application names by number; an application never changes its name.
-    pub names: Arc<RwLock<HashMap<AppId, AppName>>>,
-    /// What runs beside the answer and must end before the process does.
+    /// Decides when a use is written down.
+    pub policy: SessionPolicy,
+    /// Application names by number. A name never changes, so that nothing is ever removed.
+    pub names: RefCell<HashMap<AppId, AppName>>,
+    /// Tracks the background work, which must end before the process does.
     pub tracker: TaskTracker,
 }
 
 impl Authenticator {
-    /// The live session of a token. Garbage is refused without asking a store.
+    /// The live session of a token, counted as a use of it. A forged token is refused without a call to a store.
     ///
     /// # Errors
-    /// `InvalidToken`, or that the token store does not answer.
+    /// `InvalidToken`, or the token store does not answer.
     pub async fn session(&self, token: &UserToken) -> Result<Session, ErrorKind> {
         let session = self.find(token).await?;
         self.note_use(token.user(), &session);
         Ok(session)
     }
 
-    /// The same, without counting as a use of it.
+    /// The same, without counting it as a use.
     ///
     /// # Errors
-    /// `InvalidToken`, or that the token store does not answer.
+    /// `InvalidToken`, or the token store does not answer.
     pub async fn find(&self, token: &UserToken) -> Result<Session, ErrorKind> {
         if !self.keyring.vouches_for(token) {
             return Err(ErrorKind::InvalidToken);
@@ -64,27 +87,21 @@ impl Authenticator {
         self.sessions.find(token.user(), token.digest()).await?.ok_or(ErrorKind::InvalidToken)
     }
 
-    /// The user who acts: by a token, or by a key with `owner:act` as the key's owner.
+    /// The user behind a credential: the owner of a token, or the owner of a key with `owner:act`.
     ///
     /// # Errors
-    /// `InvalidToken`, `InsufficientScope`, or that a store does not answer.
-    pub async fn user(&self, credential: &Credential) -> Result<Acting, ErrorKind> {
+    /// `InvalidToken`, `InsufficientScope`, or a store does not answer.
+    pub async fn user(&self, credential: &Credential) -> Result<Principal, ErrorKind> {
         match credential {
-            Credential::User(token) => {
-                let session = self.session(token).await?;
-                Ok(Acting { user: token.user(), app: session.app, session: Some(session), key: None })
-            }
-            Credential::Key(_) => {
-                let key = self.key(credential, KeyScope::OwnerAct).await?;
-                Ok(Acting { user: key.owner, app: key.app, session: None, key: Some(key.id) })
-            }
+            Credential::User(token) => Ok(Principal::User(token.user(), self.session(token).await?)),
+            Credential::Key(_) => Ok(Principal::Key(self.key(credential, KeyScope::OwnerAct).await?)),
         }
     }
 
     /// A live key that has `scope`.
     ///
     /// # Errors
-    /// `InvalidToken`; `Forbidden` for a user's token; `InsufficientScope`; or that a store does not answer.
+    /// `InvalidToken`, `Forbidden` for a user's token, `InsufficientScope`, or a store does not answer.
     pub async fn key(&self, credential: &Credential, scope: KeyScope) -> Result<KeyRecord, ErrorKind> {
         let key = match credential {
             Credential::Key(key) => self.accounts.live_key(key.digest()).await?.ok_or(ErrorKind::InvalidToken)?,
@@ -96,30 +113,30 @@ impl Authenticator {
         if key.scopes.contains(&scope) { Ok(key) } else { Err(ErrorKind::InsufficientScope(scope.as_str())) }
     }
 
-    /// The name of an application, asked of SQL once a process.
+    /// The name of an application. Each thread reads it from SQL once.
     ///
     /// # Errors
-    /// That SQL does not answer, or knows no such application.
+    /// SQL does not answer, or there is no such application.
     pub async fn app_name(&self, app: AppId) -> Result<AppName, ErrorKind> {
-        if let Some(name) = self.names.read().unwrap_or_else(PoisonError::into_inner).get(&app) {
+        if let Some(name) = self.names.borrow().get(&app) {
             return Ok(name.clone());
         }
         let found = self.accounts.application_by_id(app).await?;
         let name = found.ok_or(ErrorKind::DependencyUnavailable(Dependency::Database))?.name;
-        self.names.write().unwrap_or_else(PoisonError::into_inner).insert(app, name.clone());
+        self.names.borrow_mut().insert(app, name.clone());
         Ok(name)
     }
 
-    /// A use of this session: once in a while it is written down, beside the answer. Nobody waits for it, and a store
-    /// that fails costs nothing but freshness.
+    /// Notes a use of this session. It is written once in a while and in the background: the answer does not wait for
+    /// it, and if the store fails, the session only looks older than it is.
     pub fn note_use(&self, user: UserId, session: &Session) {
         if !self.policy.wants_touch(session, self.clock.now()) {
             return;
         }
         let (sessions, id, idle) = (Arc::clone(&self.sessions), session.id, self.policy.idle());
-        self.tracker.spawn(async move {
+        in_background(&self.tracker, async move {
             if let Err(error) = sessions.touch(user, id, idle).await {
-                tracing::debug!(%error, "a use was not written down");
+                tracing::debug!(%error, "the use of a session was not written");
             }
         });
     }

@@ -1,99 +1,81 @@
-//! The guard before a password is looked at: waits for an account, a budget for an address, a ceiling in SQL.
+//! The guard before a password is compared: growing waits for an account, a budget for an address, a limit in SQL.
 //!
-//! Known and unknown accounts walk the same steps with the same questions and the same writes to the stores, and get the
-//! same answers, the ceiling included.
+//! Known and unknown accounts take the same steps, with the same calls to the stores, and get the same answers. Which
+//! counters there are and what fits into them is decided in `limits`.
 
 use crate::clock::Clock;
-use crate::domain::{DeviceToken, Digest, UserId};
+use crate::domain::{DeviceToken, UserId};
 use crate::error::ErrorKind;
-use crate::limits::{Charged, Limits, network_of};
-use crate::stores::{AccountStore, DeviceStore, User, Verdict};
+use crate::limits::{Charges, Counter, Limits};
+use crate::stores::{AccountStore, DeviceStore, User};
 use std::net::IpAddr;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Waits of an account: of all who come without a known device.
-const ACCOUNT: &str = "password";
-/// Waits of an account on one known device.
-const DEVICE: &str = "password-device";
-/// Wrong passwords on all known devices of an account together.
-const DEVICES: &str = "password-devices";
-/// Tries from an address: wrong ones, and those that are not decided yet.
-const ADDRESS: &str = "password-address";
-/// Wrong ones alone.
-const ADDRESS_WRONG: &str = "password-address-wrong";
+/// When to retry from an address whose budget is taken by attempts that are still in progress.
+const IN_PROGRESS: Duration = Duration::from_secs(1);
 
-/// When to come back to an address whose budget is taken by tries that are not decided yet.
-const UNDECIDED: Duration = Duration::from_secs(1);
-
-/// Decides whether a password is looked at now.
-#[derive(Clone)]
+/// Decides whether a password may be compared now.
+#[expect(missing_docs, reason = "the types say it")]
 pub struct PasswordGuard {
-    /// The counters and the numbers.
-    pub limits: Limits,
-    /// Wrong passwords in a row.
+    pub limits: Rc<Limits>,
     pub accounts: Arc<dyn AccountStore>,
-    /// Known devices.
     pub devices: Arc<dyn DeviceStore>,
-    /// How long ago "known" was.
     pub clock: Arc<dyn Clock>,
 }
 
-/// An account whose password is tried, as it stood before the try.
+/// The account that a password is tried for, as it was before the attempt.
 #[derive(Clone, Copy, Debug)]
-pub struct Tried {
-    /// Which; a decoy for an address nobody has.
+pub struct Target {
+    /// A decoy if there is no account with the address.
     pub user: UserId,
-    /// How often its password was replaced, or all was signed out.
+    /// Changes with the password, and when all sessions are ended.
     pub epoch: i64,
     /// Wrong passwords in a row.
     pub failures: i64,
 }
 
-impl From<&User> for Tried {
+impl From<&User> for Target {
     fn from(user: &User) -> Self {
         Self { user: user.id, epoch: user.epoch, failures: user.failures }
     }
 }
 
-/// A try that was let through; tell the guard how it ended.
+/// An attempt that the guard has allowed. Its outcome must be reported to the guard.
 #[derive(Debug)]
 #[must_use]
 pub struct Admission {
-    tried: Tried,
-    charged: Charged,
-    /// The counter of the waits.
-    waits: Option<(&'static str, Digest)>,
-    /// The counter of all known devices, if this is one.
-    devices: Option<Digest>,
-    address: Option<Address>,
-}
-
-/// An address of the network that a try came from.
-#[derive(Clone, Copy, Debug)]
-struct Address {
-    subject: Digest,
-    /// Whether the try was charged to it; one on a known device may not be.
-    charged: bool,
+    target: Target,
+    charges: Charges,
+    /// The address that the attempt came from.
+    peer: Option<IpAddr>,
+    /// The counter of attempts from that address, if the attempt was charged to it.
+    address: Option<Counter>,
+    /// The counter of the growing waits.
+    waits: Option<Counter>,
+    /// The counter of all known devices, if this is one of them.
+    known_devices: Option<Counter>,
 }
 
 impl PasswordGuard {
-    /// Charges a try.
+    /// Charges an attempt.
     ///
-    /// A device that is known has waits of its own, and is not held by what its address has used up: an attacker must not
-    /// lock the owner out. All known devices of an account share one ceiling. Both are of the epoch: a new password begins
-    /// new ones.
+    /// A known device has waits of its own and is not refused when its address has used up its budget: an attacker must
+    /// not lock the owner out. All known devices of an account share one budget. A new password starts new counters for
+    /// known devices.
     ///
     /// # Errors
-    /// `TooManyAttempts`, or that a store does not answer; nothing is charged then.
+    /// `TooManyAttempts`, or a store does not answer. Nothing stays charged then.
     pub async fn admit(
         &self,
-        tried: Tried,
+        target: Target,
         device: Option<&DeviceToken>,
         peer: Option<IpAddr>,
     ) -> Result<Admission, ErrorKind> {
-        let mut admission = Admission { tried, charged: Charged::default(), waits: None, devices: None, address: None };
-        if !self.limits.policy.enabled {
+        let charges = Charges::default();
+        let mut admission = Admission { target, charges, peer: None, address: None, waits: None, known_devices: None };
+        if !self.limits.enabled() {
             return Ok(admission);
         }
         match self.charge(&mut admission, device, peer).await {
@@ -111,105 +93,91 @@ impl PasswordGuard {
         device: Option<&DeviceToken>,
         peer: Option<IpAddr>,
     ) -> Result<(), ErrorKind> {
-        let (policy, subjects) = (&self.limits.policy, &self.limits.subjects);
-        let Tried { user, epoch, failures } = admission.tried;
-        let since = self.clock.now().minus(policy.known_device());
+        let limits = &self.limits;
+        let Target { user, epoch, failures } = admission.target;
+        let since = self.clock.now().minus(limits.policy.passwords.known_device());
         let known = match device {
             Some(device) if self.devices.knows_device(user, device, since).await? => Some(device),
             _ => None,
         };
         if let Some(peer) = peer {
-            let subject = subjects.of(&network_of(peer));
-            let refusal = self.charge_address(admission, subject).await?;
+            admission.peer = Some(peer);
+            let refusal = self.charge_address(admission, peer).await?;
             if let (None, Some(wait)) = (known, refusal) {
-                return Err(ErrorKind::TooManyAttempts { retry_after: Some(wait) });
+                return Err(ErrorKind::too_many_attempts(wait));
             }
         }
-        let (scope, subject, backoff) = match known {
+        let waits = match known {
             Some(device) => {
-                let all = subjects.of(&format!("{user}/{epoch}"));
-                match self.limits.store.charge(DEVICES, all, policy.devices_ceiling()).await? {
-                    Verdict::Allowed => admission.charged.add(DEVICES, all),
-                    Verdict::Refused(_) => return Err(ErrorKind::TooManyAttempts { retry_after: None }),
+                let budget = limits.known_devices(user, epoch);
+                if limits.charge_one(&mut admission.charges, budget).await?.is_err() {
+                    return Err(ErrorKind::TooManyAttempts { retry_after: None });
                 }
-                admission.devices = Some(all);
-                (DEVICE, subjects.of(&format!("{user}/{epoch}/{}", device.as_str())), policy.device_backoff())
+                admission.known_devices = Some(budget.counter);
+                limits.device_waits(user, epoch, device)
             }
-            None if failures >= policy.password_ceiling => {
+            None if failures >= limits.policy.passwords.password_ceiling => {
                 return Err(ErrorKind::TooManyAttempts { retry_after: None });
             }
-            None => (ACCOUNT, subjects.of(&user.to_string()), policy.password_backoff()),
+            None => limits.account_waits(user),
         };
-        match self.limits.store.charge_backoff(scope, subject, backoff).await? {
-            Verdict::Refused(wait) => Err(ErrorKind::TooManyAttempts { retry_after: Some(wait) }),
-            Verdict::Allowed => {
-                admission.charged.add(scope, subject);
-                admission.waits = Some((scope, subject));
-                Ok(())
-            }
-        }
+        limits.charge_waits(&mut admission.charges, waits).await?.map_err(ErrorKind::too_many_attempts)?;
+        admission.waits = Some(waits.counter);
+        Ok(())
     }
 
-    /// Charges the address, and says when to come back if it has no budget left. Tries that are under way count, so that
-    /// parallel ones cannot pass the budget together; but whoever is held by those alone is told to come back soon.
-    async fn charge_address(&self, admission: &mut Admission, subject: Digest) -> Result<Option<Duration>, ErrorKind> {
-        let rate = self.limits.policy.password_rate();
-        let verdict = self.limits.store.charge(ADDRESS, subject, rate).await?;
-        admission.address = Some(Address { subject, charged: verdict == Verdict::Allowed });
-        match verdict {
-            Verdict::Allowed => {
-                admission.charged.add(ADDRESS, subject);
-                Ok(None)
-            }
-            Verdict::Refused(_) => match self.limits.store.peek(ADDRESS_WRONG, subject, rate).await? {
-                Verdict::Refused(wait) => Ok(Some(wait)),
-                Verdict::Allowed => Ok(Some(UNDECIDED)),
-            },
+    /// Charges the address. If its budget is used up, returns when to retry. Attempts in progress count, so that parallel
+    /// ones cannot exceed the budget together; but if only those fill it, the client may retry soon.
+    async fn charge_address(&self, admission: &mut Admission, peer: IpAddr) -> Result<Option<Duration>, ErrorKind> {
+        let attempts = self.limits.address_attempts(peer);
+        if self.limits.charge_one(&mut admission.charges, attempts).await?.is_ok() {
+            admission.address = Some(attempts.counter);
+            return Ok(None);
         }
+        Ok(Some(self.limits.peek(self.limits.address_failures(peer)).await?.err().unwrap_or(IN_PROGRESS)))
     }
 
-    /// The password was not looked at after all (nobody had time to hash it): the try did not happen.
+    /// The password was not compared after all, because the server is overloaded: gives back all charges.
     pub async fn withdraw(&self, admission: Admission) {
-        self.limits.give_back(admission.charged).await;
+        self.limits.give_back(admission.charges).await;
     }
 
     /// The password was wrong.
     ///
     /// # Errors
-    /// That a store does not answer.
+    /// A store does not answer.
     pub async fn failed(&self, admission: Admission) -> Result<(), ErrorKind> {
-        if let Some(Address { subject, .. }) = admission.address {
-            self.limits.store.charge(ADDRESS_WRONG, subject, self.limits.policy.password_rate()).await?;
+        if let Some(peer) = admission.peer {
+            let _ = self.limits.charge(&[self.limits.address_failures(peer)]).await?;
         }
-        if admission.waits.is_some_and(|(scope, _)| scope == ACCOUNT) {
-            self.accounts.count_failure(admission.tried.user).await?;
+        if admission.waits.is_some() && admission.known_devices.is_none() {
+            self.accounts.count_failure(admission.target.user).await?;
         }
         Ok(())
     }
 
-    /// The password was right: what was charged is given back, and wrong ones in a row are forgotten.
+    /// The password was right: gives back the charges, and forgets earlier wrong passwords.
     ///
     /// # Errors
-    /// That a store does not answer.
+    /// A store does not answer.
     pub async fn succeeded(&self, admission: Admission) -> Result<(), ErrorKind> {
-        let forgotten = admission.waits.into_iter().chain(admission.devices.map(|all| (DEVICES, all)));
-        for (scope, subject) in forgotten {
-            self.limits.store.clear(scope, subject).await?;
+        for counter in admission.waits.into_iter().chain(admission.known_devices) {
+            self.limits.clear(counter).await?;
         }
-        if let Some(Address { subject, charged: true }) = admission.address {
-            self.limits.store.refund(ADDRESS, subject).await?;
+        if let Some(counter) = admission.address {
+            self.limits.refund(counter).await?;
         }
-        if admission.tried.failures > 0 {
-            self.accounts.forget_failures(admission.tried.user).await?;
+        if admission.target.failures > 0 {
+            self.accounts.forget_failures(admission.target.user).await?;
         }
         Ok(())
     }
 
-    /// The password was replaced: waits that were for guessing the old one end.
+    /// The password was replaced: ends the waits that protected the old one.
     ///
     /// # Errors
-    /// That the token store does not answer.
+    /// The token store does not answer.
     pub async fn forget(&self, user: UserId) -> Result<(), ErrorKind> {
-        Ok(self.limits.store.clear(ACCOUNT, self.limits.subjects.of(&user.to_string())).await?)
+        Ok(self.limits.clear(self.limits.account_waits(user).counter).await?)
     }
 }

@@ -1,4 +1,6 @@
-//! What the session actor can be asked. Everything in a message is parsed; the credential is checked by the actor.
+//! The messages of the session actor. Everything in a message is parsed. The actor checks the credential.
+
+#![expect(missing_docs, reason = "most fields are what their names say")]
 
 use crate::clock::Timestamp;
 use crate::domain::{
@@ -14,66 +16,55 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, Message)]
 #[rtype(result = "Result<SignedIn, ErrorKind>")]
 pub struct SignIn {
-    /// Who.
     pub email: Email,
-    /// With what.
     pub password: Password,
-    /// On which device; its former session is replaced.
+    /// A session that lives on the same device is replaced.
     pub device: Option<(DeviceToken, MobileOs)>,
-    /// Where to push to this device.
+    /// Registered for this device, if there is one.
     pub push: Option<PushToken>,
-    /// To which application; `None` is the default one.
+    /// `None` means the default application.
     pub app: Option<AppName>,
-    /// In which language to write to the user from now on.
+    /// The language of messages to the user from now on.
     pub locale: Option<Locale>,
-    /// From where.
     pub peer: IpAddr,
-    /// Cancelled when nobody waits for the answer any more: a hash that was not begun is then not begun.
+    /// Cancelled when the client has gone. A hash that has not begun is not computed then.
     pub caller: CancellationToken,
 }
 
-/// A session was opened.
+/// The answer to [`SignIn`].
 #[derive(Debug)]
 pub struct SignedIn {
-    /// The token: this is the only time it is seen.
+    /// The server does not keep the token: this is the only time that it is shown.
     pub token: UserToken,
-    /// Whose.
     pub user: UserId,
-    /// First name.
     pub first_name: PersonName,
-    /// Last name.
     pub last_name: PersonName,
 }
 
-/// End the session of the token presented and drop a push registration; with a key that may, end all of `user`.
+/// End the session of the presented token and drop a push registration. A server key with `sessions:revoke` ends all
+/// sessions of the user in its application.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<(), ErrorKind>")]
 pub struct SignOut {
-    /// Who asks.
     pub credential: Credential,
-    /// Whose session.
     pub user: UserId,
-    /// The push token, or the device token, of the registration to drop.
+    /// The push token or the device token of the registration to drop.
     pub push: Option<PushToken>,
 }
 
-/// **The check**: does this token live, and whose is it? Reads the session alone.
+/// **The check**: is this token valid, and whose is it? Reads the session and nothing else.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<CheckedSession, ErrorKind>")]
 pub struct Check(pub Credential);
 
-/// A session that lives.
+/// A live session.
 #[derive(Debug, Clone)]
 pub struct CheckedSession {
-    /// Whose.
     pub user: UserId,
-    /// For which application.
     pub app: AppName,
-    /// Its name.
     pub id: Digest,
-    /// When it was opened.
     pub created: Timestamp,
-    /// When it ends as things stand.
+    /// When it ends if it is not used again.
     pub expires: Timestamp,
 }
 
@@ -82,20 +73,16 @@ pub struct CheckedSession {
 #[rtype(result = "Result<Vec<ListedSession>, ErrorKind>")]
 pub struct ListSessions(pub Credential);
 
-/// One line of [`ListSessions`].
+/// One entry of [`ListSessions`].
 #[derive(Debug, Clone)]
 pub struct ListedSession {
-    /// Its name.
     pub id: Digest,
-    /// For which application.
     pub app: AppName,
-    /// On which device, if one was named.
     pub device: Option<(DeviceToken, MobileOs)>,
-    /// When it was opened.
     pub created: Timestamp,
-    /// When it was last used, to 1/20 of the idle life.
+    /// As exact as 1/20 of the idle life.
     pub last_seen: Timestamp,
-    /// Whether it is the caller's own.
+    /// Whether it is the caller's own session.
     pub current: bool,
 }
 
@@ -103,40 +90,36 @@ pub struct ListedSession {
 #[derive(Debug, Message)]
 #[rtype(result = "Result<(), ErrorKind>")]
 pub struct CloseSession {
-    /// Who asks.
     pub credential: Credential,
-    /// Which.
     pub id: Digest,
 }
 
-/// End the sessions of the caller.
+/// End all sessions of the caller.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<(), ErrorKind>")]
 pub struct CloseSessions {
-    /// Who asks.
     pub credential: Credential,
-    /// Keep the one that asks.
+    /// All but the caller's own session.
     pub keep_own: bool,
 }
 
-/// Does this token live in the key's application (RFC 7662)?
+/// Is this token valid in the key's application (RFC 7662)?
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Introspection, ErrorKind>")]
 pub struct Introspect {
     /// A server key with `tokens:introspect`.
     pub credential: Credential,
-    /// The application that the key is said to be of; `None` if nothing is said.
+    /// The application that the request names. It must be the key's.
     pub app: Option<AppName>,
-    /// The token asked about; `None` if it cannot be one.
+    /// `None` if the text cannot be a token.
     pub token: Option<UserToken>,
 }
 
 /// The answer to [`Introspect`].
 #[derive(Debug, Clone)]
 pub enum Introspection {
-    /// Dead, foreign or no token at all.
+    /// No token, no live session, or one of another application.
     Inactive,
-    /// It lives.
     Active(CheckedSession),
 }
 
@@ -150,10 +133,10 @@ pub struct Observe;
 pub struct SessionSnapshot {
     /// Sign-ins that opened a session.
     pub signed_in: u64,
-    /// Sign-ins refused for wrong credentials.
+    /// Sign-ins with wrong credentials.
     pub refused: u64,
     /// Checks that found a session.
     pub checked: u64,
-    /// Commands that run now.
+    /// Messages in progress.
     pub running: u64,
 }

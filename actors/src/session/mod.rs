@@ -1,8 +1,7 @@
-//! Sign in, sign out, check, list: who holds which token.
+//! Sessions: sign in, sign out, check, list, close.
 //!
-//! `messages.rs` says what can be asked, `policy.rs` decides without I/O, the flows are one file each, and the actor
-//! here only hands a message to its flow. It may call `limits`, `stores`, `hashing`, `derive`,
-//! `domain` and `clock`.
+//! `messages` is the interface, `policy` decides without I/O, `authenticator` checks credentials for all actors, `guard`
+//! limits guesses at passwords. The flows are `sign_in`, `sign_out` and `sessions`.
 
 mod authenticator;
 mod guard;
@@ -12,52 +11,43 @@ mod sessions;
 mod sign_in;
 mod sign_out;
 
-pub use authenticator::{Acting, Authenticator};
-pub use guard::{Admission, PasswordGuard, Tried};
+pub use authenticator::{Authenticator, Principal};
+pub use guard::{Admission, PasswordGuard, Target};
 pub use messages::{
     Check, CheckedSession, CloseSession, CloseSessions, Introspect, Introspection, ListSessions, ListedSession,
     Observe, SessionSnapshot, SignIn, SignOut, SignedIn,
 };
 pub use policy::SessionPolicy;
 
-use crate::flows::{Count, Flows, answers};
+use crate::flows::{Flows, answers};
 use crate::hashing::HashingPool;
 use crate::stores::DeviceStore;
 use actix::{Actor, Context, Handler};
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// What the session actor works with.
+#[expect(missing_docs, reason = "the types say it")]
 pub struct SessionPorts {
-    /// Credentials, sessions, keys.
-    pub auth: Authenticator,
-    /// The guard before a password.
-    pub guard: PasswordGuard,
-    /// Devices.
+    pub auth: Rc<Authenticator>,
+    pub guard: Rc<PasswordGuard>,
     pub devices: Arc<dyn DeviceStore>,
-    /// Password hashing.
     pub hashing: HashingPool,
-    /// What has been done; start with the default.
-    pub counters: SessionCounters,
+    /// Starts with the default.
+    pub counters: RefCell<SessionSnapshot>,
 }
 
-/// What one session actor counts.
-#[derive(Debug, Default)]
-pub struct SessionCounters {
-    signed_in: Count,
-    refused: Count,
-    checked: Count,
-}
-
-/// One of these lives on each HTTP worker's arbiter: a message stays on its thread.
+/// One runs on each HTTP worker's thread, so that a message stays on its thread.
 pub struct SessionActor {
-    work: Flows<SessionPorts>,
+    flows: Flows<SessionPorts>,
 }
 
 impl SessionActor {
-    /// An actor over these ports; `start` it on the arbiter it shall live on.
+    /// An actor over these ports.
     pub fn new(ports: SessionPorts) -> Self {
         let tracker = ports.auth.tracker.clone();
-        Self { work: Flows::new(ports, tracker) }
+        Self { flows: Flows::new(ports, tracker) }
     }
 }
 
@@ -79,12 +69,6 @@ impl Handler<Observe> for SessionActor {
     type Result = SessionSnapshot;
 
     fn handle(&mut self, _: Observe, _: &mut Context<Self>) -> SessionSnapshot {
-        let counters = &self.work.ports().counters;
-        SessionSnapshot {
-            signed_in: counters.signed_in.get(),
-            refused: counters.refused.get(),
-            checked: counters.checked.get(),
-            running: self.work.running(),
-        }
+        SessionSnapshot { running: self.flows.running(), ..*self.flows.ports().counters.borrow() }
     }
 }

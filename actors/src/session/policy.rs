@@ -1,4 +1,4 @@
-//! The numbers of sessions, and the pure decisions over them.
+//! How long sessions live, and when a use of one is written. Pure.
 
 use crate::clock::Timestamp;
 use crate::stores::Session;
@@ -9,35 +9,35 @@ use std::time::Duration;
 #[derive(Debug, Clone, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct SessionPolicy {
-    /// Seconds a session lives without use.
+    /// Seconds that a session lives without use.
     pub idle_secs: u64,
-    /// Seconds a session lives in any case.
+    /// Seconds after which a session ends even if it is used.
     pub absolute_secs: u64,
-    /// Live sessions a user may have.
+    /// Live sessions that a user may have.
     pub most: usize,
-    /// Devices a user may have in one application; the least recently seen goes.
+    /// Devices that a user may have in one application. The least recently seen one is removed.
     pub most_devices: u32,
-    /// The idle end is written again only when this fraction (1/n) of the idle life has passed.
+    /// A use is written only when 1/n of the idle life has passed since the last one that was.
     pub touch_fraction: u32,
 }
 
 impl SessionPolicy {
-    /// Life without use.
+    /// How long a session lives without use.
     pub fn idle(&self) -> Duration {
         Duration::from_secs(self.idle_secs)
     }
 
-    /// Life in any case.
+    /// How long a session lives at most.
     pub fn absolute(&self) -> Duration {
         Duration::from_secs(self.absolute_secs)
     }
 
-    /// When the session was last used, as far as was written down.
+    /// The last use that was written.
     pub fn last_seen(&self, session: &Session) -> Timestamp {
         session.idle_expires.minus(self.idle()).max(session.created)
     }
 
-    /// Whether a use now is worth a write: a check is a read, and becomes a write once in a while.
+    /// Whether a use now is to be written. Most checks only read.
     pub fn wants_touch(&self, session: &Session, now: Timestamp) -> bool {
         now.since(self.last_seen(session)) >= self.idle() / self.touch_fraction.max(1)
             && session.idle_expires < session.absolute_expires

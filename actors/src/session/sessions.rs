@@ -1,4 +1,4 @@
-//! The living sessions: check one, list them, close them, tell a back end about one.
+//! Live sessions: check one, list them, close them, tell a back end about one.
 
 use super::SessionPorts;
 use super::messages::{
@@ -13,7 +13,7 @@ pub(super) async fn check(ports: &SessionPorts, Check(credential): Check) -> Res
     match &credential {
         Credential::User(token) => {
             let session = ports.auth.session(token).await?;
-            ports.counters.checked.add();
+            ports.counters.borrow_mut().checked += 1;
             describe(ports, token, &session).await
         }
         Credential::Key(key) => match ports.auth.accounts.live_key(key.digest()).await? {
@@ -37,11 +37,11 @@ pub(super) async fn list(
     ports: &SessionPorts,
     ListSessions(credential): ListSessions,
 ) -> Result<Vec<ListedSession>, ErrorKind> {
-    let acting = ports.auth.user(&credential).await?;
-    let own = acting.session.map(|session| session.id);
-    let sessions = ports.auth.sessions.list(acting.user).await?;
+    let principal = ports.auth.user(&credential).await?;
+    let (user, own) = (principal.user(), principal.session());
+    let sessions = ports.auth.sessions.list(user).await?;
     let shown: Vec<DeviceId> = sessions.iter().filter_map(|session| session.device).collect();
-    let devices = ports.devices.devices_by_id(acting.user, &shown).await?;
+    let devices = ports.devices.devices_by_id(user, &shown).await?;
     let by_id: HashMap<DeviceId, &Device> = devices.iter().map(|device| (device.id, device)).collect();
     let mut listed = Vec::with_capacity(sessions.len());
     for session in sessions {
@@ -59,29 +59,26 @@ pub(super) async fn list(
 }
 
 pub(super) async fn close_one(ports: &SessionPorts, ask: CloseSession) -> Result<(), ErrorKind> {
-    let acting = ports.auth.user(&ask.credential).await?;
-    match ports.auth.sessions.close(acting.user, Close::One(ask.id)).await? {
+    let principal = ports.auth.user(&ask.credential).await?;
+    match ports.auth.sessions.close(principal.user(), Close::One(ask.id)).await? {
         0 => Err(ErrorKind::NotFound),
         _ => Ok(()),
     }
 }
 
 pub(super) async fn close_many(ports: &SessionPorts, ask: CloseSessions) -> Result<(), ErrorKind> {
-    let acting = ports.auth.user(&ask.credential).await?;
-    let which = match acting.session {
-        Some(session) if ask.keep_own => Close::Others(session.id),
-        _ => Close::All,
-    };
-    ports.auth.sessions.close(acting.user, which).await?;
+    let principal = ports.auth.user(&ask.credential).await?;
+    let own = principal.session().filter(|_| ask.keep_own);
+    ports.auth.sessions.close(principal.user(), own.map_or(Close::All, Close::Others)).await?;
     Ok(())
 }
 
-/// RFC 7662 §2.2: what is dead, foreign or garbage is inactive, and nothing more is said about it.
-/// A back end that asks about its own user's token uses it on the user's behalf; one that asks about another's does not.
+/// RFC 7662 §2.2: a token that is unknown, expired or of another application is inactive, without a reason.
+/// A question about a token of the key's own application counts as a use of the token.
 pub(super) async fn introspect(ports: &SessionPorts, ask: Introspect) -> Result<Introspection, ErrorKind> {
     let key = ports.auth.key(&ask.credential, KeyScope::TokensIntrospect).await?;
-    if let Some(said) = ask.app
-        && said != ports.auth.app_name(key.app).await?
+    if let Some(named) = ask.app
+        && named != ports.auth.app_name(key.app).await?
     {
         return Err(ErrorKind::InvalidToken);
     }

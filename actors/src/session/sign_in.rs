@@ -1,7 +1,7 @@
-//! Sign in: one message, a few questions to the stores, one hash.
+//! Sign in: a few calls to the stores and one hash.
 
 use super::SessionPorts;
-use super::guard::Tried;
+use super::guard::Target;
 use super::messages::{SignIn, SignedIn};
 use crate::derive::random_bytes;
 use crate::domain::Password;
@@ -16,11 +16,11 @@ pub(super) async fn run(ports: &SessionPorts, ask: SignIn) -> Result<SignedIn, E
     };
     let decoy = ports.guard.limits.subjects.decoy(&ask.email);
     let Candidate { user, failures } = ports.auth.accounts.candidate(&ask.email, decoy).await?;
-    let tried = user.as_ref().map_or(Tried { user: decoy, epoch: 0, failures }, Tried::from);
+    let target = user.as_ref().map_or(Target { user: decoy, epoch: 0, failures }, Target::from);
     let device = ask.device.as_ref().map(|(device, _)| device);
-    let admission = ports.guard.admit(tried, device, Some(ask.peer)).await?;
+    let admission = ports.guard.admit(target, device, Some(ask.peer)).await?;
 
-    // Unknown accounts hash too, and disabled ones are told from wrong passwords only afterwards, by nobody.
+    // Unknown accounts hash, too. A disabled account gets the same answer as a wrong password.
     let stored = user.as_ref().map(|user| user.password_hash.as_str());
     let comparison = match ports.hashing.for_caller(&ask.caller).verify(&ask.password, stored).await {
         Ok(comparison) => comparison,
@@ -32,7 +32,7 @@ pub(super) async fn run(ports: &SessionPorts, ask: SignIn) -> Result<SignedIn, E
     let user = match (user, comparison.verified) {
         (Some(user), Verified::Yes | Verified::Outdated) if user.disabled.is_none() => user,
         _ => {
-            ports.counters.refused.add();
+            ports.counters.borrow_mut().refused += 1;
             ports.guard.failed(admission).await?;
             comparison.refusal_is_due().await;
             return Err(ErrorKind::InvalidCredentials);
@@ -68,15 +68,15 @@ pub(super) async fn run(ports: &SessionPorts, ask: SignIn) -> Result<SignedIn, E
     });
     match opening.await? {
         Opening::Opened(_) => {
-            ports.counters.signed_in.add();
+            ports.counters.borrow_mut().signed_in += 1;
             Ok(SignedIn { token, user: user.id, first_name: user.first_name, last_name: user.last_name })
         }
-        // The password was changed, or the account disabled, while this one was being checked.
+        // The password was changed, or the account disabled, while this password was being checked.
         Opening::StaleEpoch => Err(ErrorKind::InvalidCredentials),
     }
 }
 
-/// A legacy or cheaper hash becomes one of today. Nobody is kept out because that failed.
+/// Replaces an outdated hash by a new one. The sign-in succeeds even if this fails.
 async fn upgrade(ports: &SessionPorts, user: &User, password: &Password, caller: &CancellationToken) {
     let upgraded = match ports.hashing.for_caller(caller).hash(password).await {
         Ok(new) => ports.auth.accounts.upgrade_hash(user.id, &user.password_hash, &new).await.map_err(ErrorKind::from),
@@ -84,7 +84,9 @@ async fn upgrade(ports: &SessionPorts, user: &User, password: &Password, caller:
     };
     match upgraded {
         Ok(true) => tracing::info!(user = user.id.0, "password hash upgraded"),
-        Ok(false) => tracing::debug!(user = user.id.0, "the password was changed meanwhile: its hash stays"),
+        Ok(false) => {
+            tracing::debug!(user = user.id.0, "password hash not upgraded: the password was changed meanwhile")
+        }
         Err(error) => tracing::info!(user = user.id.0, %error, "password hash not upgraded this time"),
     }
 }

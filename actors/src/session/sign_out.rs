@@ -1,4 +1,4 @@
-//! Sign out: the token dies, and the phone stops getting pushes of somebody who has left.
+//! Sign out: ends the session, and drops the push registration so that the phone gets no more pushes for this user.
 
 use super::SessionPorts;
 use super::messages::SignOut;
@@ -16,7 +16,7 @@ pub(super) async fn run(ports: &SessionPorts, ask: SignOut) -> Result<(), ErrorK
     }
 }
 
-/// The registration is dropped before the session: if the second step fails, the phone can ask again.
+/// The registration is dropped before the session is closed: if closing fails, the phone still has a token to retry with.
 async fn by_token(ports: &SessionPorts, ask: &SignOut, token: &UserToken) -> Result<(), ErrorKind> {
     if !ports.auth.keyring.vouches_for(token) {
         return Err(ErrorKind::InvalidToken);
@@ -25,15 +25,15 @@ async fn by_token(ports: &SessionPorts, ask: &SignOut, token: &UserToken) -> Res
     if token.user() != ask.user {
         return Err(if session.is_some() { ErrorKind::Forbidden } else { ErrorKind::InvalidToken });
     }
-    // A genuine but dead token still names its owner's registration: a phone that missed its own sign-out must not
-    // go on showing another owner's pushes.
+    // A genuine token whose session has ended may still drop its user's registration. A phone that missed its own
+    // sign-out must not go on showing pushes for somebody who has left.
     if session.is_none() && ask.push.is_none() {
         return Err(ErrorKind::InvalidToken);
     }
     if let Some(name) = ask.push.clone() {
         let which = match &session {
             Some(session) => PushDrop::Named { name, app: session.app },
-            // The device's name is no secret: whoever finds an old token must not silence its owner with it.
+            // A device token is not secret. An old token and a device token together must not stop the owner's pushes.
             None => PushDrop::Token(name),
         };
         ports.devices.drop_push(ask.user, which).await?;
@@ -44,7 +44,7 @@ async fn by_token(ports: &SessionPorts, ask: &SignOut, token: &UserToken) -> Res
     Ok(())
 }
 
-/// A key never dies of this. With `sessions:revoke` it ends every session of the user in its application.
+/// With `sessions:revoke`, ends every session of the user in the key's application. The key itself stays valid.
 async fn by_key(ports: &SessionPorts, ask: &SignOut, key: &KeyRecord) -> Result<(), ErrorKind> {
     let revokes = key.scopes.contains(&KeyScope::SessionsRevoke);
     let acts = key.scopes.contains(&KeyScope::OwnerAct);

@@ -74,6 +74,13 @@ pub struct ImportedUser {
     pub created: Option<Timestamp>,
 }
 
+impl From<NewUser> for ImportedUser {
+    /// An account that begins here.
+    fn from(user: NewUser) -> Self {
+        Self { user, hash_work: 0, phone: None, created: None }
+    }
+}
+
 /// What became of a thing to make whose name may be taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Created<Id> {

@@ -43,8 +43,8 @@ pub use accounts::{
 };
 pub use devices::{Device, DeviceStore, PushDrop, Registration, Revocation, RevocationStore};
 pub use outbox::{
-    AccountState, Attempt, Branding, Channel, Destination, LeaseAsk, Leased, ListedMessage, MessageKind, MessageState,
-    NewMessage, Next, OutboxFilter, OutboxStats, OutboxStore, Progress, ReportEffect, Settlement,
+    AccountState, Attempt, Branding, Channel, Destination, LeaseRequest, Leased, ListedMessage, MessageKind,
+    MessageState, NewMessage, Next, OutboxFilter, OutboxStats, OutboxStore, Progress, ReportEffect, Settlement,
 };
 pub use tokens::{
     Backoff, ChallengeStore, Close, LimitStore, NewSession, Opening, PhoneAnswer, PhoneAsk, PhoneChallenge, PhoneIssue,

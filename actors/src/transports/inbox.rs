@@ -1,4 +1,4 @@
-//! A transport that keeps what it is given in memory: development's mailbox, and the load tests'. Never production's.
+//! A transport that keeps messages in memory: the mailbox of development and of load tests. Not for production.
 
 use super::{Accepted, Mail, SendError, Sms, Transport};
 use crate::clock::{Clock, Timestamp};
@@ -6,31 +6,29 @@ use async_trait::async_trait;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// A message somebody would have received.
+/// A message as its recipient would see it.
 #[derive(Clone)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct InboxMessage {
     /// Counts up from 1.
     pub id: u64,
-    /// When it arrived.
     pub received: Timestamp,
     /// `mail` or `sms`.
     pub channel: &'static str,
-    /// What it is about, in snake case.
+    /// In snake case.
     pub kind: &'static str,
-    /// The address or the number.
     pub to: String,
-    /// The subject; none for an SMS.
+    /// `None` for an SMS.
     pub subject: Option<String>,
-    /// The plain text.
     pub text: String,
-    /// The HTML; none for an SMS.
+    /// `None` for an SMS.
     pub html: Option<String>,
 }
 
-/// The newest messages; a clone shows the same ones.
+/// The newest messages. Clones share them.
 #[derive(Clone)]
 pub struct Inbox {
-    most: usize,
+    limit: usize,
     clock: Arc<dyn Clock>,
     kept: Arc<Mutex<Kept>>,
 }
@@ -42,17 +40,17 @@ struct Kept {
 }
 
 impl Inbox {
-    /// Keeps the newest `most` messages.
-    pub fn new(most: usize, clock: Arc<dyn Clock>) -> Self {
-        Self { most: most.max(1), clock, kept: Arc::default() }
+    /// Keeps the newest `limit` messages.
+    pub fn new(limit: usize, clock: Arc<dyn Clock>) -> Self {
+        Self { limit: limit.max(1), clock, kept: Arc::default() }
     }
 
-    /// What is kept, newest first.
+    /// The kept messages, newest first.
     pub fn newest_first(&self) -> Vec<InboxMessage> {
         self.kept().messages.iter().rev().cloned().collect()
     }
 
-    /// How many arrived in all, those no longer kept included.
+    /// The number of all messages so far.
     pub fn received(&self) -> u64 {
         self.kept().last
     }
@@ -65,7 +63,7 @@ impl Inbox {
         let mut kept = self.kept();
         kept.last += 1;
         let id = kept.last;
-        if kept.messages.len() == self.most {
+        if kept.messages.len() == self.limit {
             kept.messages.pop_front();
         }
         kept.messages.push_back(InboxMessage { id, ..message });

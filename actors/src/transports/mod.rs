@@ -1,13 +1,13 @@
-//! Ways out of the house: what a mail and an SMS are once they are written, and the trait of what carries them.
+//! Transports: the written mail and SMS, and the trait of what sends them.
 //!
-//! | transport | carries | for |
+//! | transport | sends | for |
 //! | --- | --- | --- |
 //! | [`SmtpTransport`] | mail | a relay that speaks SMTP |
 //! | [`TwilioTransport`] | SMS | an HTTP API of Twilio's shape |
-//! | [`Inbox`] | both | development and load tests: keeps them in memory |
+//! | [`Inbox`] | both | development and load tests; keeps them in memory |
 //!
-//! A transport sends one message once and says what came of it. When to try again, and with which provider, is
-//! decided by the notifier; nothing here knows the outbox.
+//! A transport sends one message once and returns the result. The notifier decides when to try again, and with which
+//! provider.
 
 mod inbox;
 mod plaintext;
@@ -22,136 +22,159 @@ pub use twilio::{TwilioSettings, TwilioTransport, is_sms_sender};
 
 use crate::domain::{Email, Phone, redacted_debug};
 use async_trait::async_trait;
+use std::sync::Arc;
 use std::time::Duration;
 
-/// One line of text without control characters: the only text that gets into a header.
+/// One line of text without control characters. Headers take no other text.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
-pub struct Line(String);
+pub struct SingleLine(String);
 
-impl Line {
-    /// Keeps what may stand on one line; control characters and line separators become spaces.
+impl SingleLine {
+    /// Replaces control characters and line separators by spaces.
     pub fn new(text: &str) -> Self {
         let breaks = |c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}' | '\u{85}');
         let spaced: String = text.chars().map(|c| if breaks(c) { ' ' } else { c }).collect();
         Self(spaced.split_whitespace().collect::<Vec<_>>().join(" "))
     }
 
-    /// The text.
+    #[expect(missing_docs, reason = "the name says it")]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// A mail that is ready to go.
+/// A mail that is ready to be sent.
 #[derive(Clone)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Mail {
-    /// The same at every try: what receivers tell a repetition by. Characters of base64url.
+    /// The same at every try, so that receivers recognise a repetition. Characters of base64url.
     pub id: String,
-    /// What it is about, in snake case; for the inbox.
+    /// In snake case; for the inbox.
     pub kind: &'static str,
-    /// To whom.
     pub to: Email,
-    /// The sender, if it is not the transport's own; `Name <address>` or an address.
-    pub from: Option<Line>,
-    /// The subject.
-    pub subject: Line,
-    /// The body as plain text.
+    /// `Name <address>` or an address; `None` for the transport's default.
+    pub from: Option<SingleLine>,
+    pub subject: SingleLine,
     pub text: String,
-    /// The body as HTML.
     pub html: String,
 }
 
-/// An SMS that is ready to go.
+/// An SMS that is ready to be sent.
 #[derive(Clone)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Sms {
-    /// What it is about, in snake case; for the inbox.
+    /// In snake case; for the inbox.
     pub kind: &'static str,
-    /// To which number.
     pub to: Phone,
-    /// The sender, if it is not the transport's own.
-    pub from: Option<Line>,
-    /// The text; fits one segment.
+    /// `None` for the transport's default.
+    pub from: Option<SingleLine>,
+    /// One segment.
     pub text: String,
 }
 
 redacted_debug!(Mail, Sms);
 
-/// The provider took the message over.
+/// The provider accepted the message.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Accepted {
-    /// The provider's own name for it, if it gave one.
+    /// The provider's own name for the message, if there is one.
     pub reference: Option<String>,
 }
 
-/// The provider did not take the message over. The texts are for operators: codes and stages, never an address, a
-/// body or a credential.
+/// The provider did not accept the message. The texts are for operators: codes and steps, never an address, a body or a
+/// credential.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SendError {
-    /// Not now; about this message alone, so it says nothing of the provider.
+    /// A temporary refusal of this message. It says nothing about the provider.
     #[error("{text}")]
-    Transient {
-        /// When the provider wants to be asked again.
-        retry_after: Option<Duration>,
-        /// What happened.
-        text: String,
-    },
-    /// Never: this recipient or this content is refused.
+    #[expect(missing_docs, reason = "the names say it")]
+    Transient { retry_after: Option<Duration>, text: String },
+    /// This recipient or this content is refused for good.
     #[error("{0}")]
     Permanent(String),
-    /// The provider, or our access to it, is out of order; says nothing of the message.
+    /// The provider, or our access to it, does not work. It says nothing about the message.
     #[error("{0}")]
     ProviderFault(String),
-    /// All of the message was handed over and no answer came: it may or may not arrive. A relay that takes a message
-    /// and loses the answer is rare, and twice is once too often.
+    /// All of the message was handed over, and no answer came. A relay that accepts a message and loses the answer is
+    /// rare.
     #[error("{0}")]
     Unconfirmed(String),
-    /// A request went out and no answer came. Providers that are this slow rarely send the message; those that do send
-    /// it each time.
+    /// A request was sent, and no answer came. Most providers that are so slow do not send the message; the others send
+    /// it at every try.
     #[error("{0}")]
     Unanswered(String),
 }
 
-/// What carries messages of kind `M`.
+impl SendError {
+    /// As the attempt log keeps it.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Transient { .. } => "transient",
+            Self::Permanent(_) => "permanent",
+            Self::ProviderFault(_) => "provider_fault",
+            Self::Unconfirmed(_) => "unconfirmed",
+            Self::Unanswered(_) => "unanswered",
+        }
+    }
+
+    /// Whether the provider failed. A provider that rejects one message is still healthy.
+    pub fn is_of_provider(&self) -> bool {
+        match self {
+            Self::Transient { .. } | Self::Permanent(_) => false,
+            Self::ProviderFault(_) | Self::Unconfirmed(_) | Self::Unanswered(_) => true,
+        }
+    }
+}
+
+/// A provider of messages of type `M`.
 #[async_trait]
 pub trait Transport<M>: Send + Sync {
-    /// Which provider this is: the name in logs, in the attempt log and in callback addresses.
+    /// The provider's name in logs, in the attempt log and in callback URLs.
     fn name(&self) -> &str;
 
     /// Sends once, within the transport's time-out.
     ///
     /// # Errors
-    /// Says whose fault it was, and thereby whether another try makes sense.
+    /// The error says whose fault it was, and so whether another try makes sense.
     async fn send(&self, message: &M) -> Result<Accepted, SendError>;
 
-    /// Asks whether a message would be taken, without sending one: whether the provider answers and knows us.
+    /// Checks that the provider answers and accepts our login, without a message.
     ///
     /// # Errors
-    /// As [`Transport::send`], of the provider.
+    /// As for [`Transport::send`].
     async fn probe(&self) -> Result<(), SendError> {
         Ok(())
     }
 
-    /// Nothing more will be sent.
+    /// Closes connections; nothing more will be sent.
     async fn close(&self) {}
 
-    /// Reads a callback of the provider; `None` unless its signature proves that the provider sent it.
+    /// Reads a callback of the provider; `None` if its signature is not valid.
     fn read_report(&self, _signature: &str, _params: &[(String, String)]) -> Option<DeliveryReport> {
         None
     }
 }
 
-/// What a provider says later about a message it took over.
+/// The providers of each channel, in the order in which they are tried.
+#[derive(Clone)]
+#[expect(missing_docs, reason = "the names say it")]
+pub struct Transports {
+    pub mail: Vec<Arc<dyn Transport<Mail>>>,
+    pub sms: Vec<Arc<dyn Transport<Sms>>>,
+}
+
+/// What a provider reports later about a message that it accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct DeliveryReport {
-    /// Its own name for the message.
+    /// The provider's own name for the message.
     pub reference: String,
-    /// What became of it.
     pub status: ReportStatus,
-    /// The provider's number for the reason, if there is one.
+    /// The provider's error code, if there is one.
     pub code: Option<u32>,
 }
 
-/// The ends a message can come to at a provider.
+/// The state of a message at a provider.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReportStatus {
     /// It reached the phone.
@@ -160,7 +183,7 @@ pub enum ReportStatus {
     Undelivered,
     /// The provider could not send it.
     Failed,
-    /// On its way; nothing to do.
+    /// It is on its way; nothing to do.
     Underway,
 }
 
@@ -182,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_line_is_one_line() {
-        assert_eq!(Line::new("Beyond\r\nBcc: x@y.zz\0VIP\u{2028}!").as_str(), "Beyond Bcc: x@y.zz VIP !");
-        assert_eq!(Line::new("  Beyond VIP ").as_str(), "Beyond VIP");
+        assert_eq!(SingleLine::new("Beyond\r\nBcc: x@y.zz\0VIP\u{2028}!").as_str(), "Beyond Bcc: x@y.zz VIP !");
+        assert_eq!(SingleLine::new("  Beyond VIP ").as_str(), "Beyond VIP");
     }
 }

@@ -1,12 +1,12 @@
-//! The signature of an SMS provider's callbacks: HMAC-SHA1 (RFC 2104) over the address and the sorted form, in base64,
-//! as Twilio documents it under "Validating requests".
+//! The signature of an SMS provider's callbacks: HMAC-SHA1 (RFC 2104) over the URL and the sorted form, in base64, as
+//! Twilio documents it under "Validating requests".
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha1::Sha1;
 
-/// The bytes that a callback to `url` with this form is signed with.
+/// The signature of a callback to `url` with this form.
 pub(super) fn sign(secret: &[u8], url: &str, params: &[(String, String)]) -> [u8; 20] {
     let mut sorted: Vec<_> = params.iter().collect();
     sorted.sort();
@@ -20,7 +20,7 @@ pub(super) fn sign(secret: &[u8], url: &str, params: &[(String, String)]) -> [u8
     mac.finalize().into_bytes().into()
 }
 
-/// Whether `signature` is that of this form; takes the same time wherever the two differ.
+/// Whether `signature` is valid for this form, in constant time.
 pub(super) fn verify(secret: &[u8], url: &str, params: &[(String, String)], signature: &str) -> bool {
     let Ok(given) = STANDARD.decode(signature) else { return false };
     subtle::ConstantTimeEq::ct_eq(given.as_slice(), sign(secret, url, params).as_slice()).into()
@@ -34,7 +34,7 @@ mod tests {
         pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 
-    /// The worked example of the provider's documentation; the expected value was computed apart from this code.
+    /// The example of the provider's documentation. The expected value was computed independently.
     #[test]
     fn the_documented_example_verifies() {
         let params = form(&[

@@ -1,37 +1,37 @@
-//! SMS through an HTTP API of Twilio's shape. Sends once; which provider is tried when is the notifier's affair.
+//! SMS through an HTTP API like Twilio's.
 
 mod answers;
 
 use super::{Accepted, DeliveryReport, ReportStatus, SendError, Sms, Transport, plaintext_fault, signature};
 use crate::clock::Clock;
 use crate::error::StartError;
-use answers::{is_name, read_answer, refusal, retry_after, unreachable_api};
+use answers::{is_reference, no_answer, read_answer, refusal, retry_after};
 use async_trait::async_trait;
 use reqwest::{Client, RequestBuilder, Url, redirect};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What an account at a provider is reached by.
+/// An account at a provider.
 #[derive(Clone)]
 pub struct TwilioSettings {
-    /// What this provider is called here: 1–32 of `[a-z0-9-]`.
+    /// This server's name for the provider: 1–32 of `[a-z0-9-]`.
     pub name: String,
-    /// Where the API is: `https://api.twilio.com`.
+    /// The base of the API: `https://api.twilio.com`.
     pub base_url: String,
-    /// The account.
+    #[expect(missing_docs, reason = "the name says it")]
     pub account_sid: String,
-    /// The account's secret.
+    #[expect(missing_docs, reason = "the name says it")]
     pub auth_token: String,
     /// A number in E.164, a name, or a messaging service (`MG…`).
     pub from: String,
-    /// Whether applications' own senders are known to this account; if not, all is sent as `from`.
+    /// The account may send as the applications' own senders. If not, `from` is always used.
     pub own_senders: bool,
-    /// Where the provider reports what became of a message; none if nobody outside can reach this server.
+    /// The URL for delivery reports; `None` if the provider cannot reach this server.
     pub callback_url: Option<String>,
-    /// Plain HTTP is allowed beyond this machine.
+    /// Allows plain HTTP to other machines.
     pub allow_plaintext: bool,
-    /// The longest a request may take.
+    /// The time-out of a request.
     pub timeout: Duration,
 }
 
@@ -57,10 +57,10 @@ impl fmt::Debug for TwilioTransport {
 }
 
 impl TwilioTransport {
-    /// Checks the settings; asks nobody.
+    /// Checks the settings; does not connect.
     ///
     /// # Errors
-    /// One clear line that names the setting.
+    /// One line that names the setting.
     pub fn new(settings: TwilioSettings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let fault = |text: &str| StartError(format!("SMS provider {:?}: {text}", settings.name));
         let named = |c: u8| c.is_ascii_lowercase() || c.is_ascii_digit() || c == b'-';
@@ -91,7 +91,7 @@ impl TwilioTransport {
         let [Ok(account_url), Ok(messages_url)] = urls.map(|url: Result<Url, ()>| url) else {
             return Err(fault("base_url is not an address"));
         };
-        // Somebody may have installed a provider before; any will do.
+        // Another provider may be installed already; any will do.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
             .timeout(settings.timeout)
@@ -117,8 +117,8 @@ impl TwilioTransport {
     }
 }
 
-/// Whether a text can be the sender of an SMS: a number in E.164, a name (Twilio's alphanumeric sender: at most 11, a
-/// letter among them), or a messaging service.
+/// Whether a text is valid as the sender of an SMS: a number in E.164, a name (Twilio's alphanumeric sender: at most 11
+/// characters with at least one letter), or a messaging service.
 pub fn is_sms_sender(text: &str) -> bool {
     let number = |digits: &str| (7..=15).contains(&digits.len()) && digits.bytes().all(|c| c.is_ascii_digit());
     let in_names = |c: u8| c.is_ascii_alphanumeric() || b" +-_&".contains(&c);
@@ -138,20 +138,20 @@ impl Transport<Sms> for TwilioTransport {
 
     async fn send(&self, sms: &Sms) -> Result<Accepted, SendError> {
         let request = self.signed(self.client.post(self.messages_url.clone())).form(&self.form(sms));
-        let response = request.send().await.map_err(|error| unreachable_api(&error))?;
+        let response = request.send().await.map_err(|error| no_answer(&error))?;
         let status = response.status().as_u16();
         let retry_after = retry_after(&response, self.clock.now());
         let answer = read_answer(response).await;
         if (200..300).contains(&status) {
-            return Ok(Accepted { reference: answer.sid.filter(|sid| is_name(sid)) });
+            return Ok(Accepted { reference: answer.sid.filter(|sid| is_reference(sid)) });
         }
         Err(refusal(status, answer.code, retry_after))
     }
 
-    /// Asks for the account. An API that does not show it cannot say more than that it answers.
+    /// Reads the account. If the API does not offer that, any answer is enough.
     async fn probe(&self) -> Result<(), SendError> {
         let request = self.signed(self.client.get(self.account_url.clone()));
-        let response = request.send().await.map_err(|error| unreachable_api(&error))?;
+        let response = request.send().await.map_err(|error| no_answer(&error))?;
         let status = response.status().as_u16();
         let answer = read_answer(response).await;
         match (status, answer.status.as_deref()) {

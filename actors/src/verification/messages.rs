@@ -1,4 +1,6 @@
-//! What the verification actor can be asked. The credential is checked by the actor.
+//! The messages of the verification actor. The actor checks the credential.
+
+#![expect(missing_docs, reason = "most fields are what their names say")]
 
 use crate::derive::Code;
 use crate::domain::{AppName, Credential, Email, Locale, Password, ResetToken};
@@ -11,41 +13,35 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, Message)]
 #[rtype(result = "Result<(), ErrorKind>")]
 pub struct IssueCode {
-    /// Who asks.
     pub credential: Credential,
-    /// The number as it was typed; what region a national spelling is of, the policy says.
+    /// The number as it was typed. A national number is read as one of the policy's default region.
     pub phone: String,
-    /// The language of the request, if the account has none.
+    /// Used if the account has no language.
     pub locale: Option<Locale>,
-    /// From where.
     pub peer: IpAddr,
 }
 
-/// Compare a code with the one that was sent, and keep the number as verified.
+/// Compare a code with the one that was sent, and store the number as verified.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<(), ErrorKind>")]
 pub struct VerifyCode {
-    /// Who asks.
     pub credential: Credential,
-    /// The digits.
     pub code: Code,
 }
 
-/// Mail a reset link, if somebody has this address; the answer never tells.
+/// Mail a reset link if an account has this address. The answer does not tell whether one has.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<(), ErrorKind>")]
 pub struct IssueReset {
-    /// The address asked for.
     pub email: Email,
-    /// For which application; `None` is the default one.
+    /// `None` means the default application.
     pub app: Option<AppName>,
-    /// The language of the request, if the account has none.
+    /// Used if the account has no language.
     pub locale: Option<Locale>,
-    /// From where.
     pub peer: IpAddr,
 }
 
-/// Does this reset link live? Changes nothing.
+/// Is this reset link valid? Changes nothing.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<(), ErrorKind>")]
 pub struct InspectReset(pub ResetToken);
@@ -54,11 +50,9 @@ pub struct InspectReset(pub ResetToken);
 #[derive(Debug, Message)]
 #[rtype(result = "Result<(), ErrorKind>")]
 pub struct FinishReset {
-    /// The link's secret part.
     pub token: ResetToken,
-    /// The new password.
     pub password: Password,
-    /// Cancelled when nobody waits for the answer any more: a hash that was not begun is then not begun.
+    /// Cancelled when the client has gone. A hash that has not begun is not computed then.
     pub caller: CancellationToken,
 }
 
@@ -72,12 +66,11 @@ pub struct Observe;
 pub struct VerificationSnapshot {
     /// Codes queued for sending.
     pub codes_issued: u64,
-    /// Numbers confirmed.
     pub phones_verified: u64,
-    /// Reset mails queued for known addresses.
+    /// Mails queued for addresses that an account has.
     pub resets_issued: u64,
     /// Passwords set by a link.
     pub resets_finished: u64,
-    /// Commands that run now.
+    /// Messages in progress.
     pub running: u64,
 }

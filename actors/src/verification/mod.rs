@@ -1,77 +1,58 @@
-//! Phone codes and password resets: proving a possession.
+//! Phone codes and password resets: proofs that a phone or a mailbox belongs to the user.
 //!
-//! `messages.rs` says what can be asked, `policy.rs` decides without I/O, `phone.rs` and `reset.rs` are the flows.
-//! May call `session` (who is asking), `account` (passwords, revocations), `limits`, `stores`, `hashing`, `derive` and
-//! `notifier`'s messages.
+//! `messages` is the interface. The flows are `phone` and `reset`; their numbers and budgets are in `limits`.
 
 mod messages;
 mod phone;
-mod policy;
 mod reset;
 
 pub use messages::{FinishReset, InspectReset, IssueCode, IssueReset, Observe, VerificationSnapshot, VerifyCode};
-pub use policy::{PhonePolicy, ResetPolicy};
 
-use crate::account::{PasswordPolicy, Revoker};
-use crate::flows::{Count, Flows, answers};
-use crate::hashing::HashingPool;
-use crate::limits::Limits;
+use crate::account::PasswordSetter;
+use crate::derive::PhoneCodes;
+use crate::flows::{Flows, answers};
 use crate::notifier::Wake;
 use crate::session::{Authenticator, PasswordGuard};
-use crate::stores::{ChallengeStore, OutboxStore};
+use crate::stores::{ChallengeStore, NewMessage, OutboxStore, StoreResult};
 use actix::{Actor, Context, Handler, Recipient};
-use std::collections::HashMap;
+use std::cell::RefCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 /// What the verification actor works with.
+#[expect(missing_docs, reason = "the types say it")]
 pub struct VerificationPorts {
-    /// Credentials, accounts, keys.
-    pub auth: Authenticator,
-    /// Ends waits after a reset.
-    pub guard: PasswordGuard,
-    /// Ends sessions after a reset.
-    pub revoker: Revoker,
-    /// Codes and links that live.
+    pub auth: Rc<Authenticator>,
+    /// Ends waits after a reset. Its limits are also those of codes and resets.
+    pub guard: Rc<PasswordGuard>,
+    pub passwords: Rc<PasswordSetter>,
     pub challenges: Arc<dyn ChallengeStore>,
-    /// What messages and resets are charged to.
-    pub limits: Limits,
-    /// Where messages are queued.
     pub outbox: Arc<dyn OutboxStore>,
-    /// Who delivers them.
     pub notifier: Recipient<Wake>,
-    /// Password hashing.
-    pub hashing: HashingPool,
-    /// The numbers of phone codes.
-    pub phones: Arc<PhonePolicy>,
-    /// The numbers of resets.
-    pub resets: Arc<ResetPolicy>,
-    /// The rules for new passwords.
-    pub passwords: Arc<PasswordPolicy>,
-    /// Fixed codes by E.164 number; empty in production.
-    pub fixed_codes: Arc<HashMap<String, String>>,
-    /// What has been done; start with the default.
-    pub counters: VerificationCounters,
+    pub codes: Arc<PhoneCodes>,
+    /// Starts with the default.
+    pub counters: RefCell<VerificationSnapshot>,
 }
 
-/// What one verification actor counts.
-#[derive(Debug, Default)]
-pub struct VerificationCounters {
-    codes_issued: Count,
-    phones_verified: Count,
-    resets_issued: Count,
-    resets_finished: Count,
+impl VerificationPorts {
+    /// Queues a message and tells the notifier.
+    async fn enqueue(&self, message: NewMessage) -> StoreResult<()> {
+        self.outbox.enqueue(message).await?;
+        self.notifier.do_send(Wake);
+        Ok(())
+    }
 }
 
-/// One of these lives on each HTTP worker's arbiter.
+/// One runs on each HTTP worker's thread.
 pub struct VerificationActor {
-    work: Flows<VerificationPorts>,
+    flows: Flows<VerificationPorts>,
 }
 
 impl VerificationActor {
-    /// An actor over these ports; `start` it on the arbiter it shall live on.
+    /// An actor over these ports.
     pub fn new(ports: VerificationPorts) -> Self {
         let tracker = ports.auth.tracker.clone();
-        Self { work: Flows::new(ports, tracker) }
+        Self { flows: Flows::new(ports, tracker) }
     }
 }
 
@@ -91,13 +72,6 @@ impl Handler<Observe> for VerificationActor {
     type Result = VerificationSnapshot;
 
     fn handle(&mut self, _: Observe, _: &mut Context<Self>) -> VerificationSnapshot {
-        let counters = &self.work.ports().counters;
-        VerificationSnapshot {
-            codes_issued: counters.codes_issued.get(),
-            phones_verified: counters.phones_verified.get(),
-            resets_issued: counters.resets_issued.get(),
-            resets_finished: counters.resets_finished.get(),
-            running: self.work.running(),
-        }
+        VerificationSnapshot { running: self.flows.running(), ..*self.flows.ports().counters.borrow() }
     }
 }

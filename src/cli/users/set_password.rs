@@ -3,10 +3,10 @@
 use super::password_prompt::new_password;
 use super::{Context, Database, Failure, find, revoke};
 use crate::config::Config;
-use portcullis_actors::account::NOTICE_LIFE;
+use portcullis_actors::account::password_change;
 use portcullis_actors::clock::{Clock as _, SystemClock};
 use portcullis_actors::hashing::HashingPool;
-use portcullis_actors::stores::{AccountStore as _, Destination, MessageKind, NewMessage, PasswordChange};
+use portcullis_actors::stores::AccountStore as _;
 use serde_json::json;
 
 pub(super) async fn run(
@@ -26,20 +26,8 @@ pub(super) async fn run(
     let password = new_password(from_stdin)?;
     config.passwords.accept(&password, &user.email).map_err(Failure::because)?;
     let pool = HashingPool::start(&config.hashing).map_err(Failure::because)?;
-    let change = PasswordChange {
-        user: id,
-        old_hash: user.password_hash,
-        new_hash: pool.hash(&password).await.map_err(Failure::because)?,
-        keep: None,
-        notice: NewMessage {
-            kind: MessageKind::PasswordNotice,
-            user: id,
-            app: app.id,
-            to: Destination::Mail(user.email),
-            locale: user.locale.unwrap_or_default(),
-            expires: SystemClock.now().plus(NOTICE_LIFE),
-        },
-    };
+    let hash = pool.hash(&password).await.map_err(Failure::because)?;
+    let change = password_change(&user, hash, app.id, None, SystemClock.now());
     let revocation = accounts.change_password(change).await?;
     let revocation = revocation
         .ok_or_else(|| Failure("the password was changed by someone else meanwhile; nothing was done".into()))?;

@@ -5,7 +5,7 @@ use crate::sql::new_user;
 use portcullis_actors::derive::Code;
 use portcullis_actors::domain::{Credential, UserToken};
 use portcullis_actors::error::{Dependency, ErrorKind};
-use portcullis_actors::stores::{Channel, Destination, LeaseAsk, MessageKind, OutboxStore as _};
+use portcullis_actors::stores::{Channel, Destination, LeaseRequest, MessageKind, OutboxStore as _};
 use portcullis_actors::verification::{IssueCode, IssueReset, VerifyCode};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -43,7 +43,7 @@ impl House {
     /// The code that the newest SMS would carry.
     pub(super) async fn newest_code(&self) -> Code {
         let (running, lease) = (HashMap::new(), Duration::from_secs(20));
-        let ask = LeaseAsk { channel: Channel::Sms, most: 100, per_lane: 100, running, lease };
+        let ask = LeaseRequest { channel: Channel::Sms, limit: 100, per_group: 100, running, duration: lease };
         let leased = self.database.store.exchange(&[], &[ask]).await.expect("the store answers");
         let message = &leased.iter().max_by_key(|row| row.id.0).expect("an SMS").message;
         let (MessageKind::PhoneCode { challenge, key }, Destination::Sms(phone)) = (message.kind, &message.to) else {
@@ -309,12 +309,12 @@ pub(super) async fn the_notice_speaks_for_the_application_of_the_reset(database:
     let user = house.user("ada", PASSWORD).await;
     house.database.app("driver").await;
     house.try_reset("ada", Some("driver")).await.expect("is mailed");
-    let ask = LeaseAsk {
+    let ask = LeaseRequest {
         channel: Channel::Mail,
-        most: 1,
-        per_lane: 1,
+        limit: 1,
+        per_group: 1,
         running: HashMap::new(),
-        lease: Duration::from_secs(20),
+        duration: Duration::from_secs(20),
     };
     let leased = house.database.store.exchange(&[], &[ask]).await.expect("the store answers").remove(0).message;
     let MessageKind::ResetLink { challenge, key } = leased.kind else { panic!("{leased:?}") };

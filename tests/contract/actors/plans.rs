@@ -8,7 +8,7 @@ use portcullis_actors::clock::{Clock as _, Timestamp};
 use portcullis_actors::domain::{AppId, Credential, Digest, Locale, MobileOs, Phone, UserId};
 use portcullis_actors::session::{ListSessions, SignIn, SignOut};
 use portcullis_actors::stores::{
-    AccountStore as _, Attempt, Channel, Destination, DeviceStore as _, LeaseAsk, Leased, MessageKind, NewMessage,
+    AccountStore as _, Attempt, Channel, Destination, DeviceStore as _, LeaseRequest, Leased, MessageKind, NewMessage,
     Next, OutboxFilter, OutboxStore as _, Progress, PushDrop, RevocationStore as _, Settlement,
 };
 use portcullis_actors::transports::{DeliveryReport, ReportStatus};
@@ -121,12 +121,12 @@ async fn deliver(house: &House) {
         queue(n + 1, "+12125550123", 3600).await;
         queue(-1 - n, "nobody@example.com", 3600).await;
     }
-    let ask = |channel, most| LeaseAsk {
+    let ask = |channel, most| LeaseRequest {
         channel,
-        most,
-        per_lane: 100,
+        limit: most,
+        per_group: 100,
         running: HashMap::from([("example.net".to_owned(), 100), ("example.edu".to_owned(), 100)]),
-        lease: Duration::from_secs(75),
+        duration: Duration::from_secs(75),
     };
     let mut leased = store.exchange(&[], &[ask(Channel::Mail, 9), ask(Channel::Sms, 9)]).await.expect("leased");
     assert!(leased.len() >= 10, "{}", leased.len());
@@ -158,7 +158,7 @@ async fn deliver(house: &House) {
     store.forget(Duration::from_secs(30 * 86_400)).await.expect("forgotten");
     assert!(store.forget(Duration::from_secs(86_400)).await.expect("forgotten") > 0);
     let one = OutboxFilter { id: Some(delivered), ..OutboxFilter::default() };
-    for filter in [OutboxFilter { most: 5, ..OutboxFilter::default() }, one] {
+    for filter in [OutboxFilter { limit: 5, ..OutboxFilter::default() }, one] {
         store.list(&filter).await.expect("read");
     }
     store.attempts(delivered).await.expect("read");

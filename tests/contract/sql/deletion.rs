@@ -5,7 +5,7 @@ use super::{Backend, change};
 use portcullis_actors::clock::Timestamp;
 use portcullis_actors::domain::{Digest, KeyScope, MobileOs, UserId};
 use portcullis_actors::stores::{
-    AccountStore as _, Attempt, Channel, DeviceStore as _, LeaseAsk, NewKey, Next, OutboxStore as _, Registration,
+    AccountStore as _, Attempt, Channel, DeviceStore as _, LeaseRequest, NewKey, Next, OutboxStore as _, Registration,
     RevocationStore as _, Settlement,
 };
 use std::collections::HashMap;
@@ -53,12 +53,12 @@ pub(super) async fn nothing_is_left_of_an_account(backend: Backend) {
     let other = furnished(&backend, "grace", app).await;
     let one_of_each = rows(&backend).await;
     assert_eq!(one_of_each, [1; 8]);
-    let ask = LeaseAsk {
+    let ask = LeaseRequest {
         channel: Channel::Mail,
-        most: 10,
-        per_lane: 10,
+        limit: 10,
+        per_group: 10,
         running: HashMap::new(),
-        lease: Duration::from_secs(75),
+        duration: Duration::from_secs(75),
     };
     let held = store.exchange(&[], &[ask]).await.expect("leased");
     assert_eq!(held.len(), 1);

@@ -11,7 +11,7 @@ use lettre::message::MultiPart;
 use lettre::transport::smtp::PoolConfig;
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use portcullis_actors::clock::{Clock as _, SystemClock};
-use portcullis_actors::derive::{Keyring, random_bytes};
+use portcullis_actors::derive::{Keyring, PhoneCodes, random_bytes};
 use portcullis_actors::domain::{AppId, Locale, Phone, UserId};
 use portcullis_actors::notifier::{DeliveryPolicy, Drain, NotifierActor, NotifierPorts};
 use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
@@ -19,7 +19,7 @@ use portcullis_actors::stores::{
     AccountStore as _, Created, Destination, MessageKind, NewApplication, NewMessage, NewUser, OutboxStore as _,
 };
 use portcullis_actors::transports::{Inbox, SmtpSettings, SmtpTransport, Transport, TwilioSettings, TwilioTransport};
-use portcullis_actors::transports::{Mail, Sms};
+use portcullis_actors::transports::{Mail, Sms, Transports};
 use portcullis_testkit::sms::{Answer, SmsApi};
 use portcullis_testkit::smtp::{Behaviour, SmtpServer};
 use std::collections::HashMap;
@@ -187,18 +187,20 @@ async fn through_the_outbox(
     for n in 0..messages {
         store.enqueue(message(&keyring, user, app, to(n))).await?;
     }
-    let policy =
-        DeliveryPolicy { mail_concurrency: WORKERS, sms_concurrency: WORKERS, per_lane: WORKERS, ..Default::default() };
+    let policy = DeliveryPolicy {
+        mail_concurrency: WORKERS,
+        sms_concurrency: WORKERS,
+        per_group: WORKERS,
+        ..Default::default()
+    };
     let ports = NotifierPorts {
         outbox: Arc::new(store.clone()),
-        keyring,
+        keyring: Arc::clone(&keyring),
         clock: Arc::new(SystemClock),
-        mail,
-        sms: vec![sms],
+        transports: Transports { mail: vec![mail], sms: vec![sms] },
         policy,
-        code_digits: 6,
+        codes: Arc::new(PhoneCodes { keyring: keyring, digits: 6, fixed: HashMap::new() }),
         public_url: "https://accounts.example.com".to_owned(),
-        fixed_codes: HashMap::new(),
     };
     let began = Instant::now();
     let notifier = NotifierActor::new(ports).start();

@@ -81,10 +81,10 @@ mod tests {
     use crate::clock::ShiftedClock;
     use crate::derive::KeyId;
     use crate::domain::{AppId, Digest, Phone, UserId};
-    use sqlx::SqlitePool;
     use crate::stores::{
         ChallengeStore as _, LimitStore as _, NewSession, PhoneAsk, Rate, ResetAsk, SessionStore as _,
     };
+    use sqlx::SqlitePool;
 
     /// One row of each kind that lives for `life`.
     async fn fill(store: &EmbeddedTokenStore, user: i64, life: Duration) {

@@ -1,4 +1,4 @@
-//! What a node takes out of the outbox, and what it hands back: leases and their ends.
+//! What a node takes out of the outbox and what it hands back: leases and their ends.
 
 use super::message::{Channel, NewMessage};
 use crate::clock::Timestamp;
@@ -6,48 +6,43 @@ use crate::domain::{MessageId, PersonName};
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// Where a message's tries stand.
+/// The tries of a message so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Progress {
-    /// Tries that were answered with a temporary refusal of this very message.
+    /// Tries that ended with a temporary refusal of this message.
     pub refusals: u32,
-    /// The place in the list of providers to try next.
+    /// Index of the provider for the next try.
     pub provider: u32,
     /// Failures in a row at that provider.
-    pub strikes: u32,
-    /// Tries that ended without an answer after everything was handed over.
-    pub doubts: u32,
+    pub consecutive_failures: u32,
+    /// Tries without an answer, so that the message may have been sent.
+    pub unconfirmed: u32,
 }
 
 /// A message that this node may deliver until the lease ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Leased {
-    /// Its number.
     pub id: MessageId,
-    /// Counts up with every lease; only the newest may settle.
+    /// The number of the lease. It grows with every lease of the message, and only the newest one may settle it.
     pub lease: i64,
     /// When the lease ends.
     pub until: Timestamp,
-    /// When it was queued.
+    /// When the message was queued.
     pub created: Timestamp,
-    /// Where its tries stand.
     pub progress: Progress,
-    /// The message.
     pub message: NewMessage,
-    /// For whom.
-    pub recipient: AccountState,
-    /// In whose name.
-    pub sender: Branding,
+    pub account: AccountState,
+    pub branding: Branding,
 }
 
-/// The account that a message is for, as it was when the message was leased.
+/// The recipient's account at the time of the lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum AccountState {
-    /// It may be written to, and this is the first name.
+    /// With the first name.
     Active(PersonName),
-    /// Nobody signs in with it any more.
     Disabled,
-    /// There is none.
     Gone,
 }
 
@@ -56,25 +51,23 @@ pub enum AccountState {
 pub struct Branding {
     /// What its messages call it.
     pub brand: String,
-    /// The sender of its mails, if not the configured one.
+    /// The sender of its mails, if it has its own.
     pub mail_from: Option<String>,
-    /// The sender of its SMS, if not the provider's.
+    /// The sender of its SMS, if it has its own.
     pub sms_from: Option<String>,
 }
 
-/// What to lease.
+/// A request for messages that are due.
 #[derive(Clone, Debug)]
-pub struct LeaseAsk {
-    /// Of which channel.
+#[expect(missing_docs, reason = "the names say it")]
+pub struct LeaseRequest {
     pub channel: Channel,
-    /// At most so many.
-    pub most: usize,
-    /// At most so many of one lane, those that run already included.
-    pub per_lane: usize,
-    /// How many of each lane run already.
+    pub limit: usize,
+    /// The limit for each destination group, those that run already included.
+    pub per_group: usize,
+    /// The running deliveries of this node, by destination group.
     pub running: HashMap<String, usize>,
-    /// For how long.
-    pub lease: Duration,
+    pub duration: Duration,
 }
 
 /// One try, for the attempt log.
@@ -82,10 +75,10 @@ pub struct LeaseAsk {
 pub struct Attempt {
     /// When it began.
     pub at: Timestamp,
-    /// With which provider.
+    /// The name of the provider.
     pub provider: String,
-    /// `accepted`, `transient`, `permanent`, `provider_fault`, `unconfirmed`, `unanswered`; later what a receipt says instead of
-    /// `accepted`: `delivered`, `undelivered`, `failed`.
+    /// `accepted`, or the label of a [`SendError`](crate::transports::SendError). A delivery report replaces `accepted`
+    /// by `delivered`, `undelivered` or `failed`.
     pub outcome: String,
     /// For operators; no address, body or credential.
     pub detail: Option<String>,
@@ -95,19 +88,15 @@ pub struct Attempt {
     pub millis: u64,
 }
 
-/// What becomes of a message now.
+/// What happens to a message after a lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// A provider took it over.
+    /// A provider accepted it.
     Delivered,
-    /// Try again.
-    Retry {
-        /// Not before.
-        at: Timestamp,
-        /// Where its tries stand by then.
-        progress: Progress,
-    },
-    /// Back into the queue as if it had not been leased; not before this time.
+    /// Another try, not before `at`.
+    #[expect(missing_docs, reason = "the names say it")]
+    Retry { at: Timestamp, progress: Progress },
+    /// Back into the queue as if it had not been leased, due at this time.
     Release(Timestamp),
     /// It will not be sent, for this reason.
     Dead(String),
@@ -117,13 +106,12 @@ pub enum Next {
 
 /// The end of a lease.
 #[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Settlement {
-    /// Which message.
     pub id: MessageId,
-    /// Under which lease: an older one settles nothing.
+    /// The number of the lease. An older one than the newest settles nothing.
     pub lease: i64,
-    /// What becomes of it.
     pub next: Next,
-    /// The try that was made, if one was.
+    /// `None` if no try was made.
     pub attempt: Option<Attempt>,
 }

@@ -1,29 +1,36 @@
 //! A message on its way: what a row of the outbox carries and the states it goes through.
 //!
 //! ```text
-//! queued ──lease──▶ leased ──▶ delivered ──(a receipt says "undelivered")──▶ retry
-//!    ▲                 ├─────▶ retry ──lease──▶ leased        (and so does a lease that lapsed: its node died)
+//! queued ──lease──▶ leased ──▶ delivered ──(a report says "undelivered")──▶ retry
+//!    ▲                 ├─────▶ retry ──lease──▶ leased        (also after a lease has lapsed: its node died)
 //!    └──(by hand)──────┼─────▶ dead      refused for good, given up, or without a recipient
-//!                      └─────▶ expired   past its life: never sent
+//!                      └─────▶ expired   not sent within its life
 //! ```
 //!
 //! What a node takes and hands back is in `lease`; the store that keeps the rows is [`OutboxStore`](super::OutboxStore).
 
 use crate::clock::Timestamp;
 use crate::derive::{ChallengeId, KeyId};
-use crate::domain::{AppId, Email, Locale, MessageId, Phone, UserId};
+use crate::domain::{AppId, Email, Invalid, Locale, MessageId, Phone, UserId};
 
-/// Where a message goes; says its channel too.
+/// Where a message goes. It determines the channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum Destination {
-    /// By mail.
     Mail(Email),
-    /// By SMS.
     Sms(Phone),
 }
 
 impl Destination {
-    /// By which kind of transport.
+    /// Reads what a store keeps; `None` if the text is no destination of this channel.
+    pub fn from_stored(channel: Channel, text: &str) -> Option<Self> {
+        match channel {
+            Channel::Mail => text.parse().ok().map(Self::Mail),
+            Channel::Sms => Phone::from_stored(text).map(Self::Sms),
+        }
+    }
+
+    /// The kind of transport that carries it.
     pub fn channel(&self) -> Channel {
         match self {
             Self::Mail(_) => Channel::Mail,
@@ -31,16 +38,16 @@ impl Destination {
         }
     }
 
-    /// What of a recipient may be slow as a whole: a mail's domain, an SMS's block of numbers. Only so many deliveries
-    /// of one lane run at a time.
-    pub fn lane(&self) -> &str {
+    /// Destinations that tend to be slow together: those of one mail domain, or of one block of numbers. The number of
+    /// concurrent deliveries to one group is limited.
+    pub fn group(&self) -> &str {
         match self {
             Self::Mail(email) => email.domain(),
             Self::Sms(phone) => phone.prefix(),
         }
     }
 
-    /// The address or number in full.
+    /// The full address or number.
     pub fn as_str(&self) -> &str {
         match self {
             Self::Mail(email) => email.as_str(),
@@ -57,16 +64,18 @@ impl Destination {
     }
 }
 
-/// Mail or SMS.
+/// A kind of transport. Limits, leases and providers are kept for each channel apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum Channel {
-    /// By mail.
     Mail,
-    /// By SMS.
     Sms,
 }
 
 impl Channel {
+    /// Every channel.
+    pub const ALL: [Self; 2] = [Self::Mail, Self::Sms];
+
     /// As stores and operators write it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -76,21 +85,26 @@ impl Channel {
     }
 }
 
-/// What a message says. The text is rendered at delivery; no row ever holds a code or a link.
+impl std::str::FromStr for Channel {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let known = Self::ALL.into_iter().find(|channel| channel.as_str() == text);
+        known.ok_or(Invalid("is no channel"))
+    }
+}
+
+/// What a message says. The text is rendered at delivery: a code or a link is derived from the challenge and the secret
+/// it was issued under. No row ever holds a code or a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum MessageKind {
-    /// A phone code, derived from this challenge.
     PhoneCode {
-        /// The challenge.
         challenge: ChallengeId,
-        /// The secret it was issued under.
         key: KeyId,
     },
-    /// A reset link, derived from this challenge.
     ResetLink {
-        /// The challenge.
         challenge: ChallengeId,
-        /// The secret it was issued under.
         key: KeyId,
     },
     /// The password was changed.
@@ -110,53 +124,49 @@ impl MessageKind {
 
 /// A message to queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct NewMessage {
-    /// What it says.
     pub kind: MessageKind,
-    /// To whom. A decoy (negative) makes a row that is dead from the start: the same work, and nothing is sent.
+    /// Negative for a decoy. Its row is dead from the start: the same work is done, and nothing is sent.
     pub user: UserId,
-    /// On behalf of which application.
+    /// The application that the message speaks for.
     pub app: AppId,
-    /// Where to.
     pub to: Destination,
-    /// In which language.
     pub locale: Locale,
-    /// When it is not worth sending any more.
+    /// It is not sent after this time.
     pub expires: Timestamp,
 }
 
-/// What a list of the outbox is narrowed to.
+/// Restricts a list of the outbox. An empty field does not restrict it.
 #[derive(Clone, Debug, Default)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct OutboxFilter {
-    /// Only this message.
     pub id: Option<MessageId>,
-    /// Only messages in this state.
     pub state: Option<MessageState>,
-    /// Only this channel.
     pub channel: Option<Channel>,
-    /// At most so many, newest first.
-    pub most: u32,
+    /// The newest so many.
+    pub limit: u32,
 }
 
-/// Where a message stands.
+/// The state of a message; see the picture above.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MessageState {
-    /// Waits for its first try.
+    /// It waits for its first try.
     Queued,
     /// A node is delivering it.
     Leased,
-    /// Waits for another try.
+    /// It waits for another try.
     Retry,
-    /// A provider took it over.
+    /// A provider accepted it.
     Delivered,
-    /// It will not be sent; the reason is on record.
+    /// It will not be sent. The reason is on record.
     Dead,
-    /// Its life ended first.
+    /// It was not sent within its life.
     Expired,
 }
 
 impl MessageState {
-    /// All there are.
+    /// Every state.
     pub const ALL: [Self; 6] = [Self::Queued, Self::Leased, Self::Retry, Self::Delivered, Self::Dead, Self::Expired];
 
     /// As stores and operators write it.
@@ -173,44 +183,40 @@ impl MessageState {
 }
 
 impl std::str::FromStr for MessageState {
-    type Err = crate::domain::Invalid;
+    type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let known = Self::ALL.into_iter().find(|state| state.as_str() == text);
-        known.ok_or(crate::domain::Invalid("is none of queued, leased, retry, delivered, dead, expired"))
+        known.ok_or(Invalid("is none of queued, leased, retry, delivered, dead, expired"))
     }
 }
 
 /// One line of a list of the outbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct ListedMessage {
-    /// Its number.
     pub id: MessageId,
-    /// Where it stands.
     pub state: MessageState,
-    /// What it says, in snake case.
+    /// In snake case.
     pub kind: String,
-    /// Where to.
     pub to: Destination,
-    /// When it was queued.
     pub created: Timestamp,
-    /// When it is tried next, or its lease ends; `None` once it is settled.
+    /// The time of the next try, or the end of the lease; `None` once the message is settled.
     pub due: Option<Timestamp>,
-    /// When it is not worth sending any more.
     pub expires: Timestamp,
-    /// How many tries were made.
+    /// The number of tries so far.
     pub attempts: u64,
-    /// Why the last try failed, or why it is dead.
+    /// Why the last try failed, or why the message is dead.
     pub last_error: Option<String>,
 }
 
-/// How the outbox stands as a whole.
+/// The outbox as a whole.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OutboxStats {
     /// Messages on their way: queued, leased or waiting for another try.
     pub pending: u64,
     /// When the oldest of those was queued.
     pub oldest: Option<Timestamp>,
-    /// Dead ones that are still on record.
+    /// Dead messages that are still on record.
     pub dead: u64,
 }

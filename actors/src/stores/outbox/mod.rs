@@ -1,10 +1,9 @@
-//! The outbox: what a message is (`message`), how nodes take and settle it (`lease`), and the trait of the store that
-//! keeps it, which is part of the SQL side. Every method of it is one transaction.
+//! The outbox: the message (`message`), its leases (`lease`), and the trait of the store, which the SQL side implements.
 
 mod lease;
 mod message;
 
-pub use lease::{AccountState, Attempt, Branding, LeaseAsk, Leased, Next, Progress, Settlement};
+pub use lease::{AccountState, Attempt, Branding, LeaseRequest, Leased, Next, Progress, Settlement};
 pub use message::{
     Channel, Destination, ListedMessage, MessageKind, MessageState, NewMessage, OutboxFilter, OutboxStats,
 };
@@ -15,12 +14,12 @@ use crate::transports::DeliveryReport;
 use async_trait::async_trait;
 use std::time::Duration;
 
-/// What a receipt changed.
+/// What a delivery report changed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReportEffect {
-    /// The provider's name for the message is on no record (yet).
+    /// No attempt with the provider's reference is on record (yet).
     Unknown,
-    /// The attempt was settled by a receipt before: nothing changed.
+    /// An earlier report settled the attempt: nothing changed.
     Repeated,
     /// The attempt is settled now.
     Noted,
@@ -28,50 +27,53 @@ pub enum ReportEffect {
     Requeued,
 }
 
-/// The outbox.
+/// The store of the messages. Every operation is one transaction.
 #[async_trait]
 pub trait OutboxStore: Send + Sync {
-    /// Queues a message; once this returns it will be delivered, or end with its reason on record.
+    /// Queues a message. From then on it is delivered at least once, or it ends with a reason on record.
     async fn enqueue(&self, message: NewMessage) -> StoreResult<MessageId>;
 
-    /// One turn of a node, all of it or nothing: ends leases and logs their attempts, then takes for each ask what is
-    /// due, oldest first: queued messages, those waiting for another try whose time has come, and those of a lease that
-    /// lapsed. Of any number of concurrent callers on any number of nodes one gets a message. A lease that is no longer
-    /// the newest changes nothing when it ends, but its attempt is logged.
-    async fn exchange(&self, ended: &[&Settlement], asks: &[LeaseAsk]) -> StoreResult<Vec<Leased>>;
+    /// Ends leases and logs their attempts, then leases messages for each request, oldest first: those that are queued,
+    /// those whose next try is due, and those whose lease has lapsed. All of it happens, or nothing.
+    ///
+    /// However many callers there are, on however many nodes, each message is leased to one of them. Only the newest
+    /// lease of a message settles it. The attempt of an older one is logged, and changes nothing else.
+    async fn exchange(&self, ended: &[&Settlement], requests: &[LeaseRequest]) -> StoreResult<Vec<Leased>>;
 
-    /// Settles what is due and past its life as expired, a lot at a time; says how many, 0 when there are no more.
+    /// Settles messages that are due and past their life as expired, up to an internal limit. Returns their number; 0
+    /// means that none are left.
     async fn expire(&self) -> StoreResult<u64>;
 
-    /// Forgets messages that were settled longer than `age` ago, with their attempts, and decoys after an hour, a lot at
-    /// a time; says how many, 0 when there are no more.
+    /// Deletes messages that were settled longer than `age` ago, with their attempts, and decoys after an hour, up to an
+    /// internal limit. Returns their number; 0 means that none are left.
     async fn forget(&self, age: Duration) -> StoreResult<u64>;
 
-    /// Settles the attempt that `provider` took over under the callback's reference. An attempt is settled once;
-    /// replays change nothing. If it failed, was the message's newest, and the message lives, the message waits for
-    /// the next of `providers` (all there are, in their order) that has not failed it; if there is none, it is dead.
+    /// Settles the attempt that `provider` accepted under the report's reference. An attempt is settled once; repeated
+    /// reports change nothing. If the attempt failed, is the newest of its message, and the message has not expired, the
+    /// message waits for the next of `providers` (all of the channel, in order) that has not failed with it. If there is
+    /// none, the message is dead.
     async fn record_report(
         &self,
         provider: &str,
-        callback: &DeliveryReport,
+        report: &DeliveryReport,
         providers: &[&str],
     ) -> StoreResult<ReportEffect>;
 
-    /// A list, newest first.
+    /// Messages that match, newest first.
     async fn list(&self, filter: &OutboxFilter) -> StoreResult<Vec<ListedMessage>>;
 
     /// The attempts of a message, oldest first.
     async fn attempts(&self, id: MessageId) -> StoreResult<Vec<Attempt>>;
 
-    /// Queues a dead message again, with all its tries; false if it is not dead, past its life, or a decoy.
+    /// Queues a dead message again, as if it had never been tried. False if it is not dead, past its life, or a decoy.
     async fn retry(&self, id: MessageId) -> StoreResult<bool>;
 
-    /// Does so with all dead messages; says how many.
+    /// Does so with all dead messages. Returns their number.
     async fn retry_dead(&self) -> StoreResult<u64>;
 
-    /// How the outbox stands.
+    /// Counts messages.
     async fn stats(&self) -> StoreResult<OutboxStats>;
 
-    /// How many of a channel are due now.
+    /// The number of messages of a channel that are due now.
     async fn due(&self, channel: Channel) -> StoreResult<u64>;
 }

@@ -36,7 +36,7 @@ impl AccountStore for SqlStore {
     }
 
     async fn create_user(&self, new: NewUser) -> StoreResult<Created<UserId>> {
-        let new = [ImportedUser { user: new, hash_work: 0, phone: None, created: None }];
+        let new = [new.into()];
         let made = self.write(async |c| users::insert(c, &new, self.clock.now()).await).await?;
         Ok(made.first().copied().unwrap_or(Created::Duplicate))
     }

@@ -1,7 +1,7 @@
-//! One connection to the relay: opening it, and one mail over it step by step. Decides nothing.
+//! One connection to the relay: opens it, and sends one mail over it step by step.
 
 use super::letter::Letter;
-use super::verdict::{self, Phase, Step};
+use super::reply::{self, Phase, Step};
 use super::{Accepted, SmtpSettings};
 use crate::transports::{SendError, plaintext_fault};
 use lettre::transport::smtp::Error;
@@ -12,15 +12,15 @@ use lettre::transport::smtp::extension::ClientId;
 use reqwest::Url;
 use std::time::Duration;
 
-/// How TLS begins.
+/// When TLS begins.
 enum Encryption {
     None,
-    IfOffered(TlsParameters),
+    Opportunistic(TlsParameters),
     Required(TlsParameters),
-    FromTheStart(TlsParameters),
+    Implicit(TlsParameters),
 }
 
-/// Where the relay is and how to log in; what is needed to open a connection.
+/// The address of the relay and the login: all that is needed to open a connection.
 pub(super) struct Relay {
     host: String,
     port: u16,
@@ -38,9 +38,9 @@ impl Relay {
         let tls = url.query_pairs().find(|(key, _)| key == "tls").map(|(_, value)| value.into_owned());
         let parameters = || tls_parameters(&host, settings.extra_root.as_deref());
         let (encryption, usual_port) = match (url.scheme(), tls.as_deref()) {
-            ("smtps", _) => (Encryption::FromTheStart(parameters()?), 465),
+            ("smtps", _) => (Encryption::Implicit(parameters()?), 465),
             ("smtp", Some("required")) => (Encryption::Required(parameters()?), 587),
-            ("smtp", Some("opportunistic")) => (Encryption::IfOffered(parameters()?), 587),
+            ("smtp", Some("opportunistic")) => (Encryption::Opportunistic(parameters()?), 587),
             ("smtp", None) => (Encryption::None, 25),
             _ => return Err("smtp_url begins with smtp:// or smtps://, tls is required or opportunistic".to_owned()),
         };
@@ -58,31 +58,31 @@ impl Relay {
         Ok(Self { host, port, encryption, hello, credentials, timeout: settings.timeout })
     }
 
-    /// Connects, greets, encrypts and logs in; `progress` says how far it got.
-    pub(super) async fn connect(&self, progress: &Phase) -> Result<Connection, SendError> {
-        let refused = |error: Error| verdict::of(&error, progress.step(), false);
+    /// Connects, greets, encrypts and logs in. `phase` shows the current step.
+    pub(super) async fn connect(&self, phase: &Phase) -> Result<Connection, SendError> {
+        let refused = |error: Error| reply::classify(&error, phase.step(), false);
         let host = self.host.trim_start_matches('[').trim_end_matches(']');
-        progress.reach(Step::Greeting);
+        phase.reach(Step::Greeting);
         let found = tokio::net::lookup_host((host, self.port)).await;
-        let addresses: Vec<_> = found.map_err(|_| verdict::of_no_host())?.collect();
-        let at_once = match &self.encryption {
-            Encryption::FromTheStart(parameters) => Some(parameters.clone()),
+        let addresses: Vec<_> = found.map_err(|_| reply::no_such_host())?.collect();
+        let implicit = match &self.encryption {
+            Encryption::Implicit(parameters) => Some(parameters.clone()),
             _ => None,
         };
         let timeout = Some(self.timeout);
-        let connected = AsyncSmtpConnection::connect_tokio1(&*addresses, timeout, &self.hello, at_once, None).await;
+        let connected = AsyncSmtpConnection::connect_tokio1(&*addresses, timeout, &self.hello, implicit, None).await;
         let mut connection = connected.map_err(refused)?;
-        progress.reach(Step::Tls);
+        phase.reach(Step::Tls);
         match &self.encryption {
             Encryption::Required(parameters) => {
                 connection.starttls(parameters.clone(), &self.hello).await.map_err(refused)?;
             }
-            Encryption::IfOffered(parameters) if connection.can_starttls() => {
+            Encryption::Opportunistic(parameters) if connection.can_starttls() => {
                 connection.starttls(parameters.clone(), &self.hello).await.map_err(refused)?;
             }
             _ => {}
         }
-        progress.reach(Step::Login);
+        phase.reach(Step::Login);
         if let Some(credentials) = &self.credentials {
             connection.auth(DEFAULT_MECHANISMS, credentials).await.map_err(refused)?;
         }
@@ -94,25 +94,25 @@ impl Relay {
 pub(super) struct Connection(AsyncSmtpConnection);
 
 impl Connection {
-    /// One mail; `progress` says how far it got.
-    pub(super) async fn transact(&mut self, letter: &Letter, progress: &Phase) -> Result<Accepted, Error> {
-        progress.reach(Step::Sender);
+    /// Sends one mail. `phase` shows the current step.
+    pub(super) async fn transact(&mut self, letter: &Letter, phase: &Phase) -> Result<Accepted, Error> {
+        phase.reach(Step::Sender);
         self.0.command(Mail::new(Some(letter.sender.clone()), vec![])).await?;
-        progress.reach(Step::Recipient);
+        phase.reach(Step::Recipient);
         self.0.command(Rcpt::new(letter.recipient.clone(), vec![])).await?;
-        progress.reach(Step::Data);
+        phase.reach(Step::Data);
         self.0.command(Data).await?;
-        progress.reach(Step::Content);
+        phase.reach(Step::Content);
         let response = self.0.command(letter.data()).await?;
         Ok(Accepted { reference: queue_name(&response.message().collect::<Vec<_>>().join(" ")) })
     }
 
-    /// Forgets a refused mail; false if the connection is of no more use.
+    /// Resets the connection after a refused mail. False if it cannot be used again.
     pub(super) async fn reset(&mut self) -> bool {
         matches!(tokio::time::timeout(Duration::from_secs(2), self.0.command(Rset)).await, Ok(Ok(_)))
     }
 
-    /// Says goodbye, for a second at most.
+    /// Sends QUIT; waits a second at most.
     pub(super) async fn quit(mut self) {
         let _ = tokio::time::timeout(Duration::from_secs(1), self.0.command(Quit)).await;
     }
@@ -142,7 +142,7 @@ fn percent_decoded(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-/// What most relays say a mail is called in their queue (`queued as …`); other words are not kept.
+/// The mail's name in the relay's queue, as most relays tell it (`queued as …`). Other text is not kept.
 fn queue_name(words: &str) -> Option<String> {
     let (_, after) = words.split_once("queued as ")?;
     let name: String =

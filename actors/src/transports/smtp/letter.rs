@@ -1,4 +1,4 @@
-//! A mail as it goes over the wire. Every header value comes from a type that cannot hold a line break.
+//! A mail as it is sent. Every header value has a type that cannot hold a line break.
 
 use super::{address, sender};
 use crate::clock::Timestamp;
@@ -13,12 +13,12 @@ pub(super) struct Letter {
     pub(super) sender: Address,
     pub(super) recipient: Address,
     pub(super) content: String,
-    /// The sender is the application's own.
+    /// The sender is that of one application.
     pub(super) own_sender: bool,
 }
 
 impl Letter {
-    /// Writes it down. A sender of the application's own that is no address gives way to the configured one.
+    /// Formats a mail. If the application's own sender is no address, the configured one is used.
     pub(super) fn write(mail: &Mail, from: &Mailbox, now: Timestamp) -> Result<Self, SendError> {
         let own = mail.from.as_ref().and_then(|text| sender(text.as_str()));
         let from = own.as_ref().unwrap_or(from);
@@ -38,8 +38,8 @@ impl Letter {
 
     /// The content as it follows DATA: dots at the start of a line doubled, and the final one (RFC 5321 §4.5.2).
     ///
-    /// All in one piece: the library writes the final dot by itself, and that waits until the server has acknowledged
-    /// what came before it, which Linux puts off by 40 ms.
+    /// In one piece, because the library would send the final dot in a second write. That write would wait until the
+    /// server has acknowledged the first one, which Linux delays by 40 ms.
     pub(super) fn data(&self) -> String {
         let mut data = format!("\r\n{}", self.content).replace("\r\n.", "\r\n..").split_off(2);
         data.push_str(if data.ends_with("\r\n") { ".\r\n" } else { "\r\n.\r\n" });
@@ -51,7 +51,7 @@ fn unwritable() -> SendError {
     SendError::Permanent("the mail cannot be written down".to_owned())
 }
 
-/// `Auto-Submitted: auto-generated` (RFC 3834 §5): out-of-office replies stay away.
+/// `Auto-Submitted: auto-generated` (RFC 3834 §5): prevents out-of-office replies.
 #[derive(Clone)]
 struct AutoSubmitted;
 
@@ -72,7 +72,7 @@ impl Header for AutoSubmitted {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transports::Line;
+    use crate::transports::SingleLine;
 
     fn mail() -> Mail {
         Mail {
@@ -80,7 +80,7 @@ mod tests {
             kind: "reset_link",
             to: "ada@example.com".parse().expect("well formed"),
             from: None,
-            subject: Line::new("Contraseña\r\nBcc: eve@example.net"),
+            subject: SingleLine::new("Contraseña\r\nBcc: eve@example.net"),
             text: "Hola\r\n.\r\nFin".to_owned(),
             html: "<p>Hola</p>".to_owned(),
         }
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn an_applications_own_sender_is_used_if_it_is_one() {
         let from: Mailbox = "no-reply@example.org".parse().expect("a sender");
-        let with = |text| Mail { from: Some(Line::new(text)), ..mail() };
+        let with = |text| Mail { from: Some(SingleLine::new(text)), ..mail() };
         let letter = Letter::write(&with("Beyond <hello@beyond.example>"), &from, Timestamp::from_secs(1_400_319_000))
             .expect("a letter");
         assert_eq!(letter.sender.to_string(), "hello@beyond.example");

@@ -1,4 +1,4 @@
-//! What an answer of the API means, or that there was none. Pure, but for the reading of the body.
+//! Classifies answers of the API, and missing ones.
 
 use crate::clock::Timestamp;
 use crate::transports::SendError;
@@ -7,27 +7,27 @@ use reqwest::header::RETRY_AFTER;
 use serde::Deserialize;
 use std::time::Duration;
 
-/// What the API answers; its texts repeat the number, so only its numbers are kept.
+/// The body of an answer. Only numbers are kept: the API's texts repeat the phone number.
 #[derive(Deserialize, Default)]
 pub(super) struct Answer {
     pub(super) sid: Option<String>,
     pub(super) code: Option<u32>,
-    /// Of an account: whether it may be used.
+    /// The state of an account.
     pub(super) status: Option<String>,
 }
 
-/// Error numbers that are about the recipient or the text, and would be the same with any try: no such number, not a
-/// mobile, unsubscribed, too long (twilio.com/docs/api/errors). Other requests that are refused as bad may be so for
-/// the sender, the region or the account: they are tried again, with the next provider if there is one, and age.
-const ABOUT_THE_MESSAGE: [u32; 8] = [21211, 21214, 21217, 21219, 21610, 21614, 21617, 21635];
+/// Errors about the recipient or the text, the same at every try: no such number, no mobile, unsubscribed, too long
+/// (twilio.com/docs/api/errors). Other bad requests may be about the sender, the region or the account: those are
+/// temporary refusals, and the next provider may accept the message.
+const PERMANENT_ERRORS: [u32; 8] = [21211, 21214, 21217, 21219, 21610, 21614, 21617, 21635];
 
-/// What a provider may call a message; anything else is no name, and perhaps not even a text that can be stored.
-pub(super) fn is_name(sid: &str) -> bool {
+/// Whether a provider's reference is valid. Other texts may be impossible to store.
+pub(super) fn is_reference(sid: &str) -> bool {
     (1..=64).contains(&sid.len()) && sid.bytes().all(|c| c.is_ascii_graphic())
 }
 
-/// The texts of the HTTP library name the address with the account in it, so only the kind of failure is told.
-pub(super) fn unreachable_api(error: &reqwest::Error) -> SendError {
+/// Classifies a request without an answer. The HTTP library's texts contain the URL with the account, so they are not kept.
+pub(super) fn no_answer(error: &reqwest::Error) -> SendError {
     if error.is_connect() {
         SendError::ProviderFault("connection refused or not possible".to_owned())
     } else if error.is_timeout() {
@@ -37,7 +37,7 @@ pub(super) fn unreachable_api(error: &reqwest::Error) -> SendError {
     }
 }
 
-/// At most 16 KiB are read; an answer that cannot be read has no numbers.
+/// Reads 16 KiB at most. An unreadable answer has no fields.
 pub(super) async fn read_answer(mut response: Response) -> Answer {
     let mut body = Vec::new();
     while let Ok(Some(chunk)) = response.chunk().await {
@@ -54,7 +54,7 @@ pub(super) fn refusal(status: u16, code: Option<u32>, retry_after: Option<Durati
     let text = format!("HTTP {status}{number}");
     match status {
         429 => SendError::Transient { retry_after, text },
-        400 if code.is_some_and(|code| ABOUT_THE_MESSAGE.contains(&code)) => SendError::Permanent(text),
+        400 if code.is_some_and(|code| PERMANENT_ERRORS.contains(&code)) => SendError::Permanent(text),
         400 => SendError::Transient { retry_after, text },
         _ => SendError::ProviderFault(text),
     }
@@ -75,10 +75,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_name_that_could_not_be_stored_is_none() {
-        assert!(is_name("SM0123456789abcdef0123456789abcdef"));
+    fn a_reference_that_could_not_be_stored_is_ignored() {
+        assert!(is_reference("SM0123456789abcdef0123456789abcdef"));
         for name in ["", "SM\0", "SM 1", "é", &"S".repeat(65)] {
-            assert!(!is_name(name), "{name:?}");
+            assert!(!is_reference(name), "{name:?}");
         }
     }
 

@@ -1,69 +1,70 @@
-//! Taking what is due. The second of the two places where the databases differ: on PostgreSQL rows are
-//! locked one by one and those of others skipped, on SQLite the whole database is this transaction's.
+//! Leasing messages that are due. The second of the two places where the databases differ: PostgreSQL locks row by row
+//! and skips the rows of others; on SQLite the transaction has the whole database.
 
 use super::super::Dialect;
 use super::super::rows::{maybe_parsed, maybe_time, parsed, time, unreadable};
 use crate::clock::Timestamp;
 use crate::derive::KeyId;
-use crate::domain::{AppId, MessageId, Phone, UserId};
-use crate::stores::{AccountState, Branding, Destination, LeaseAsk, Leased, MessageKind, NewMessage, Progress};
+use crate::domain::{AppId, MessageId, UserId};
+use crate::stores::{AccountState, Branding, Destination, LeaseRequest, Leased, MessageKind, NewMessage, Progress};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 use std::fmt::Write as _;
 use std::time::Duration;
 
-/// How soon a message is looked at again that this node cannot read.
-const PUT_OFF: Duration = Duration::from_secs(5);
+/// The delay before a message that this node cannot read is due again.
+const UNREADABLE_DELAY: Duration = Duration::from_secs(5);
 
-/// Takes up to `ask.most` messages, oldest first and no more of a lane than it has room for.
+/// Takes up to `request.limit` messages, oldest first, within the limit of each destination group.
 pub(super) async fn lease(
     connection: &mut AnyConnection,
     dialect: Dialect,
-    ask: &LeaseAsk,
+    request: &LeaseRequest,
     now: Timestamp,
 ) -> sqlx::Result<Vec<Leased>> {
-    let mut running = ask.running.clone();
+    let mut running = request.running.clone();
     let full: Vec<String> =
-        running.iter().filter(|(_, count)| **count >= ask.per_lane).map(|(lane, _)| lane.clone()).collect();
-    let statement = taking(dialect, full.len());
-    let most = i64::try_from(ask.most).unwrap_or(i64::MAX);
-    let mut query = sqlx::query(AssertSqlSafe(statement)).bind(ask.channel.as_str()).bind(now.millis()).bind(most);
-    for lane in full {
-        query = query.bind(lane);
+        running.iter().filter(|(_, count)| **count >= request.per_group).map(|(group, _)| group.clone()).collect();
+    let statement = selection(dialect, full.len());
+    let limit = i64::try_from(request.limit).unwrap_or(i64::MAX);
+    let mut query = sqlx::query(AssertSqlSafe(statement)).bind(request.channel.as_str()).bind(now.millis()).bind(limit);
+    for group in full {
+        query = query.bind(group);
     }
-    let until = now.plus(ask.lease);
-    let (mut taken, mut marked, mut strange) = (Vec::new(), Vec::new(), Vec::new());
+    let until = now.plus(request.duration);
+    let (mut taken, mut taken_ids, mut unreadable_ids) = (Vec::new(), Vec::new(), Vec::new());
     for row in query.fetch_all(&mut *connection).await? {
         let id: i64 = row.try_get("id")?;
         match leased(&row, until) {
             Ok(row) => {
-                let here = running.entry(row.message.to.lane().to_owned()).or_default();
-                if *here < ask.per_lane {
+                let here = running.entry(row.message.to.group().to_owned()).or_default();
+                if *here < request.per_group {
                     *here += 1;
-                    marked.push(id);
+                    taken_ids.push(id);
                     taken.push(row);
                 }
             }
-            // A newer program may have written it. It must not keep the others from being taken.
+            // A newer version may have written it. The other messages are taken all the same.
             Err(error) => {
-                tracing::error!(message_id = id, %error, "a message is put off");
-                strange.push(id);
+                tracing::error!(message_id = id, %error, "a message cannot be read and is delayed");
+                unreadable_ids.push(id);
             }
         }
     }
-    mark(connection, "state = 'leased', lease = lease + 1", &marked, until).await?;
-    mark(connection, "last_error = 'this node cannot read it'", &strange, now.plus(PUT_OFF)).await?;
+    mark(connection, "state = 'leased', lease = lease + 1", &taken_ids, until).await?;
+    let later = now.plus(UNREADABLE_DELAY);
+    mark(connection, "last_error = 'this node cannot read it'", &unreadable_ids, later).await?;
     Ok(taken)
 }
 
-fn taking(dialect: Dialect, full_lanes: usize) -> String {
+fn selection(dialect: Dialect, full_groups: usize) -> String {
     let mut statement = String::from(
         "SELECT o.id, kind, challenge, key_id, user_id, app_id, channel, destination, o.locale, o.created, expires, \
          lease, refusals, provider, strikes, doubts, first_name, disabled, brand, mail_from, sms_from \
          FROM outbox o JOIN applications a ON a.id = app_id LEFT JOIN users u ON u.id = user_id \
          WHERE channel = $1 AND due IS NOT NULL AND due <= $2 AND expires > $2",
     );
-    for place in 0..full_lanes {
+    for place in 0..full_groups {
         let _ = write!(statement, " AND lane <> ${}", place + 4);
     }
     statement.push_str(" ORDER BY due LIMIT $3");
@@ -77,13 +78,13 @@ async fn mark(connection: &mut AnyConnection, change: &str, ids: &[i64], due: Ti
     if ids.is_empty() {
         return Ok(());
     }
-    // The text is hardly ever the same twice, so that it is not worth being kept prepared.
-    let mark = sqlx::query(AssertSqlSafe(marking(change, ids))).persistent(false);
+    // The text is hardly ever the same twice, so a prepared statement would not pay.
+    let mark = sqlx::query(AssertSqlSafe(update(change, ids))).persistent(false);
     mark.bind(due.millis()).execute(connection).await.map(drop)
 }
 
-/// Its texts and numbers are ours.
-fn marking(change: &str, ids: &[i64]) -> String {
+/// The texts and numbers come from this program.
+fn update(change: &str, ids: &[i64]) -> String {
     let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
     format!("UPDATE outbox SET due = $1, {change} WHERE id IN ({})", ids.join(", "))
 }
@@ -100,8 +101,8 @@ fn leased(row: &AnyRow, until: Timestamp) -> sqlx::Result<Leased> {
         progress: Progress {
             refusals: small("refusals")?,
             provider: small("provider")?,
-            strikes: small("strikes")?,
-            doubts: small("doubts")?,
+            consecutive_failures: small("strikes")?,
+            unconfirmed: small("doubts")?,
         },
         message: NewMessage {
             kind: kind(row)?,
@@ -111,8 +112,8 @@ fn leased(row: &AnyRow, until: Timestamp) -> sqlx::Result<Leased> {
             locale: parsed(row, "locale")?,
             expires: time(row, "expires")?,
         },
-        recipient: recipient(row)?,
-        sender: Branding {
+        account: account(row)?,
+        branding: Branding {
             brand: row.try_get("brand")?,
             mail_from: row.try_get("mail_from")?,
             sms_from: row.try_get("sms_from")?,
@@ -120,7 +121,7 @@ fn leased(row: &AnyRow, until: Timestamp) -> sqlx::Result<Leased> {
     })
 }
 
-fn recipient(row: &AnyRow) -> sqlx::Result<AccountState> {
+fn account(row: &AnyRow) -> sqlx::Result<AccountState> {
     let disabled = maybe_time(row, "disabled")?.is_some();
     Ok(match maybe_parsed(row, "first_name")? {
         Some(_) if disabled => AccountState::Disabled,
@@ -145,29 +146,22 @@ fn kind(row: &AnyRow) -> sqlx::Result<MessageKind> {
 
 /// Of the columns `channel` and `destination`.
 pub(super) fn destination(row: &AnyRow) -> sqlx::Result<Destination> {
-    match row.try_get("channel")? {
-        "mail" => parsed(row, "destination").map(Destination::Mail),
-        "sms" => {
-            let phone = Phone::from_stored(row.try_get("destination")?);
-            phone.map(Destination::Sms).ok_or_else(|| unreadable("destination"))
-        }
-        _ => Err(unreadable("channel")),
-    }
+    let destination = Destination::from_stored(parsed(row, "channel")?, row.try_get("destination")?);
+    destination.ok_or_else(|| unreadable("destination"))
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::settle::delivering;
-    use super::super::{expired, expiring, forgetting};
+    use super::super::settle::delivered_update;
+    use super::super::{deletion, expired, expiry};
     use super::*;
     use crate::clock::SystemClock;
-    use crate::stores::Next;
-    use crate::stores::Settlement;
     use crate::stores::sql::{SqlSettings, SqlStore};
+    use crate::stores::{Next, Settlement};
     use std::sync::Arc;
 
     #[tokio::test]
-    async fn no_statement_of_a_turn_reads_what_is_long_settled() {
+    async fn no_statement_of_the_delivery_loop_reads_settled_messages() {
         let folder = tempfile::tempdir().expect("a folder");
         let settings = SqlSettings::new(format!("sqlite://{}", folder.path().join("test.db").display()));
         let store = SqlStore::connect(&settings, Arc::new(SystemClock)).await.expect("a database");
@@ -175,12 +169,12 @@ mod tests {
         let ends = [end(1), end(2)];
         let statements = [
             expired("1", 1),
-            expiring(),
-            forgetting("settled IS NOT NULL"),
-            forgetting("user_id < 0"),
-            taking(Dialect::Sqlite, 2),
-            marking("lease = lease + 1", &[1, 2]),
-            delivering(&ends.iter().collect::<Vec<_>>()),
+            expiry(),
+            deletion("settled IS NOT NULL"),
+            deletion("user_id < 0"),
+            selection(Dialect::Sqlite, 2),
+            update("lease = lease + 1", &[1, 2]),
+            delivered_update(&ends.iter().collect::<Vec<_>>()),
         ];
         for statement in statements {
             let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));

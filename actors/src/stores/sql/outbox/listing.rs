@@ -1,4 +1,4 @@
-//! What operators see of the outbox, and what they can do to a dead message.
+//! Lists and counts for operators, and another try for dead messages.
 
 use super::super::rows::{maybe_time, parsed, time, unreadable};
 use super::lease::destination;
@@ -9,9 +9,9 @@ use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 use std::fmt::Write as _;
 
-/// A list, newest first. Decoys are not in it: whoever asks for strangers' passwords would fill it.
+/// A list, newest first, without decoys: requests for unknown addresses would fill it.
 pub(super) async fn list(connection: &mut AnyConnection, filter: &OutboxFilter) -> sqlx::Result<Vec<ListedMessage>> {
-    // Its words and numbers are ours. Conditions that are not there must not be asked for: no index serves an OR.
+    // The texts and numbers come from this program. An absent condition must be left out: no index serves an OR.
     let mut statement = String::from(
         "SELECT id, state, kind, channel, destination, created, due, expires, last_error, \
          (SELECT COUNT(*) FROM outbox_attempts WHERE message_id = outbox.id) AS attempts FROM outbox WHERE user_id > 0",
@@ -25,7 +25,7 @@ pub(super) async fn list(connection: &mut AnyConnection, filter: &OutboxFilter) 
     if let Some(id) = filter.id {
         let _ = write!(statement, " AND id = {}", id.0);
     }
-    let _ = write!(statement, " ORDER BY id DESC LIMIT {}", filter.most);
+    let _ = write!(statement, " ORDER BY id DESC LIMIT {}", filter.limit);
     let rows = sqlx::query(AssertSqlSafe(statement)).persistent(false).fetch_all(connection).await?;
     rows.iter().map(listed).collect()
 }
@@ -69,7 +69,7 @@ pub(super) async fn attempts(connection: &mut AnyConnection, id: MessageId) -> s
     rows.iter().map(attempt).collect()
 }
 
-/// Gives dead messages (or this one) all their tries again; not decoys, and not what is past its life.
+/// Queues all dead messages, or this one, as if they had never been tried. Decoys and expired messages stay dead.
 pub(super) async fn requeue(
     connection: &mut AnyConnection,
     id: Option<MessageId>,
@@ -87,7 +87,7 @@ pub(super) async fn requeue(
     Ok(done.rows_affected())
 }
 
-/// How the outbox stands; decoys are no dead messages.
+/// Counts messages. Decoys do not count as dead.
 pub(super) async fn stats(connection: &mut AnyConnection) -> sqlx::Result<OutboxStats> {
     let row = sqlx::query(
         "SELECT (SELECT COUNT(*) FROM outbox WHERE due IS NOT NULL) AS pending, \
@@ -103,7 +103,7 @@ pub(super) async fn stats(connection: &mut AnyConnection) -> sqlx::Result<Outbox
     })
 }
 
-/// How many of a channel are due.
+/// The number of messages of a channel that are due.
 pub(super) async fn due(connection: &mut AnyConnection, channel: Channel, now: Timestamp) -> sqlx::Result<u64> {
     let row = sqlx::query("SELECT COUNT(*) AS due FROM outbox WHERE channel = $1 AND due IS NOT NULL AND due <= $2")
         .bind(channel.as_str())

@@ -1,7 +1,7 @@
 //! [`OutboxStore`] on SQL, and the row that a change of an account writes in its own transaction.
 //!
-//! The statements are in `lease`, `settle`, `receipts` and `listing`; here is what stands at both ends of
-//! a message's life: queueing it, and forgetting it.
+//! The statements are in `lease`, `settle`, `reports` and `listing`. The first and the last statements of a message's
+//! life are here: its insertion, and its deletion.
 
 mod lease;
 mod listing;
@@ -12,23 +12,22 @@ use super::SqlStore;
 use crate::clock::Timestamp;
 use crate::domain::MessageId;
 use crate::stores::{
-    Attempt, Channel, LeaseAsk, Leased, ListedMessage, MessageKind, NewMessage, OutboxFilter, OutboxStats, OutboxStore,
-    ReportEffect, Settlement, StoreResult,
+    Attempt, Channel, LeaseRequest, Leased, ListedMessage, MessageKind, NewMessage, OutboxFilter, OutboxStats,
+    OutboxStore, ReportEffect, Settlement, StoreResult,
 };
 use crate::transports::DeliveryReport;
 use async_trait::async_trait;
 use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 use std::time::Duration;
 
-/// The longest a transaction of the delivery loop may take: nobody waits for an answer, and a group is large.
-const IN_BACKGROUND: Duration = Duration::from_secs(5);
-/// Rows that one transaction expires or forgets: others wait for it, on SQLite all that write.
+/// The time-out of the delivery loop's transactions: no client waits for them, and they are large.
+const BACKGROUND_TIME_OUT: Duration = Duration::from_secs(5);
+/// The number of rows that one transaction expires or deletes. Other writers wait for it, on SQLite all of them.
 ///
-/// It stands in the statements as a number: of one that is bound, PostgreSQL assumes a tenth of the table, and reads all
-/// of it.
-const LOT: i64 = 1_000;
-/// How long the row of a decoy is kept: it was only written so that asking for an address nobody has costs the same.
-const DECOYS_KEPT: Duration = Duration::from_secs(3600);
+/// The statements contain it as a literal: for a bound limit PostgreSQL assumes a tenth of the table, and reads all of it.
+const BATCH: i64 = 1_000;
+/// How long the row of a decoy is kept. It is only written so that a request for an unknown address costs the same.
+const DECOY_AGE: Duration = Duration::from_secs(3600);
 
 #[async_trait]
 impl OutboxStore for SqlStore {
@@ -36,13 +35,13 @@ impl OutboxStore for SqlStore {
         self.write(async |c| insert(c, &message, self.clock.now()).await).await
     }
 
-    async fn exchange(&self, ended: &[&Settlement], asks: &[LeaseAsk]) -> StoreResult<Vec<Leased>> {
+    async fn exchange(&self, ended: &[&Settlement], requests: &[LeaseRequest]) -> StoreResult<Vec<Leased>> {
         let now = self.clock.now();
-        self.long_transaction(IN_BACKGROUND, async |c| {
+        self.long_transaction(BACKGROUND_TIME_OUT, async |c| {
             settle::settle(c, ended, now).await?;
             let mut leased = Vec::new();
-            for ask in asks {
-                leased.extend(lease::lease(c, self.dialect, ask, now).await?);
+            for request in requests {
+                leased.extend(lease::lease(c, self.dialect, request, now).await?);
             }
             Ok(leased)
         })
@@ -51,15 +50,15 @@ impl OutboxStore for SqlStore {
 
     async fn expire(&self) -> StoreResult<u64> {
         let now = self.clock.now();
-        // Nearly always there is nothing to do, and a look costs no write.
+        // Nearly always there is nothing to do, and a read does not block writers.
         let any = self
             .read(async |c| sqlx::query(AssertSqlSafe(expired("1", 1))).bind(now.millis()).fetch_optional(c).await)
             .await?;
         if any.is_none() {
             return Ok(0);
         }
-        self.long_transaction(IN_BACKGROUND, async |c| {
-            let done = sqlx::query(AssertSqlSafe(expiring())).bind(now.millis()).execute(c).await?;
+        self.long_transaction(BACKGROUND_TIME_OUT, async |c| {
+            let done = sqlx::query(AssertSqlSafe(expiry())).bind(now.millis()).execute(c).await?;
             Ok(done.rows_affected())
         })
         .await
@@ -68,11 +67,11 @@ impl OutboxStore for SqlStore {
     async fn forget(&self, age: Duration) -> StoreResult<u64> {
         let now = self.clock.now();
         let before = now.minus(age);
-        self.long_transaction(IN_BACKGROUND, async |c| {
-            let messages = sqlx::query(AssertSqlSafe(forgetting("settled IS NOT NULL")));
+        self.long_transaction(BACKGROUND_TIME_OUT, async |c| {
+            let messages = sqlx::query(AssertSqlSafe(deletion("settled IS NOT NULL")));
             let messages = messages.bind(before.millis()).execute(&mut *c).await?;
-            let decoys = sqlx::query(AssertSqlSafe(forgetting("user_id < 0")));
-            let decoys = decoys.bind(now.minus(DECOYS_KEPT).millis()).execute(c).await?;
+            let decoys = sqlx::query(AssertSqlSafe(deletion("user_id < 0")));
+            let decoys = decoys.bind(now.minus(DECOY_AGE).millis()).execute(c).await?;
             Ok(messages.rows_affected() + decoys.rows_affected())
         })
         .await
@@ -81,11 +80,11 @@ impl OutboxStore for SqlStore {
     async fn record_report(
         &self,
         provider: &str,
-        callback: &DeliveryReport,
+        report: &DeliveryReport,
         providers: &[&str],
     ) -> StoreResult<ReportEffect> {
         let now = self.clock.now();
-        self.transaction(async |c| reports::record(c, provider, callback, providers, now).await).await
+        self.transaction(async |c| reports::record(c, provider, report, providers, now).await).await
     }
 
     async fn list(&self, filter: &OutboxFilter) -> StoreResult<Vec<ListedMessage>> {
@@ -103,7 +102,7 @@ impl OutboxStore for SqlStore {
 
     async fn retry_dead(&self) -> StoreResult<u64> {
         let now = self.clock.now();
-        self.long_transaction(IN_BACKGROUND, async |c| listing::requeue(c, None, now).await).await
+        self.long_transaction(BACKGROUND_TIME_OUT, async |c| listing::requeue(c, None, now).await).await
     }
 
     async fn stats(&self) -> StoreResult<OutboxStats> {
@@ -116,27 +115,27 @@ impl OutboxStore for SqlStore {
     }
 }
 
-/// The first to end of those that are due and past their lives, by the index on their ends: those that live are not read.
-fn expired(columns: &str, most: i64) -> String {
+/// Messages that are due and past their life, by the index on `expires`: other messages are not read.
+fn expired(columns: &str, limit: i64) -> String {
     format!(
         "SELECT {columns} FROM outbox WHERE due IS NOT NULL AND due <= $1 AND expires <= $1 \
-         ORDER BY expires LIMIT {most}"
+         ORDER BY expires LIMIT {limit}"
     )
 }
 
-fn expiring() -> String {
-    let which = expired("id", LOT);
-    format!("UPDATE outbox SET state = 'expired', due = NULL, settled = $1 WHERE due <= $1 AND id IN ({which})")
+fn expiry() -> String {
+    let ids = expired("id", BATCH);
+    format!("UPDATE outbox SET state = 'expired', due = NULL, settled = $1 WHERE due <= $1 AND id IN ({ids})")
 }
 
-fn forgetting(which: &str) -> String {
+fn deletion(condition: &str) -> String {
     format!(
         "DELETE FROM outbox WHERE id IN \
-         (SELECT id FROM outbox WHERE {which} AND settled < $1 ORDER BY settled LIMIT {LOT})"
+         (SELECT id FROM outbox WHERE {condition} AND settled < $1 ORDER BY settled LIMIT {BATCH})"
     )
 }
 
-/// Queues a message; a decoy's is dead from the start.
+/// Queues a message. The row of a decoy is dead from the start.
 pub(super) async fn insert(
     connection: &mut AnyConnection,
     message: &NewMessage,
@@ -160,7 +159,7 @@ pub(super) async fn insert(
     .bind(message.app.0)
     .bind(message.to.channel().as_str())
     .bind(message.to.as_str())
-    .bind(message.to.lane())
+    .bind(message.to.group())
     .bind(message.locale.as_str())
     .bind(if decoy { "dead" } else { "queued" })
     .bind(now.millis())

@@ -5,39 +5,38 @@ use crate::stores::ReportEffect;
 use crate::transports::{DeliveryReport, ReportStatus};
 use sqlx::{AnyConnection, Row as _};
 
-/// Settles the attempt, once; and the message, if this is its newest attempt and it failed. An attempt may stand there
-/// twice, when the answer to the transaction that logged it was lost: both are one.
+/// Settles the attempt, once. If the attempt failed and is the newest of its message, the message is settled too.
+///
+/// An attempt may be on record twice, if the answer to the transaction that logged it was lost. Both rows are one attempt.
 pub(super) async fn record(
     connection: &mut AnyConnection,
     provider: &str,
-    callback: &DeliveryReport,
+    report: &DeliveryReport,
     providers: &[&str],
     now: Timestamp,
 ) -> sqlx::Result<ReportEffect> {
-    let reason = callback.code.map_or_else(
-        || callback.status.as_str().to_owned(),
-        |code| format!("{}, error {code}", callback.status.as_str()),
-    );
-    // The condition on the outcome lets one of any number of equal reports through.
+    let status = report.status.as_str();
+    let reason = report.code.map_or_else(|| status.to_owned(), |code| format!("{status}, error {code}"));
+    // Of any number of equal reports, the condition on the outcome lets one through.
     let settled = sqlx::query(
         "UPDATE outbox_attempts SET outcome = $3, detail = COALESCE($4, detail) \
          WHERE provider = $1 AND reference = $2 AND outcome = 'accepted' RETURNING id, message_id",
     )
     .bind(provider)
-    .bind(callback.reference.as_str())
-    .bind(callback.status.as_str())
-    .bind((callback.status != ReportStatus::Delivered).then_some(reason.as_str()))
+    .bind(report.reference.as_str())
+    .bind(status)
+    .bind((report.status != ReportStatus::Delivered).then_some(reason.as_str()))
     .fetch_optional(&mut *connection)
     .await?;
     let Some(settled) = settled else {
         let known = sqlx::query("SELECT 1 FROM outbox_attempts WHERE provider = $1 AND reference = $2")
             .bind(provider)
-            .bind(callback.reference.as_str())
+            .bind(report.reference.as_str())
             .fetch_optional(connection)
             .await?;
         return Ok(if known.is_some() { ReportEffect::Repeated } else { ReportEffect::Unknown });
     };
-    if callback.status == ReportStatus::Delivered {
+    if report.status == ReportStatus::Delivered {
         return Ok(ReportEffect::Noted);
     }
     let (attempt, message): (i64, i64) = (settled.try_get("id")?, settled.try_get("message_id")?);
@@ -54,7 +53,7 @@ pub(super) async fn record(
         .bind(now.millis())
         .bind(i64::from(next))
         .bind(reason.as_str())
-        .bind(callback.reference.as_str())
+        .bind(report.reference.as_str())
         .execute(&mut *connection)
         .await?
         .rows_affected(),
@@ -70,13 +69,13 @@ pub(super) async fn record(
     .bind(message)
     .bind(attempt)
     .bind(reason.as_str())
-    .bind(callback.reference.as_str())
+    .bind(report.reference.as_str())
     .execute(connection)
     .await?;
     Ok(ReportEffect::Noted)
 }
 
-/// The place of the provider to go on to: the first one after `failed`, round the list, that has not failed the message.
+/// The index of the next provider: the first one after `failed` in the circular list that has not failed with the message.
 async fn next_provider(
     connection: &mut AnyConnection,
     message: i64,
@@ -90,9 +89,9 @@ async fn next_provider(
     .bind(message)
     .fetch_all(connection)
     .await?;
-    let gone: Vec<String> = rows.iter().map(|row| row.try_get("provider")).collect::<sqlx::Result<_>>()?;
-    let after = providers.iter().position(|provider| *provider == failed).map_or(0, |place| place + 1);
-    let mut places = (0..providers.len()).map(|step| (after + step) % providers.len());
-    let next = places.find(|place| !gone.iter().any(|provider| provider == providers[*place]));
-    Ok(next.and_then(|place| u32::try_from(place).ok()))
+    let excluded: Vec<String> = rows.iter().map(|row| row.try_get("provider")).collect::<sqlx::Result<_>>()?;
+    let after = providers.iter().position(|provider| *provider == failed).map_or(0, |index| index + 1);
+    let mut indices = (0..providers.len()).map(|step| (after + step) % providers.len());
+    let next = indices.find(|index| !excluded.iter().any(|provider| provider == providers[*index]));
+    Ok(next.and_then(|index| u32::try_from(index).ok()))
 }

@@ -1,11 +1,11 @@
-//! Ending leases, many in one transaction and with as few statements as that takes.
+//! Ending leases: many in one transaction, with as few statements as possible.
 
 use crate::clock::Timestamp;
 use crate::stores::{Next, Settlement};
 use sqlx::{AnyConnection, AssertSqlSafe};
 use std::fmt::Write as _;
 
-/// Ends leases, each if it is the newest of its message, and logs the attempts in any case.
+/// Settles each message whose newest lease ends here. The attempts are logged in any case.
 pub(super) async fn settle(
     connection: &mut AnyConnection,
     settlements: &[&Settlement],
@@ -21,17 +21,17 @@ pub(super) async fn settle(
     Ok(())
 }
 
-/// Nearly all end well, and those are settled by one statement.
+/// Nearly all messages are delivered at once. One statement settles them.
 async fn deliver(connection: &mut AnyConnection, delivered: &[&Settlement], now: Timestamp) -> sqlx::Result<()> {
     if delivered.is_empty() {
         return Ok(());
     }
-    let statement = delivering(delivered);
+    let statement = delivered_update(delivered);
     sqlx::query(AssertSqlSafe(statement)).persistent(false).bind(now.millis()).execute(connection).await.map(drop)
 }
 
-/// Its numbers are ours.
-pub(super) fn delivering(delivered: &[&Settlement]) -> String {
+/// The numbers come from this program.
+pub(super) fn delivered_update(delivered: &[&Settlement]) -> String {
     let leases: Vec<String> = delivered.iter().map(|ended| format!("({}, {})", ended.id.0, ended.lease)).collect();
     format!(
         "UPDATE outbox SET state = 'delivered', due = NULL, settled = $1 \
@@ -58,8 +58,8 @@ async fn settle_one(connection: &mut AnyConnection, settlement: &Settlement, now
             .bind(detail)
             .bind(i64::from(progress.refusals))
             .bind(i64::from(progress.provider))
-            .bind(i64::from(progress.strikes))
-            .bind(i64::from(progress.doubts))
+            .bind(i64::from(progress.consecutive_failures))
+            .bind(i64::from(progress.unconfirmed))
             .execute(connection)
             .await
             .map(drop);
@@ -76,7 +76,7 @@ async fn settle_one(connection: &mut AnyConnection, settlement: &Settlement, now
             .await
             .map(drop);
         }
-        // Handed over, and not acknowledged: it counts as delivered, and operators see why it may not have arrived.
+        // With a detail: it was handed over, but not acknowledged. It counts as delivered, and operators see the reason.
         Next::Delivered => ("delivered", detail),
         Next::Expired => ("expired", detail),
         Next::Dead(reason) => ("dead", Some(reason.as_str())),

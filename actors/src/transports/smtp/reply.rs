@@ -1,14 +1,14 @@
-//! What a reply, a broken connection or silence means, by the step at which it came. Pure.
+//! Classifies a reply, a broken connection or a time-out by the step at which it happened. Pure.
 
 use crate::transports::SendError;
 use lettre::transport::smtp::Error;
 use std::io;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-/// How far a transaction got.
+/// A step of a transaction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Step {
-    /// Finding the host, connecting (with TLS, where it begins at once), greeting, EHLO.
+    /// DNS, connection (with implicit TLS), greeting, EHLO.
     Greeting,
     /// STARTTLS.
     Tls,
@@ -18,9 +18,9 @@ pub(super) enum Step {
     Sender,
     /// `RCPT TO`.
     Recipient,
-    /// `DATA`, before the final dot went out.
+    /// `DATA`, before the final dot was sent.
     Data,
-    /// The final dot may have gone out.
+    /// The final dot may have been sent.
     Content,
 }
 
@@ -41,7 +41,7 @@ impl Step {
     }
 }
 
-/// The step that is being taken; outlives the attempt that a time-out cuts off.
+/// The current step of an attempt. It is still readable when a time-out has cancelled the attempt.
 #[derive(Default)]
 pub(super) struct Phase(AtomicU8);
 
@@ -55,24 +55,25 @@ impl Phase {
     }
 }
 
-/// Broken, or announced as closing (421, RFC 5321 §3.8): nothing more comes over it.
+/// The connection is broken, or the server announced that it closes it (421, RFC 5321 §3.8).
 pub(super) fn is_dead_connection(error: &Error) -> bool {
     code(error).is_none_or(|code| code == 421)
 }
 
-/// Whose fault it was. `own_sender`: the sender is that of one application, and says nothing of the others.
-pub(super) fn of(error: &Error, step: Step, own_sender: bool) -> SendError {
-    let Some(code) = code(error) else { return of_breakage(error, step) };
+/// Decides whose fault an error is. `own_sender`: the sender is that of one application, so its refusal says nothing
+/// about other messages.
+pub(super) fn classify(error: &Error, step: Step, own_sender: bool) -> SendError {
+    let Some(code) = code(error) else { return classify_breakage(error, step) };
     let enhanced = enhanced(error);
     let text = match &enhanced {
         Some(enhanced) => format!("{} refused: {code} {enhanced}", step.name()),
         None => format!("{} refused: {code}", step.name()),
     };
-    // Most relays judge the client and the sender as late as at RCPT; security and policy (RFC 3463 §3.8) is about us
-    // as often as about the recipient, so nothing dies of it before its time.
+    // Most relays check the client and the sender as late as at RCPT. A code for security or policy (RFC 3463 §3.8) is
+    // as often about us as about the recipient, so it is not permanent.
     let policy = enhanced.is_some_and(|enhanced| enhanced.starts_with("5.7."));
     match (step, code) {
-        // Closing, or refused for lack of a login (RFC 4954 §4, §6): about us, at whatever step it is said.
+        // Closing, or a login is missing or refused (RFC 4954 §4, §6): about us, at every step.
         (_, 421 | 432 | 454 | 530 | 534 | 535 | 538) | (Step::Greeting | Step::Tls | Step::Login, _) => {
             SendError::ProviderFault(text)
         }
@@ -84,13 +85,13 @@ pub(super) fn of(error: &Error, step: Step, own_sender: bool) -> SendError {
     }
 }
 
-/// The name of the server leads nowhere.
-pub(super) fn of_no_host() -> SendError {
+/// DNS does not find the server.
+pub(super) fn no_such_host() -> SendError {
     SendError::ProviderFault("no such host".to_owned())
 }
 
-/// The connection broke, or there was none. The library's own words are not kept: they repeat what the server said.
-fn of_breakage(error: &Error, step: Step) -> SendError {
+/// The connection broke, or there was none. The library's text is not kept: it repeats what the server said.
+fn classify_breakage(error: &Error, step: Step) -> SendError {
     let text = match (step, cause(error)) {
         (Step::Content, _) => return SendError::Unconfirmed("the connection broke after the final dot".to_owned()),
         (Step::Greeting | Step::Tls, Cause::Certificate) => {
@@ -98,7 +99,7 @@ fn of_breakage(error: &Error, step: Step) -> SendError {
         }
         (Step::Greeting | Step::Tls, Cause::Tls) => "TLS failed".to_owned(),
         (Step::Greeting, Cause::Refused) => "connection refused".to_owned(),
-        (Step::Greeting, Cause::NoWay) => "no way to this host".to_owned(),
+        (Step::Greeting, Cause::Unreachable) => "no way to this host".to_owned(),
         (Step::Tls, Cause::Client) => "TLS failed: the server does not offer STARTTLS".to_owned(),
         (Step::Login, Cause::Client) => "login refused: the server offers none that we know".to_owned(),
         _ => format!("the connection broke at {}", step.name()),
@@ -106,13 +107,13 @@ fn of_breakage(error: &Error, step: Step) -> SendError {
     SendError::ProviderFault(text)
 }
 
-/// What is behind an error without a reply.
+/// The cause of an error without a reply.
 enum Cause {
     Refused,
-    NoWay,
+    Unreachable,
     Certificate,
     Tls,
-    /// The library had nothing to go on with.
+    /// The library gave up: the server lacks a capability.
     Client,
     Broken,
 }
@@ -129,7 +130,7 @@ fn cause(error: &Error) -> Cause {
                 (Some(rustls::Error::InvalidCertificate(_)), _) => Cause::Certificate,
                 (Some(_), _) => Cause::Tls,
                 (None, io::ErrorKind::ConnectionRefused) => Cause::Refused,
-                (None, io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => Cause::NoWay,
+                (None, io::ErrorKind::HostUnreachable | io::ErrorKind::NetworkUnreachable) => Cause::Unreachable,
                 _ => Cause::Broken,
             };
         }
@@ -138,9 +139,9 @@ fn cause(error: &Error) -> Cause {
     Cause::Broken
 }
 
-/// Nothing came until the time was up. From `RCPT` on it may be this recipient that the server is slow with; before, it
-/// has not been told who that is.
-pub(super) fn of_silence(step: Step) -> SendError {
+/// A time-out. From `RCPT` on, the server may be slow because of this recipient. Before that it does not know the
+/// recipient.
+pub(super) fn timed_out(step: Step) -> SendError {
     match step {
         Step::Content => SendError::Unconfirmed("no answer in time after the final dot".to_owned()),
         Step::Greeting | Step::Tls | Step::Login | Step::Sender => {
@@ -154,7 +155,7 @@ fn code(error: &Error) -> Option<u16> {
     error.status().and_then(|code| code.to_string().parse().ok())
 }
 
-/// The enhanced status code (RFC 3463), if there is one. The server's own words are not kept: they repeat addresses.
+/// The enhanced status code (RFC 3463), if there is one. The server's text is not kept: it repeats addresses.
 fn enhanced(error: &Error) -> Option<String> {
     let words = std::error::Error::source(error).map(ToString::to_string).unwrap_or_default();
     let first = words.split_whitespace().next().filter(|word| {
@@ -170,20 +171,20 @@ mod tests {
     use super::*;
 
     #[test]
-    fn silence_is_the_recipients_only_after_the_sender_was_taken() {
+    fn a_time_out_is_about_the_recipient_only_after_the_sender_was_accepted() {
         for step in [Step::Greeting, Step::Tls, Step::Login, Step::Sender] {
-            assert!(matches!(of_silence(step), SendError::ProviderFault(_)), "{step:?}");
+            assert!(matches!(timed_out(step), SendError::ProviderFault(_)), "{step:?}");
         }
-        assert!(matches!(of_silence(Step::Recipient), SendError::Transient { .. }));
-        assert!(matches!(of_silence(Step::Content), SendError::Unconfirmed(_)));
+        assert!(matches!(timed_out(Step::Recipient), SendError::Transient { .. }));
+        assert!(matches!(timed_out(Step::Content), SendError::Unconfirmed(_)));
     }
 
     #[test]
-    fn progress_is_read_back() {
-        let progress = Phase::default();
+    fn the_step_is_read_back() {
+        let phase = Phase::default();
         for step in Step::ALL {
-            progress.reach(step);
-            assert_eq!(progress.step(), step);
+            phase.reach(step);
+            assert_eq!(phase.step(), step);
         }
     }
 }
