@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::domain::{AppId, Locale, MessageId, UserId};
+use crate::notifier::policy::tests::NUMBERS;
 use crate::stores::{AccountState, Branding, Channel, Destination, MessageKind, NewMessage};
 
 const NOW: Timestamp = Timestamp::from_secs(1_000_000);
@@ -47,7 +48,7 @@ fn transient(retry_after: Option<Duration>) -> SendError {
 }
 
 fn decide(message: &Failed, error: &SendError) -> Next {
-    after(&DeliveryPolicy::default(), &message.0, message.1, error, NOW, MIDDLE)
+    after(&NUMBERS, &message.0, message.1, error, NOW, MIDDLE)
 }
 
 fn wait_of(next: &Next) -> Duration {
@@ -83,8 +84,7 @@ fn no_wait_is_shorter_for_a_message_that_was_refused_often() {
 
 #[test]
 fn a_wait_sways_by_a_fifth_and_the_first_stays_within_five_seconds() {
-    let policy = DeliveryPolicy::default();
-    let wait = |roll| wait_of(&after(&policy, &mail().0, 1, &transient(None), NOW, roll));
+    let wait = |roll| wait_of(&after(&NUMBERS, &mail().0, 1, &transient(None), NOW, roll));
     assert_eq!(wait(0), Duration::from_millis(2_400));
     assert_eq!(wait(u32::MAX), Duration::from_millis(3_600));
     assert!(wait(u32::MAX) <= Duration::from_secs(5));

@@ -191,7 +191,7 @@ async fn through_the_outbox(
         mail_concurrency: WORKERS,
         sms_concurrency: WORKERS,
         per_group: WORKERS,
-        ..Default::default()
+        ..portcullis::config::Config::defaults().delivery
     };
     let ports = NotifierPorts {
         outbox: Arc::new(store.clone()),
