@@ -71,7 +71,8 @@ impl Live {
 
     /// A new account, `{name}@example.com`.
     pub async fn add_user(&self, name: &str, password: &str) -> UserId {
-        let policy = HashingPolicy { memory_kib: 64, threads: 1, max_wait_ms: 20_000, ..Config::defaults().hashing };
+        let policy =
+            HashingPolicy { memory_kib: 64, threads: 1, max_wait_ms: 20_000, ..portcullis_testkit::defaults().hashing };
         let pool = HashingPool::start(&policy).expect("a pool");
         self.add_user_of(name, pool.hash(&password.parse().expect("a password")).await.expect("a hash")).await
     }

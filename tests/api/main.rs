@@ -2,6 +2,8 @@
 //! tests say what the layer asks for, and what it makes of an answer. `journey`, `possession`, `limits` and `browser` walk through
 //! the whole server instead.
 
+#![expect(clippy::disallowed_methods, reason = "tests start processes and tasks of their own")]
+
 mod answers;
 mod app;
 mod bad_input;

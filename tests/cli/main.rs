@@ -1,5 +1,7 @@
 //! The command line as operators meet it: the built binary, its exit codes, its two forms of answer, its mistakes.
 
+#![expect(clippy::disallowed_methods, reason = "tests start processes and tasks of their own")]
+
 mod accounts;
 mod configuration;
 mod connect;

@@ -59,7 +59,7 @@ impl World {
             keyring: Arc::new(keyring),
             user,
             app,
-            policy: DeliveryPolicy { poll_ms: 50, ..portcullis::config::Config::defaults().delivery },
+            policy: DeliveryPolicy { poll_ms: 50, ..portcullis_testkit::defaults().delivery },
             mail: Arc::new(inbox.clone()),
             sms: vec![Arc::new(inbox.clone())],
             inbox,

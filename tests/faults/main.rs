@@ -1,6 +1,8 @@
 //! The server as an operator meets it: a process that is started, stopped, killed, restarted, and whose files and log
 //! somebody reads who should not.
 
+#![expect(clippy::disallowed_methods, reason = "tests start processes and tasks of their own")]
+
 mod canaries;
 mod crowd;
 mod fleet;

@@ -283,12 +283,7 @@ fn parsed(password: &str) -> Password {
 }
 
 fn cheap() -> HashingPolicy {
-    HashingPolicy {
-        memory_kib: 64,
-        iterations: 1,
-        max_wait_ms: 20_000,
-        ..portcullis::config::Config::defaults().hashing
-    }
+    HashingPolicy { memory_kib: 64, iterations: 1, max_wait_ms: 20_000, ..portcullis_testkit::defaults().hashing }
 }
 
 /// The product's own numbers.

@@ -59,7 +59,7 @@ pub(super) async fn one_of_many_resets_by_one_link_wins(database: Database, toke
 /// The stored hash is a cheaper one, so that every sign-in wants to replace it.
 pub(super) async fn an_upgrade_at_sign_in_never_undoes_a_reset(database: Database, tokens: Tokens) {
     let house = House::build(database, tokens).await;
-    let cheaper = HashingPolicy { memory_kib: 32, iterations: 1, ..portcullis::config::Config::defaults().hashing };
+    let cheaper = HashingPolicy { memory_kib: 32, iterations: 1, ..portcullis_testkit::defaults().hashing };
     let cheaper = HashingPool::start(&cheaper).expect("starts");
     for round in 0..25 {
         let name = format!("user{round}");
