@@ -26,6 +26,7 @@ impl NodeClaim {
     }
 
     /// Watches the claim. If another node takes it over, this node stops.
+    #[expect(clippy::disallowed_methods, reason = "belongs to the server, which ends it by dropping the claim")]
     pub(crate) fn watch(claim: Option<SingleNodeClaim>, stop: impl AsyncFnOnce() + 'static) -> Self {
         let lost = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&lost);

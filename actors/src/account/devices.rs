@@ -1,10 +1,18 @@
 //! Push registrations: a phone keeps its own, a back end reads those of a user.
 
-use super::AccountPorts;
 use super::messages::{DropDevice, ListDevices, ListedDevice, RegisterDevice, UserDevices};
+use super::{AccountActor, AccountPorts};
 use crate::domain::{AppId, Credential, KeyScope, UserId};
 use crate::error::ErrorKind;
+use crate::flows::answers;
 use crate::stores::{Device, PushDrop, Registration};
+
+answers!(AccountActor:
+    RegisterDevice => register,
+    ListDevices => list,
+    DropDevice => drop_one,
+    UserDevices => of_user,
+);
 
 pub(super) async fn register(ports: &AccountPorts, request: RegisterDevice) -> Result<ListedDevice, ErrorKind> {
     let (user, app) = caller(ports, &request.credential).await?;

@@ -1,11 +1,14 @@
 //! A change of the password by a user who proves the current one.
 
-use super::AccountPorts;
 use super::messages::ChangePassword;
+use super::{AccountActor, AccountPorts};
 use crate::error::ErrorKind;
+use crate::flows::answers;
 use crate::hashing::Verified;
 use crate::session::{Principal, Target};
 use crate::stores::User;
+
+answers!(AccountActor: ChangePassword => change);
 
 /// A stolen token gives no more guesses at the password than a sign-in does, and costs few hashes.
 pub(super) async fn change(ports: &AccountPorts, request: ChangePassword) -> Result<(), ErrorKind> {

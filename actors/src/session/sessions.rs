@@ -1,13 +1,22 @@
 //! Live sessions: check one, list them, close them, tell a back end about one.
 
-use super::SessionPorts;
 use super::messages::{
     Check, CheckedSession, CloseSession, CloseSessions, Introspect, Introspection, ListSessions, ListedSession,
 };
+use super::{SessionActor, SessionPorts};
 use crate::domain::{Credential, DeviceId, KeyScope, UserToken};
 use crate::error::ErrorKind;
+use crate::flows::answers;
 use crate::stores::{Close, Device, Session};
 use std::collections::HashMap;
+
+answers!(SessionActor:
+    Check => check,
+    ListSessions => list,
+    CloseSession => close_one,
+    CloseSessions => close_many,
+    Introspect => introspect,
+);
 
 pub(super) async fn check(ports: &SessionPorts, Check(credential): Check) -> Result<CheckedSession, ErrorKind> {
     match &credential {

@@ -1,14 +1,17 @@
 //! Sign in: a few calls to the stores and one hash.
 
-use super::SessionPorts;
 use super::guard::Target;
 use super::messages::{SignIn, SignedIn};
+use super::{SessionActor, SessionPorts};
 use crate::derive::random_bytes;
 use crate::domain::Password;
 use crate::error::ErrorKind;
+use crate::flows::answers;
 use crate::hashing::Verified;
 use crate::stores::{Candidate, NewSession, Opening, Registration, User};
 use tokio_util::sync::CancellationToken;
+
+answers!(SessionActor: SignIn => run);
 
 pub(super) async fn run(ports: &SessionPorts, request: SignIn) -> Result<SignedIn, ErrorKind> {
     let Some(app) = ports.auth.accounts.application(request.app.as_ref()).await? else {

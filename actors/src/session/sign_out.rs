@@ -1,10 +1,13 @@
 //! Sign out: ends the session, and drops the push registration so that the phone gets no more pushes for this user.
 
-use super::SessionPorts;
 use super::messages::SignOut;
+use super::{SessionActor, SessionPorts};
 use crate::domain::{Credential, KeyScope, UserToken};
 use crate::error::ErrorKind;
+use crate::flows::answers;
 use crate::stores::{Close, KeyRecord, PushDrop};
+
+answers!(SessionActor: SignOut => run);
 
 pub(super) async fn run(ports: &SessionPorts, request: SignOut) -> Result<(), ErrorKind> {
     match &request.credential {

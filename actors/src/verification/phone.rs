@@ -1,14 +1,17 @@
 //! Phone codes: send one, compare one.
 
-use super::VerificationPorts;
 use super::messages::{IssueCode, VerifyCode};
+use super::{VerificationActor, VerificationPorts};
 use crate::derive::random_bytes;
 use crate::domain::{Locale, Phone, UserId};
 use crate::error::ErrorKind;
+use crate::flows::answers;
 use crate::limits::Source;
 use crate::session::Principal;
 use crate::stores::{Destination, MessageKind, NewMessage, PhoneAnswer, PhoneChallenge, PhoneIssue, PhoneRequest};
 use std::time::Duration;
+
+answers!(VerificationActor: IssueCode => issue, VerifyCode => verify);
 
 pub(super) async fn issue(ports: &VerificationPorts, request: IssueCode) -> Result<(), ErrorKind> {
     let limits = &ports.guard.limits;

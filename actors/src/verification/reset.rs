@@ -1,12 +1,19 @@
 //! Password resets: mail a link, inspect one, set a new password by one.
 
-use super::VerificationPorts;
 use super::messages::{FinishReset, InspectReset, IssueReset};
+use super::{VerificationActor, VerificationPorts};
 use crate::derive::random_bytes;
 use crate::domain::{AppId, UserId};
 use crate::error::{Dependency, ErrorKind};
+use crate::flows::answers;
 use crate::limits::Charges;
 use crate::stores::{Destination, MessageKind, NewMessage, ResetChallenge, ResetRequest, User};
+
+answers!(VerificationActor:
+    IssueReset => issue,
+    InspectReset => inspect,
+    FinishReset => finish,
+);
 
 /// How often a reset is retried when other changes of the same account come first.
 const TRIES: usize = 5;

@@ -7,6 +7,8 @@
 //!
 //! Not here: pass or fail. A benchmark that fails a build on a busy machine teaches people to ignore it.
 
+#![expect(clippy::disallowed_methods, reason = "tests start processes and tasks of their own")]
+
 mod check;
 mod deliveries;
 mod hash;

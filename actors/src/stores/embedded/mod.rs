@@ -114,6 +114,7 @@ impl EmbeddedTokenStore {
             clock,
             time_out,
         });
+        #[expect(clippy::disallowed_methods, reason = "ends when the store is dropped")]
         let upkeep = tokio::spawn(upkeep::run(inner.clone()));
         Ok(Self { inner, _upkeep: Arc::new(AbortOnDropHandle::new(upkeep)) })
     }

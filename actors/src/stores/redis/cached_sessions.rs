@@ -22,6 +22,10 @@ pub struct CachedSessions {
 }
 
 impl CachedSessions {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "keeps the connection of this cache, and ends when the cache is dropped"
+    )]
     pub(super) fn start(store: RedisTokenStore) -> Self {
         let cache = Arc::<TrackedCache>::default();
         store.caches().push(Arc::downgrade(&cache));
