@@ -1,4 +1,4 @@
-//! What every answer carries, what the log says of a request, and health.
+//! Headers of every answer, log lines of requests, and health.
 
 use super::app::{App, json, problem};
 use super::probe::TOKEN;

@@ -1,4 +1,4 @@
-//! The real HTTP layer on a free port, with a probe in place of the actors; one for each test.
+//! The real HTTP layer on a free port, with a probe in place of the actors. Each test has its own.
 
 use super::probe::Probe;
 use actix_web::dev::ServerHandle;
@@ -9,12 +9,13 @@ use portcullis::http::dispatch::{DispatchPolicy, Dispatcher};
 use portcullis::http::{AppState, Readiness, Settings};
 use portcullis_actors::error::Dependency;
 use portcullis_actors::transports::Inbox;
-use reqwest::{Client, Method, RequestBuilder, Response, redirect};
+use portcullis_testkit::http_client;
+use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-/// What a test may set before the server starts.
+/// The settings of a test.
 pub struct Setup {
     pub settings: Settings,
     pub dispatcher: DispatchPolicy,
@@ -54,7 +55,7 @@ impl App {
         Self::start_with(Setup::default()).await
     }
 
-    /// With other settings. Without a public URL, it is the address listened on.
+    /// With other settings. The default of the public URL is the address listened on.
     pub async fn start_with(setup: Setup) -> Self {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
         let address = listener.local_addr().expect("bound");
@@ -80,7 +81,7 @@ impl App {
         let server = serve(listener, 1, 1, setup.connections, state).expect("a listener");
         let handle = server.handle();
         actix_web::rt::spawn(server);
-        Self { address, url, probe, failing, client: client(), handle }
+        Self { address, url, probe, failing, client: http_client(), handle }
     }
 
     /// A request to a path of the server.
@@ -96,13 +97,6 @@ impl Drop for App {
     }
 }
 
-/// A client that follows no redirect and knows no proxy.
-pub fn client() -> Client {
-    // A second one to install it finds the first one's.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    Client::builder().redirect(redirect::Policy::none()).no_proxy().build().expect("a client")
-}
-
 /// The status, and the body as JSON.
 pub async fn json(request: RequestBuilder) -> (u16, Value) {
     let response = request.send().await.expect("an answer");
@@ -110,12 +104,12 @@ pub async fn json(request: RequestBuilder) -> (u16, Value) {
     (status, serde_json::from_str(&response.text().await.expect("a text")).expect("JSON"))
 }
 
-/// Demands a whole problem document with this status and code; gives it back.
+/// Demands a complete problem document with this status and code; returns it.
 pub async fn problem(request: RequestBuilder, status: u16, code: &str) -> Value {
     refusal(request.send().await.expect("an answer"), status, code).await
 }
 
-/// The same of an answer that is there.
+/// The same for an answer.
 pub async fn refusal(response: Response, status: u16, code: &str) -> Value {
     let header = |name: &str| response.headers().get(name).map(|value| value.to_str().expect("text").to_owned());
     assert_eq!(response.status().as_u16(), status, "status; due is {code}");

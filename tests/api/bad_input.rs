@@ -1,4 +1,4 @@
-//! Parameters that cannot be, for every call and every parameter: a problem document each, and nothing happens.
+//! Invalid parameters of every endpoint: each gets a problem document, and no actor is called.
 
 use super::app::{App, problem};
 use super::probe::TOKEN;
@@ -129,7 +129,7 @@ async fn all_fields_that_cannot_be_are_named_at_once() {
     let app = App::start().await;
     for call in CALLS {
         let due: Vec<_> = call.params.iter().filter(|(.., must)| *must).map(|(name, ..)| *name).collect();
-        // Without its reset token this call is the one above it in the table.
+        // Without its reset token this call is the previous one in the table.
         if due.is_empty() || due.contains(&"reset_token") {
             continue;
         }
@@ -143,7 +143,7 @@ async fn all_fields_that_cannot_be_are_named_at_once() {
     assert_eq!(app.probe.count(), 0);
 }
 
-/// Parameters of a sign-in that cannot be, each alone.
+/// Invalid parameters of a sign-in, one at a time.
 #[actix_web::test]
 async fn a_sign_in_with_values_that_cannot_be() {
     let app = App::start().await;

@@ -1,4 +1,4 @@
-//! Bodies as a whole: their size, kind and time; and paths and methods that are not there.
+//! Bodies: their size, type and time. And unknown paths and methods.
 
 use super::app::{App, Setup, problem, refusal};
 use super::probe::TOKEN;

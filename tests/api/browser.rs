@@ -1,5 +1,5 @@
-//! The pages in a real browser, which sends the headers that browsers send: a reset from end to end, as a person does
-//! it (mail, link, page, new password), and the inbox of development.
+//! The pages in a real browser with its real headers: a reset from end to end (mail, link, page, new password), and the
+//! inbox of development.
 
 use super::app::{json, problem};
 use super::live::Live;
@@ -12,7 +12,7 @@ async fn link(live: &Live) -> String {
     let pairs = [("email", "admin@beyondvip.com")];
     let (status, _) = json(live.request(Method::POST, "/api/v1/tokens/reset").form(&pairs)).await;
     assert_eq!(status, 200);
-    let mails = live.received("reset_link").await;
+    let mails = live.received("reset_link", 1).await;
     let link = mails[0].split_whitespace().find(|word| word.starts_with(&live.url));
     link.expect("a link in the mail").to_owned()
 }
@@ -46,8 +46,8 @@ async fn a_password_is_reset_in_a_browser_without_javascript() {
     problem(live.request(Method::GET, "/api/v1/sessions/current").bearer_auth(token), 401, "invalid_token").await;
     assert_eq!(live.sign_in("password").await.0, 401);
     assert_eq!(live.sign_in(NEW_PASSWORD).await.0, 200);
-    assert_eq!(live.received("password_notice").await.len(), 1);
-    assert_eq!(live.received("reset_link").await.len(), 1);
+    assert_eq!(live.received("password_notice", 1).await.len(), 1);
+    assert_eq!(live.received("reset_link", 1).await.len(), 1);
     live.stop().await;
 }
 
@@ -77,7 +77,7 @@ async fn a_phone_shows_pages_and_mails_without_scrolling_sideways() {
     let pairs = [("email", "admin@beyondvip.com")];
     let asked = live.request(Method::POST, "/api/v1/tokens/reset").header("accept-language", "es").form(&pairs);
     assert_eq!(json(asked).await.0, 200);
-    let mail = live.received("reset_link").await.swap_remove(0);
+    let mail = live.received("reset_link", 1).await.swap_remove(0);
     let (_, path) = mail.split_once(".example.com").expect("a link");
     let path = path.split_whitespace().next().expect("a path").to_owned();
     let (_, items) = json(live.request(Method::GET, "/dev/inbox.json")).await;
@@ -114,7 +114,7 @@ async fn who_has_a_dead_link_gets_a_new_one_without_javascript() {
     browser.click("button").await;
     browser.shows("h1", "Check your e-mail").await;
     drop(browser);
-    let mail = live.received("reset_link").await.swap_remove(0);
+    let mail = live.received("reset_link", 1).await.swap_remove(0);
     assert!(mail.contains("/password/reset/"), "{mail}");
     live.stop().await;
 }

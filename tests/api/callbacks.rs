@@ -1,4 +1,4 @@
-//! Reports of SMS providers: handed on as they came, and answered by what the notifier says of them.
+//! Reports of SMS providers: they are passed on unchanged, and answered by the result of the notifier.
 
 use super::app::{App, problem};
 use super::probe::Mood;

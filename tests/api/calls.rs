@@ -1,4 +1,4 @@
-//! The calls: what each asks of the actors, and its answer, field by field and byte by byte.
+//! The endpoints: the message of each to the actors, and its answer, field by field and byte by byte.
 
 use super::app::{App, Setup, json, problem, refusal};
 use super::probe::{KEY, Mood, OTHER_TOKEN, TOKEN};
@@ -196,7 +196,7 @@ async fn introspection_with_http_basic() {
     let asked: Introspect = app.probe.only();
     assert_eq!(asked.app.expect("an application").as_str(), "beyondvip");
     assert!(matches!(asked.credential, Credential::Key(key) if key.expose() == KEY));
-    // Each part is written as in a form (RFC 6749).
+    // Both parts are form-encoded (RFC 6749).
     let escaped: String = KEY.bytes().map(|byte| format!("%{byte:02x}")).collect();
     text(ask().basic_auth("%62eyondvip", Some(escaped))).await;
     let asked: Introspect = app.probe.only();
@@ -223,7 +223,7 @@ async fn introspection_with_http_basic() {
     let both = [("auth_token", OTHER_TOKEN), ("token", TOKEN)];
     let request = app.request("POST", "/api/v1/tokens/introspect").basic_auth("beyondvip", Some(KEY)).form(&both);
     problem(request, 400, "conflicting_credentials").await;
-    // Nothing else takes it, nor speaks of it.
+    // No other endpoint accepts it.
     let response = app.request("GET", "/api/v1/sessions/current").basic_auth("beyondvip", Some(KEY)).send().await;
     let response = response.expect("an answer");
     assert_eq!(response.headers().get_all("www-authenticate").iter().count(), 1);

@@ -1,4 +1,4 @@
-//! Clients that are slow, or many: what the server gives them, byte by byte over connections of their own.
+//! Slow clients and many clients, byte by byte over raw connections.
 
 use super::app::{App, Setup};
 use super::probe::{Mood, TOKEN};
@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
 
-/// Longer than a client here may need between two of its steps.
+/// Longer than the pause between two steps of a client here.
 const SHORT: Duration = Duration::from_secs(1);
-/// A busy machine is no fault of the server's; nothing here is waited for that long unless it fails.
+/// A limit for a busy machine. Only a failing test waits that long.
 const LONG: Duration = Duration::from_secs(60);
 
 fn connections(policy: ConnectionPolicy) -> Setup {
@@ -52,14 +52,14 @@ async fn answer(stream: &mut TcpStream) -> Option<(String, String)> {
     }
 }
 
-/// Demands that the connection ends, with nothing more said.
+/// Demands that the connection ends without further bytes.
 async fn ends(stream: &mut TcpStream) {
     let mut rest = Vec::new();
     let _ = tokio::time::timeout(LONG, stream.read_to_end(&mut rest)).await.expect("it ends");
     assert_eq!(String::from_utf8_lossy(&rest), "");
 }
 
-/// Demands a problem document of a server that read no request.
+/// Demands a problem document without a request.
 async fn unread(stream: &mut TcpStream, status: u16, code: &str) -> Value {
     let (head, body) = answer(stream).await.expect("an answer");
     assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
@@ -200,7 +200,7 @@ async fn an_address_has_its_share_of_connections_and_another_has_its_own() {
     let mut other = connect_from(3, app.address).await;
     other.write_all(head().as_bytes()).await.expect("sent");
     assert!(answer(&mut other).await.expect("an answer").0.starts_with("HTTP/1.1 200"));
-    // Those that were let in are served, and what they leave is free again.
+    // Accepted connections are served, and closing one makes room for another.
     held[0].write_all(head().as_bytes()).await.expect("sent");
     assert!(answer(&mut held[0]).await.expect("an answer").0.starts_with("HTTP/1.1 200"));
     held.clear();

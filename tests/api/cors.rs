@@ -1,4 +1,4 @@
-//! What browsers let pages of other origins read: those that are named, errors and preflight included.
+//! CORS: configured origins may read all answers, errors and preflights included. Others may read none.
 
 use super::app::{App, Setup};
 use super::probe::{Mood, TOKEN};

@@ -1,4 +1,4 @@
-//! Who asks: the two forms of a credential, and what is refused of them.
+//! The two forms of a credential, and invalid ones.
 
 use super::app::{App, Setup, problem};
 use super::probe::{KEY, OTHER_TOKEN, TOKEN};

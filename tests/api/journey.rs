@@ -1,17 +1,17 @@
-//! Real journeys through the whole server: what a phone, its owner and a back end do in the course of a life. Sessions,
-//! devices and keys; passwords and phone numbers are in `possession.rs`.
+//! Journeys through the whole server, by a phone, its user and a back end: sessions, devices and keys. Passwords and
+//! phone numbers are in `possession.rs`.
 
 use super::app::{json, problem};
 use super::live::Live;
 use portcullis_actors::domain::KeyScope;
 use portcullis_actors::stores::AccountStore as _;
+use portcullis_testkit::accounts::PASSWORD;
 use reqwest::{Method, RequestBuilder};
 use serde_json::{Value, json};
 
-pub const PASSWORD: &str = "a purple kettle sings";
 const CHECK: &str = "/api/v1/sessions/current";
 
-/// What the server answers to one who is let in.
+/// The answer to a request that must succeed.
 pub async fn done(request: RequestBuilder) -> Value {
     let (status, answer) = json(request).await;
     assert_eq!(status, 200, "{answer}");
@@ -23,7 +23,7 @@ impl Live {
         self.request(method, &format!("/api/v1{path}")).bearer_auth(credential)
     }
 
-    /// Signs `name` in with these parameters beside; the token.
+    /// Signs `name` in with further parameters; returns the token.
     pub async fn enter(&self, name: &str, more: &[(&str, &str)]) -> String {
         let email = format!("{name}@example.com");
         let mut pairs = vec![("email", email.as_str()), ("password", PASSWORD)];
@@ -44,7 +44,7 @@ impl Live {
         json(self.call(Method::DELETE, &format!("/tokens/{user}"), credential).form(push)).await
     }
 
-    /// Where to push for a user, as a back end is told.
+    /// The push tokens of a user, as a back end reads them.
     async fn pushes(&self, key: &str, user: i64) -> Vec<String> {
         let devices = done(self.call(Method::GET, &format!("/users/{user}/devices"), key)).await;
         let push = |device: &Value| device["apn_token"].as_str().expect("a push token").to_owned();
@@ -123,19 +123,19 @@ async fn a_push_token_belongs_to_the_last_to_register_it_and_signing_out_drops_i
     done(live.call(Method::DELETE, "/devices/tablet", &his)).await;
     problem(live.call(Method::DELETE, "/devices/tablet", &his), 404, "not_found").await;
 
-    // Somebody else's number: nothing changes.
+    // The number of another user changes nothing.
     assert_eq!(live.sign_out(&hers, alan, &[("apn_token", "push")]).await.1["code"], "forbidden");
     assert!(live.lives(&hers).await && live.pushes(&key, alan).await == ["push"]);
-    // Hers is not his: what she names is not dropped, and she is out.
+    // The push token is his now: it is not dropped, and she is signed out.
     assert_eq!(live.sign_out(&hers, grace, &[("apn_token", "push")]).await.0, 200);
     assert!(!live.lives(&hers).await && live.pushes(&key, alan).await == ["push"]);
 
-    // He was signed out from elsewhere; his phone's dead token still drops what it would show of him, and no more.
+    // He was signed out elsewhere. The dead token of his phone still drops its own push token, and no other.
     done(live.call(Method::DELETE, "/sessions", &his)).await;
     assert_eq!(live.sign_out(&his, alan, &[]).await.1["code"], "invalid_token");
     assert_eq!(live.sign_out(&his, grace, &[("apn_token", "push")]).await.1["code"], "invalid_token");
     assert_eq!(live.pushes(&key, alan).await, ["push"]);
-    // The device's name is no secret: with it alone, whoever finds a dead token silences nobody.
+    // The name of the device is no secret: a dead token with it drops nothing.
     live.sign_out(&his, alan, &[("apn_token", "phone")]).await;
     assert_eq!(live.pushes(&key, alan).await, ["push"]);
     assert_eq!(live.sign_out(&his, alan, &[("apn_token", "push")]).await.0, 200);

@@ -1,13 +1,14 @@
-//! Limits as a client meets them, through the whole server: statuses, `Retry-After`, and who is not held. What each
-//! budget does on every pair of stores is tested with the actors.
+//! Limits as a client sees them, through the whole server: statuses and `Retry-After`. The budgets themselves are tested
+//! with the actors, on every pair of stores.
 
 use super::app::{json, refusal};
-use super::journey::{PASSWORD, done};
+use super::journey::done;
 use super::live::Live;
 use portcullis_actors::domain::KeyScope;
+use portcullis_testkit::accounts::PASSWORD;
+use portcullis_testkit::wait::eventually;
 use reqwest::{Method, RequestBuilder};
 use std::ops::RangeInclusive;
-use std::time::Duration;
 
 const WRONG: &str = "a wrong password";
 const PHONE: (&str, &str) = ("device_token", "her phone");
@@ -20,7 +21,7 @@ impl Live {
         self.request(Method::POST, "/api/v1/tokens").header("x-forwarded-for", address).form(&pairs)
     }
 
-    /// A wrong password that was looked at.
+    /// A wrong password that is verified.
     async fn fail(&self, address: &str, name: &str) {
         let response = self.try_from(address, name, WRONG, None).send().await.expect("an answer");
         refusal(response, 401, "invalid_credentials").await;
@@ -38,7 +39,7 @@ impl Live {
     }
 }
 
-/// Demands a 429 of this code that asks for so many seconds.
+/// Demands a 429 with this code and so many seconds in `Retry-After`.
 async fn held(request: RequestBuilder, code: &str, seconds: RangeInclusive<u64>) {
     let response = request.send().await.expect("an answer");
     let header = response.headers().get("retry-after").expect("Retry-After").to_str().expect("text").to_owned();
@@ -110,7 +111,7 @@ async fn a_hundred_wrong_passwords_in_a_row_leave_only_a_reset() {
     live.later(86_400);
     held(live.try_from("192.0.2.1", "grace", PASSWORD, None), "too_many_attempts", 86_400..=86_400).await;
     live.ask_mail("192.0.2.1", "grace").await;
-    let mail = live.received("reset_link").await.swap_remove(0);
+    let mail = live.received("reset_link", 1).await.swap_remove(0);
     let (_, token) = mail.split_once("/password/reset/").expect("a link");
     let token = token.split_whitespace().next().expect("a token");
     let new = "an umbrella for the moon";
@@ -175,7 +176,7 @@ async fn codes_are_sent_again_after_longer_waits_and_a_key_has_a_budget_of_its_o
         live.later(wait);
         done(live.send_code("192.0.2.1", &token, "+12125550100")).await;
     }
-    // Five to this number in ten minutes; they began 510 seconds ago.
+    // This number has had five codes in ten minutes. The first was sent 510 seconds ago.
     live.later(40);
     live.add_user("alan", PASSWORD).await;
     let other = live.enter("alan", &[]).await;
@@ -225,7 +226,7 @@ async fn reset_mails_over_their_limits_are_not_sent_and_nobody_is_told() {
         live.later(60);
         assert_eq!(live.ask_mail("192.0.2.1", "grace").await, answer, "five an hour");
     }
-    // What is asked for last arrives last, give or take what is under way at once.
+    // The mail that is requested last arrives last, apart from those that are sent at the same time.
     live.add_user("alan", PASSWORD).await;
     live.ask_mail("192.0.2.2", "alan").await;
     let arrived = async |name: &str| {
@@ -233,9 +234,7 @@ async fn reset_mails_over_their_limits_are_not_sent_and_nobody_is_told() {
         let to = format!("{name}@example.com");
         inbox.as_array().expect("a list").iter().filter(|item| item["to"] == to.as_str()).count()
     };
-    while arrived("alan").await == 0 || arrived("grace").await < 5 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    eventually("all arrive", async || arrived("alan").await > 0 && arrived("grace").await >= 5).await;
     assert_eq!((arrived("grace").await, arrived("nobody").await), (5, 0));
     live.stop().await;
 }

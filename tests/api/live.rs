@@ -1,4 +1,4 @@
-//! The whole server, as `serve` starts it under the development profile, in a temporary folder of its own.
+//! The whole server, as `serve` starts it under the development profile, in a temporary folder.
 
 use portcullis::config::{Config, Profile, Sources};
 use portcullis::{Server, Stopper};
@@ -6,8 +6,12 @@ use portcullis_actors::clock::ShiftedClock;
 use portcullis_actors::derive::random_bytes;
 use portcullis_actors::domain::{KeyScope, ServerKey, UserId};
 use portcullis_actors::hashing::{HashingPolicy, HashingPool};
-use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
-use portcullis_actors::stores::{AccountStore as _, Created, NewApplication, NewKey, NewUser};
+use portcullis_actors::stores::sql::SqlStore;
+use portcullis_actors::stores::{AccountStore as _, NewKey, NewUser};
+use portcullis_testkit::accounts::{add_application, add_user, new_application, new_user};
+use portcullis_testkit::server::{CHEAP_HASHES, PATIENT};
+use portcullis_testkit::wait::found;
+use portcullis_testkit::{defaults, http_client, stores};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::Value;
 use std::sync::Arc;
@@ -25,7 +29,7 @@ pub struct Live {
 }
 
 impl Live {
-    /// With the demo data and an inbox, on a free port. Clients say by `X-Forwarded-For` where they are.
+    /// With the demo data and an inbox, on a free port. Clients set their address by `X-Forwarded-For`.
     pub async fn start() -> Self {
         Self::start_with(&[]).await
     }
@@ -35,24 +39,20 @@ impl Live {
         Self::start_in(tempfile::tempdir().expect("a folder"), settings).await
     }
 
-    /// Stops it and starts another one over what it has left, with other settings.
+    /// Stops it and starts another one on the same folder with other settings.
     pub async fn restart_with(self, settings: &[(&str, &str)]) -> Self {
         self.stopper.stop_now().await;
         Self::start_in(self.folder, settings).await
     }
 
     async fn start_in(folder: TempDir, settings: &[(&str, &str)]) -> Self {
-        let database = format!("sqlite://{}", folder.path().join("portcullis.db").display());
+        let database = stores::sqlite_url(&folder.path().join("portcullis.db"));
         let mut sources = Sources::of(Profile::Development)
             .with("server.bind", "127.0.0.1:0")
             .with("server.workers", "1")
             .with("server.trusted_proxies", "127.0.0.0/8")
-            // A busy machine is no fault of the server's.
-            .with("database.timeout_ms", "20000")
-            .with("hashing.max_wait_ms", "20000")
-            .with("hashing.memory_kib", "64")
             .with("database.url", database.as_str());
-        for (key, value) in settings {
+        for (key, value) in PATIENT.iter().chain(&CHEAP_HASHES).chain(settings) {
             sources = sources.with(key, *value);
         }
         let config = Config::load(&sources).expect("a configuration");
@@ -60,42 +60,29 @@ impl Live {
         let server = Server::build(config, clock.clone()).await.expect("a server");
         let (url, stopper) = (format!("http://{}", server.address()), server.stopper());
         actix_web::rt::spawn(server.run());
-        Self { url, client: super::app::client(), clock, stopper, database, folder }
+        Self { url, client: http_client(), clock, stopper, database, folder }
     }
 
-    /// The server's database, as the command line opens it beside the server.
+    /// The database of the server, as the command line opens it.
     pub async fn accounts(&self) -> SqlStore {
-        let settings = SqlSettings { time_out: Duration::from_secs(20), ..SqlSettings::new(self.database.as_str()) };
-        SqlStore::connect(&settings, self.clock.clone()).await.expect("the file opens")
+        stores::connect(&self.database, self.clock.clone()).await
     }
 
-    /// A new account, `{name}@example.com`.
+    /// A new user, `{name}@example.com`.
     pub async fn add_user(&self, name: &str, password: &str) -> UserId {
-        let policy = HashingPolicy { memory_kib: 64, threads: 1, max_wait_ms: 20_000, ..HashingPolicy::default() };
+        let policy = HashingPolicy { memory_kib: 64, threads: 1, max_wait_ms: 20_000, ..defaults().hashing };
         let pool = HashingPool::start(&policy).expect("a pool");
         self.add_user_of(name, pool.hash(&password.parse().expect("a password")).await.expect("a hash")).await
     }
 
-    /// A new account with a hash that is there.
+    /// A new user with this hash.
     pub async fn add_user_of(&self, name: &str, password_hash: String) -> UserId {
-        let (first_name, last_name) = ("Grace".parse().expect("a name"), "Hopper".parse().expect("a name"));
-        let email = format!("{name}@example.com").parse().expect("an address");
-        let user = NewUser { email, first_name, last_name, password_hash, admin: false };
-        match self.accounts().await.create_user(user).await.expect("the store answers") {
-            Created::New(id) => id,
-            Created::Duplicate => panic!("{name} exists"),
-        }
+        add_user(&self.accounts().await, NewUser { password_hash, ..new_user(name) }).await
     }
 
     /// A new application.
     pub async fn add_app(&self, name: &str) {
-        let app = NewApplication {
-            name: name.parse().expect("a name"),
-            brand: name.to_owned(),
-            mail_from: None,
-            sms_from: None,
-        };
-        self.accounts().await.create_application(app).await.expect("the store answers");
+        add_application(&self.accounts().await, new_application(name)).await;
     }
 
     /// A new key of an application.
@@ -119,26 +106,23 @@ impl Live {
         super::app::json(self.request(Method::POST, "/api/v1/tokens").form(&pairs)).await
     }
 
-    /// The texts of the messages of this kind, once there is one.
-    pub async fn received(&self, kind: &str) -> Vec<String> {
-        for _ in 0..600 {
+    /// The texts of the messages of this kind, newest first, once there are so many.
+    pub async fn received(&self, kind: &str, count: usize) -> Vec<String> {
+        found(&format!("{count} of {kind}"), async || {
             let (_, items) = super::app::json(self.request(Method::GET, "/dev/inbox.json")).await;
             let of_kind = items.as_array().expect("a list").iter().filter(|item| item["kind"] == kind);
             let texts: Vec<_> = of_kind.map(|item| item["text"].as_str().expect("a text").to_owned()).collect();
-            if !texts.is_empty() {
-                return texts;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        panic!("no {kind} arrived within 30 s");
+            Some(texts).filter(|texts| texts.len() >= count)
+        })
+        .await
     }
 
-    /// Moves the time.
+    /// Moves the clock.
     pub fn later(&self, secs: u64) {
         self.clock.advance(Duration::from_secs(secs));
     }
 
-    /// Ends it.
+    /// Stops it.
     pub async fn stop(self) {
         self.stopper.stop_now().await;
     }

@@ -1,6 +1,6 @@
-//! What clients see, over real connections. The HTTP layer is tested against a probe in place of the actors; so these
-//! tests say what the layer asks for, and what it makes of an answer. `journey`, `possession`, `limits` and `browser` walk through
-//! the whole server instead.
+//! The API over real connections. Most tests use the HTTP layer with a probe in place of the actors: they test its
+//! messages to the actors and its answers to clients. `journey`, `possession`, `limits` and `browser` use the whole
+//! server.
 
 mod answers;
 mod app;

@@ -16,7 +16,7 @@ fn path() -> String {
     format!("/password/reset/{TOKEN}")
 }
 
-/// As a browser posts the form of a page with `Referrer-Policy: no-referrer`.
+/// A post as a browser sends it from a page with `Referrer-Policy: no-referrer`.
 fn post(app: &App, pairs: &[(&str, &str)]) -> RequestBuilder {
     app.request("POST", &path()).header("origin", "null").header("sec-fetch-site", "same-origin").form(pairs)
 }
@@ -160,7 +160,7 @@ async fn a_form_from_elsewhere_is_refused() {
     assert_eq!(app.probe.count(), 0);
     page(bare().header("origin", app.url.clone()), 200).await;
     page(bare().header("sec-fetch-site", "same-origin"), 200).await;
-    // A browser that knows no Sec-Fetch-Site; the link that the form is posted to, no stranger knows.
+    // A browser without Sec-Fetch-Site. The form is posted to a secret link, so no other page can forge this.
     page(bare().header("origin", "null"), 200).await;
 }
 

@@ -1,12 +1,12 @@
-//! Real journeys through the whole server: what proves that somebody is who they say. Passwords, resets, phone numbers,
-//! and what is left of all that when an account is disabled.
+//! Journeys through the whole server: passwords, resets and phone numbers, also of a disabled account.
 
 use super::app::{json, problem};
-use super::journey::{PASSWORD, done};
+use super::journey::done;
 use super::live::Live;
 use portcullis_actors::stores::AccountStore as _;
+use portcullis_testkit::accounts::PASSWORD;
+use portcullis_testkit::wait::eventually;
 use reqwest::{Method, RequestBuilder};
-use std::time::Duration;
 
 const NEW: &str = "an umbrella for the moon";
 
@@ -23,7 +23,7 @@ impl Live {
 
     /// The secret part of the link in the last reset mail.
     async fn reset_token(&self) -> String {
-        let mail = self.received("reset_link").await.swap_remove(0);
+        let mail = self.received("reset_link", 1).await.swap_remove(0);
         let start = mail.find("/password/reset/").expect("a link") + "/password/reset/".len();
         mail[start..].split_whitespace().next().expect("a token").to_owned()
     }
@@ -51,7 +51,7 @@ async fn who_knows_the_password_changes_it_and_stays_signed_in() {
     problem(change(PASSWORD, "yet another password"), 422, "invalid_parameters").await;
     problem(live.try_in("grace", PASSWORD), 401, "invalid_credentials").await;
     done(live.try_in("grace", NEW)).await;
-    assert_eq!(live.received("password_notice").await.len(), 1);
+    assert_eq!(live.received("password_notice", 1).await.len(), 1);
     live.stop().await;
 }
 
@@ -68,22 +68,18 @@ async fn an_app_finishes_a_reset_by_its_token() {
     assert!(live.lives(&before).await, "a refused password costs neither the link nor a session");
     live.later(61);
     live.ask_reset("grace").await;
-    while live.received("reset_link").await.len() < 2 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    live.received("reset_link", 2).await;
     assert_eq!(live.reset_token().await, token, "asking again sends the same link");
     done(finish(NEW)).await;
     assert!(!live.lives(&before).await);
     problem(finish("yet another password"), 422, "reset_token_invalid").await;
     problem(live.try_in("grace", PASSWORD), 401, "invalid_credentials").await;
     done(live.try_in("grace", NEW)).await;
-    assert_eq!(live.received("password_notice").await.len(), 1);
+    assert_eq!(live.received("password_notice", 1).await.len(), 1);
 
     live.later(61);
     live.ask_reset("grace").await;
-    while live.received("reset_link").await.len() < 3 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    live.received("reset_link", 3).await;
     let next = live.reset_token().await;
     assert_ne!(next, token, "a used link is not sent again");
     live.later(30 * 60);
@@ -108,23 +104,20 @@ async fn a_number_is_confirmed_by_the_code_that_was_sent_to_it() {
         assert!(answer["errors"]["phone"].is_array(), "{answer}");
     }
     done(send("(212) 555-0123")).await;
-    let text = live.received("phone_code").await.swap_remove(0);
+    let text = live.received("phone_code", 1).await.swap_remove(0);
     let code = text.split_whitespace().next().expect("the code comes first").to_owned();
     assert!(code.len() == 6 && code.bytes().all(|b| b.is_ascii_digit()), "{text}");
     let wrong = if code == "000000" { "000001" } else { "000000" };
     problem(verify(wrong), 422, "code_invalid").await;
     live.later(31);
     done(send("+1 212 555 0123")).await;
-    while live.received("phone_code").await.len() < 2 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    assert!(live.received("phone_code").await[0].starts_with(&code), "a late SMS must not be void");
+    assert!(live.received("phone_code", 2).await[0].starts_with(&code), "a late SMS must not be void");
     done(verify(&code)).await;
     problem(verify(&code), 422, "code_invalid").await;
     let stored = live.accounts().await.user(user).await.expect("the store answers").expect("an account");
     assert_eq!(stored.phone.expect("a number").as_str(), "+12125550123");
 
-    // Five guesses a code, whatever is sent; then nothing until it has expired.
+    // A code has five guesses, however often it is sent. Then nothing works until it has expired.
     live.later(600);
     done(send("+12125550199")).await;
     for _ in 0..5 {
@@ -147,7 +140,7 @@ async fn nothing_of_a_disabled_account_works_and_nobody_can_tell() {
     let link = live.reset_token().await;
     let phone = [("phone", "+12125550123")];
     done(live.call(Method::POST, "/settings/send_phone_verification", &token).form(&phone)).await;
-    let text = live.received("phone_code").await.swap_remove(0);
+    let text = live.received("phone_code", 1).await.swap_remove(0);
     let code = [("token", text.split_whitespace().next().expect("a code"))];
 
     live.accounts().await.disable_user(user).await.expect("the store answers").expect("an account");
@@ -160,24 +153,22 @@ async fn nothing_of_a_disabled_account_works_and_nobody_can_tell() {
     let nobody = shown(problem(live.try_in("nobody", PASSWORD), 401, "invalid_credentials").await);
     assert!(right == wrong && wrong == nobody);
     problem(live.put_password(&[("reset_token", &link), ("password", NEW)]), 422, "reset_token_invalid").await;
-    while live.lives(&token).await {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    eventually("the session ends", async || !live.lives(&token).await).await;
     live.later(61);
     live.ask_reset("grace").await;
 
-    // What had ended does not come back when the account does.
+    // Enabling the account restores none of its sessions, links and codes.
     live.accounts().await.enable_user(user).await.expect("the store answers");
     assert!(!live.lives(&token).await);
     problem(live.put_password(&[("reset_token", &link), ("password", NEW)]), 422, "reset_token_invalid").await;
     let again = live.enter("grace", &[]).await;
     problem(live.call(Method::POST, "/settings/verify_phone", &again).form(&code), 422, "code_invalid").await;
-    assert_eq!(live.received("reset_link").await.len(), 1, "nobody is mailed while disabled");
+    assert_eq!(live.received("reset_link", 1).await.len(), 1, "nobody is mailed while disabled");
     assert_eq!(json(live.request(Method::GET, "/health/ready")).await.0, 200);
     live.stop().await;
 }
 
-/// bcrypt of `portcullis` at cost 4, made by libxcrypt, in the spelling of a Rails service.
+/// bcrypt of `portcullis` at cost 4 by libxcrypt, in the form of a Rails service.
 const BCRYPT: &str = "$2a$04$KXlu0s7bBd0u7JHbOFq9uebiJSdjEBZwx/UR7DPerVhWYnKyrLbLC";
 
 #[actix_web::test]
@@ -206,15 +197,12 @@ async fn messages_are_in_the_language_of_the_last_sign_in_that_said_one() {
     live.enter("grace", &[]).await;
     live.enter("grace", &[("locale", "fr")]).await;
     live.ask_reset("grace").await;
-    let mail = live.received("reset_link").await.swap_remove(0);
+    let mail = live.received("reset_link", 1).await.swap_remove(0);
     assert!(mail.contains("contraseña"), "{mail}");
     live.later(61);
     live.enter("grace", &[("locale", "en")]).await;
     live.ask_reset("grace").await;
-    while live.received("reset_link").await.len() < 2 {
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-    let mail = live.received("reset_link").await.swap_remove(0);
+    let mail = live.received("reset_link", 2).await.swap_remove(0);
     assert!(mail.contains("password") && !mail.contains("contraseña"), "{mail}");
     live.stop().await;
 }

@@ -1,4 +1,4 @@
-//! An actor that takes every message of the HTTP layer, keeps it, and answers what the test says.
+//! An actor that takes every message of the HTTP layer, keeps it, and gives the answer of the test.
 
 use actix::{Actor, Context, Handler, ResponseFuture};
 use portcullis::http::Ports;
@@ -28,22 +28,22 @@ pub const KEY: &str = "2zLJaxqVzKJgQ0XfYIg8Wg";
 /// How the probe behaves.
 #[derive(Clone, Default)]
 pub enum Mood {
-    /// Does what is asked.
+    /// Succeeds.
     #[default]
     Obliging,
     /// Refuses everything.
     Refusing(ErrorKind),
-    /// Takes this long.
+    /// Succeeds after this time.
     Slow(Duration),
-    /// Does what is asked once this is cancelled.
+    /// Succeeds once this token is cancelled.
     Until(CancellationToken),
     /// Panics.
     Broken,
-    /// Says that the token is dead, or the report forged.
+    /// Answers that the token is inactive, or the report forged.
     Inactive,
 }
 
-/// What the test holds of the probe.
+/// The test's handle of the probe.
 #[derive(Clone, Default)]
 pub struct Probe {
     seen: Arc<Mutex<Vec<Box<dyn Any + Send>>>>,
@@ -51,24 +51,24 @@ pub struct Probe {
 }
 
 impl Probe {
-    /// From now on.
+    /// Behaves like this from now on.
     pub fn be(&self, mood: Mood) {
         *self.mood.lock().expect("not poisoned") = mood;
     }
 
-    /// How many messages came.
+    /// The number of messages so far.
     pub fn count(&self) -> usize {
         self.seen.lock().expect("not poisoned").len()
     }
 
-    /// The one message that came since the last look, which must be an `M`.
+    /// The only message since the last call, which must be an `M`.
     pub fn only<M: 'static>(&self) -> M {
         let mut seen = std::mem::take(&mut *self.seen.lock().expect("not poisoned"));
         assert_eq!(seen.len(), 1, "one message");
         *seen.remove(0).downcast().unwrap_or_else(|_| panic!("a {}", std::any::type_name::<M>()))
     }
 
-    /// Starts the actor and points every port at it.
+    /// Starts the actor; every port leads to it.
     pub fn ports(&self) -> Ports {
         let address = ProbeActor(self.clone()).start();
         Ports::new(&address, &address, &address, &address)

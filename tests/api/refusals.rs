@@ -1,4 +1,4 @@
-//! What actors refuse, and actors that fail: each kind has its status, code and headers.
+//! Refusals and failures of actors: each kind has its status, code and headers.
 
 use super::app::{App, Setup, problem, refusal};
 use super::probe::{Mood, TOKEN};

@@ -1,4 +1,4 @@
-//! Every call there is, with what makes it succeed: the tests of bad input break one thing at a time.
+//! Every endpoint with valid parameters. The tests of bad input change one of them at a time.
 
 use super::app::App;
 use super::probe::{KEY, TOKEN};
@@ -10,7 +10,7 @@ pub struct Call {
     pub method: &'static str,
     pub path: &'static str,
     pub credential: Option<&'static str>,
-    /// Parameters that make it succeed; those marked true must be given.
+    /// Valid parameters; those marked true are required.
     pub params: &'static [(&'static str, &'static str, bool)],
 }
 
@@ -88,7 +88,7 @@ impl Call {
         self.params.iter().map(|(name, value, _)| ((*name).to_owned(), (*value).into())).collect()
     }
 
-    /// `what` with the call it is about, for messages of failed tests.
+    /// `what` with the name of the call, for messages of failed tests.
     pub fn name(&self) -> String {
         format!("{} {}", self.method, self.path)
     }

@@ -1,5 +1,6 @@
-//! A real browser: headless Chromium behind chromedriver (W3C WebDriver), ended when dropped.
+//! A real browser: headless Chromium with chromedriver (W3C WebDriver); ended when dropped.
 
+use portcullis_testkit::wait::eventually;
 use reqwest::{Client, Method};
 use serde_json::{Value, json};
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
@@ -8,10 +9,10 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// The key of an element's name in WebDriver's answers (WebDriver §12.2).
+/// The key of an element's id in an answer (WebDriver §12.2).
 const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 
-/// How wide a usual phone is, in the pixels of a page's style.
+/// The width of a usual phone, in CSS pixels.
 pub const PHONE: u64 = 390;
 
 /// One window.
@@ -24,7 +25,7 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// Starts one; without JavaScript if asked for.
+    /// Starts one, with or without JavaScript.
     pub async fn start(client: Client, javascript: bool) -> Self {
         Self::start_with(client, javascript, json!({})).await
     }
@@ -69,38 +70,26 @@ impl Browser {
         self.command(Method::POST, "/url", Some(json!({ "url": url }))).await;
     }
 
-    /// Waits until the first element that the selector finds has this in its text: a click is over before its page
-    /// is there.
+    /// Waits until the text of the first element that the selector finds contains `part`. A click returns before its
+    /// page is loaded.
     pub async fn shows(&self, selector: &str, part: &str) {
-        let mut seen = Value::Null;
-        for _ in 0..300 {
-            seen = self.text(selector).await;
-            if seen.as_str().is_some_and(|text| text.contains(part)) {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        panic!("{selector} shows {seen}, and not {part:?}");
+        let contains = async || self.text(selector).await.as_str().is_some_and(|text| text.contains(part));
+        eventually(&format!("{selector} shows {part:?}"), contains).await;
     }
 
-    /// Waits until the page within the page's first frame shows this.
+    /// The same for the page in the first frame.
     pub async fn shows_in_frame(&self, selector: &str, part: &str) {
-        let mut seen = Value::Null;
-        for _ in 0..300 {
-            // A page that refreshes itself takes its frames away at any moment: every look starts from the page.
+        // A page that refreshes itself replaces its frames at any moment, so every look starts from the page.
+        let contains = async || {
             self.command(Method::POST, "/frame", Some(json!({ "id": null }))).await;
             let entered = self.command(Method::POST, "/frame", Some(json!({ "id": 0 }))).await;
-            seen = if entered.is_null() { self.text(selector).await } else { entered };
-            if seen.as_str().is_some_and(|text| text.contains(part)) {
-                self.command(Method::POST, "/frame", Some(json!({ "id": null }))).await;
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
-        panic!("{selector} in the frame shows {seen}, and not {part:?}");
+            entered.is_null() && self.text(selector).await.as_str().is_some_and(|text| text.contains(part))
+        };
+        eventually(&format!("{selector} in the frame shows {part:?}"), contains).await;
+        self.command(Method::POST, "/frame", Some(json!({ "id": null }))).await;
     }
 
-    /// How wide the page is, in the pixels of its style.
+    /// The width of the page, in CSS pixels.
     pub async fn width(&self) -> u64 {
         let script = json!({ "script": "return document.documentElement.scrollWidth", "args": [] });
         let width = self.command(Method::POST, "/execute/sync", Some(script)).await;
@@ -124,7 +113,7 @@ impl Browser {
         assert!(done.is_null(), "{what} of {selector}: {done}");
     }
 
-    /// The text of the first element that the selector finds, or what there was instead.
+    /// The text of the first element that the selector finds, or the error.
     async fn text(&self, selector: &str) -> Value {
         let found = self.find(selector).await;
         let Some(element) = found[ELEMENT].as_str() else { return found };
@@ -149,7 +138,7 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // Ended by its session's end; a driver that is killed leaves its browser behind.
+        // Closing the session ends the browser. A driver that is killed leaves its browser running.
         if let Ok(mut connection) = TcpStream::connect(("127.0.0.1", self.port)) {
             let _ = connection.set_read_timeout(Some(Duration::from_secs(10)));
             let request = format!("DELETE {} HTTP/1.1\r\nhost: 127.0.0.1\r\nconnection: close\r\n\r\n", self.session);

@@ -1,6 +1,7 @@
 //! `users`, `apps` and `keys`: what they answer, in both forms, and what they refuse.
 
 use super::shell::Shell;
+use portcullis_testkit::accounts::PASSWORD;
 use serde_json::json;
 
 #[test]
@@ -36,7 +37,7 @@ fn what_cannot_be_done_to_a_user_is_one_line() {
     shell.user("grace@example.com");
     let add = ["users", "add", "--first-name", "G", "--last-name", "H", "--password-stdin", "--email"];
     let taken = [&add[..], &["Grace@Example.com"]].concat();
-    assert!(shell.refused_with(&taken, "correct horse battery").contains("already"));
+    assert!(shell.refused_with(&taken, PASSWORD).contains("already"));
     let other = [&add[..], &["ada@example.com"]].concat();
     assert!(shell.refused_with(&other, "short").contains("short"));
     assert!(shell.refused_with(&other, "password123").contains("too common"));
@@ -171,7 +172,7 @@ fn a_key_is_shown_once_and_dies() {
 
 #[test]
 fn a_database_that_is_none_is_one_line() {
-    let shell = Shell::new("loadtest").with("DATABASE__URL", "postgres://ada:s3cret@127.0.0.1:1/portcullis");
+    let shell = Shell::new("loadtest").with("database.url", "postgres://ada:s3cret@127.0.0.1:1/portcullis");
     let line = shell.refused(&["users", "list"]);
     assert!(!line.contains("s3cret"), "{line}");
 }

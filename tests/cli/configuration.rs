@@ -13,7 +13,7 @@ fn a_good_configuration_is_0_and_writes_nothing() {
 
 #[test]
 fn every_fault_is_a_line_that_names_its_key() {
-    let shell = Shell::new("production").with("SERVER__BNID", "x").with("SESSIONS__MOST", "many");
+    let shell = Shell::new("production").with("server.bnid", "x").with("sessions.most", "many");
     let ended = shell.run(&["config", "check"]);
     assert_eq!(ended.code, 1);
     for key in ["server.bnid", "sessions.most", "server.public_url", "secrets.keys", "redis.url", "mail.smtp_url"] {
@@ -24,7 +24,7 @@ fn every_fault_is_a_line_that_names_its_key() {
 
 #[test]
 fn the_file_goes_over_the_profile_and_the_environment_over_the_file() {
-    let shell = Shell::new("development").with("SERVER__WORKERS", "7");
+    let shell = Shell::new("development").with("server.workers", "7");
     let file = shell.file("extra.toml", "[server]\nworkers = 3\nbind = \"127.0.0.1:9999\"\n");
     let dumped = shell.json(&["config", "dump", "--config", file.to_str().expect("a name")]);
     assert_eq!(dumped["server"]["workers"], 7);
@@ -37,7 +37,7 @@ fn the_file_goes_over_the_profile_and_the_environment_over_the_file() {
 
 #[test]
 fn a_number_of_the_environment_stays_text_where_text_is_due() {
-    let shell = Shell::new("development").with("SMS__FROM", "+15005550006").with("SMS__ACCOUNT_SID", "0123");
+    let shell = Shell::new("development").with("sms.from", "+15005550006").with("sms.account_sid", "0123");
     let dumped = shell.json(&["config", "dump"]);
     assert_eq!(dumped["sms"]["from"], "+15005550006");
     assert_eq!(dumped["sms"]["account_sid"], "0123");
@@ -54,10 +54,10 @@ fn an_unknown_profile_is_refused() {
 #[test]
 fn no_secret_is_dumped() {
     let shell = Shell::new("development")
-        .with("SECRETS__KEYS", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
-        .with("SMS__AUTH_TOKEN", "twilio-t0ken")
-        .with("MAIL__SMTP_URL", "smtps://ada:hunter2@mail.example.com")
-        .with("REDIS__URL", "redis://:pa55@127.0.0.1");
+        .with("secrets.keys", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")
+        .with("sms.auth_token", "twilio-t0ken")
+        .with("mail.smtp_url", "smtps://ada:hunter2@mail.example.com")
+        .with("redis.url", "redis://:pa55@127.0.0.1");
     for dumped in [shell.run(&["config", "dump"]).out, shell.run(&["config", "dump", "--json"]).out] {
         for secret in ["AAECAwQF", "twilio-t0ken", "hunter2", "pa55"] {
             assert!(!dumped.contains(secret), "{secret} is in {dumped}");

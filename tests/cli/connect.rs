@@ -1,4 +1,4 @@
-//! `config check --connect`: every dependency is asked, what is wrong is a line each, and nothing is created or sent.
+//! `config check --connect`: every dependency is probed, each fault is one line, and nothing is created or sent.
 
 use super::production::production;
 use super::shell::Shell;
@@ -16,7 +16,7 @@ async fn tables(url: &str) -> i64 {
 }
 
 fn all_of(redis: &str, database: &str, smtp: &str, sms: &str) -> Shell {
-    production(redis).with("DATABASE__URL", database).with("MAIL__SMTP_URL", smtp).with("SMS__BASE_URL", sms)
+    production(redis).with("database.url", database).with("mail.smtp_url", smtp).with("sms.base_url", sms)
 }
 
 const CHECK: [&str; 3] = ["config", "check", "--connect"];
@@ -67,9 +67,9 @@ async fn what_would_not_is_a_line_each() {
     let lines = told(&url("fleet:r1ght@"));
     assert!(lines.contains("`database.url`") && lines.contains("grant it CREATE on the schema"), "{lines}");
 
-    // Tables that somebody else made.
+    // The tables belong to another role.
     postgres.execute("postgres", "CREATE DATABASE other").await;
-    let made = Shell::new("loadtest").with("DATABASE__URL", &postgres.url("other"));
+    let made = Shell::new("loadtest").with("database.url", &postgres.url("other"));
     made.json(&["apps", "add", "driver"]);
     let lines = told(&postgres.url("other").replace("postgres@", "fleet:r1ght@"));
     assert!(lines.contains("lacks rights"), "{lines}");
@@ -78,7 +78,7 @@ async fn what_would_not_is_a_line_each() {
 #[tokio::test]
 async fn nobody_at_home_is_a_line_each() {
     let ended =
-        production("redis://127.0.0.1:1").with("DATABASE__URL", "postgres://a:hunter2@127.0.0.1:1/x").run(&CHECK);
+        production("redis://127.0.0.1:1").with("database.url", "postgres://a:hunter2@127.0.0.1:1/x").run(&CHECK);
     assert_eq!((ended.code, ended.err.lines().count()), (1, 4), "{}", ended.err);
     for key in ["database.url", "redis.url", "mail.smtp_url", "sms"] {
         assert!(ended.err.contains(&format!("`{key}`: ")), "{key} is not in {}", ended.err);

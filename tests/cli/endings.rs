@@ -1,30 +1,30 @@
-//! `users sign-out|set-password|delete` beside a running server: what ends, ends at once, and what is deleted is gone.
+//! `users sign-out|set-password|delete` while a server runs: sessions end at once, and nothing is left of a deleted user.
 
-use super::serve::Running;
-use super::shell::{Shell, client};
+use super::shell::Shell;
+use portcullis_testkit::accounts::{PASSWORD, check};
+use portcullis_testkit::http_client;
 use portcullis_testkit::postgres::shared_database;
 use portcullis_testkit::redis::Redis;
+use portcullis_testkit::server::Server;
+use portcullis_testkit::wait::eventually;
 use serde_json::{Value, json};
-use std::time::{Duration, Instant};
 
 const ADDRESS: &str = "grace@example.com";
 
-/// One server and its client.
 struct Scene {
     shell: Shell,
-    server: Running,
+    server: Server,
     client: reqwest::Client,
 }
 
 impl Scene {
     fn new(shell: Shell) -> Self {
-        let shell = shell.with("SERVER__BIND", "127.0.0.1:0").with("DATABASE__TIMEOUT_MS", "4000");
-        let server = Running::start(&shell);
-        Self { shell, server, client: client() }
+        let server = shell.serve();
+        Self { shell, server, client: http_client() }
     }
 
     async fn post(&self, path: &str, form: &[(&str, &str)]) -> (u16, Value) {
-        let url = format!("{}/api/v1{path}", self.server.url);
+        let url = self.server.url(&format!("/api/v1{path}"));
         let answer = self.client.post(url).form(form).send().await.expect("an answer");
         (answer.status().as_u16(), answer.json().await.expect("JSON"))
     }
@@ -39,12 +39,11 @@ impl Scene {
     }
 
     async fn check(&self, token: &str) -> u16 {
-        let url = format!("{}/api/v1/sessions/current", self.server.url);
-        self.client.get(url).bearer_auth(token).send().await.expect("an answer").status().as_u16()
+        check(&self.server.url(""), token).await
     }
 
     async fn mails(&self) -> Vec<Value> {
-        let url = format!("{}/dev/inbox.json", self.server.url);
+        let url = self.server.url("/dev/inbox.json");
         let inbox: Value = self.client.get(url).send().await.expect("an answer").json().await.expect("JSON");
         let mails = inbox.as_array().or(inbox["messages"].as_array()).cloned().expect("a list");
         mails.into_iter().filter(|mail| mail["to"] == ADDRESS).collect()
@@ -55,7 +54,7 @@ impl Scene {
 async fn a_sign_out_and_a_new_password_end_what_there_is() {
     let scene = Scene::new(Shell::new("development"));
     let id = scene.shell.user(ADDRESS);
-    let token = scene.sign_in("correct horse battery").await.expect("signs in");
+    let token = scene.sign_in(PASSWORD).await.expect("signs in");
     let shown = scene.shell.json(&["users", "show", ADDRESS]);
     assert_eq!(shown["sessions"][0]["device_token"], "grace-phone");
     assert_eq!(
@@ -67,10 +66,10 @@ async fn a_sign_out_and_a_new_password_end_what_there_is() {
 
     let answer = scene.shell.json(&["users", "sign-out", ADDRESS]);
     assert_eq!(answer, json!({"id": id, "ended": true}));
-    until(async || scene.check(&token).await == 401).await;
+    eventually("the session ends", async || scene.check(&token).await == 401).await;
     assert_eq!(scene.shell.json(&["users", "show", ADDRESS])["sessions"], json!([]));
 
-    let token = scene.sign_in("correct horse battery").await.expect("signs in again");
+    let token = scene.sign_in(PASSWORD).await.expect("signs in again");
     let set = ["users", "set-password", ADDRESS, "--password-stdin"];
     for weak in ["short", "password123", ADDRESS] {
         scene.shell.refused_with(&set, weak);
@@ -78,23 +77,23 @@ async fn a_sign_out_and_a_new_password_end_what_there_is() {
     assert_eq!(scene.check(&token).await, 200, "what is refused changes nothing");
     let answer = scene.shell.json_with(&set, "a new staple 5527\n");
     assert_eq!(answer, json!({"id": id, "password_set": true, "ended": true}));
-    until(async || scene.check(&token).await == 401).await;
-    assert_eq!(scene.sign_in("correct horse battery").await, Err(401));
+    eventually("the session ends", async || scene.check(&token).await == 401).await;
+    assert_eq!(scene.sign_in(PASSWORD).await, Err(401));
     assert!(scene.sign_in("a new staple 5527").await.is_ok());
-    until(async || scene.mails().await.len() == 1).await;
+    eventually("a notice arrives", async || scene.mails().await.len() == 1).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_left_of_who_is_deleted() {
     let (redis, database) = (Redis::start().await, shared_database().await);
-    let shell = Shell::new("development").with("REDIS__URL", &redis.url()).with("DATABASE__URL", database.url());
+    let shell = Shell::new("development").with("redis.url", &redis.url()).with("database.url", database.url());
     let scene = Scene::new(shell);
-    // Asked for before there is an account, and by one who has one.
+    // A reset is requested before there is an account, and again later.
     assert_eq!(scene.post("/tokens/reset", &[("email", ADDRESS)]).await.0, 200);
     let id = scene.shell.user(ADDRESS);
     let owner = id.to_string();
     scene.shell.json(&["keys", "add", "--app", "beyondvip", "--owner", &owner, "--scope", "owner:act"]);
-    let token = scene.sign_in("correct horse battery").await.expect("signs in");
+    let token = scene.sign_in(PASSWORD).await.expect("signs in");
     assert_eq!(scene.sign_in("wrong").await, Err(401));
     let phone = [("auth_token", token.as_str()), ("phone", "(212)555-0147")];
     assert_eq!(scene.post("/settings/send_phone_verification", &phone).await.0, 200);
@@ -106,8 +105,8 @@ async fn nothing_is_left_of_who_is_deleted() {
     }
     let answer = scene.shell.json(&["users", "delete", ADDRESS]);
     assert_eq!(answer, json!({"id": id, "deleted": true, "ended": true}));
-    until(async || scene.check(&token).await == 401).await;
-    assert_eq!(scene.sign_in("correct horse battery").await, Err(401));
+    eventually("the session ends", async || scene.check(&token).await == 401).await;
+    assert_eq!(scene.sign_in(PASSWORD).await, Err(401));
     assert!(scene.shell.refused(&["users", "show", &owner]).contains("no such user"));
     let dump = database.dump();
     for text in personal {
@@ -126,18 +125,10 @@ async fn nothing_is_left_of_who_is_deleted() {
 fn what_has_not_ended_is_not_said_to_have() {
     let shell = Shell::new("loadtest");
     let id = shell.user(ADDRESS);
-    let shell = shell.with("REDIS__URL", "redis://127.0.0.1:1");
+    let shell = shell.with("redis.url", "redis://127.0.0.1:1").with("redis.timeout_ms", "250");
     let ended = shell.run(&["users", "disable", ADDRESS]);
     assert_eq!(ended.code, 0, "it is disabled: {}", ended.err);
     assert!(ended.out.contains("not yet") && !ended.out.contains("have ended"), "{}", ended.out);
     assert_eq!(shell.json(&["users", "sign-out", ADDRESS]), json!({"id": id, "ended": false}));
     assert_eq!(shell.json(&["users", "delete", ADDRESS]), json!({"id": id, "deleted": true, "ended": false}));
-}
-
-async fn until(holds: impl AsyncFn() -> bool) {
-    let began = Instant::now();
-    while !holds().await {
-        assert!(began.elapsed() < Duration::from_secs(20), "it never holds");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
 }

@@ -1,11 +1,11 @@
-//! `users import|generate`: all or nothing for each line, no duplicates, and who was imported can sign in.
+//! `users import|generate`: each line counts or is refused as a whole, and nothing is imported twice.
 
 use super::shell::Shell;
+use portcullis_testkit::wait::eventually_blocking;
 use serde_json::{Value, json};
 use std::fmt::Write as _;
-use std::time::Duration;
 
-/// bcrypt of `portcullis` at cost 4, made by libxcrypt, in the spelling of a Rails service.
+/// bcrypt of `portcullis` at cost 4 by libxcrypt, in the form of a Rails service.
 const BCRYPT: &str = "$2a$04$KXlu0s7bBd0u7JHbOFq9uebiJSdjEBZwx/UR7DPerVhWYnKyrLbLC";
 
 fn line(email: &str) -> String {
@@ -65,8 +65,8 @@ fn an_import_that_is_interrupted_goes_on_without_duplicates() {
     }
     shell.file("users.ndjson", &text);
     let mut child = shell.command(&["users", "import", "users.ndjson"]).spawn().expect("the binary was built");
-    // Somewhere in the middle, wherever that is on this machine.
-    std::thread::sleep(Duration::from_millis(700));
+    let imported = || shell.run(&["users", "show", "user-0@example.com"]).code == 0;
+    eventually_blocking("the first users are imported", imported);
     let _ = child.kill();
     let _ = child.wait();
     let report = shell.json(&["users", "import", "users.ndjson"]);

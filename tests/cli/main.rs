@@ -1,4 +1,4 @@
-//! The command line as operators meet it: the built binary, its exit codes, its two forms of answer, its mistakes.
+//! The command line: the built binary, its exit codes, both forms of its answers, and its errors.
 
 mod accounts;
 mod configuration;

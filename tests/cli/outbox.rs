@@ -1,21 +1,20 @@
-//! `outbox`: what operators see of messages, and what they do to dead ones.
+//! `outbox`: operators list messages and queue dead ones again.
 
 use super::shell::Shell;
 use portcullis_actors::clock::{Clock as _, SystemClock, Timestamp};
 use portcullis_actors::domain::{AppId, Locale, MessageId, UserId};
-use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
 use portcullis_actors::stores::{
     Attempt, Channel, Destination, LeaseRequest, MessageKind, NewMessage, Next, OutboxStore as _, Settlement,
 };
+use portcullis_testkit::stores::{connect, sqlite_url};
 use serde_json::json;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Two messages: one that is dead after a try, one that is queued; and a decoy.
+/// Queues two messages and a decoy. One message is dead after a try.
 async fn fill(shell: &Shell) -> (MessageId, MessageId) {
-    let url = format!("sqlite://{}", shell.path("data/portcullis.db").display());
-    let store = SqlStore::connect(&SqlSettings::new(url), Arc::new(SystemClock)).await.expect("the database");
+    let store = connect(&sqlite_url(&shell.path("data/portcullis.db")), Arc::new(SystemClock)).await;
     let message = |user, to: &str| NewMessage {
         kind: MessageKind::PasswordNotice,
         user: UserId(user),

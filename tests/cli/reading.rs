@@ -1,8 +1,9 @@
-//! A command that reads, or that changes what is there, makes nothing where nothing is; and no command wants settings that
-//! it does not use.
+//! A command that reads or changes data never creates a database. And no command needs settings that it does not use.
 
 use super::shell::Shell;
+use portcullis_testkit::accounts::PASSWORD;
 use portcullis_testkit::postgres::shared_database;
+use portcullis_testkit::stores::sqlite_url;
 use sqlx::{Connection as _, PgConnection};
 
 /// Every command that must not make a database.
@@ -26,10 +27,10 @@ const COMMANDS: [&[&str]; 13] = [
 async fn reading_makes_nothing() {
     let database = shared_database().await;
     let alone = Shell::new("development");
-    let beside = Shell::new("development").with("DATABASE__URL", database.url());
+    let beside = Shell::new("development").with("database.url", database.url());
     for command in COMMANDS {
         for shell in [&alone, &beside] {
-            let line = shell.refused_with(command, "correct horse battery");
+            let line = shell.refused_with(command, PASSWORD);
             assert!(line.contains("no database yet") && line.contains("portcullis serve"), "{command:?}: {line}");
             assert_eq!(std::fs::read_dir(shell.path("")).expect("a folder").count(), 0, "{command:?} made a file");
         }
@@ -49,7 +50,7 @@ fn a_database_of_an_older_program_is_not_changed_by_reading() {
     let shell = Shell::new("loadtest");
     shell.user("grace@example.com");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    let url = format!("sqlite://{}", shell.path("data/portcullis.db").display());
+    let url = sqlite_url(&shell.path("data/portcullis.db"));
     let step = |statement: &'static str| {
         runtime.block_on(async {
             let mut file = sqlx::SqliteConnection::connect(&url).await.expect("opens");
@@ -77,6 +78,6 @@ fn production_wants_of_a_command_only_what_it_uses() {
     assert!(line.contains("`redis.url`"), "sessions are there: {line}");
     let typo = Shell::new("production").variable("PORTCULLIS_DATABASE__URL", "x").refused(&["users", "list"]);
     assert!(typo.contains("PORTCULLIS_DATABASE__URL"), "what is meant for nobody is told: {typo}");
-    let wrong = Shell::new("production").with("DATABASE__URL", "mysql://x").refused(&["users", "list"]);
+    let wrong = Shell::new("production").with("database.url", "mysql://x").refused(&["users", "list"]);
     assert!(wrong.contains("`database.url`"), "{wrong}");
 }

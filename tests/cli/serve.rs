@@ -1,54 +1,27 @@
 //! `serve`: the greeting, what development refuses, a port that is taken, and two servers in one process.
 
-use super::shell::{Shell, client};
+use super::shell::Shell;
 use portcullis::Server;
 use portcullis::config::{Config, Profile, Sources};
 use portcullis_actors::clock::SystemClock;
+use portcullis_testkit::accounts::{check, sign_in};
+use portcullis_testkit::http_client;
+use portcullis_testkit::wait::eventually;
 use serde_json::{Value, json};
-use std::io::{BufRead as _, BufReader, Read as _};
-use std::process::{Child, Stdio};
+use std::io::Read as _;
+use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A server that runs until the end of the test.
-pub struct Running {
-    child: Child,
-    greeting: Vec<String>,
-    pub url: String,
-}
-
-impl Running {
-    pub fn start(shell: &Shell) -> Self {
-        let mut child = shell.command(&["serve"]).stdout(Stdio::piped()).spawn().expect("the binary was built");
-        let mut lines = BufReader::new(child.stdout.take().expect("is piped")).lines();
-        let mut greeting = Vec::new();
-        while let Some(Ok(line)) = lines.next() {
-            let last = line.contains("Ctrl-C");
-            greeting.push(line);
-            if last {
-                break;
-            }
-        }
-        let url = greeting.join(" ").split_whitespace().find(|word| word.starts_with("http://")).map(str::to_owned);
-        Self { child, greeting, url: url.unwrap_or_default() }
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 #[tokio::test]
 async fn the_first_command_greets_in_twenty_lines_and_its_curl_lines_work() {
-    let shell = Shell::new("development").with("SERVER__BIND", "127.0.0.1:0");
-    let server = Running::start(&shell);
-    assert!(server.greeting.len() <= 20, "{:#?}", server.greeting);
-    let text = server.greeting.join("\n").replace("\\\n", " ");
-    assert!(text.contains(&format!("{}/dev/inbox", server.url)), "{text}");
-    let client = client();
+    let shell = Shell::new("development").with("log.filter", "off");
+    let server = shell.serve();
+    eventually("the greeting ends", async || shell.log().contains("Ctrl-C")).await;
+    assert!(shell.log().lines().count() <= 20, "{}", shell.log());
+    let text = shell.log().replace("\\\n", " ");
+    assert!(text.contains(&server.url("/dev/inbox")), "{text}");
+    let client = http_client();
     let mut token = String::new();
     let curls: Vec<&str> = text.lines().map(str::trim).filter(|line| line.starts_with("curl ")).collect();
     assert_eq!(curls.len(), 5);
@@ -75,7 +48,7 @@ async fn the_first_command_greets_in_twenty_lines_and_its_curl_lines_work() {
 
 #[test]
 fn development_stays_on_this_machine() {
-    let shell = Shell::new("development").with("SERVER__BIND", "0.0.0.0:0");
+    let shell = Shell::new("development").with("server.bind", "0.0.0.0:0");
     assert!(shell.refused(&["serve"]).contains("--demo-anywhere"));
     assert!(shell.refused(&[]).contains("--demo-anywhere"), "no command is serve");
 }
@@ -84,34 +57,29 @@ fn development_stays_on_this_machine() {
 fn an_address_that_is_taken_is_one_line() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("it has one").to_string();
-    let line = Shell::new("loadtest").with("SERVER__BIND", &address).refused(&["serve"]);
+    let line = Shell::new("loadtest").with("server.bind", &address).refused(&["serve"]);
     assert!(line.contains(&address) && line.contains("server.bind"), "{line}");
 }
 
 #[tokio::test]
 async fn what_the_command_line_changes_is_noticed_within_a_second() {
-    let shell = Shell::new("development").with("SERVER__BIND", "127.0.0.1:0");
-    let server = Running::start(&shell);
-    let client = client();
-    let form = [("email", "admin@beyondvip.com"), ("password", "password")];
-    let answer = client.post(format!("{}/api/v1/tokens.json", server.url)).form(&form).send().await.expect("an answer");
-    let token = answer.json::<Value>().await.expect("JSON")["token"].as_str().expect("a token").to_owned();
-    let check = || client.get(format!("{}/api/v1/sessions/current", server.url)).bearer_auth(&token).send();
-    assert_eq!(check().await.expect("an answer").status(), 200);
+    let shell = Shell::new("development");
+    let server = shell.serve();
+    let token = sign_in(&server.url(""), "admin@beyondvip.com", "password").await.expect("signed in");
+    assert_eq!(check(&server.url(""), &token).await, 200);
     shell.json(&["users", "disable", "1"]);
-    tokio::time::sleep(Duration::from_secs(1)).await;
-    assert_eq!(check().await.expect("an answer").status(), 401);
+    let took = eventually("it is noticed", async || check(&server.url(""), &token).await == 401).await;
+    assert!(took < Duration::from_secs(1), "{took:?}");
 }
 
 #[tokio::test]
 async fn sigterm_ends_it_in_order() {
-    let shell = Shell::new("development").with("SERVER__BIND", "127.0.0.1:0");
-    let mut server = Running::start(&shell);
-    let stopped = std::process::Command::new("kill").args(["-TERM", &server.child.id().to_string()]).status();
-    assert!(stopped.expect("kill runs").success());
-    let status = tokio::task::spawn_blocking(move || server.child.wait().map(|status| status.code()));
-    let status = tokio::time::timeout(Duration::from_secs(10), status).await.expect("within ten seconds");
-    assert_eq!(status.expect("no panic").expect("it was waited for"), Some(0));
+    let shell = Shell::new("development");
+    let mut server = shell.serve();
+    server.terminate().expect("it runs");
+    let (status, took) = server.ended();
+    assert_eq!(status.code(), Some(0));
+    assert!(took < Duration::from_secs(10), "{took:?}");
 }
 
 #[actix_web::test]
@@ -120,6 +88,7 @@ async fn two_servers_run_in_one_process() {
     let mut servers = Vec::new();
     for folder in &folders {
         let sources = Sources::of(Profile::Development)
+            .with("database.timeout_ms", "20000")
             .with("server.bind", "127.0.0.1:0")
             .with("server.workers", "1")
             .with("hashing.memory_kib", "1024")
@@ -130,18 +99,14 @@ async fn two_servers_run_in_one_process() {
         servers.push((address, stopper, actix_web::rt::spawn(server.run())));
     }
     assert_ne!(servers[0].0.port(), servers[1].0.port());
-    let client = client();
     let mut tokens = Vec::new();
     for (address, _, _) in &servers {
-        let form = [("email", "admin@beyondvip.com"), ("password", "password")];
-        let answer = client.post(format!("http://{address}/api/v1/tokens.json")).form(&form).send().await;
-        let answer: Value = answer.expect("an answer").json().await.expect("JSON");
-        tokens.push(answer["token"].as_str().expect("a token").to_owned());
+        let token = sign_in(&format!("http://{address}"), "admin@beyondvip.com", "password").await;
+        tokens.push(token.expect("signed in"));
     }
     for (at, (address, _, _)) in servers.iter().enumerate() {
         for (whose, token) in tokens.iter().enumerate() {
-            let url = format!("http://{address}/api/v1/sessions/current");
-            let status = client.get(url).bearer_auth(token).send().await.expect("an answer").status();
+            let status = check(&format!("http://{address}"), token).await;
             assert_eq!(status == 200, at == whose, "a server knows its own tokens only");
         }
     }

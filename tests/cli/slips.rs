@@ -1,12 +1,11 @@
-//! Deliberate faults of a configuration that is otherwise in order: `config check` finds each one, names it, and shows
-//! no value.
+//! Single faults in a valid configuration: `config check` finds and names each one, and shows no value.
 
 use super::production::production;
 
-/// Values that stand for secrets; none may be shown.
+/// Secrets that no output may contain.
 const SECRETS: [&str; 3] = ["hunter2", "4711471147", "c4n4ry"];
 
-/// A variable that is wrong, and what must be told.
+/// An invalid variable with its value, and the text that names it.
 const VARIABLES: [(&str, &str, &str); 42] = [
     ("PORTCULLIS_SERVER__BIND", "127.0.0.1:0", "PORTCULLIS_SERVER__BIND"),
     ("PORTCULLIS_SERVER_BIND", "hunter2", "PORTCULLIS_SERVER_BIND"),

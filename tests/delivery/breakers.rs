@@ -1,16 +1,17 @@
-//! What opens a provider's breaker and what does not, and what becomes of the messages meanwhile.
+//! A provider's breaker: which failures open it, and what happens to the messages meanwhile.
 
-use crate::world::{PATIENCE, World, eventually, step};
+use crate::world::{World, step};
 use actix::Addr;
 use portcullis_actors::clock::Clock as _;
 use portcullis_actors::notifier::{BreakerState, Drain, NotifierActor, Observe};
 use portcullis_actors::stores::{MessageState, NewMessage};
 use portcullis_actors::transports::{Accepted, Mail, SendError, Transport};
 use portcullis_testkit::sms::{Answer, SmsApi};
+use portcullis_testkit::wait::eventually;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-/// Answers every mail alike, until told otherwise.
+/// Gives the same answer to every mail.
 struct Answering(Mutex<Result<Accepted, SendError>>);
 
 impl Answering {
@@ -38,7 +39,7 @@ fn fault() -> SendError {
     SendError::ProviderFault("greeting refused: 554".to_owned())
 }
 
-/// A world whose relay answers so.
+/// A world with a relay that fails like this.
 async fn answering(error: SendError) -> (World, Arc<Answering>) {
     let mut world = World::new().await;
     let relay = Arc::new(Answering(Mutex::new(Err(error))));
@@ -50,7 +51,7 @@ async fn breaker(notifier: &Addr<NotifierActor>) -> BreakerState {
     notifier.send(Observe).await.expect("the actor lives").breakers[0].1
 }
 
-/// Five mails, each tried once: as many failures as open a breaker.
+/// Tries five mails once each. Five failures open a breaker.
 async fn five_tries(world: &World, notifier: &Addr<NotifierActor>) {
     for n in 0..5 {
         world.queue_mail(&format!("ada@d{n}.example")).await;
@@ -87,16 +88,16 @@ async fn while_one_message_decides_the_others_stay_where_they_are() {
     world.queue_mail("ada@example.com").await;
     let notifier = world.notifier();
     let tries = async || world.all().await.iter().map(|message| message.attempts).sum::<u64>();
-    eventually(PATIENCE, "the breaker opens", async || tries().await == 1).await;
+    eventually("the breaker opens", async || tries().await == 1).await;
     for to in ["bob@example.com", "eve@example.com"] {
         world.queue_mail(to).await;
     }
     let before = world.all().await;
     world.advance(61);
-    eventually(PATIENCE, "one decides", async || tries().await == 2).await;
+    eventually("one decides", async || tries().await == 2).await;
     notifier.send(Drain { within: Duration::from_secs(5) }).await.expect("the actor lives");
     let after = world.all().await;
-    // What was taken only to be put back is put off, too.
+    // A message that is leased and released is also due later.
     let moved = before.iter().zip(&after).filter(|(before, after)| before.due != after.due).count();
     assert_eq!(moved, 1, "{after:?}");
 }
@@ -138,7 +139,7 @@ async fn a_message_that_skipped_a_provider_has_its_two_tries_at_the_next() {
     let world = world.with_sms(&[&one, &two, &three]);
     let notifier = world.stepwise();
     let id = world.queue_sms("+12125550123").await;
-    // Its failure is the second one; it dies of its age, not of that.
+    // Its failure is the second one and opens the breaker. The message itself expires.
     let short =
         NewMessage { expires: world.clock.now().plus(Duration::from_secs(2)), ..world.code_sms("+12125550124") };
     world.queue(short).await;

@@ -1,42 +1,34 @@
-//! The server as a process: killed in the middle of its deliveries, and told to stop in the middle of one.
+//! The server as a process: killed among its deliveries, and stopped during one.
 
-use crate::world::{PATIENCE, eventually};
 use portcullis_actors::clock::{Clock as _, SystemClock};
-use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
+use portcullis_actors::stores::sql::SqlStore;
 use portcullis_actors::stores::{MessageState, OutboxFilter, OutboxStore as _};
 use portcullis_testkit::server::Setup;
 use portcullis_testkit::smtp::{Behaviour, ReceivedMail, SmtpServer};
+use portcullis_testkit::wait::{PATIENCE, eventually, eventually_within};
+use portcullis_testkit::{http_client, stores};
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 const LEASE: Duration = Duration::from_secs(7);
 const WORKERS: usize = 32;
 
 fn setup(folder: &Path, server: &SmtpServer) -> Setup {
-    let settings = [
-        ("mail.transport", "smtp".to_owned()),
-        ("mail.smtp_url", server.url()),
-        ("delivery.mail_timeout_secs", "2".to_owned()),
-        ("delivery.mail_lease_secs", LEASE.as_secs().to_string()),
-        ("delivery.mail_concurrency", WORKERS.to_string()),
-        ("delivery.per_lane", WORKERS.to_string()),
-    ];
-    let binary = env!("CARGO_BIN_EXE_portcullis").into();
-    Setup { binary, folder: folder.to_owned(), profile: "loadtest", settings: settings.into() }
+    let (lease, workers) = (LEASE.as_secs().to_string(), WORKERS.to_string());
+    Setup::new(env!("CARGO_BIN_EXE_portcullis"), folder, "loadtest").with(&[
+        ("mail.transport", "smtp"),
+        ("mail.smtp_url", &server.url()),
+        ("delivery.mail_timeout_secs", "2"),
+        ("delivery.mail_lease_secs", &lease),
+        ("delivery.mail_concurrency", &workers),
+        ("delivery.per_lane", &workers),
+    ])
 }
 
 async fn outbox(folder: &Path) -> SqlStore {
-    let url = format!("sqlite://{}", folder.join("data/portcullis.db").display());
-    let settings = SqlSettings { time_out: Duration::from_secs(20), ..SqlSettings::new(url) };
-    SqlStore::connect(&settings, Arc::new(SystemClock)).await.expect("the server's database")
-}
-
-fn client() -> reqwest::Client {
-    // One may be installed already.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder().no_proxy().build().expect("a client")
+    stores::connect(&stores::sqlite_url(&folder.join("data/portcullis.db")), Arc::new(SystemClock)).await
 }
 
 async fn ask_for_reset(client: &reqwest::Client, url: &str, email: &str) -> bool {
@@ -44,7 +36,7 @@ async fn ask_for_reset(client: &reqwest::Client, url: &str, email: &str) -> bool
     sent.is_ok_and(|answer| answer.status() == 200)
 }
 
-/// Mails of one message: a repetition carries the same `Message-ID`.
+/// The number of mails beyond the first of each message. They have the same `Message-ID`.
 fn repetitions(mails: &[ReceivedMail]) -> usize {
     let mut arrived: HashMap<String, usize> = HashMap::new();
     for mail in mails {
@@ -64,11 +56,11 @@ async fn twenty_kills_among_2000_acknowledged_mails_lose_none() {
     setup.run(&["users", "generate", "--count", &MAILS.to_string()], "").expect("accounts");
     let mut asking: Vec<String> = (1..=MAILS).map(|n| format!("load-{n}@example.invalid")).collect();
     let mut acknowledged = HashSet::new();
-    let client = client();
+    let client = http_client();
     for kill in 1..=KILLS {
         let mut process = setup.start().expect("it starts");
         let url = process.url("/api/v1/tokens/reset");
-        // Killed while one share of the mails is being asked for and the former one delivered.
+        // The kill comes while one share of the mails is requested and the former share is delivered.
         let share = asking.split_off(asking.len() - (MAILS / KILLS).min(asking.len()));
         let posts = share.iter().map(|email| {
             let (client, url) = (&client, &url);
@@ -90,25 +82,24 @@ async fn twenty_kills_among_2000_acknowledged_mails_lose_none() {
     let process = setup.start().expect("it starts");
     let url = process.url("/api/v1/tokens/reset");
     for email in asking {
-        // A busy machine may shed a call.
-        eventually(PATIENCE, "acknowledged", async || ask_for_reset(&client, &url, &email).await).await;
+        // A busy server may refuse a request.
+        eventually("acknowledged", async || ask_for_reset(&client, &url, &email).await).await;
         acknowledged.insert(email);
     }
     assert_eq!(acknowledged.len(), MAILS);
     let store = outbox(folder.path()).await;
-    let (began, mut overdue) = (Instant::now(), Duration::ZERO);
+    let mut overdue = Duration::ZERO;
     let leased = OutboxFilter { state: Some(MessageState::Leased), limit: 1_000, ..OutboxFilter::default() };
-    while store.stats().await.expect("stats").pending > 0 {
-        assert!(began.elapsed() < 2 * PATIENCE, "{:?}", store.stats().await);
+    let settled = eventually_within(2 * PATIENCE, "all are settled", async || {
         for message in store.list(&leased).await.expect("a list") {
             overdue = overdue.max(message.due.map_or(Duration::ZERO, |lapses| SystemClock.now().since(lapses)));
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+        store.stats().await.expect("stats").pending == 0
+    });
+    let settled = settled.await;
     let mails = server.mails();
     let arrived: HashSet<_> = mails.iter().map(|mail| mail.recipients[0].clone()).collect();
     let lost: Vec<_> = acknowledged.difference(&arrived).collect();
-    let settled = began.elapsed();
     println!(
         "{} mails, {} repeated, settled {settled:?} after the last, a lapsed lease lay for {overdue:?}",
         mails.len(),
@@ -125,24 +116,22 @@ async fn a_stop_puts_back_what_a_slow_relay_holds_and_ends_within_ten_seconds() 
     let mut server = SmtpServer::start().await;
     server.behave(Behaviour::tarpit("rcpt", Duration::from_secs(120), "")).await;
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let mut setup = setup(folder.path(), &server);
-    setup.settings.push(("delivery.mail_timeout_secs", "60".to_owned()));
-    setup.settings.push(("delivery.mail_lease_secs", "75".to_owned()));
+    let slow = [("delivery.mail_timeout_secs", "60"), ("delivery.mail_lease_secs", "75")];
+    let setup = setup(folder.path(), &server).with(&slow);
     setup.run(&["apps", "add", "beyondvip", "--brand", "Beyond VIP"], "").expect("an application");
     setup.run(&["users", "generate", "--count", "1"], "").expect("an account");
     let mut process = setup.start().expect("it starts");
-    let client = client();
+    let client = http_client();
     assert!(ask_for_reset(&client, &process.url("/api/v1/tokens/reset"), "load-1@example.invalid").await);
     let store = outbox(folder.path()).await;
     let states = async || {
         let filter = OutboxFilter { limit: 10, ..OutboxFilter::default() };
         store.list(&filter).await.expect("a list").iter().map(|message| message.state).collect::<Vec<_>>()
     };
-    eventually(PATIENCE, "under way", async || states().await == [MessageState::Leased]).await;
+    eventually("under way", async || states().await == [MessageState::Leased]).await;
     process.terminate().expect("it runs");
-    let began = Instant::now();
-    process.ended(PATIENCE).expect("it ends");
-    println!("stopped after {:?}", began.elapsed());
-    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    let (_, took) = process.ended();
+    println!("stopped after {took:?}");
+    assert!(took < Duration::from_secs(10), "{took:?}");
     assert_eq!(states().await, [MessageState::Queued], "the next node need not wait for the lease");
 }

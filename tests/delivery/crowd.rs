@@ -1,14 +1,15 @@
-//! Many messages: isolation of the slow and the poisoned.
+//! Many messages: a slow or a fatal one does not delay the others.
 
-use crate::world::{PATIENCE, World, eventually};
+use crate::world::World;
 use portcullis_actors::stores::MessageState;
 use portcullis_actors::transports::{Accepted, Mail, SendError, Transport};
 use portcullis_testkit::smtp::{Behaviour, SmtpServer};
+use portcullis_testkit::wait::eventually;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Counts what it is given, and panics for one recipient.
+/// Counts the mails of each recipient, and panics for one recipient.
 #[derive(Default)]
 struct Counting {
     sent: Mutex<HashMap<String, usize>>,
@@ -47,7 +48,7 @@ async fn one_tarpitted_recipient_among_a_thousand_holds_up_nobody() {
     }
     let began = Instant::now();
     let _notifier = world.notifier();
-    server.received(999, PATIENCE).await;
+    server.received(999).await;
     println!("999 mails beside a tarpitted one: {:?}", began.elapsed());
     assert_eq!(world.state(poisoned).await, MessageState::Leased);
 }
@@ -62,7 +63,7 @@ async fn a_recipient_that_makes_the_code_panic_holds_up_nobody() {
     for n in 0..50 {
         world.queue_mail(&format!("u{n}@example.com")).await;
     }
-    eventually(PATIENCE, "the others delivered", async || counting.sent().len() == 50).await;
+    eventually("the others delivered", async || counting.sent().len() == 50).await;
     assert_ne!(world.state(poisoned).await, MessageState::Delivered);
     assert!(notifier.connected(), "the actor lives on");
 }

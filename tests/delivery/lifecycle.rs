@@ -1,16 +1,16 @@
 //! The life of a message from the queue to its end.
 
-use crate::world::{PATIENCE, World, eventually, step};
+use crate::world::{Holding, World, step};
 use actix::Actor as _;
 use portcullis_actors::clock::Clock as _;
 use portcullis_actors::derive::Keyring;
 use portcullis_actors::domain::UserId;
 use portcullis_actors::notifier::{Drain, NotifierActor, NotifierPorts, Observe, Wake};
 use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
-use portcullis_actors::stores::{AccountStore as _, MessageState, NewMessage, OutboxStore as _};
-use portcullis_actors::transports::{Accepted, Mail, SendError, Transport};
+use portcullis_actors::stores::{AccountStore as _, MessageKind, MessageState, NewMessage, OutboxStore as _};
+use portcullis_testkit::stores::patient;
+use portcullis_testkit::wait::eventually;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 #[actix::test]
@@ -33,7 +33,7 @@ async fn a_message_carries_the_secret_of_its_challenge() {
     let world = World::new().await;
     let notifier = world.stepwise();
     let message = world.reset_mail("ada@example.com");
-    let portcullis_actors::stores::MessageKind::ResetLink { challenge, key } = message.kind else { panic!("a link") };
+    let MessageKind::ResetLink { challenge, key } = message.kind else { panic!("a link") };
     let to = "ada@example.com".parse().expect("an address");
     let token = world.keyring.reset_token(key, &challenge, world.user, &to).expect("the secret is here");
     world.queue(message).await;
@@ -49,16 +49,16 @@ async fn a_message_carries_the_secret_of_its_challenge() {
 async fn the_loop_wakes_for_what_is_queued_and_polls_for_the_rest() {
     let mut world = World::new().await;
     world.policy.poll_ms = 3_600_000;
+    let first = world.queue_mail("ada@example.com").await;
     let waking = world.notifier();
-    waking.send(Observe).await.expect("the actor lives");
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    eventually("delivered at the start", async || world.state(first).await == MessageState::Delivered).await;
     world.queue_mail("ada@example.com").await;
     waking.send(Wake).await.expect("the actor lives");
-    eventually(PATIENCE, "delivered for a wake", async || world.inbox.received() == 1).await;
+    eventually("delivered for a wake", async || world.inbox.received() == 2).await;
     world.policy.poll_ms = 20;
     let _polling = world.notifier();
     world.queue_mail("ada@example.com").await;
-    eventually(PATIENCE, "delivered for a poll", async || world.inbox.received() == 2).await;
+    eventually("delivered for a poll", async || world.inbox.received() == 3).await;
 }
 
 #[actix::test]
@@ -85,9 +85,9 @@ async fn the_loop_settles_what_nobody_needs_any_more_and_forgets_what_is_long_se
     let late = world.queue_sms("+12125550123").await;
     world.advance(601);
     let _notifier = world.notifier();
-    eventually(PATIENCE, "expired", async || world.state(late).await == MessageState::Expired).await;
+    eventually("expired", async || world.state(late).await == MessageState::Expired).await;
     let forgotten = async || world.all().await.iter().all(|message| message.id != old);
-    eventually(PATIENCE, "forgotten", forgotten).await;
+    eventually("forgotten", forgotten).await;
     assert_eq!(world.state(recent).await, MessageState::Delivered, "the others stay for their thirty days");
     assert_eq!(world.inbox.received(), 2);
 }
@@ -187,45 +187,28 @@ async fn observe_tells_depth_age_and_outcomes() {
     assert_eq!((at_last.delivered, at_last.dead, at_last.dead_on_record), (2, 1, Some(1)));
 }
 
-/// Takes a mail over when it is told to, and counts.
-#[derive(Default)]
-struct Gate {
-    entered: AtomicUsize,
-    open: tokio::sync::Notify,
-}
-
-#[async_trait::async_trait]
-impl Transport<Mail> for Gate {
-    fn name(&self) -> &str {
-        "gate"
-    }
-
-    async fn send(&self, _: &Mail) -> Result<Accepted, SendError> {
-        self.entered.fetch_add(1, Ordering::SeqCst);
-        self.open.notified().await;
-        Ok(Accepted::default())
-    }
-}
-
 #[actix::test]
 async fn what_ends_while_the_store_does_not_answer_is_written_down_later_and_not_sent_again() {
     let mut world = World::new().await;
-    let gate = Arc::new(Gate::default());
-    world.mail = gate.clone();
-    let settings = SqlSettings { time_out: Duration::from_millis(50), ..SqlSettings::new(&world.url) };
+    let relay = Holding::new();
+    world.mail = relay.clone();
+    let settings = SqlSettings { time_out: Duration::from_millis(50), ..patient(&world.url) };
     let impatient = SqlStore::connect(&settings, world.clock.clone()).await.expect("the database");
-    let id = world.queue_mail("ada@example.com").await;
+    let id = world.queue_mail("ada@slow.example").await;
     let _notifier = NotifierActor::new(NotifierPorts { outbox: Arc::new(impatient), ..world.ports() }).start();
-    eventually(PATIENCE, "under way", async || gate.entered.load(Ordering::SeqCst) == 1).await;
+    eventually("under way", async || relay.held().0 == 1).await;
     let mut other = world.connection().await;
     sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut other).await.expect("the only writer");
-    gate.open.notify_one();
+    relay.permits.add_permits(1);
+    eventually("sent", async || relay.held().0 == 0).await;
+    // Ten time-outs of the store: it refuses to settle the message several times.
     tokio::time::sleep(Duration::from_millis(500)).await;
     assert_eq!(world.state(id).await, MessageState::Leased, "it could not be written down");
     sqlx::raw_sql("COMMIT").execute(&mut other).await.expect("committed");
-    eventually(PATIENCE, "settled", async || world.state(id).await == MessageState::Delivered).await;
-    assert_eq!(gate.entered.load(Ordering::SeqCst), 1);
-    assert_eq!(world.path(id).await, ["gate: accepted"]);
+    eventually("settled", async || world.state(id).await == MessageState::Delivered).await;
+    // A second try would still be held.
+    assert_eq!(relay.held(), (0, 1));
+    assert_eq!(world.path(id).await, ["holding: accepted"]);
 }
 
 #[actix::test]
@@ -239,15 +222,15 @@ async fn an_end_that_cannot_be_written_keeps_no_other_from_it() {
     let mut other = world.connection().await;
     sqlx::raw_sql(sqlx::AssertSqlSafe(trigger)).execute(&mut other).await.expect("a trigger");
     let _notifier = world.notifier();
-    eventually(PATIENCE, "sent", async || world.inbox.received() == 1).await;
+    eventually("sent", async || world.inbox.received() == 1).await;
     let mut others = Vec::new();
     for n in 0..20 {
         others.push(world.queue_mail(&format!("u{n}@example.com")).await);
     }
-    eventually(PATIENCE, "the others settled", async || world.store_settled(&others).await).await;
+    eventually("the others settled", async || world.settled(&others).await).await;
     assert_eq!(world.state(stuck).await, MessageState::Leased);
     sqlx::raw_sql("DROP TRIGGER stuck").execute(&mut other).await.expect("dropped");
-    eventually(PATIENCE, "settled late", async || world.state(stuck).await == MessageState::Delivered).await;
+    eventually("settled late", async || world.state(stuck).await == MessageState::Delivered).await;
     assert_eq!(world.inbox.received(), 21, "each was sent once");
 }
 
@@ -256,10 +239,11 @@ async fn a_drained_notifier_takes_nothing_new() {
     let world = World::new().await;
     let notifier = world.notifier();
     world.queue_mail("ada@example.com").await;
-    eventually(PATIENCE, "delivered", async || world.inbox.received() == 1).await;
+    eventually("delivered", async || world.inbox.received() == 1).await;
     notifier.send(Drain { within: Duration::from_secs(10) }).await.expect("the actor lives");
     let id = world.queue_mail("ada@example.com").await;
     notifier.send(Wake).await.expect("the actor lives");
+    // There is no event to wait for: nothing must happen.
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(world.state(id).await, MessageState::Queued);
     assert!(world.clock.now() > world.look(id).await.created.minus(Duration::from_secs(1)));

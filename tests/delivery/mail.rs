@@ -1,15 +1,15 @@
-//! Mail over real SMTP: what arrives, in which form, over which connections.
+//! Mail over real SMTP: its content, its form, and the connections that carry it.
 
-use crate::world::{PATIENCE, World, smtp, step};
-use portcullis_actors::clock::SystemClock;
+use crate::world::{World, smtp, smtp_with, step};
 use portcullis_actors::domain::Locale;
 use portcullis_actors::notifier::{BreakerState, Observe};
-use portcullis_actors::stores::{
-    AccountStore as _, Created, MessageState, NewApplication, NewMessage, OutboxStore as _,
-};
-use portcullis_actors::transports::{Mail, SendError, SingleLine, SmtpSettings, SmtpTransport, Transport as _};
+use portcullis_actors::stores::{MessageState, NewApplication, NewMessage, OutboxStore as _};
+use portcullis_actors::transports::{Mail, SendError, SingleLine, SmtpSettings, Transport as _};
+use portcullis_testkit::accounts::{add_application, new_application};
+use portcullis_testkit::deliveries::smtp_settings;
 use portcullis_testkit::sms::SmsApi;
 use portcullis_testkit::smtp::{Behaviour, SmtpServer, Tls};
+use portcullis_testkit::wait::eventually;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
@@ -35,7 +35,7 @@ async fn a_mail_arrives_with_its_headers_and_both_bodies() {
     let id = world.queue_mail("ada@example.com").await;
     step(&notifier).await;
     assert_eq!(world.state(id).await, MessageState::Delivered);
-    let mail = server.received(1, PATIENCE).await.remove(0);
+    let mail = server.received(1).await.remove(0);
     assert_eq!(
         (mail.sender.as_str(), mail.recipients.as_slice()),
         ("no-reply@example.org", &["ada@example.com".to_owned()][..])
@@ -63,7 +63,7 @@ async fn a_retry_carries_the_same_message_id_and_the_same_link() {
     world.advance(5);
     step(&notifier).await;
     assert_eq!(world.path(id).await, ["smtp: unconfirmed", "smtp: accepted"]);
-    let mails = server.received(2, PATIENCE).await;
+    let mails = server.received(2).await;
     assert_eq!(mails[0].header("Message-ID"), mails[1].header("Message-ID"));
     assert_eq!(mails[0].text, mails[1].text);
     let other = world.queue_mail("ada@example.com").await;
@@ -75,11 +75,11 @@ async fn a_retry_carries_the_same_message_id_and_the_same_link() {
 #[actix::test]
 async fn what_is_no_header_makes_no_header() {
     let server = SmtpServer::start().await;
-    let transport = smtp(&server.url(), 60);
+    let transport = smtp(&server.url());
     let mut mail = mail("ada@example.com", "Hola\r\nBcc: eve@example.net\r\n\r\nbody");
     mail.from = Some(SingleLine::new("Evil\r\nRCPT TO:<eve@example.net> <no-reply@brand.example>"));
     transport.send(&mail).await.expect("sent");
-    let mail = server.received(1, PATIENCE).await.remove(0);
+    let mail = server.received(1).await.remove(0);
     assert_eq!(mail.recipients, ["ada@example.com"]);
     assert_eq!(mail.header("Bcc"), Vec::<&str>::new());
     assert_eq!(mail.header("Subject"), ["Hola Bcc: eve@example.net body"]);
@@ -91,17 +91,10 @@ async fn what_is_no_header_makes_no_header() {
 
 async fn sent_over(tls: Tls, scheme: &str, query: &str, login: Option<&str>, credentials: &str) {
     let server = SmtpServer::start_with(tls, login, Duration::from_secs(300)).await;
-    let settings = SmtpSettings {
-        url: format!("{scheme}://{credentials}localhost:{}/client.example{query}", server.port()),
-        from: "no-reply@example.org".to_owned(),
-        allow_plaintext: false,
-        extra_root: server.authority(),
-        timeout: Duration::from_secs(60),
-        connections: 2,
-    };
-    let transport = SmtpTransport::new(settings, Arc::new(SystemClock)).expect("good settings");
+    let url = format!("{scheme}://{credentials}localhost:{}/client.example{query}", server.port());
+    let transport = smtp_with(SmtpSettings { extra_root: server.authority(), ..smtp_settings(&url) });
     transport.send(&mail("ada@example.com", "Hola")).await.expect("sent");
-    let mail = server.received(1, PATIENCE).await.remove(0);
+    let mail = server.received(1).await.remove(0);
     assert_eq!(mail.tls, tls != Tls::None);
     assert_eq!(mail.hello, "client.example");
     assert_eq!(mail.login.as_deref(), login.map(|_| "us@er"));
@@ -126,7 +119,7 @@ async fn mail_goes_in_plain_text_on_this_machine() {
 #[actix::test]
 async fn a_certificate_of_an_unknown_authority_is_refused() {
     let server = SmtpServer::start_with(Tls::Wrapped, None, Duration::from_secs(300)).await;
-    let transport = smtp(&format!("smtps://localhost:{}", server.port()), 60);
+    let transport = smtp(&format!("smtps://localhost:{}", server.port()));
     let refused = transport.send(&mail("ada@example.com", "Hola")).await;
     assert!(matches!(refused, Err(SendError::ProviderFault(_))), "{refused:?}");
     assert_eq!(server.count(), 0);
@@ -134,17 +127,16 @@ async fn a_certificate_of_an_unknown_authority_is_refused() {
 
 #[actix::test]
 async fn connections_are_used_again_and_a_dead_one_costs_one_retry() {
-    let mut server = SmtpServer::start_with(Tls::None, None, Duration::from_millis(400)).await;
-    let transport = Arc::new(smtp(&server.url(), 60));
+    let mut server = SmtpServer::start_with(Tls::None, None, Duration::from_secs(2)).await;
+    let transport = Arc::new(smtp(&server.url()));
     for _ in 0..5 {
         transport.send(&mail("ada@example.com", "Hola")).await.expect("sent");
     }
     assert_eq!(server.connections().await, 1);
-    // The server closes the quiet connection.
-    tokio::time::sleep(Duration::from_millis(900)).await;
+    eventually("the server closes the idle connection", async || server.open_connections().await == 0).await;
     transport.send(&mail("ada@example.com", "Hola")).await.expect("sent all the same");
     assert_eq!(server.connections().await, 2);
-    assert_eq!(server.received(6, PATIENCE).await.len(), 6);
+    assert_eq!(server.received(6).await.len(), 6);
 }
 
 /// A relay that takes one mail over a connection and ends it at the next with 421; returns its URL.
@@ -153,7 +145,7 @@ fn relay_of_one_mail_a_connection() -> String {
     let url = format!("smtp://{}", listener.local_addr().expect("bound"));
     std::thread::spawn(move || {
         for connection in listener.incoming().map_while(Result::ok) {
-            // Its end is the client's affair.
+            // The client sees how it ends.
             let _ = take_one_mail(connection);
         }
     });
@@ -184,7 +176,7 @@ fn take_one_mail(mut connection: TcpStream) -> std::io::Result<()> {
 
 #[actix::test]
 async fn a_kept_connection_that_is_closed_with_421_costs_one_retry() {
-    let transport = smtp(&relay_of_one_mail_a_connection(), 60);
+    let transport = smtp(&relay_of_one_mail_a_connection());
     for _ in 0..3 {
         transport.send(&mail("ada@example.com", "Hola")).await.expect("sent");
     }
@@ -194,7 +186,7 @@ async fn a_kept_connection_that_is_closed_with_421_costs_one_retry() {
 async fn a_refused_recipient_costs_no_connection() {
     let mut server = SmtpServer::start().await;
     server.behave(Behaviour::replying("rcpt", "550 5.1.1 no such user bob@example.com", "bob")).await;
-    let transport = smtp(&server.url(), 60);
+    let transport = smtp(&server.url());
     let refused = transport.send(&mail("bob@example.com", "Hola")).await.expect_err("refused");
     assert_eq!(refused.to_string(), "RCPT refused: 550 5.1.1", "without the address");
     transport.send(&mail("ada@example.com", "Hola")).await.expect("sent");
@@ -221,7 +213,7 @@ async fn a_relay_that_hangs_before_it_knows_for_whom_is_left_alone() {
 #[actix::test]
 async fn a_relay_without_tls_gets_no_mail_that_requires_it() {
     let server = SmtpServer::start().await;
-    let transport = smtp(&format!("{}?tls=required", server.url()), 60);
+    let transport = smtp(&format!("{}?tls=required", server.url()));
     let refused = transport.send(&mail("ada@example.com", "Hola")).await;
     assert!(matches!(refused, Err(SendError::ProviderFault(_))), "{refused:?}");
     assert_eq!(server.count(), 0);
@@ -230,12 +222,12 @@ async fn a_relay_without_tls_gets_no_mail_that_requires_it() {
 #[actix::test]
 async fn what_breaks_after_the_final_dot_is_not_sent_again_over_another_connection() {
     let mut server = SmtpServer::start().await;
-    let transport = smtp(&server.url(), 60);
+    let transport = smtp(&server.url());
     transport.send(&mail("ada@example.com", "Hola")).await.expect("sent, and the connection is kept");
     server.behave(Behaviour::dropping_after_the_dot("")).await;
     let doubtful = transport.send(&mail("ada@example.com", "Hola")).await;
     assert!(matches!(doubtful, Err(SendError::Unconfirmed(_))), "{doubtful:?}");
-    assert_eq!(server.received(2, PATIENCE).await.len(), 2);
+    assert_eq!(server.received(2).await.len(), 2);
     assert_eq!(server.connections().await, 1);
 }
 
@@ -258,19 +250,17 @@ async fn an_application_writes_in_its_own_name_and_in_the_readers_language() {
     let (server, api) = (SmtpServer::start().await, SmsApi::start());
     let world = World::new().await.with_smtp(&server).with_sms(&[&api]);
     let app = NewApplication {
-        name: "other".parse().expect("a name"),
         brand: "Otra Marca".to_owned(),
         mail_from: Some("Otra <hola@otra.example>".to_owned()),
         sms_from: Some("Otra".to_owned()),
+        ..new_application("other")
     };
-    let Created::New(app) = world.store.create_application(app).await.expect("an application") else {
-        panic!("there was none")
-    };
+    let app = add_application(&world.store, app).await;
     let notifier = world.stepwise();
     world.queue(NewMessage { app, locale: Locale::Es, ..world.reset_mail("ada@example.com") }).await;
     world.queue(NewMessage { app, locale: Locale::Es, ..world.code_sms("+12125550123") }).await;
     assert_eq!(step(&notifier).await, 2);
-    let mail = server.received(1, PATIENCE).await.remove(0);
+    let mail = server.received(1).await.remove(0);
     assert_eq!((mail.header("From"), mail.sender.as_str()), (vec!["Otra <hola@otra.example>"], "hola@otra.example"));
     assert_eq!(mail.header("Subject"), ["Elija una contraseña nueva"]);
     assert!(mail.text.is_some_and(|text| text.contains("Otra Marca")));
@@ -282,15 +272,7 @@ async fn an_application_writes_in_its_own_name_and_in_the_readers_language() {
 #[actix::test]
 async fn no_more_connections_are_kept_than_allowed() {
     let mut server = SmtpServer::start().await;
-    let settings = SmtpSettings {
-        url: server.url(),
-        from: "no-reply@example.org".to_owned(),
-        allow_plaintext: false,
-        extra_root: None,
-        timeout: Duration::from_secs(60),
-        connections: 1,
-    };
-    let transport = SmtpTransport::new(settings, Arc::new(SystemClock)).expect("good settings");
+    let transport = smtp_with(SmtpSettings { connections: 1, ..smtp_settings(&server.url()) });
     let mail = mail("ada@example.com", "Hola");
     for connections in [3, 5] {
         let sent = futures_util::join!(transport.send(&mail), transport.send(&mail), transport.send(&mail));

@@ -1,5 +1,5 @@
-//! Deliveries, over real databases and with real servers at the other end: what leaves, how often, and what happens
-//! when the other end misbehaves.
+//! Deliveries over real databases to real servers: which messages leave, how often, and how faults of the servers are
+//! handled.
 
 mod answers;
 mod bounds;

@@ -56,7 +56,7 @@ async fn a_late_node_cannot_move_what_another_one_delivers(world: World) {
     }
 }
 
-/// It may have been handed over already, and then it was not too late.
+/// The provider may already have accepted the message, in time.
 async fn what_is_under_way_when_its_life_ends_is_left_to_its_node(world: World) {
     let id = world.queue_mail("ada@example.com").await;
     world.advance(1_790);
@@ -214,7 +214,7 @@ async fn what_is_past_its_life_is_not_queued_again_with_the_others(world: World)
     assert_eq!(world.state(id).await, MessageState::Dead);
 }
 
-/// Makes a test on SQLite and one on PostgreSQL of each.
+/// Runs each test on SQLite and on PostgreSQL.
 macro_rules! on_every_database {
     ($($test:ident),+ $(,)?) => {
         mod sqlite {

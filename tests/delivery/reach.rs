@@ -1,18 +1,17 @@
-//! Whether a provider can be reached: what keeps a message from it is told apart, asking sends nothing, and the times in
-//! both directions are those of the injected clock.
+//! The probe of a provider: it names the fault and sends no message. And the times in requests and answers follow the
+//! injected clock.
 
-use crate::world::{PATIENCE, World, smtp, step};
+use crate::world::{World, smtp, smtp_with, step};
 use portcullis_actors::clock::{Clock as _, ShiftedClock};
-use portcullis_actors::transports::{
-    SendError, SmtpSettings, SmtpTransport, Transport, TwilioSettings, TwilioTransport,
-};
+use portcullis_actors::transports::{SendError, SmtpSettings, SmtpTransport, Transport, TwilioTransport};
+use portcullis_testkit::deliveries::{smtp_settings, twilio_settings};
 use portcullis_testkit::sms::{Answer, SmsApi};
 use portcullis_testkit::smtp::{Behaviour, SmtpServer, Tls};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// What a probe says.
+/// The result of a probe.
 async fn probe<M>(transport: &impl Transport<M>) -> String {
     match transport.probe().await {
         Ok(()) => "ok".to_owned(),
@@ -22,22 +21,15 @@ async fn probe<M>(transport: &impl Transport<M>) -> String {
 }
 
 fn trusting(server: &SmtpServer, url: &str) -> SmtpTransport {
-    let settings = SmtpSettings {
-        url: url.replace("PORT", &server.port().to_string()),
-        from: "no-reply@example.org".to_owned(),
-        allow_plaintext: false,
-        extra_root: server.authority(),
-        timeout: Duration::from_secs(20),
-        connections: 1,
-    };
-    SmtpTransport::new(settings, Arc::new(ShiftedClock::default())).expect("good settings")
+    let url = url.replace("PORT", &server.port().to_string());
+    smtp_with(SmtpSettings { extra_root: server.authority(), connections: 1, ..smtp_settings(&url) })
 }
 
 #[actix::test]
 async fn what_keeps_a_mail_from_its_relay_is_told_apart() {
     let free = TcpListener::bind("127.0.0.1:0").and_then(|socket| socket.local_addr()).expect("a free port").port();
-    assert_eq!(probe(&smtp(&format!("smtp://127.0.0.1:{free}"), 20)).await, "connection refused");
-    assert_eq!(probe(&smtp("smtps://no-such-host.invalid", 20)).await, "no such host");
+    assert_eq!(probe(&smtp(&format!("smtp://127.0.0.1:{free}"))).await, "connection refused");
+    assert_eq!(probe(&smtp("smtps://no-such-host.invalid")).await, "no such host");
 
     let plain = SmtpServer::start().await;
     assert_eq!(probe(&trusting(&plain, "smtps://localhost:PORT")).await, "TLS failed");
@@ -51,7 +43,7 @@ async fn what_keeps_a_mail_from_its_relay_is_told_apart() {
         (Tls::StartTls, "smtp://user:password@localhost:PORT?tls=required"),
     ] {
         let mut server = SmtpServer::start_with(tls, Some("user:password"), Duration::from_secs(300)).await;
-        let stranger = smtp(&url.replace("PORT", &server.port().to_string()), 20);
+        let stranger = smtp(&url.replace("PORT", &server.port().to_string()));
         assert_eq!(probe(&stranger).await, "TLS failed: the server's certificate is not valid");
         assert_eq!(probe(&trusting(&server, url)).await, "ok");
         assert_eq!(probe(&trusting(&server, &url.replace(":password", ":wrong"))).await, "login refused: 535 5.7.8");
@@ -64,18 +56,8 @@ async fn what_keeps_a_mail_from_its_relay_is_told_apart() {
 #[actix::test]
 async fn an_sms_account_is_asked_for_and_nothing_sent() {
     let api = SmsApi::start();
-    let settings = TwilioSettings {
-        name: "one".to_owned(),
-        base_url: api.url(),
-        account_sid: "AC1".to_owned(),
-        auth_token: "secret".to_owned(),
-        from: "+15005550006".to_owned(),
-        own_senders: true,
-        callback_url: None,
-        allow_plaintext: false,
-        timeout: Duration::from_secs(10),
-    };
-    let transport = TwilioTransport::new(settings, Arc::new(ShiftedClock::default())).expect("good settings");
+    let transport = TwilioTransport::new(twilio_settings("one", &api.url()), Arc::new(ShiftedClock::default()))
+        .expect("good settings");
     assert_eq!(probe(&transport).await, "ok");
     for (answer, says) in [
         (Answer::Refused(401, 20003, None), "login refused: HTTP 401"),
@@ -95,7 +77,7 @@ async fn a_date_to_come_back_at_is_read_by_the_injected_clock() {
     let world = World::new().await.with_sms(&[&api]);
     world.advance(100 * 86_400);
     let notifier = world.stepwise();
-    // RFC 9110: a date. In five minutes, by the clock that was moved.
+    // RFC 9110 allows a date. This one is in five minutes by the injected clock.
     let at = world.clock.now().plus(Duration::from_secs(300));
     let at = jiff::Timestamp::from_second(at.secs()).expect("a time");
     let at = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&at).expect("a date");
@@ -108,5 +90,5 @@ async fn a_date_to_come_back_at_is_read_by_the_injected_clock() {
     assert_eq!(api.accepted().len(), 0, "it is not time yet");
     world.advance(20);
     step(&notifier).await;
-    api.received(1, PATIENCE).await;
+    api.received(1).await;
 }

@@ -1,4 +1,4 @@
-//! What providers report later, over the store's trait, on every database.
+//! Delivery reports, over the trait of the store, on every database.
 
 use crate::outbox::{ask, attempt, on_every_database};
 use crate::world::World;
@@ -37,7 +37,7 @@ async fn a_receipt_counts_once(world: World) {
     assert_eq!(world.look(dead).await.last_error.as_deref(), Some("failed, error 30003"));
 }
 
-/// A node that got no answer to a transaction hands the same end in again, so that the attempt stands there twice.
+/// A node that got no answer to a transaction settles the message again, so the attempt is recorded twice.
 async fn an_attempt_that_was_logged_twice_is_one(world: World) {
     for (providers, expected, state) in [
         (&["one", "two"][..], ReportEffect::Requeued, MessageState::Retry),
@@ -85,8 +85,8 @@ async fn a_message_goes_round_to_whoever_has_not_failed_it(world: World) {
     }
 }
 
-/// Two nodes tried one message, since the lease of the first had lapsed; what is reported of the first try moves
-/// neither what the second still delivers nor what it has delivered.
+/// The lease of the first node has lapsed, and a second node tries the message. A report about the first try changes
+/// nothing, before and after the second delivery.
 async fn a_report_about_an_older_try_moves_nothing(world: World) {
     let id = world.queue_mail("ada@example.com").await;
     let slow = world.lease(&ask(1, 75)).await.remove(0).lease;

@@ -1,14 +1,16 @@
-//! SMS over a real HTTP API: the request, the order of providers, and what they report later.
+//! SMS over a real HTTP API: the request, the order of the providers, and their later reports.
 
-use crate::world::{PATIENCE, World, callback_url, eventually, step};
+use crate::world::{World, callback_url, step};
 use actix::Addr;
 use base64::Engine as _;
 use portcullis_actors::clock::SystemClock;
-use portcullis_actors::domain::MessageId;
+use portcullis_actors::domain::{MessageId, Phone};
 use portcullis_actors::notifier::{BreakerState, NotifierActor, Observe, RecordReport, ReportRefusal, Wake};
 use portcullis_actors::stores::{MessageState, ReportEffect};
 use portcullis_actors::transports::{SendError, SingleLine, Sms, Transport as _, TwilioSettings, TwilioTransport};
+use portcullis_testkit::deliveries::twilio_settings;
 use portcullis_testkit::sms::{Answer, SmsApi, signature};
+use portcullis_testkit::wait::eventually;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,26 +37,16 @@ async fn the_request_is_what_the_api_documents() {
     let code = body.get(..6).expect("six digits");
     assert!(code.bytes().all(|digit| digit.is_ascii_digit()), "{body}");
     assert_eq!(body.lines().last(), Some(format!("@accounts.example.com #{code}").as_str()));
-    assert_eq!(world.store_reference(id).await, sms.sid);
+    assert_eq!(world.reference(id).await, sms.sid);
 }
 
 #[actix::test]
 async fn a_messaging_service_sends_in_its_own_name_and_an_application_in_its() {
     let api = SmsApi::start();
     let service = format!("MG{}", "a1".repeat(16));
-    let settings = TwilioSettings {
-        name: "one".to_owned(),
-        base_url: api.url(),
-        account_sid: "AC1".to_owned(),
-        auth_token: "secret".to_owned(),
-        from: service.clone(),
-        own_senders: true,
-        callback_url: None,
-        allow_plaintext: false,
-        timeout: Duration::from_secs(10),
-    };
+    let settings = TwilioSettings { from: service.clone(), ..twilio_settings("one", &api.url()) };
     let transport = TwilioTransport::new(settings, Arc::new(SystemClock)).expect("good settings");
-    let to = portcullis_actors::domain::Phone::parse(NUMBER, "US").expect("a number");
+    let to = Phone::parse(NUMBER, "US").expect("a number");
     let sms = Sms { kind: "phone_code", to, from: None, text: "1988".to_owned() };
     transport.send(&sms).await.expect("sent");
     transport.send(&Sms { from: Some(SingleLine::new("Beyond")), ..sms }).await.expect("sent");
@@ -88,7 +80,7 @@ async fn a_time_out_is_retried_once_and_then_the_next_provider_sends() {
     let (one, two) = (SmsApi::start(), SmsApi::start());
     one.answer(Answer::After(Duration::from_secs(60)));
     let mut world = World::new().await;
-    world.policy.sms_timeout_secs = 1;
+    world.policy.sms_timeout_secs = 3;
     let world = world.with_sms(&[&one, &two]);
     let notifier = world.stepwise();
     let id = world.queue_sms(NUMBER).await;
@@ -97,7 +89,7 @@ async fn a_time_out_is_retried_once_and_then_the_next_provider_sends() {
     step(&notifier).await;
     step(&notifier).await;
     assert_eq!(world.path(id).await, ["one: unanswered", "one: unanswered", "two: accepted"]);
-    assert_eq!(world.store_detail(id).await, "no answer in time");
+    assert_eq!(world.detail(id).await, "no answer in time");
 }
 
 #[actix::test]
@@ -165,18 +157,12 @@ async fn a_number_that_nobody_has_is_the_end_and_no_fault_of_the_provider() {
 #[actix::test]
 async fn secrets_and_numbers_stay_out_of_errors() {
     let settings = TwilioSettings {
-        name: "one".to_owned(),
-        base_url: "http://127.0.0.1:9".to_owned(),
         account_sid: "ACsecret".to_owned(),
         auth_token: "hunter2".to_owned(),
-        from: "+15005550006".to_owned(),
-        own_senders: true,
-        callback_url: None,
-        allow_plaintext: false,
-        timeout: Duration::from_secs(10),
+        ..twilio_settings("one", "http://127.0.0.1:9")
     };
     let transport = TwilioTransport::new(settings.clone(), Arc::new(SystemClock)).expect("good settings");
-    let to = portcullis_actors::domain::Phone::parse(NUMBER, "US").expect("a number");
+    let to = Phone::parse(NUMBER, "US").expect("a number");
     let sms = Sms { kind: "phone_code", to, from: None, text: "198812".to_owned() };
     let refused = transport.send(&sms).await.expect_err("nobody listens");
     assert_eq!(refused, SendError::ProviderFault("connection refused or not possible".to_owned()));
@@ -212,7 +198,7 @@ impl DeliveryReport<'_> {
 }
 
 async fn reference(world: &World, id: MessageId) -> String {
-    world.store_reference(id).await.expect("the provider named it")
+    world.reference(id).await.expect("the provider named it")
 }
 
 #[actix::test]
@@ -269,7 +255,7 @@ async fn a_thousand_forged_callbacks_change_nothing() {
             _ => genuine.signed_with("secret of one"),
         };
         if n % 5 == 3 {
-            // The signature of another form.
+            // The signature is that of another form.
             forged.signature.clone_from(&signature);
         } else if n % 5 == 4 {
             let at = n as usize % (signature.len() - 2);
@@ -293,10 +279,10 @@ async fn a_report_that_overtakes_the_record_is_heard_all_the_same() {
     let id = world.queue_sms(NUMBER);
     let (id, effect) = futures_util::join!(id, early.report(&notifier));
     assert_eq!(effect, ReportEffect::Noted);
-    eventually(PATIENCE, "noted", async || world.path(id).await == ["one: delivered"]).await;
+    eventually("noted", async || world.path(id).await == ["one: delivered"]).await;
 }
 
-/// A busy node may write an attempt down long after the provider has reported it, and the provider reports it once.
+/// A busy node may record an attempt long after the provider has reported it. The provider reports once.
 #[actix::test]
 async fn a_report_that_was_answered_before_the_record_is_heard_later() {
     let api = SmsApi::start();
@@ -306,5 +292,5 @@ async fn a_report_that_was_answered_before_the_record_is_heard_later() {
     assert_eq!(early.report(&notifier).await, ReportEffect::Unknown);
     let id = world.queue_sms(NUMBER).await;
     notifier.do_send(Wake);
-    eventually(PATIENCE, "noted", async || world.path(id).await == ["one: delivered"]).await;
+    eventually("noted", async || world.path(id).await == ["one: delivered"]).await;
 }

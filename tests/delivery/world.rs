@@ -1,28 +1,31 @@
-//! What every test here starts from: a database with a user and an application, a clock that can be moved, and a
-//! notifier with the transports of the test.
+//! The start of every test here: a database with a user and an application, a clock that tests move, and a notifier
+//! with the transports of the test.
 
 use actix::{Actor as _, Addr};
 use portcullis_actors::clock::{Clock as _, ShiftedClock, SystemClock};
-use portcullis_actors::derive::{Keyring, PhoneCodes, random_bytes};
-use portcullis_actors::domain::{AppId, Locale, MessageId, Phone, UserId};
+use portcullis_actors::derive::{Keyring, PhoneCodes};
+use portcullis_actors::domain::{AppId, MessageId, Phone, UserId};
 use portcullis_actors::notifier::{DeliverDue, DeliveryPolicy, NotifierActor, NotifierPorts};
-use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
+use portcullis_actors::stores::sql::SqlStore;
 use portcullis_actors::stores::{
-    AccountStore as _, Created, Destination, LeaseRequest, Leased, ListedMessage, MessageKind, MessageState,
-    NewApplication, NewMessage, NewUser, OutboxFilter, OutboxStore as _, Settlement,
+    AccountStore as _, Destination, LeaseRequest, Leased, ListedMessage, MessageState, NewApplication, NewMessage,
+    OutboxFilter, OutboxStore as _, Settlement,
 };
 use portcullis_actors::transports::{
-    Inbox, Mail, Sms, SmtpSettings, SmtpTransport, Transport, Transports, TwilioSettings, TwilioTransport,
+    Accepted, Inbox, Mail, SendError, Sms, SmtpSettings, SmtpTransport, Transport, Transports, TwilioSettings,
+    TwilioTransport,
 };
+use portcullis_testkit::accounts::{add_application, add_user, new_application, new_user};
+use portcullis_testkit::deliveries::{challenge_message, smtp_settings, twilio_settings};
 use portcullis_testkit::sms::SmsApi;
 use portcullis_testkit::smtp::SmtpServer;
+use portcullis_testkit::stores;
 use sqlx::{AnyConnection, Connection as _};
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tempfile::TempDir;
-
-pub const PATIENCE: Duration = Duration::from_secs(60);
+use tokio::sync::Semaphore;
 
 pub struct World {
     pub store: SqlStore,
@@ -39,19 +42,18 @@ pub struct World {
 }
 
 impl World {
-    /// On SQLite; everything goes into the inbox.
+    /// On SQLite. All messages go to the inbox.
     pub async fn new() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let url = format!("sqlite://{}", folder.path().join("test.db").display());
+        let url = stores::sqlite_url(&folder.path().join("test.db"));
         Self::on(&url, folder).await
     }
 
-    /// On any database, whose user and application are made if it is empty.
+    /// On any database. Its user and its application are created if it is empty.
     pub async fn on(url: &str, folder: TempDir) -> Self {
         let clock = Arc::new(ShiftedClock::default());
-        let settings = SqlSettings { time_out: Duration::from_secs(10), ..SqlSettings::new(url) };
-        let store = SqlStore::connect(&settings, clock.clone()).await.expect("a database");
-        let (user, app) = inhabit(&store).await;
+        let store = stores::connect(url, clock.clone()).await;
+        let (user, app) = user_and_application(&store).await;
         let keyring = Keyring::new(&[[7; 32].into()]).expect("a secret");
         let inbox = Inbox::new(10_000, clock.clone());
         Self {
@@ -59,7 +61,7 @@ impl World {
             keyring: Arc::new(keyring),
             user,
             app,
-            policy: DeliveryPolicy { poll_ms: 50, ..DeliveryPolicy::default() },
+            policy: DeliveryPolicy { poll_ms: 50, ..portcullis_testkit::defaults().delivery },
             mail: Arc::new(inbox.clone()),
             sms: vec![Arc::new(inbox.clone())],
             inbox,
@@ -69,26 +71,22 @@ impl World {
         }
     }
 
-    pub fn with_smtp(mut self, server: &SmtpServer) -> Self {
-        self.mail = Arc::new(smtp(&server.url(), self.policy.mail_timeout_secs));
+    pub fn with_smtp(self, server: &SmtpServer) -> Self {
+        let timeout = Duration::from_secs(self.policy.mail_timeout_secs);
+        self.with_mail(Arc::new(smtp_with(SmtpSettings { timeout, ..smtp_settings(&server.url()) })))
+    }
+
+    pub fn with_mail(mut self, relay: Arc<dyn Transport<Mail>>) -> Self {
+        self.mail = relay;
         self
     }
 
-    /// These providers, in order, called `one`, `two` …
+    /// These providers in this order. They are called `one`, `two` and `three`.
     pub fn with_sms(mut self, apis: &[&SmsApi]) -> Self {
         let timeout = Duration::from_secs(self.policy.sms_timeout_secs);
         let provider = |(api, name): (&&SmsApi, &&str)| -> Arc<dyn Transport<Sms>> {
-            let settings = TwilioSettings {
-                name: (*name).to_owned(),
-                base_url: api.url(),
-                account_sid: "AC0123".to_owned(),
-                auth_token: format!("secret of {name}"),
-                from: "+15005550006".to_owned(),
-                own_senders: true,
-                callback_url: Some(callback_url(name)),
-                allow_plaintext: false,
-                timeout,
-            };
+            let callback_url = Some(callback_url(name));
+            let settings = TwilioSettings { timeout, callback_url, ..twilio_settings(name, &api.url()) };
             Arc::new(TwilioTransport::new(settings, self.clock.clone()).expect("good settings"))
         };
         self.sms = apis.iter().zip(&["one", "two", "three"]).map(provider).collect();
@@ -118,33 +116,24 @@ impl World {
     }
 
     pub fn reset_mail(&self, to: &str) -> NewMessage {
-        let challenge = random_bytes();
-        NewMessage {
-            kind: MessageKind::ResetLink { challenge, key: self.keyring.current() },
-            user: self.user,
-            app: self.app,
-            to: Destination::Mail(to.parse().expect("an address")),
-            locale: Locale::En,
-            expires: self.clock.now().plus(Duration::from_secs(1_800)),
-        }
+        self.message(Destination::Mail(to.parse().expect("an address")), 1_800)
     }
 
     pub fn code_sms(&self, to: &str) -> NewMessage {
-        let challenge = random_bytes();
-        NewMessage {
-            kind: MessageKind::PhoneCode { challenge, key: self.keyring.current() },
-            to: Destination::Sms(Phone::parse(to, "US").expect("a number")),
-            expires: self.clock.now().plus(Duration::from_secs(600)),
-            ..self.reset_mail("ada@example.com")
-        }
+        self.message(Destination::Sms(Phone::parse(to, "US").expect("a number")), 600)
     }
 
-    /// A turn that only takes.
+    fn message(&self, to: Destination, life_secs: u64) -> NewMessage {
+        let expires = self.clock.now().plus(Duration::from_secs(life_secs));
+        challenge_message(self.keyring.current(), self.user, self.app, to, expires)
+    }
+
+    /// An exchange that only leases.
     pub async fn lease(&self, ask: &LeaseRequest) -> Vec<Leased> {
         self.store.exchange(&[], std::slice::from_ref(ask)).await.expect("leased")
     }
 
-    /// A turn that only hands in.
+    /// An exchange that only settles.
     pub async fn settle(&self, settlement: Settlement) {
         self.store.exchange(&[&settlement], &[]).await.expect("settled");
     }
@@ -179,7 +168,7 @@ impl World {
         self.look(id).await.state
     }
 
-    /// How many stand in this state.
+    /// The number of messages in this state.
     pub async fn count(&self, state: MessageState) -> usize {
         self.all().await.iter().filter(|message| message.state == state).count()
     }
@@ -190,20 +179,32 @@ impl World {
         attempts.iter().map(|attempt| format!("{}: {}", attempt.provider, attempt.outcome)).collect()
     }
 
+    /// The provider's name for the message, of the newest attempt.
+    pub async fn reference(&self, id: MessageId) -> Option<String> {
+        self.store.attempts(id).await.expect("attempts").pop().and_then(|attempt| attempt.reference)
+    }
+
+    /// The detail of the first attempt.
+    pub async fn detail(&self, id: MessageId) -> String {
+        self.store.attempts(id).await.expect("attempts").remove(0).detail.unwrap_or_default()
+    }
+
+    /// Whether all of these are settled.
+    pub async fn settled(&self, ids: &[MessageId]) -> bool {
+        let all = self.all().await;
+        ids.iter().all(|id| all.iter().any(|message| message.id == *id && message.due.is_none()))
+    }
+
     pub fn advance(&self, secs: u64) {
         self.clock.advance(Duration::from_secs(secs));
     }
 }
 
-pub fn smtp(url: &str, timeout_secs: u64) -> SmtpTransport {
-    let settings = SmtpSettings {
-        url: url.to_owned(),
-        from: "Portcullis <no-reply@example.org>".to_owned(),
-        allow_plaintext: false,
-        extra_root: None,
-        timeout: Duration::from_secs(timeout_secs),
-        connections: 32,
-    };
+pub fn smtp(url: &str) -> SmtpTransport {
+    smtp_with(smtp_settings(url))
+}
+
+pub fn smtp_with(settings: SmtpSettings) -> SmtpTransport {
     SmtpTransport::new(settings, Arc::new(SystemClock)).expect("good settings")
 }
 
@@ -211,60 +212,59 @@ pub fn callback_url(provider: &str) -> String {
     format!("https://accounts.example.com/callbacks/sms/{provider}")
 }
 
-/// One step of a stepwise notifier: what is due now, delivered.
+/// One step of a stepwise notifier: it delivers the messages that are due.
 pub async fn step(notifier: &Addr<NotifierActor>) -> usize {
     notifier.send(DeliverDue).await.expect("the actor lives").expect("the store answers")
 }
 
-/// A condition that comes true sooner or later.
-pub async fn eventually(patience: Duration, what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let deadline = std::time::Instant::now() + patience;
-    while !holds().await {
-        assert!(std::time::Instant::now() < deadline, "{what}: not within {patience:?}");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
-}
-
-async fn inhabit(store: &SqlStore) -> (UserId, AppId) {
-    let email = "ada@example.com".parse().expect("an address");
-    let user = NewUser {
-        email,
-        first_name: "Ada".parse().expect("a name"),
-        last_name: "Admin".parse().expect("a name"),
-        password_hash: "none".to_owned(),
-        admin: false,
+async fn user_and_application(store: &SqlStore) -> (UserId, AppId) {
+    let (user, app) =
+        (new_user("ada"), NewApplication { brand: "Beyond VIP".to_owned(), ..new_application("beyondvip") });
+    let user = match store.user_by_email(&user.email).await.expect("read") {
+        Some(user) => user.id,
+        None => add_user(store, user).await,
     };
-    let app = NewApplication {
-        name: "beyondvip".parse().expect("a name"),
-        brand: "Beyond VIP".to_owned(),
-        mail_from: None,
-        sms_from: None,
-    };
-    let user = match store.create_user(user.clone()).await.expect("a user") {
-        Created::New(id) => id,
-        Created::Duplicate => store.user_by_email(&user.email).await.expect("read").expect("there").id,
-    };
-    let app = match store.create_application(app.clone()).await.expect("an application") {
-        Created::New(id) => id,
-        Created::Duplicate => store.application(Some(&app.name)).await.expect("read").expect("there").id,
+    let app = match store.application(Some(&app.name)).await.expect("read") {
+        Some(app) => app.id,
+        None => add_application(store, app).await,
     };
     (user, app)
 }
 
-impl World {
-    /// What the provider of the newest attempt called the message.
-    pub async fn store_reference(&self, id: MessageId) -> Option<String> {
-        self.store.attempts(id).await.expect("attempts").pop().and_then(|attempt| attempt.reference)
+/// A relay that holds mails to `slow.example` until it is given permits. It counts those that it holds.
+pub struct Holding {
+    pub permits: Semaphore,
+    held: Mutex<(usize, usize)>,
+}
+
+impl Holding {
+    pub fn new() -> Arc<Self> {
+        Arc::new(Self { permits: Semaphore::new(0), held: Mutex::default() })
     }
 
-    /// What was noted of the first attempt.
-    pub async fn store_detail(&self, id: MessageId) -> String {
-        self.store.attempts(id).await.expect("attempts").remove(0).detail.unwrap_or_default()
+    /// The number of mails that it holds, and the highest number so far.
+    pub fn held(&self) -> (usize, usize) {
+        *self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait::async_trait]
+impl Transport<Mail> for Holding {
+    fn name(&self) -> &str {
+        "holding"
     }
 
-    /// Whether none of these is on its way any more.
-    pub async fn store_settled(&self, ids: &[MessageId]) -> bool {
-        let all = self.all().await;
-        ids.iter().all(|id| all.iter().any(|message| message.id == *id && message.due.is_none()))
+    async fn send(&self, mail: &Mail) -> Result<Accepted, SendError> {
+        if mail.to.as_str().ends_with("slow.example") {
+            {
+                let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
+                held.0 += 1;
+                held.1 = held.1.max(held.0);
+            }
+            let permit = self.permits.acquire().await.expect("never closed");
+            permit.forget();
+            self.held.lock().unwrap_or_else(PoisonError::into_inner).0 -= 1;
+        }
+        Ok(Accepted::default())
     }
 }

@@ -2,24 +2,18 @@
 
 use crate::http::call;
 use portcullis_testkit::server::Server;
+use portcullis_testkit::wait::found_blocking;
 use serde_json::Value;
-use std::time::{Duration, Instant};
 
 /// What a message to somebody holds; whichever server delivers it, and that takes a moment.
 pub fn delivered(servers: &[&Server], to: &str, find: impl Fn(&str) -> Option<String>) -> String {
-    let until = Instant::now() + Duration::from_secs(20);
-    while Instant::now() < until {
-        for server in servers {
-            let inbox = call(server.address(), "GET", "/dev/inbox.json", "", "").expect("answered");
-            let messages: Vec<Value> = serde_json::from_str(&inbox.body).expect("a list");
-            let mut texts = messages.iter().filter(|message| message["to"] == to);
-            if let Some(found) = texts.find_map(|message| find(message["text"].as_str()?)) {
-                return found;
-            }
-        }
-        std::thread::sleep(Duration::from_millis(50));
-    }
-    panic!("nothing was delivered to {to}");
+    let in_inbox = |server: &&Server| {
+        let inbox = call(server.address(), "GET", "/dev/inbox.json", "", "").expect("answered");
+        let messages: Vec<Value> = serde_json::from_str(&inbox.body).expect("a list");
+        let mut texts = messages.iter().filter(|message| message["to"] == to);
+        texts.find_map(|message| find(message["text"].as_str()?))
+    };
+    found_blocking(&format!("a message to {to}"), || servers.iter().find_map(in_inbox))
 }
 
 /// The six digits of a text message.

@@ -15,7 +15,7 @@ pub(super) async fn register(ports: &AccountPorts, request: RegisterDevice) -> R
         mobile_os: request.mobile_os,
         push: Some(request.push.clone()),
         signed_in: false,
-        most: ports.auth.policy.most_devices,
+        max_devices: ports.auth.policy.most_devices,
     };
     let id = ports.devices.register(registration).await?;
     ports.counters.borrow_mut().devices_registered += 1;

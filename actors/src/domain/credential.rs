@@ -1,13 +1,12 @@
-//! Credentials: user tokens, server keys, reset tokens. Parsing checks the form only. The keyring in `derive` decides
-//! whether a token is genuine, a store whether it is valid.
+//! Credentials: user tokens, server keys, reset tokens. Parsing checks the form only. `derive` checks whether one is
+//! genuine, and a store whether it is live.
 
 use super::{Digest, Invalid, UserId, redacted_debug};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::str::FromStr;
 
-/// The part of a [`UserToken`] that its authentication code covers: 8 bytes of user id (big-endian) and 16 random
-/// bytes.
+/// The part of a [`UserToken`] that its authentication code covers: 8 bytes of user id (big-endian) and 16 random bytes.
 pub type UserTokenBody = [u8; 24];
 
 /// `base64url(user id ‖ 16 random bytes ‖ 8-byte authentication code)`, 43 characters.
@@ -22,7 +21,7 @@ impl UserToken {
         Self(bytes)
     }
 
-    /// The user that it names. Only a genuine token proves it.
+    /// The user that it was issued to, if it is genuine.
     pub fn user(&self) -> UserId {
         user_of(&self.0)
     }
@@ -37,12 +36,12 @@ impl UserToken {
         &self.0[24..]
     }
 
-    /// The digest that is stored, which is also the id of the session.
+    /// What the store holds instead of the token. It is also the id of its session.
     pub fn digest(&self) -> Digest {
         Digest::of(&self.0)
     }
 
-    /// The text, for the only answer that shows it.
+    /// The token itself, for the response to the sign-in.
     pub fn expose(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)
     }
@@ -65,12 +64,12 @@ impl ServerKey {
         Self(random)
     }
 
-    /// The digest that is stored.
+    /// What the store holds instead of the key.
     pub fn digest(&self) -> Digest {
         Digest::of(&self.0)
     }
 
-    /// The text, for the only time that it is shown.
+    /// The key itself, to show it once.
     pub fn expose(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)
     }
@@ -100,12 +99,12 @@ impl ResetToken {
         user_of(&self.0)
     }
 
-    /// The digest that is stored.
+    /// What the store holds instead of the token.
     pub fn digest(&self) -> Digest {
         Digest::of(&self.0)
     }
 
-    /// The text, for the mail.
+    /// The token itself, for the mail.
     pub fn expose(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)
     }
@@ -120,10 +119,10 @@ impl FromStr for ResetToken {
 
 redacted_debug!(UserToken, ServerKey, ResetToken);
 
-/// A credential of a request, from `Authorization` or `auth_token`. The length tells which it is.
+/// The value of `Authorization` or `auth_token`. The kinds differ in length.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credential {
-    /// Issued at a sign-in.
+    /// From a sign-in.
     User(UserToken),
     /// Of the back end of an application.
     Key(ServerKey),
@@ -136,14 +135,14 @@ impl FromStr for Credential {
     }
 }
 
-/// What a server key may do. Each scope has endpoints that need it.
+/// What a server key may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum KeyScope {
-    /// Act as the key's owner.
+    /// Calls of a user, as the owner of the key.
     OwnerAct,
-    /// Ask whether a token is valid (RFC 7662).
+    /// Introspect tokens (RFC 7662).
     TokensIntrospect,
-    /// Sign users out of the key's application.
+    /// Sign users out of the application of the key.
     SessionsRevoke,
     /// Read the push registrations of a user.
     DevicesRead,
@@ -153,7 +152,7 @@ impl KeyScope {
     /// All scopes.
     pub const ALL: [Self; 4] = [Self::OwnerAct, Self::TokensIntrospect, Self::SessionsRevoke, Self::DevicesRead];
 
-    /// The name for operators and in stores.
+    /// The name in the command line and in stores.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::OwnerAct => "owner:act",

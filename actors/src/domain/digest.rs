@@ -1,12 +1,12 @@
-//! The digest that stores keep instead of a secret.
+//! Sixteen bytes that a store holds instead of a secret.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 
-/// The first 16 bytes of a SHA-256 of a secret with at least 128 random bits, or of an HMAC-SHA-256 of a short secret.
-/// Finding a secret for a given digest takes 2^128 tries. Collisions are no threat: this server makes all secrets.
+/// The first 16 bytes of a SHA-256 (of a secret with at least 128 random bits) or of an HMAC-SHA-256 (of a short one).
+/// Finding the secret of a digest takes 2^128 tries. A collision is useless, since this server makes all secrets.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest([u8; 16]);
 
@@ -39,7 +39,7 @@ impl Digest {
         &self.0
     }
 
-    /// 22 characters of base64url. Clients see the id of a session in this form.
+    /// 22 characters of base64url: the id of a session for its user.
     pub fn to_text(self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)
     }

@@ -1,12 +1,12 @@
-//! An e-mail address. Accounts are looked up by it.
+//! An e-mail address. Accounts are found by it.
 
 use super::{Invalid, redacted_debug};
 use std::str::FromStr;
 
 /// A well-formed ASCII address (RFC 5321 mailbox without quoting and literals), lower case, at most 254 characters.
 ///
-/// Lower case, because people type their own address in both cases, and mail systems do not distinguish them.
-/// Only ASCII, so that two accounts cannot look the same.
+/// Lower case, because users type their address in any case, and no mail system in use distinguishes `Ada@` from `ada@`.
+/// Only ASCII, so two accounts cannot look the same.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Email(String);
 
@@ -24,7 +24,7 @@ impl Email {
         self.0.rsplit_once('@').map_or("", |(_, domain)| domain)
     }
 
-    /// `a…@example.com`: for logs and lists.
+    /// `a…@example.com`, for logs and lists.
     pub fn masked(&self) -> String {
         let first = self.0.chars().next().unwrap_or('?');
         format!("{first}…@{}", self.domain())

@@ -1,6 +1,6 @@
-//! Parsed values. Text is parsed once, where it enters the server, and trusted from then on.
+//! Parsed values. A string is parsed once, at the edge, and is valid from then on.
 //!
-//! `Debug` is redacted for everything that identifies a person or is secret. No I/O here.
+//! Personal data and secrets have a redacted `Debug`. No I/O here.
 
 mod credential;
 mod digest;
@@ -17,7 +17,7 @@ pub use name::{AppName, DeviceToken, Locale, MobileOs, PersonName, PushToken};
 pub use password::Password;
 pub use phone::{Phone, PhoneError};
 
-/// Why a text is invalid: one sentence, which does not repeat the text.
+/// Why a text is invalid: the predicate of a sentence, without the text itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Invalid(pub &'static str);
@@ -38,27 +38,27 @@ macro_rules! numeric_id {
 }
 
 numeric_id! {
-    /// The number of a user. Negative numbers are decoys for addresses without an account; see `derive`.
+    /// The id of a user; positive. Negative ids are decoys for addresses without an account (see `derive`).
     UserId
 }
 numeric_id! {
-    /// The row number of an application. Clients use its [`AppName`].
+    /// The id of an application. Clients use its [`AppName`].
     AppId
 }
 numeric_id! {
-    /// The row number of a device. A device is one (user, application, `device_token`).
+    /// The id of a device: one (user, application, `device_token`).
     DeviceId
 }
 numeric_id! {
-    /// The row number of a server key. It is not secret.
+    /// The id of a server key. It is not secret.
     KeyRowId
 }
 numeric_id! {
-    /// The row number of a message in the outbox.
+    /// The id of a message in the outbox.
     MessageId
 }
 
-/// Implements `Debug` with only the type's name, for values that must not be logged.
+/// A `Debug` that shows only the name of the type, for values that must not reach a log.
 macro_rules! redacted_debug {
     ($($name:ident),+) => {$(
         impl std::fmt::Debug for $name {

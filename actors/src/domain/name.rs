@@ -1,10 +1,10 @@
-//! Short texts: names of applications and people, device tokens, push tokens, locales.
+//! Short texts with a meaning: applications, devices, push tokens, people's names, locales.
 
 use super::{Digest, Invalid, redacted_debug};
 use std::fmt;
 use std::str::FromStr;
 
-/// Checks a short text: not empty, not too long, and no control characters, so that headers and logs can contain it.
+/// The rule for short texts: not empty, not too long, no control characters (so it is safe in a header or a log).
 fn short(text: &str, longest: usize) -> Result<String, Invalid> {
     if text.is_empty() {
         return Err(Invalid("is empty"));
@@ -41,21 +41,21 @@ macro_rules! short_text {
 }
 
 short_text! {
-    /// A client's own identifier of its device (such as an iOS UDID). At most 255 characters, not secret.
+    /// The client's unique identifier of its device, such as an iOS UDID; at most 255 characters, not secret.
     DeviceToken, 255
 }
 short_text! {
-    /// The identifier of a device at Apple's or Google's push service. At most 4,096 characters.
+    /// The identifier of a device at the push service of Apple or Google; at most 4,096 characters.
     PushToken, 4096
 }
 short_text! {
-    /// A first or last name. At most 255 characters, of any script.
+    /// A first or last name; at most 255 characters, no control characters.
     PersonName, 255
 }
 redacted_debug!(DeviceToken, PushToken, PersonName);
 
 impl PushToken {
-    /// The digest for the unique index: not every database can index a column of 4,096 characters.
+    /// Unique in its place, since not every database can index a column of 4,096 characters.
     pub fn digest(&self) -> Digest {
         Digest::of(self.0.as_bytes())
     }
@@ -98,7 +98,7 @@ pub enum MobileOs {
 }
 
 impl MobileOs {
-    /// The name for clients and in stores.
+    /// The name in requests and in stores.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ios => "ios",
@@ -110,7 +110,7 @@ impl MobileOs {
 impl FromStr for MobileOs {
     type Err = Invalid;
 
-    /// Upper and lower case are equal: people write `iOS`.
+    /// In upper or lower case.
     fn from_str(text: &str) -> Result<Self, Invalid> {
         match text {
             text if text.eq_ignore_ascii_case("ios") => Ok(Self::Ios),
@@ -139,7 +139,7 @@ impl Locale {
         }
     }
 
-    /// The best match of an `Accept-Language` header (RFC 9110 §12.5.4). `None` if it names no known language.
+    /// The best match of an `Accept-Language` header (RFC 9110 §12.5.4); `None` if it contains none of these.
     pub fn from_accept_language(header: &str) -> Option<Self> {
         let weight = |params: &str| {
             let quality = params.split(';').find_map(|p| p.trim().strip_prefix("q=")).unwrap_or("1");

@@ -1,8 +1,8 @@
-//! The region of a phone number, and whether an SMS to it costs the ordinary price, by the tables of the numbering
-//! plans (libphonenumber's, in the `phonenumber` crate).
+//! Which region a phone number belongs to, and whether an SMS to it has an ordinary price, by the tables of libphonenumber
+//! (the `phonenumber` crate).
 //!
-//! The crate compiles patterns on use and caches a hundred of them, but North America alone has two hundred: a number
-//! of no region took 64 ms. Here all patterns of a calling code are compiled into one set and kept.
+//! The crate compiles its patterns on demand and caches a hundred, but North America alone has two hundred: a number of
+//! no region took 64 ms. Here the patterns of a calling code are compiled once, into one set.
 
 use super::Phone;
 use phonenumber::Type;
@@ -16,21 +16,22 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 pub struct Range {
     /// The region (ISO 3166 alpha-2).
     pub region: &'static str,
-    /// Mobile, or not distinguishable from a fixed line (as in North America). All others cost more or reach no phone:
-    /// premium rate, shared cost, toll-free, VoIP, personal and company-wide numbers, pagers, voicemail, fixed lines.
+    /// Mobile, or a plan that does not distinguish it from a fixed line (as in North America). All others cost more or
+    /// cannot receive an SMS: premium rate, shared cost, toll-free, VoIP, personal and company-wide numbers, pagers,
+    /// voicemail, fixed lines.
     pub is_mobile: bool,
 }
 
-/// The result of a look-up.
+/// The entry of a number in the tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Assigned {
-    /// The number is in this range.
+    /// It is in this range.
     To(Range),
-    /// The number is in no known range. New ranges are assigned before the tables list them.
+    /// It is in no range of the tables. Numbering plans grow faster than the tables.
     ToNone,
 }
 
-/// The kinds of number, in the order in which they are tried: the expensive ones first.
+/// The kinds in the order of the look-up: the expensive ones first, then those that reach a person.
 const KINDS: [Type; 10] = [
     Type::PremiumRate,
     Type::TollFree,
@@ -44,8 +45,10 @@ const KINDS: [Type; 10] = [
     Type::FixedLine,
 ];
 
-/// Looks a number up. The first look-up for a calling code compiles its patterns, which may take some 100 ms; see
-/// [`prepare`]. `None` if there is no such calling code, or its patterns are not usable.
+/// Looks a number up. The first number of a calling code compiles the patterns of that code, which may take 100 ms; see
+/// [`prepare`].
+///
+/// `None` if there is no such calling code, or its patterns cannot be compiled.
 pub fn look_up(phone: &Phone) -> Option<Assigned> {
     let (code, national) = phone.split()?;
     let plans = plans_of(code)?;
@@ -63,20 +66,19 @@ pub fn shares_code(phone: &Phone, region: &str) -> bool {
     phone.split().is_some_and(|(code, _)| calling_code(region) == Some(code))
 }
 
-/// The calling code of a region. `None` if there is no such region.
+/// The calling code of a region; `None` if there is no such region.
 fn calling_code(region: &str) -> Option<u16> {
     DATABASE.by_id(region).map(Metadata::country_code)
 }
 
-/// Loads the tables and compiles the patterns for these regions.
+/// Loads the tables, and compiles the patterns of these regions.
 pub fn prepare<'a>(regions: impl Iterator<Item = &'a str>) {
     for code in regions.filter_map(calling_code) {
         plans_of(code);
     }
 }
 
-/// The patterns of all regions of a calling code, the main region's first, and of each region in the order of
-/// [`KINDS`].
+/// The patterns of all regions of a calling code, the main region's first, and of each region in the order of [`KINDS`].
 struct Plans {
     set: RegexSet,
     kinds: Vec<Kind>,
@@ -91,7 +93,7 @@ struct Kind {
 
 fn plans_of(code: u16) -> Option<Arc<Plans>> {
     static COMPILED: LazyLock<Mutex<HashMap<u16, Option<Arc<Plans>>>>> = LazyLock::new(Mutex::default);
-    // Other threads that need the same patterns wait here.
+    // Concurrent callers wait for the same result.
     let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
     compiled.entry(code).or_insert_with(|| compile(code).map(Arc::new)).clone()
 }

@@ -5,8 +5,8 @@ use std::str::FromStr;
 use unicode_normalization::UnicodeNormalization as _;
 use zeroize::Zeroizing;
 
-/// At most 128 code points, wiped from memory when dropped. The rules for *new* passwords are a policy of accounts: an
-/// old password that breaks them still signs in.
+/// At most 128 code points, erased from memory when dropped. The rules for *new* passwords are in the policy: an old
+/// password that breaks them still signs in.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password(Zeroizing<String>);
 
@@ -14,12 +14,12 @@ pub struct Password(Zeroizing<String>);
 pub const LONGEST: usize = 128;
 
 impl Password {
-    /// The text as typed. Imported hashes were made of it.
+    /// The text as typed. Imported hashes may be of text that was not normalised.
     pub fn raw(&self) -> &str {
         &self.0
     }
 
-    /// The NFKC form (NIST SP 800-63B §3.1.1.2): the same from all keyboards.
+    /// NFKC of the text (NIST SP 800-63B §3.1.1.2): the same password from any keyboard.
     pub fn normalized(&self) -> Zeroizing<String> {
         if self.0.is_ascii() { self.0.clone() } else { Zeroizing::new(self.0.nfkc().collect()) }
     }

@@ -1,26 +1,25 @@
-//! A phone number in E.164. The numbering plans are in [`super::numbering`].
+//! A phone number in E.164. What the numbering plans say about it is in [`super::numbering`].
 
 use super::redacted_debug;
 use phonenumber::Type;
 use phonenumber::metadata::{DATABASE, Descriptor, Metadata};
 
-/// A possible number in E.164, such as `+11234567890`: its length fits its calling code.
+/// A number that can exist (its length fits its calling code), in E.164: `+11234567890`.
 ///
-/// It need not be *valid*: new ranges are assigned before the tables list them.
+/// It is *possible*, not *valid*: numbering plans grow faster than the tables.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Phone(String);
 
-/// Why a text is not a phone number.
+/// The text is not a phone number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("is not a phone number")]
 pub struct PhoneError;
 
 impl Phone {
-    /// Parses the usual spellings: international ones with `+`, others as national ones of `default_region` (ISO 3166
-    /// alpha-2).
+    /// Parses the usual spellings: national ones of `default_region` (ISO 3166 alpha-2), international ones with `+`.
     ///
     /// # Errors
-    /// [`PhoneError`]: no number has this form, or it has an extension, which SMS cannot reach.
+    /// [`PhoneError`], also for a number with an extension: it cannot receive an SMS.
     pub fn parse(text: &str, default_region: &str) -> Result<Self, PhoneError> {
         let text = text.trim_matches(' ');
         let international = text.strip_prefix('+');
@@ -39,15 +38,15 @@ impl Phone {
         if national.len() < 4 || code.to_string().len() + national.len() > 15 {
             return Err(PhoneError);
         }
-        // The length must be one of some region of the calling code. No pattern is compiled here, because this runs on
-        // the threads that serve requests.
+        // Some region of the calling code must have this length. No pattern is compiled here: this runs on the threads
+        // of the HTTP server.
         if !plans.iter().any(|plan| has_length(plan, national)) {
             return Err(PhoneError);
         }
         Ok(Self(format!("+{code}{national}")))
     }
 
-    /// From a store, which got it from [`Phone::as_str`].
+    /// From a stored [`Phone::as_str`].
     pub fn from_stored(e164: &str) -> Option<Self> {
         let digits = e164.strip_prefix('+')?;
         let fits = (5..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -59,25 +58,25 @@ impl Phone {
         &self.0
     }
 
-    /// The calling code and the national number. `None` if there is no such calling code, which only a stored number
-    /// can have.
+    /// The calling code and the national number. `None` if the calling code does not exist, which only a stored number can
+    /// have.
     pub(super) fn split(&self) -> Option<(u16, &str)> {
         split_calling_code(self.0.strip_prefix('+')?)
     }
 
-    /// The plus sign and the first seven digits: a block of numbers that one carrier, or one fraudster, holds.
+    /// The plus sign and the first seven digits: a block of numbers that usually has one owner.
     pub fn prefix(&self) -> &str {
         self.0.get(..8).unwrap_or(&self.0)
     }
 
-    /// `+1…90`: for logs and lists.
+    /// `+1…90`, for logs and lists.
     pub fn masked(&self) -> String {
         let tail = self.0.len().saturating_sub(2);
         format!("{}…{}", self.0.get(..2).unwrap_or("+"), self.0.get(tail..).unwrap_or(""))
     }
 }
 
-/// The kinds of number in a plan that reach people.
+/// The descriptors of a plan for numbers that people can be called on.
 fn kinds(plan: &Metadata) -> impl Iterator<Item = &Descriptor> {
     const KINDS: [Type; 8] = [
         Type::FixedLine,
@@ -97,7 +96,7 @@ fn has_length(plan: &Metadata, national: &str) -> bool {
     kinds(plan).any(|kind| kind.possible_length().contains(&length))
 }
 
-/// Calling codes are one to three digits and prefix-free (ITU-T E.164), so that the first existing one is right.
+/// Calling codes are one to three digits and prefix-free (ITU-T E.164), so the first that exists is the one.
 fn split_calling_code(digits: &str) -> Option<(u16, &str)> {
     (1..=3).find_map(|length| {
         let code = digits.get(..length)?.parse().ok()?;

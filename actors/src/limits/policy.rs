@@ -46,7 +46,7 @@ impl PasswordLimits {
             first: Duration::from_secs(self.password_first_wait_secs),
             longest: Duration::from_secs(self.password_longest_wait_secs),
             forget: Duration::from_secs(86_400),
-            most: u32::MAX,
+            max_tries: u32::MAX,
         }
     }
 

@@ -49,8 +49,8 @@ pub(super) async fn run(ports: &SessionPorts, request: SignIn) -> Result<SignedI
         None => None,
         Some((device_token, mobile_os)) => {
             let (user, app, push) = (user.id, app.id, request.push);
-            let most = ports.auth.policy.most_devices;
-            let registration = Registration { user, app, device_token, mobile_os, push, signed_in: true, most };
+            let max_devices = ports.auth.policy.most_devices;
+            let registration = Registration { user, app, device_token, mobile_os, push, signed_in: true, max_devices };
             Some(ports.devices.register(registration).await?)
         }
     };
@@ -64,7 +64,7 @@ pub(super) async fn run(ports: &SessionPorts, request: SignIn) -> Result<SignedI
         epoch: user.epoch,
         idle: ports.auth.policy.idle(),
         absolute: ports.auth.policy.absolute(),
-        most: ports.auth.policy.most,
+        max_sessions: ports.auth.policy.most,
     });
     match opening.await? {
         Opening::Opened(_) => {

@@ -7,7 +7,7 @@ use crate::domain::{Locale, Phone, UserId};
 use crate::error::ErrorKind;
 use crate::limits::Source;
 use crate::session::Principal;
-use crate::stores::{Destination, MessageKind, NewMessage, PhoneAnswer, PhoneAsk, PhoneChallenge, PhoneIssue};
+use crate::stores::{Destination, MessageKind, NewMessage, PhoneAnswer, PhoneChallenge, PhoneIssue, PhoneRequest};
 use std::time::Duration;
 
 pub(super) async fn issue(ports: &VerificationPorts, request: IssueCode) -> Result<(), ErrorKind> {
@@ -44,7 +44,7 @@ async fn send(
     let policy = &limits.policy.phone_codes;
     let (id, key) = (random_bytes(), keyring.current());
     let code = ports.codes.code(key, &id, user, &phone).ok_or(ErrorKind::CodeInvalid)?;
-    let issue = ports.challenges.issue_phone(PhoneAsk {
+    let issue = ports.challenges.issue_phone(PhoneRequest {
         user,
         epoch,
         phone: phone.clone(),

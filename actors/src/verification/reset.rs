@@ -6,7 +6,7 @@ use crate::derive::random_bytes;
 use crate::domain::{AppId, UserId};
 use crate::error::{Dependency, ErrorKind};
 use crate::limits::Charges;
-use crate::stores::{Destination, MessageKind, NewMessage, ResetAsk, ResetChallenge, User};
+use crate::stores::{Destination, MessageKind, NewMessage, ResetChallenge, ResetRequest, User};
 
 /// How often a reset is retried when other changes of the same account come first.
 const TRIES: usize = 5;
@@ -31,7 +31,7 @@ async fn send(ports: &VerificationPorts, request: IssueReset, app: AppId) -> Res
     let (fresh_id, fresh_key) = (random_bytes(), keyring.current());
     let token = keyring.reset_token(fresh_key, &fresh_id, user, &request.email).ok_or(ErrorKind::ResetTokenInvalid)?;
     let fresh_digest = token.digest();
-    let fresh = ResetAsk { user, epoch, app, fresh_id, fresh_key, fresh_digest, life: limits.policy.resets.life() };
+    let fresh = ResetRequest { user, epoch, app, fresh_id, fresh_key, fresh_digest, life: limits.policy.resets.life() };
     let challenge = ports.challenges.issue_reset(fresh).await?;
     let message = NewMessage {
         kind: MessageKind::ResetLink { challenge: challenge.id, key: challenge.key },

@@ -1,13 +1,16 @@
-//! What guessing a password costs: waits, budgets and the ceiling, with the product's own numbers and time moved by hand.
+//! The price of guessing a password: waits, budgets and the ceiling, with the numbers of the defaults and a clock that
+//! the tests move.
 
-use super::{Database, House, Tokens, cheap, limits, parsed};
+use super::{Database, House, Tokens, cheap, parsed};
 use futures_util::future::join_all;
 use portcullis_actors::account::ChangePassword;
 use portcullis_actors::derive::Subjects;
 use portcullis_actors::domain::{AppId, Credential, MobileOs, UserId, UserToken};
 use portcullis_actors::error::ErrorKind;
-use portcullis_actors::hashing::HashingPolicy;
-use portcullis_actors::stores::{AccountStore as _, DeviceStore as _, Rate, Registration, Verdict};
+use portcullis_actors::hashing::{HashingPolicy, HashingPool};
+use portcullis_actors::stores::{AccountStore as _, DeviceStore as _, NewUser, Rate, Registration, Verdict};
+use portcullis_testkit::accounts::{add_user, new_user};
+use portcullis_testkit::defaults;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -17,10 +20,10 @@ const HOME: [u8; 4] = [192, 0, 2, 1];
 const AWAY: [u8; 4] = [198, 51, 100, 7];
 
 async fn guarded(database: Database, tokens: Tokens) -> House {
-    House::furnish(database, tokens, cheap(), limits()).await
+    House::furnish(database, tokens, cheap(), defaults().limits).await
 }
 
-/// How long the guard wants one to wait; `None` if the try was let through.
+/// The wait that the guard demands; `None` if it allowed the try.
 fn wait<T>(outcome: Result<T, ErrorKind>) -> Option<Duration> {
     match outcome {
         Ok(_) | Err(ErrorKind::InvalidCredentials) => None,
@@ -29,7 +32,7 @@ fn wait<T>(outcome: Result<T, ErrorKind>) -> Option<Duration> {
     }
 }
 
-/// Each try from an address of its own, so that only the account's budget speaks.
+/// Each try comes from another address, so that only the budget of the account matters.
 fn stranger(n: u8) -> [u8; 4] {
     [203, 0, 113, n]
 }
@@ -42,7 +45,7 @@ pub(super) async fn five_wrong_passwords_are_free_and_then_waits_double(database
         assert_eq!(outcome.err(), Some(ErrorKind::InvalidCredentials), "try {n}");
     }
     for (n, secs) in (6..).zip([1, 2, 4, 8]) {
-        // Now the right password has to wait, too: a guard that let it through would tell that it is right.
+        // The right password has to wait, too: otherwise the guard would reveal that it is right.
         let held = wait(house.sign_in_from(1, "ada", RIGHT, stranger(n), None).await).expect("a wait is running");
         assert!(held <= Duration::from_secs(secs) && held > Duration::from_secs(secs) / 4, "{held:?} of {secs} s");
         house.tokens.advance(Duration::from_secs(secs));
@@ -62,7 +65,7 @@ pub(super) async fn a_known_device_is_not_held_by_what_strangers_tried(database:
     while wait(house.sign_in_from(0, "ada", WRONG, AWAY, Some("a stranger's")).await).is_none() {}
     assert!(wait(house.sign_in_from(0, "ada", RIGHT, HOME, None).await).is_some(), "a device nobody knows waits");
     house.sign_in_from(0, "ada", RIGHT, AWAY, Some("her phone")).await.expect("the owner is not locked out");
-    // Knowing the name of her phone buys a budget, and not an entry.
+    // The name of her phone gives an attacker a budget of its own, but does not sign in.
     let guesses = (0..20).map(|_| house.sign_in_from(0, "ada", WRONG, AWAY, Some("her phone")));
     let mut let_through = 0;
     for guess in guesses {
@@ -87,7 +90,7 @@ pub(super) async fn a_hundred_wrong_passwords_in_a_row_leave_only_a_reset(databa
     house.sign_in_from(0, "ada", "a new password", HOME, None).await.expect("the reset helped");
 }
 
-/// A known device has a budget of its own, but no more tries than anybody; and a reset begins a new one at once.
+/// A known device has a budget of its own, of the same size as any other. A reset starts a new one at once.
 pub(super) async fn a_hundred_wrong_passwords_on_a_known_device_leave_only_a_reset(database: Database, tokens: Tokens) {
     let house = guarded(database, tokens).await;
     let user = house.user("ada", RIGHT).await;
@@ -136,7 +139,7 @@ pub(super) async fn an_unknown_account_waits_like_a_known_one(database: Database
     }
 }
 
-/// The client of each try has gone before its turn.
+/// The client of each try has disconnected before the hash begins.
 pub(super) async fn a_try_whose_client_has_gone_is_not_looked_at_and_costs_nothing(database: Database, tokens: Tokens) {
     let house = guarded(database, tokens).await;
     house.user("ada", RIGHT).await;
@@ -152,7 +155,7 @@ pub(super) async fn a_try_whose_client_has_gone_is_not_looked_at_and_costs_nothi
     house.sign_in_from(0, "ada", RIGHT, HOME, None).await.expect("nothing was tried");
 }
 
-/// The ceiling included: the same answer, and it lasts as long.
+/// This includes the ceiling: the answer is the same, and it lasts as long.
 pub(super) async fn the_ceiling_tells_nobody_whether_there_is_an_account(database: Database, tokens: Tokens) {
     let house = guarded(database, tokens).await;
     house.user("ada", RIGHT).await;
@@ -173,7 +176,7 @@ pub(super) async fn the_ceiling_tells_nobody_whether_there_is_an_account(databas
 }
 
 impl House {
-    /// Registers devices as a holder of a token may: without a sign-in on them.
+    /// Registers devices without a sign-in on them, as the holder of a token may.
     async fn plant(&self, user: UserId, name: &str) {
         let registration = Registration {
             user,
@@ -182,7 +185,7 @@ impl House {
             mobile_os: MobileOs::Ios,
             push: Some(name.parse().expect("a push token")),
             signed_in: false,
-            most: 50,
+            max_devices: 50,
         };
         self.database.store.register(registration).await.expect("the store answers");
     }
@@ -251,7 +254,7 @@ fn wait_ref<T>(outcome: &Result<T, ErrorKind>) -> Option<Duration> {
     wait(outcome.as_ref().map(drop).map_err(Clone::clone))
 }
 
-/// Many who share an address and sign in at once are told to come back in a second, and not in ten minutes.
+/// When many clients behind one address sign in at once, a refused one may try again in a second, not in ten minutes.
 pub(super) async fn tries_under_way_hold_nobody_for_long(database: Database, tokens: Tokens) {
     let house = guarded(database, tokens).await;
     house.user("ada", RIGHT).await;
@@ -286,16 +289,21 @@ pub(super) async fn a_password_is_changed_so_many_times_an_hour(database: Databa
     house.change(&token, &current, RIGHT).await.expect("changed");
 }
 
-/// One hash takes longer than anyone may wait, and many are in the queue.
+/// One hash takes longer than a job may wait, and the pool always has one to do.
 pub(super) async fn a_try_that_nobody_had_time_for_costs_nothing(database: Database, tokens: Tokens) {
+    // A pool that refuses soon could refuse this hash on a busy machine.
+    let patient = HashingPool::start(&cheap()).expect("the pool starts");
+    let password_hash = patient.hash(&parsed(RIGHT)).await.expect("hashed");
+    let user = add_user(&database.store, NewUser { password_hash, ..new_user("ada") }).await;
     let slow = HashingPolicy { memory_kib: 65_536, iterations: 4, threads: 1, max_wait_ms: 50, ..cheap() };
-    let house = House::furnish(database, tokens, slow, limits()).await;
-    let user = house.user("ada", RIGHT).await;
+    let house = House::furnish(database, tokens, slow, defaults().limits).await;
     let pool = house.hashing.clone();
     let busy = actix::spawn(async move {
-        for _ in 0..200 {
-            let password = parsed("somebody else's");
+        let password = parsed("somebody else's");
+        // Without an end: where a sign-in has the only thread, these hashes are refused at once.
+        loop {
             let _ = join_all((0..4).map(|_| pool.hash(&password))).await;
+            tokio::time::sleep(Duration::from_millis(1)).await;
         }
     });
     let mut overloaded = 0;

@@ -1,12 +1,13 @@
-//! What may be sent: waits between codes, budgets of numbers and accounts, and resets that fall silent.
+//! Limits of sending: waits between codes, budgets of numbers and accounts, and resets that are silently not sent.
 
-use super::{Database, House, Tokens, cheap, limits};
-use crate::sql::new_user;
+use super::{Database, House, Tokens, cheap};
 use portcullis_actors::derive::Code;
 use portcullis_actors::domain::{Credential, UserToken};
 use portcullis_actors::error::{Dependency, ErrorKind};
 use portcullis_actors::stores::{Channel, Destination, LeaseRequest, MessageKind, OutboxStore as _};
 use portcullis_actors::verification::{IssueCode, IssueReset, VerifyCode};
+use portcullis_testkit::accounts::new_user;
+use portcullis_testkit::defaults;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -14,10 +15,10 @@ const PASSWORD: &str = "a good password";
 
 impl House {
     async fn limited(database: Database, tokens: Tokens) -> Self {
-        Self::furnish(database, tokens, cheap(), limits()).await
+        Self::furnish(database, tokens, cheap(), defaults().limits).await
     }
 
-    /// A new account, signed in.
+    /// A new user, signed in.
     pub(super) async fn member(&self, name: &str) -> UserToken {
         self.user(name, PASSWORD).await;
         self.sign_in(0, name, PASSWORD).await.expect("signs in")
@@ -40,7 +41,7 @@ impl House {
         self.resets.send(ask).await.expect("the actor answers").expect("the answer never tells");
     }
 
-    /// The code that the newest SMS would carry.
+    /// The code of the newest SMS.
     pub(super) async fn newest_code(&self) -> Code {
         let (running, lease) = (HashMap::new(), Duration::from_secs(20));
         let ask = LeaseRequest { channel: Channel::Sms, limit: 100, per_group: 100, running, duration: lease };
@@ -52,14 +53,14 @@ impl House {
         self.keyring.phone_code(key, &challenge, message.user, phone, 6).expect("the secret is here")
     }
 
-    /// Asks for a reset mail while the store may fail.
+    /// Requests a reset mail while the store may fail.
     async fn try_reset(&self, name: &str, app: Option<&str>) -> Result<(), ErrorKind> {
         let (email, app) = (new_user(name).email, app.map(|app| app.parse().expect("a name")));
         let ask = IssueReset { email, app, locale: None, peer: [203, 0, 113, 1].into() };
         self.resets.send(ask).await.expect("the actor answers")
     }
 
-    /// Makes every write to a table fail, then lets it go on.
+    /// Makes every write to a table fail, or undoes that.
     async fn without<T>(&self, table: &'static str, step: impl Future<Output = T>) -> T {
         let (away, back) = match table {
             "outbox" => ("ALTER TABLE outbox RENAME TO away", "ALTER TABLE away RENAME TO outbox"),
@@ -80,7 +81,7 @@ impl House {
     }
 }
 
-/// How long the refusal wants one to wait.
+/// The wait that the refusal demands.
 fn held(outcome: Result<(), ErrorKind>) -> Duration {
     match outcome {
         Err(ErrorKind::TooManyMessages { retry_after }) => retry_after,
@@ -220,7 +221,7 @@ pub(super) async fn resets_over_their_limits_are_silent(database: Database, toke
     assert_eq!(house.queued().await, before + 20, "twenty an hour from one address");
 }
 
-/// Otherwise one address that has used up its own budget could keep everybody's mails and codes away.
+/// Otherwise one address that has used up its own budget could block the mails and codes of all users.
 pub(super) async fn what_is_refused_costs_those_it_was_meant_for_nothing(database: Database, tokens: Tokens) {
     let house = House::limited(database, tokens).await;
     house.user("ada", PASSWORD).await;
@@ -270,7 +271,7 @@ pub(super) async fn a_code_that_failed_is_sent_when_asked_again(database: Databa
     house.send_code(&token, "+12125550123", 1).await.expect("nothing was sent, so nobody waits");
     let code = house.newest_code().await;
     house.later(60);
-    // Another number is asked for, in vain: the code on its way still works.
+    // A code for another number is refused. The first code still works.
     assert_eq!(house.without("outbox", house.send_code(&token, "+12125550124", 1)).await, UNAVAILABLE);
     house.try_code(&token, code.expose()).await.expect("the code is right");
 }

@@ -1,8 +1,8 @@
-//! What the statements of sign-in and of the delivery loop read in a database that has run for years: PostgreSQL counts
-//! the sequential scans of each table, and there are none. Its plans are the generic ones, which a prepared statement
-//! gets after five runs whatever its values are.
+//! The statements of sign-in and of the delivery loop make no sequential scan in a database that has run for years.
+//! PostgreSQL counts the scans of each table. Its plans here are the generic ones, which a prepared statement gets after
+//! five runs.
 
-use super::{Database, Embedded, House, cheap, limits};
+use super::{Database, Embedded, House, cheap};
 use crate::tokens::Backend as _;
 use portcullis_actors::clock::{Clock as _, Timestamp};
 use portcullis_actors::domain::{AppId, Credential, Digest, Locale, MobileOs, Phone, UserId};
@@ -12,10 +12,11 @@ use portcullis_actors::stores::{
     Next, OutboxFilter, OutboxStore as _, Progress, PushDrop, RevocationStore as _, Settlement,
 };
 use portcullis_actors::transports::{DeliveryReport, ReportStatus};
+use portcullis_testkit::defaults;
 use std::collections::HashMap;
 use std::time::Duration;
 
-/// A million settled messages, and the accounts that they went to.
+/// Inserts a million settled messages and their accounts.
 const YEARS: &str = "
     INSERT INTO users (email, first_name, last_name, password_hash, admin, created)
         SELECT 'user' || n || '@example.org', 'Ada', 'Admin', 'none', 0, n FROM generate_series(1, 50000) n;
@@ -36,7 +37,7 @@ const YEARS: &str = "
         SELECT n, n, 'sms-1', 'accepted', 'reference ' || n, 5 FROM generate_series(1, 100000) n;
     ANALYZE";
 
-/// Of each table that grows: sequential scans, and scans of an index.
+/// For each table that grows: the number of sequential scans and of index scans.
 async fn scans(database: &Database) -> HashMap<String, (i64, i64)> {
     let rows = database.rows(
         "SELECT relname::TEXT, seq_scan, COALESCE(idx_scan, 0) FROM pg_stat_user_tables \
@@ -48,12 +49,12 @@ async fn scans(database: &Database) -> HashMap<String, (i64, i64)> {
 #[actix::test]
 async fn no_statement_reads_a_table_from_end_to_end() {
     let database = Database::postgres_with("options[plan_cache_mode]=force_generic_plan").await;
-    let house = House::furnish(database, Embedded::start().await, cheap(), limits()).await;
+    let house = House::furnish(database, Embedded::start().await, cheap(), defaults().limits).await;
     house.database.execute(YEARS).await;
     let before = scans(&house.database).await;
     sign_in_and_out(&house).await;
     deliver(&house).await;
-    // What a connection has counted is written down when it ends, at the latest.
+    // A connection publishes its counts when it closes, at the latest.
     house.database.store.close().await;
     house.database.alone().await;
     let after = scans(&house.database).await;

@@ -1,6 +1,6 @@
 //! Races between a sign-in and a reset, and between resets.
 
-use super::{Database, House, Tokens, parsed};
+use super::{Database, House, Tokens, cheap, parsed};
 use futures_util::future::{join, join_all};
 use portcullis_actors::error::ErrorKind;
 use portcullis_actors::hashing::{HashingPolicy, HashingPool, Verified};
@@ -9,8 +9,8 @@ use portcullis_actors::stores::AccountStore as _;
 const OLD: &str = "the old password";
 const NEW: &str = "the new password";
 
-/// Sign-ins with the old password start before, during and after the reset, on two workers. Whatever token they get,
-/// none works once the reset is done (elsewhere, once that is heard of); and a sign-in with the new password does.
+/// Sign-ins with the old password start before, during and after the reset, on two workers. None of their tokens works
+/// after the reset (elsewhere: after the other worker has learned of it). A sign-in with the new password works.
 pub(super) async fn no_token_of_the_old_password_survives_a_reset(database: Database, tokens: Tokens) {
     let house = House::build(database, tokens).await;
     for round in 0..25 {
@@ -56,10 +56,10 @@ pub(super) async fn one_of_many_resets_by_one_link_wins(database: Database, toke
     assert_eq!(revision.epoch, 1, "one reset, one epoch");
 }
 
-/// The stored hash is a cheaper one, so that every sign-in wants to replace it.
+/// The stored hash is cheaper than the policy, so that every sign-in upgrades it.
 pub(super) async fn an_upgrade_at_sign_in_never_undoes_a_reset(database: Database, tokens: Tokens) {
     let house = House::build(database, tokens).await;
-    let cheaper = HashingPolicy { memory_kib: 32, iterations: 1, ..HashingPolicy::default() };
+    let cheaper = HashingPolicy { memory_kib: 32, ..cheap() };
     let cheaper = HashingPool::start(&cheaper).expect("starts");
     for round in 0..25 {
         let name = format!("user{round}");

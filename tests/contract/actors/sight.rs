@@ -1,12 +1,12 @@
-//! What actors tell of themselves: every decision is counted once, by the kind that it was.
+//! Counters of the actors: every decision is counted once, by its kind.
 
 use super::{Database, House, Tokens};
-use crate::sql::new_user;
 use portcullis_actors::domain::Credential;
 use portcullis_actors::error::ErrorKind;
 use portcullis_actors::session::{self, SessionSnapshot};
 use portcullis_actors::stores::AccountStore as _;
 use portcullis_actors::verification::{self, VerificationSnapshot, VerifyCode};
+use portcullis_testkit::accounts::new_user;
 
 pub(super) async fn what_is_decided_is_counted(database: Database, tokens: Tokens) {
     let house = House::build(database, tokens).await;

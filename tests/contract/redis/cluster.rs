@@ -1,10 +1,11 @@
-//! Every script runs on a cluster: it touches one slot, and only keys it was given.
+//! Every script runs on a cluster: it touches one slot, and only the keys that it was given.
 
 use super::{ADA, connect, digest, open, phone_ask, reset_ask};
 use portcullis_actors::stores::{
     Backoff, ChallengeStore, Close, LimitStore, PhoneAnswer, PhoneIssue, Rate, SessionStore, Verdict,
 };
 use portcullis_testkit::redis::Redis;
+use portcullis_testkit::wait::eventually;
 use std::time::Duration;
 
 #[tokio::test]
@@ -12,12 +13,9 @@ async fn every_script_touches_one_slot() {
     let redis = Redis::start_with(&["--cluster-enabled", "yes"]).await;
     let owned = redis.command(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]).await;
     assert_eq!(owned.expect("Redis answers"), "+OK");
-    let mut state = String::new();
-    while !state.contains("cluster_state:ok") {
-        tokio::time::sleep(Duration::from_millis(50)).await;
-        state = redis.command(&["CLUSTER", "INFO"]).await.expect("Redis answers");
-    }
-    // Two keys of different slots in one script are refused here: the test would notice.
+    let state = async || redis.command(&["CLUSTER", "INFO"]).await.expect("Redis answers");
+    eventually("the cluster serves", async || state().await.contains("cluster_state:ok")).await;
+    // The test would notice a script with keys of different slots: it is refused here.
     let crossing = redis.command(&["EVAL", "return 1", "2", "pc:{42}:phone", "pc:{43}:phone"]).await;
     assert!(crossing.expect("Redis answers").starts_with("-CROSSSLOT"));
 
@@ -47,7 +45,7 @@ async fn every_script_touches_one_slot() {
     store.refund("test", digest("x")).await.expect("one slot");
     store.clear("test", digest("x")).await.expect("one slot");
     let second = Duration::from_secs(1);
-    let backoff = Backoff { free: 1, first: second, longest: second, forget: Duration::from_secs(60), most: 9 };
+    let backoff = Backoff { free: 1, first: second, longest: second, forget: Duration::from_secs(60), max_tries: 9 };
     assert_eq!(store.charge_backoff("test", digest("x"), backoff).await.expect("one slot"), Verdict::Allowed);
     store.ping().await.expect("one slot");
 }

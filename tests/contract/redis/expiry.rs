@@ -1,4 +1,4 @@
-//! Every key ends by itself, with the last thing in it that still matters.
+//! Every key expires by itself, with the last entry in it.
 
 use super::{ADA, connect, digest, new_session, phone_ask, reset_ask};
 use portcullis_actors::stores::{
@@ -9,7 +9,7 @@ use std::time::Duration;
 
 const DAY: i64 = 86_400;
 
-/// Seconds until a key ends; −1 never, −2 not there.
+/// Seconds until a key expires; −1 means never, −2 means that there is no such key.
 async fn ends(redis: &Redis, key: &str) -> i64 {
     let millis = redis.command(&["PTTL", key]).await.expect("Redis answers");
     let millis: i64 = millis.trim_start_matches(':').parse().expect("a number");
@@ -82,7 +82,7 @@ async fn codes_links_and_counters_end_when_they_are_over() {
     store.refund("test", digest("x")).await.expect("Redis answers");
     assert_about(ends(&redis, &key).await, 600);
     let (second, day) = (Duration::from_secs(1), Duration::from_secs(86_400));
-    let backoff = Backoff { free: 0, first: second, longest: second, forget: day, most: 9 };
+    let backoff = Backoff { free: 0, first: second, longest: second, forget: day, max_tries: 9 };
     store.charge_backoff("test", digest("x"), backoff).await.expect("Redis answers");
     assert_about(ends(&redis, &key).await, DAY);
     let keys = redis.command(&["DBSIZE"]).await.expect("Redis answers");

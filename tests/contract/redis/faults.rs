@@ -1,17 +1,18 @@
-//! A Redis that stalls, dies, or sits behind a network that swallows everything.
+//! A Redis that stalls, dies, or is behind a network that drops everything.
 
-use super::{ADA, connect, digest, new_session, open, reset_ask, until};
+use super::{ADA, connect_impatient, digest, new_session, open, reset_ask};
 use futures_util::future::join_all;
 use portcullis_actors::domain::UserId;
 use portcullis_actors::stores::redis::{CachedSessions, RedisTokenStore};
 use portcullis_actors::stores::{ChallengeStore, Close, LimitStore, Rate, SessionStore};
 use portcullis_testkit::gate::Gate;
 use portcullis_testkit::redis::Redis;
+use portcullis_testkit::wait::eventually;
 use std::time::{Duration, Instant};
 
 const HALF_A_SECOND: Duration = Duration::from_millis(500);
 
-/// Every kind of call fails, and in time.
+/// Every kind of call fails in time.
 async fn nothing_works(store: &RedisTokenStore, worker: &CachedSessions) {
     let rate = Rate { limit: 1, window: Duration::from_secs(60) };
     for round in 0..3 {
@@ -30,7 +31,7 @@ async fn nothing_works(store: &RedisTokenStore, worker: &CachedSessions) {
 }
 
 async fn everything_works_within_two_seconds(store: &RedisTokenStore, worker: &CachedSessions) {
-    let took = until(async || {
+    let took = eventually("everything works", async || {
         worker.ping().await.is_ok()
             && store.open(new_session(ADA, "again", 0)).await.is_ok()
             && worker.find(ADA, digest("again")).await.is_ok_and(|found| found.is_some())
@@ -42,12 +43,12 @@ async fn everything_works_within_two_seconds(store: &RedisTokenStore, worker: &C
 #[tokio::test]
 async fn a_stalled_redis() {
     let redis = Redis::start().await;
-    let store = connect(&redis.url()).await;
+    let store = connect_impatient(&redis.url()).await;
     let worker = store.for_worker();
     open(&store, ADA, "known").await;
     assert!(worker.find(ADA, digest("known")).await.expect("Redis answers").is_some());
     redis.stall().await;
-    // A new connection is not answered either, so what is known stays known, for a while.
+    // A new connection gets no answer either, so cached checks are served for a while.
     tokio::time::sleep(Duration::from_millis(1_500)).await;
     assert!(worker.find(ADA, digest("known")).await.expect("known").is_some());
     nothing_works(&store, &worker).await;
@@ -58,17 +59,17 @@ async fn a_stalled_redis() {
 #[tokio::test]
 async fn a_killed_redis_that_comes_back_empty() {
     let mut redis = Redis::start().await;
-    let store = connect(&redis.url()).await;
+    let store = connect_impatient(&redis.url()).await;
     let worker = store.for_worker();
     open(&store, ADA, "known").await;
     assert!(worker.find(ADA, digest("known")).await.expect("Redis answers").is_some());
     redis.kill().await;
-    until(async || worker.known_users() == 0).await;
+    eventually("the cache is empty", async || worker.known_users() == 0).await;
     assert!(worker.find(ADA, digest("known")).await.is_err(), "nothing is believed after a disconnect");
     nothing_works(&store, &worker).await;
     redis.restart().await;
     let came_back = Instant::now();
-    until(async || worker.find(ADA, digest("known")).await.is_ok()).await;
+    eventually("it answers again", async || worker.find(ADA, digest("known")).await.is_ok()).await;
     assert_eq!(worker.find(ADA, digest("known")).await.expect("Redis answers"), None);
     assert!(came_back.elapsed() < Duration::from_secs(1), "{:?}", came_back.elapsed());
     everything_works_within_two_seconds(&store, &worker).await;
@@ -78,14 +79,14 @@ async fn a_killed_redis_that_comes_back_empty() {
 async fn a_network_that_swallows_everything() {
     let redis = Redis::start().await;
     let gate = Gate::before(redis.address()).await;
-    let store = connect(&format!("redis://{}", gate.address())).await;
+    let store = connect_impatient(&format!("redis://{}", gate.address())).await;
     let worker = store.for_worker();
     open(&store, ADA, "known").await;
     assert!(worker.find(ADA, digest("known")).await.expect("Redis answers").is_some());
     gate.swallow();
     nothing_works(&store, &worker).await;
-    // Signed out elsewhere meanwhile; connections from before never speak again.
-    let elsewhere = connect(&redis.url()).await;
+    // The user signs out elsewhere meanwhile. Connections from before stay dead.
+    let elsewhere = connect_impatient(&redis.url()).await;
     elsewhere.close(ADA, Close::All).await.expect("Redis answers");
     gate.open();
     everything_works_within_two_seconds(&store, &worker).await;
@@ -96,12 +97,12 @@ async fn a_network_that_swallows_everything() {
 async fn idle_connections_that_died_unseen_are_not_found_out_one_by_one() {
     let redis = Redis::start().await;
     let gate = Gate::before(redis.address()).await;
-    let store = connect(&format!("redis://{}", gate.address())).await;
+    let store = connect_impatient(&format!("redis://{}", gate.address())).await;
     join_all((0..64).map(|_| store.ping())).await;
     gate.swallow();
     tokio::time::sleep(Duration::from_millis(50)).await;
     gate.open();
-    let took = until(async || store.ping().await.is_ok()).await;
+    let took = eventually("a call succeeds", async || store.ping().await.is_ok()).await;
     assert!(took < Duration::from_secs(1), "{took:?}");
 }
 
@@ -109,12 +110,12 @@ async fn idle_connections_that_died_unseen_are_not_found_out_one_by_one() {
 async fn a_network_that_cuts_everything() {
     let redis = Redis::start().await;
     let gate = Gate::before(redis.address()).await;
-    let store = connect(&format!("redis://{}", gate.address())).await;
+    let store = connect_impatient(&format!("redis://{}", gate.address())).await;
     let worker = store.for_worker();
     open(&store, ADA, "known").await;
     assert!(worker.find(ADA, digest("known")).await.expect("Redis answers").is_some());
     gate.cut();
-    let took = until(async || worker.known_users() == 0).await;
+    let took = eventually("the cache is empty", async || worker.known_users() == 0).await;
     assert!(took < Duration::from_secs(1), "{took:?}");
     nothing_works(&store, &worker).await;
     gate.open();

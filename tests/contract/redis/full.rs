@@ -1,7 +1,8 @@
-//! A full Redis refuses what needs room, and nothing else: who wants out gets out.
+//! A full Redis refuses only the commands that need memory. Signing out works.
 
 use super::{ADA, connect, digest, new_session, open, phone_ask, reset_ask};
-use portcullis_actors::stores::{ChallengeStore, Close, NewSession, Opening, PhoneAsk, ResetAsk, SessionStore};
+use portcullis_actors::domain::UserId;
+use portcullis_actors::stores::{ChallengeStore, Close, NewSession, Opening, PhoneRequest, ResetRequest, SessionStore};
 use portcullis_testkit::redis::Redis;
 
 #[tokio::test]
@@ -12,10 +13,10 @@ async fn sign_in_is_refused_and_signing_out_works() {
         open(&store, ADA, name).await;
     }
     redis.fill().await;
-    // Redis forgets scripts when it restarts; they must get in again where there is no room.
+    // Redis forgets scripts when it restarts. They must load again without free memory.
     assert_eq!(redis.command(&["SCRIPT", "FLUSH"]).await.expect("Redis answers"), "+OK");
 
-    let replacing_all = NewSession { most: 1, ..new_session(ADA, "d", 0) };
+    let replacing_all = NewSession { max_sessions: 1, ..new_session(ADA, "d", 0) };
     assert!(store.open(replacing_all).await.is_err());
     assert_eq!(store.list(ADA).await.expect("reads work").len(), 3, "a refused sign-in closes nothing");
     assert_eq!(store.close(ADA, Close::One(digest("a"))).await.expect("works on a full store"), 1);
@@ -28,13 +29,12 @@ async fn sign_in_is_refused_and_signing_out_works() {
 async fn a_reset_signs_out_everywhere_and_its_epoch_is_kept() {
     let redis = Redis::start().await;
     let store = connect(&redis.url()).await;
-    let (grace, hedy) = (portcullis_actors::domain::UserId(43), portcullis_actors::domain::UserId(44));
+    let (grace, hedy, newer) = (UserId(43), UserId(44), UserId(45));
     open(&store, ADA, "a").await;
     open(&store, grace, "b").await;
     store.issue_phone(phone_ask(ADA)).await.expect("there is room");
-    let newer = portcullis_actors::domain::UserId(45);
-    store.issue_phone(PhoneAsk { epoch: 5, ..phone_ask(newer) }).await.expect("there is room");
-    store.issue_reset(ResetAsk { epoch: 5, ..reset_ask(newer) }).await.expect("there is room");
+    store.issue_phone(PhoneRequest { epoch: 5, ..phone_ask(newer) }).await.expect("there is room");
+    store.issue_reset(ResetRequest { epoch: 5, ..reset_ask(newer) }).await.expect("there is room");
     redis.fill().await;
 
     let reset = store.issue_reset(reset_ask(ADA)).await.expect("a link can be asked for");
@@ -42,13 +42,13 @@ async fn a_reset_signs_out_everywhere_and_its_epoch_is_kept() {
     store.restore_reset(ADA, &reset).await.expect("and be put back");
     assert!(store.consume_reset(ADA, reset.digest).await.expect("it can be used").is_some());
 
-    // One who has sessions, one who has none, and one whose session survives.
+    // A user with sessions, one without, and one whose session survives.
     for user in [ADA, hedy] {
         store.revoke(user, 5, None).await.expect("works on a full store");
         assert_eq!(store.list(user).await.expect("reads work"), []);
     }
     store.revoke(grace, 5, Some(digest("b"))).await.expect("works on a full store");
-    // One whose code and link are newer than the revocation: nothing of theirs is deleted.
+    // The code and the link of this user are newer than the revocation, so they stay.
     store.revoke(newer, 5, None).await.expect("works on a full store");
     assert!(store.consume_reset(newer, reset.digest).await.expect("it can be used").is_some());
     assert_eq!(store.list(grace).await.expect("reads work").len(), 1);

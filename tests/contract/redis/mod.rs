@@ -1,5 +1,5 @@
-//! What is particular to Redis: cached checks, revocations between nodes, a Redis that is cut off, full or gone.
-//! What every token store does is tested in `tokens`.
+//! Promises of Redis only: cached checks, revocations between nodes, and a Redis that is cut off, full or gone. The
+//! contract of all token stores is tested in `tokens`.
 
 mod cluster;
 mod dump;
@@ -12,26 +12,28 @@ mod start;
 mod tracking;
 
 use async_trait::async_trait;
+use portcullis_actors::account::Revoker;
 use portcullis_actors::clock::{ShiftedClock, Timestamp};
 use portcullis_actors::derive::KeyId;
 use portcullis_actors::domain::{AppId, Digest, Phone, UserId};
-use portcullis_actors::stores::redis::{RedisSettings, RedisTokenStore, StartError};
+use portcullis_actors::error::StartError;
+use portcullis_actors::stores::redis::{BeforeServing, RedisSettings, RedisTokenStore};
 use portcullis_actors::stores::{
-    NewSession, Opening, PhoneAsk, ResetAsk, Revocation, RevocationStore, Session, SessionStore, StoreResult,
+    NewSession, Opening, PhoneRequest, ResetRequest, Revocation, RevocationStore, Session, SessionStore, StoreResult,
 };
-use std::future::Future;
+use portcullis_testkit::stores::PATIENT;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub const ADA: UserId = UserId(42);
 
-/// The revocations of an SQL side that holds nothing else.
+/// A revocation store in memory.
 #[derive(Default)]
 pub struct Revocations {
     pub written: Mutex<Vec<Revocation>>,
     pub acknowledged: Mutex<Vec<i64>>,
-    /// Pages that were read to be applied again.
+    /// The number of pages that were read to apply revocations again.
     pub pages: AtomicUsize,
 }
 
@@ -65,17 +67,36 @@ impl RevocationStore for Revocations {
     }
 }
 
-pub async fn try_connect(url: &str) -> Result<RedisTokenStore, StartError> {
-    connect_with(url, Arc::default()).await
+/// The time-out of the defaults, for tests that are about it.
+pub const IMPATIENT: Duration = Duration::from_millis(250);
+
+pub async fn try_connect(
+    url: &str,
+    timeout: Duration,
+    revocations: Arc<Revocations>,
+) -> Result<RedisTokenStore, StartError> {
+    let settings = RedisSettings { url: url.to_owned(), pool_size: 8, timeout };
+    RedisTokenStore::connect(&settings, Arc::new(ShiftedClock::default()), replay(revocations)).await
 }
 
-pub async fn connect_with(url: &str, revocations: Arc<Revocations>) -> Result<RedisTokenStore, StartError> {
-    let settings = RedisSettings { url: url.to_owned(), pool_size: 8, timeout: Duration::from_millis(250) };
-    RedisTokenStore::connect(&settings, Arc::new(ShiftedClock::default()), revocations).await
+/// The hook of a server over these revocations.
+pub fn replay(revocations: Arc<Revocations>) -> BeforeServing {
+    Arc::new(move |store| {
+        let revoker = Revoker { revocations: revocations.clone(), sessions: Arc::new(store) };
+        Box::pin(async move { revoker.replay(Timestamp::default()).await })
+    })
+}
+
+pub async fn connect_with(url: &str, revocations: Arc<Revocations>) -> RedisTokenStore {
+    try_connect(url, PATIENT, revocations).await.unwrap_or_else(|error| panic!("{error}"))
 }
 
 pub async fn connect(url: &str) -> RedisTokenStore {
-    try_connect(url).await.unwrap_or_else(|error| panic!("{error}"))
+    connect_with(url, Arc::default()).await
+}
+
+pub async fn connect_impatient(url: &str) -> RedisTokenStore {
+    try_connect(url, IMPATIENT, Arc::default()).await.unwrap_or_else(|error| panic!("{error}"))
 }
 
 pub fn digest(name: impl std::fmt::Display) -> Digest {
@@ -91,7 +112,7 @@ pub fn new_session(user: UserId, name: impl std::fmt::Display, epoch: i64) -> Ne
         epoch,
         idle: Duration::from_secs(14 * 86_400),
         absolute: Duration::from_secs(30 * 86_400),
-        most: 20,
+        max_sessions: 20,
     }
 }
 
@@ -102,8 +123,8 @@ pub async fn open(store: &dyn SessionStore, user: UserId, name: impl std::fmt::D
     }
 }
 
-pub fn reset_ask(user: UserId) -> ResetAsk {
-    ResetAsk {
+pub fn reset_ask(user: UserId) -> ResetRequest {
+    ResetRequest {
         user,
         epoch: 0,
         app: AppId(1),
@@ -114,8 +135,8 @@ pub fn reset_ask(user: UserId) -> ResetAsk {
     }
 }
 
-pub fn phone_ask(user: UserId) -> PhoneAsk {
-    PhoneAsk {
+pub fn phone_ask(user: UserId) -> PhoneRequest {
+    PhoneRequest {
         user,
         epoch: 0,
         phone: Phone::parse("+12125550123", "US").expect("possible"),
@@ -127,14 +148,4 @@ pub fn phone_ask(user: UserId) -> PhoneAsk {
         guesses: 5,
         waits: vec![],
     }
-}
-
-/// How long it takes until something holds.
-pub async fn until<F: Future<Output = bool>>(mut holds: impl FnMut() -> F) -> Duration {
-    let began = Instant::now();
-    while !holds().await {
-        assert!(began.elapsed() < Duration::from_secs(20), "it never holds");
-        tokio::time::sleep(Duration::from_millis(1)).await;
-    }
-    began.elapsed()
 }

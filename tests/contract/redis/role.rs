@@ -1,10 +1,11 @@
-//! A Redis that is demoted is as good as gone: it would lose what it is told, and it forgets what it knew.
+//! A demoted Redis is treated as unreachable: it would lose every write, and it drops its own data.
 
-use super::{ADA, connect, digest, new_session, open, until};
+use super::{ADA, connect, digest, new_session, open};
 use futures_util::future::join_all;
 use portcullis_actors::stores::{Close, Opening, SessionStore};
 use portcullis_testkit::gate::Gate;
 use portcullis_testkit::redis::Redis;
+use portcullis_testkit::wait::eventually;
 
 async fn told(redis: &Redis, words: &[&str]) {
     assert_eq!(redis.command(words).await.expect("Redis answers"), "+OK", "{words:?}");
@@ -32,7 +33,7 @@ async fn no_living_token_is_dead_while_a_demoted_redis_copies_its_primary() {
             }
             Err(_) => true,
         };
-        until(async || {
+        eventually("it is empty and refuses", async || {
             let forgotten = redis.command(&["DBSIZE"]).await.expect("Redis answers") == ":0";
             let refused = is_refused("known").await & is_refused("asked for later").await;
             forgotten && refused
@@ -41,7 +42,7 @@ async fn no_living_token_is_dead_while_a_demoted_redis_copies_its_primary() {
         assert!(worker.ping().await.is_err(), "not ready");
         assert_eq!(worker.known_users(), 0);
         told(&redis, &["REPLICAOF", "NO", "ONE"]).await;
-        until(async || worker.ping().await.is_ok()).await;
+        eventually("the primary serves", async || worker.ping().await.is_ok()).await;
         assert_eq!(worker.find(ADA, digest("known")).await.expect("Redis answers"), None, "now it is true");
     }
 }
@@ -52,24 +53,27 @@ async fn a_replica_that_can_be_written_to_takes_no_sign_in() {
     let store = connect(&redis.url()).await;
     let worker = store.for_worker();
     open(&store, ADA, "before").await;
-    until(async || worker.ping().await.is_ok()).await;
+    eventually("it is ready", async || worker.ping().await.is_ok()).await;
     demote(&redis, &primary).await;
-    until(async || store.open(new_session(ADA, "lost", 0)).await.is_err()).await;
+    eventually("it refuses", async || store.open(new_session(ADA, "lost", 0)).await.is_err()).await;
     for _ in 0..8 {
         assert!(store.open(new_session(ADA, "lost", 0)).await.is_err(), "not again");
         assert!(store.close(ADA, Close::All).await.is_err());
         assert!(worker.ping().await.is_err());
     }
     told(&redis, &["REPLICAOF", "NO", "ONE"]).await;
-    until(async || matches!(store.open(new_session(ADA, "after", 0)).await, Ok(Opening::Opened(_)))).await;
+    eventually("it takes sign-ins again", async || {
+        matches!(store.open(new_session(ADA, "after", 0)).await, Ok(Opening::Opened(_)))
+    })
+    .await;
 }
 
-/// The address leads to the new primary, as with a managed Redis; the connections from before do not.
+/// The address now leads to the new primary, as with a managed Redis. Connections from before lead to the old one.
 #[tokio::test]
 async fn connections_to_a_demoted_redis_are_let_go_of() {
     let (old, new) = (Redis::start().await, Redis::start().await);
     let gate = Gate::before(old.address()).await;
-    // No worker: nobody asks for the role.
+    // Without a worker, no call asks for the role.
     let store = connect(&format!("redis://{}", gate.address())).await;
     for answer in join_all((0..64).map(|_| store.ping())).await {
         answer.expect("Redis answers");
@@ -89,7 +93,7 @@ async fn a_node_whose_redis_may_evict_is_not_ready() {
     let redis = Redis::start().await;
     let store = connect(&redis.url()).await;
     let worker = store.for_worker();
-    until(async || worker.ping().await.is_ok()).await;
+    eventually("it is ready", async || worker.ping().await.is_ok()).await;
     told(&redis, &["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]).await;
     let refusal = worker.ping().await.expect_err("not ready").to_string();
     assert!(refusal.contains("set maxmemory-policy noeviction"), "{refusal}");

@@ -6,7 +6,7 @@ use portcullis_actors::domain::{AppId, DeviceId, UserId};
 use portcullis_actors::stores::{NewSession, SessionStore};
 use portcullis_testkit::redis::Redis;
 
-/// Bytes a user, by `INFO memory`, with one session each and nobody's checks tracked.
+/// Bytes per user by `INFO memory`, with one session each and no tracked check.
 async fn bytes_a_user(users: i64) -> f64 {
     let redis = Redis::start().await;
     let store = connect(&redis.url()).await;
@@ -29,7 +29,7 @@ async fn bytes_a_user(users: i64) -> f64 {
 
 #[tokio::test]
 async fn a_signed_in_user_takes_at_most_220_bytes() {
-    // Just below and just above a power of two: what the table of keys takes is shared by few, and by many.
+    // Just below and just above a power of two: the table of keys is shared by few users, and by many.
     for users in [16_000, 20_000] {
         let bytes = bytes_a_user(users).await;
         println!("{users} users: {bytes:.1} bytes each");

@@ -1,11 +1,16 @@
-//! A Redis that cannot serve is refused at the start, in one line that says what to do and shows no password.
+//! A Redis that cannot serve is refused at the start, in one line that names the remedy and shows no password.
 
-use super::{connect, try_connect};
+use super::{IMPATIENT, connect, try_connect};
 use portcullis_testkit::redis::Redis;
 use std::net::{Ipv4Addr, TcpListener};
+use std::sync::Arc;
 
 async fn refusal(url: &str) -> String {
-    let line = try_connect(url).await.err().unwrap_or_else(|| panic!("{url} is accepted")).to_string();
+    let line = try_connect(url, IMPATIENT, Arc::default())
+        .await
+        .err()
+        .unwrap_or_else(|| panic!("{url} is accepted"))
+        .to_string();
     assert!(!line.contains('\n') && !line.contains("hunter2"), "{line}");
     line
 }

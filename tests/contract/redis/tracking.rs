@@ -1,9 +1,10 @@
-//! Cached checks never outlive the truth.
+//! The cache of checks is never stale for long.
 
-use super::{ADA, Revocations, connect, connect_with, digest, open, until};
+use super::{ADA, Revocations, connect, connect_with, digest, open};
 use portcullis_actors::domain::UserId;
 use portcullis_actors::stores::{Close, SessionStore};
 use portcullis_testkit::redis::Redis;
+use portcullis_testkit::wait::eventually;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
@@ -21,7 +22,7 @@ async fn a_check_is_answered_from_the_cache() {
     for _ in 0..1_000 {
         assert_eq!(worker.find(ADA, session.id).await.expect("Redis answers"), Some(session.clone()));
     }
-    // The pulse of the connection and this question are all that Redis heard.
+    // Redis has seen only this question and the pings of the connection.
     assert!(redis.info("total_commands_processed").await - before < 100);
     assert_eq!(worker.find(ADA, digest("none")).await.expect("Redis answers"), None);
 }
@@ -35,7 +36,10 @@ async fn another_node_sees_a_sign_out_within_200_ms() {
         let session = open(&here, ADA, round).await;
         assert!(there.find(ADA, session.id).await.expect("Redis answers").is_some());
         here.close(ADA, Close::One(session.id)).await.expect("Redis answers");
-        let took = until(async || there.find(ADA, session.id).await.expect("Redis answers").is_none()).await;
+        let took = eventually("the session is closed there", async || {
+            there.find(ADA, session.id).await.expect("Redis answers").is_none()
+        })
+        .await;
         slowest = slowest.max(took);
     }
     assert!(slowest < Duration::from_millis(200), "{slowest:?}");
@@ -78,8 +82,11 @@ async fn a_hundred_thousand_checks_racing_sign_outs_are_never_stale() {
         for checker in checkers {
             checker.await.expect("no stale check");
         }
-        // The other node may take a moment, but what it says then, it says for good.
-        until(async || other_node.find(user, session.id).await.expect("Redis answers").is_none()).await;
+        // The other node may take a moment.
+        eventually("the other node learns of it", async || {
+            other_node.find(user, session.id).await.expect("Redis answers").is_none()
+        })
+        .await;
     }
     assert!(checks.load(Ordering::Relaxed) >= 100_000);
 }
@@ -95,9 +102,9 @@ async fn a_cut_connection_empties_the_cache_within_a_second() {
     }
     assert_eq!(worker.known_users(), 100);
     redis.command(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).await.expect("Redis answers");
-    let took = until(async || worker.known_users() == 0).await;
+    let took = eventually("the cache is empty", async || worker.known_users() == 0).await;
     assert!(took < Duration::from_secs(1), "{took:?}");
-    let back = until(async || worker.find(ADA, digest(42)).await.is_ok()).await;
+    let back = eventually("it is connected again", async || worker.find(ADA, digest(42)).await.is_ok()).await;
     assert!(back < Duration::from_secs(2), "{back:?}");
 }
 
@@ -109,7 +116,10 @@ async fn a_flush_is_noticed_at_once() {
     let session = open(&store, ADA, "a").await;
     assert!(worker.find(ADA, session.id).await.expect("Redis answers").is_some());
     redis.command(&["FLUSHALL"]).await.expect("Redis answers");
-    let took = until(async || worker.find(ADA, session.id).await.expect("Redis answers").is_none()).await;
+    let took = eventually("the session is gone", async || {
+        worker.find(ADA, session.id).await.expect("Redis answers").is_none()
+    })
+    .await;
     assert!(took < Duration::from_secs(1), "{took:?}");
 }
 
@@ -117,25 +127,27 @@ async fn a_flush_is_noticed_at_once() {
 async fn no_check_is_served_before_lost_revocations_are_applied_again() {
     let redis = Redis::start().await;
     let revocations = Arc::new(Revocations::default());
-    let store = connect_with(&redis.url(), revocations.clone()).await.expect("Redis answers");
+    let store = connect_with(&redis.url(), revocations.clone()).await;
     open(&store, ADA, "old").await;
     open(&store, UserId(43), "other").await;
 
-    // Committed in SQL, never applied here: the process died in between.
+    // Committed in SQL but never applied here: the process has crashed in between.
     revocations.write(ADA, 1);
-    let worker = connect_with(&redis.url(), revocations.clone()).await.expect("Redis answers").for_worker();
+    let worker = connect_with(&redis.url(), revocations.clone()).await.for_worker();
     assert_eq!(worker.find(ADA, digest("old")).await.expect("Redis answers"), None);
     assert!(worker.find(UserId(43), digest("other")).await.expect("Redis answers").is_some());
     assert_eq!(*revocations.acknowledged.lock().expect("not poisoned"), [1]);
 
-    // A failover to a replica that lagged: the session is back, the epoch is gone.
+    // After a failover to a lagging replica the session is back and the epoch is gone.
     for _ in 0..10 {
         redis.command(&["FLUSHALL"]).await.expect("Redis answers");
         open(&store, ADA, "old").await;
         redis.command(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).await.expect("Redis answers");
-        let answer = until(async || worker.find(ADA, digest("old")).await.is_ok());
-        answer.await;
-        until(async || worker.find(ADA, digest("old")).await.is_ok_and(|found| found.is_none())).await;
+        eventually("it answers again", async || worker.find(ADA, digest("old")).await.is_ok()).await;
+        eventually("the revocation is applied again", async || {
+            worker.find(ADA, digest("old")).await.is_ok_and(|found| found.is_none())
+        })
+        .await;
     }
 }
 
@@ -143,16 +155,15 @@ async fn no_check_is_served_before_lost_revocations_are_applied_again() {
 async fn many_revocations_are_applied_again_page_by_page() {
     let redis = Redis::start().await;
     let revocations = Arc::new(Revocations::default());
-    let store = connect_with(&redis.url(), revocations.clone()).await.expect("Redis answers");
+    let store = connect_with(&redis.url(), revocations.clone()).await;
     for user in 1..=1_200 {
         open(&store, UserId(user), "old").await;
         revocations.write(UserId(user), 1);
     }
-    // They were applied, and a failover lost it.
+    // They were applied, and a failover has lost them.
     revocations.acknowledged.lock().expect("not poisoned").extend(1..=1_200);
-    let worker = connect_with(&redis.url(), revocations.clone()).await.expect("Redis answers").for_worker();
-    // A busy machine may take longer than one check waits.
-    until(async || worker.ping().await.is_ok()).await;
+    let worker = connect_with(&redis.url(), revocations.clone()).await.for_worker();
+    eventually("all pages are applied", async || worker.ping().await.is_ok()).await;
     for user in 1..=1_200 {
         assert_eq!(worker.find(UserId(user), digest("old")).await.expect("Redis answers"), None, "{user}");
     }

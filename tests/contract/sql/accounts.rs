@@ -1,10 +1,11 @@
 //! Accounts and applications.
 
-use super::{Backend, new_user};
+use super::Backend;
 use futures_util::future::join_all;
 use portcullis_actors::clock::{Clock as _, Timestamp};
 use portcullis_actors::domain::{AppId, Locale, Phone, UserId};
 use portcullis_actors::stores::{AccountStore as _, Created, ImportedUser, NewApplication, NewUser};
+use portcullis_testkit::accounts::new_user;
 
 pub(super) async fn an_account_reads_back_as_it_was_made(backend: Backend) {
     let store = &backend.store;
@@ -156,7 +157,7 @@ pub(super) async fn one_application_is_the_default_after_any_race(backend: Backe
         assert!(moved.await.into_iter().all(|moved| moved));
         assert_eq!(backend.number(marked).await, 1);
     }
-    // What a step that was cut short may leave: it is the default again once one is chosen.
+    // A cancelled step may leave this state. Choosing a default repairs it.
     backend.execute("UPDATE applications SET is_default = 0").await;
     assert_eq!(backend.store.application(None).await.expect("read"), None);
     backend.app("later").await;

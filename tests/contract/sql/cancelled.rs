@@ -1,4 +1,4 @@
-//! What a request that goes away in the middle leaves behind.
+//! A request that is dropped half-way.
 
 use super::{Backend, change};
 use portcullis_actors::stores::AccountStore as _;
@@ -6,7 +6,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
-/// Lets `work` run up to the `nth` time it has to wait for something, and drops it there.
+/// Runs `work` until it waits for the `nth` time, and drops it there.
 async fn up_to<F: Future>(nth: u32, work: F) -> Option<F::Output> {
     let (mut work, mut waits) = (pin!(work), 0);
     poll_fn(|context| match work.as_mut().poll(context) {
@@ -34,8 +34,8 @@ pub(super) async fn a_request_that_goes_away_leaves_no_half_change(backend: Back
         }
     }
     assert!((2..60).contains(&cut), "some went away and some did not: {cut}");
-    // A commit that was already sent may still take effect; all of it, then. The last word is read past the store,
-    // once a transaction behind all of them has gone through.
+    // A commit that was already sent may still take effect, but only as a whole. The result is read past the store,
+    // after a later transaction has been committed.
     backend.user("last").await;
     let changed = backend.number("SELECT COUNT(*) FROM users WHERE password_hash = 'new' AND epoch = 1").await;
     let untouched = backend.number("SELECT COUNT(*) FROM users WHERE password_hash = 'old' AND epoch = 0").await;

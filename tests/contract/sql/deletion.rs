@@ -1,5 +1,5 @@
-//! The end of an account: nothing of it is left, nobody else loses anything, and a node with a message of it in its hands
-//! goes on.
+//! Deleting an account: nothing of it is left, other accounts lose nothing, and a node that holds a lease on one of its
+//! messages continues.
 
 use super::{Backend, change};
 use portcullis_actors::clock::Timestamp;
@@ -8,6 +8,7 @@ use portcullis_actors::stores::{
     AccountStore as _, Attempt, Channel, DeviceStore as _, LeaseRequest, NewKey, Next, OutboxStore as _, Registration,
     RevocationStore as _, Settlement,
 };
+use portcullis_testkit::accounts::new_user;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -30,18 +31,25 @@ async fn rows(backend: &Backend) -> Vec<i64> {
     counts
 }
 
-/// Somebody with one of everything.
+/// A user with one row of every kind.
 async fn furnished(backend: &Backend, name: &str, app: portcullis_actors::domain::AppId) -> UserId {
     let (store, user) = (&backend.store, backend.user(name).await);
     let push = format!("push of {name}").parse().expect("a push token");
     let device_token = "a phone".parse().expect("a device token");
-    let registration =
-        Registration { user, app, device_token, mobile_os: MobileOs::Ios, push: Some(push), signed_in: true, most: 50 };
+    let registration = Registration {
+        user,
+        app,
+        device_token,
+        mobile_os: MobileOs::Ios,
+        push: Some(push),
+        signed_in: true,
+        max_devices: 50,
+    };
     store.register(registration).await.expect("registered");
     let digest = Digest::of(name.as_bytes());
     store.create_key(NewKey { digest, app, owner: user, scopes: vec![KeyScope::OwnerAct] }).await.expect("made");
     let mut change = change(user, app, "old", "new");
-    change.notice.to = portcullis_actors::stores::Destination::Mail(super::new_user(name).email);
+    change.notice.to = portcullis_actors::stores::Destination::Mail(new_user(name).email);
     store.change_password(change).await.expect("changed").expect("took effect");
     store.count_failure(user).await.expect("counted");
     user
@@ -65,7 +73,7 @@ pub(super) async fn nothing_is_left_of_an_account(backend: Backend) {
     let user = furnished(&backend, "ada", app).await;
     let last = store.user(user).await.expect("read").expect("is there").epoch;
 
-    // A node has the one of grace in its hands; hers stays, and so does she.
+    // A node has leased the message of grace. Her account and her message stay.
     let revocation = store.delete_user(user).await.expect("deleted").expect("was there");
     assert_eq!((revocation.user, revocation.epoch), (user, last + 1));
     assert_eq!(rows(&backend).await, one_of_each);

@@ -1,28 +1,29 @@
-//! A database that stalls, dies, or is held by somebody else: an error in time, and a pool that recovers by itself.
+//! A database that stalls, dies, or is locked by another client: calls fail in time, and the pool recovers by itself.
 
-use super::new_user;
 use futures_util::future::join_all;
 use portcullis_actors::clock::SystemClock;
 use portcullis_actors::stores::AccountStore as _;
 use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
+use portcullis_testkit::accounts::new_user;
 use portcullis_testkit::gate::Gate;
 use portcullis_testkit::postgres::Postgres;
+use portcullis_testkit::stores::{patient, sqlite_url};
 use sqlx::{AnyConnection, Connection as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// An operation may take 400 ms, and a recovery 2 s; the rest is for a machine that does other things too.
+/// An operation may take 400 ms, and a recovery 2 s. The rest is for a machine that is busy with other things.
 const SOON: Duration = Duration::from_millis(1_200);
 const RECOVERED: Duration = Duration::from_secs(4);
 
 async fn open(url: String) -> SqlStore {
-    let settings = SqlSettings { connect_time_out: Duration::from_secs(20), ..SqlSettings::new(url) };
+    let settings = SqlSettings { time_out: Duration::from_millis(400), ..patient(url) };
     let store = SqlStore::connect(&settings, Arc::new(SystemClock)).await.expect("opens");
     store.create_user(new_user("ada")).await.expect("made");
     store
 }
 
-/// Far more requests than connections, all at once; every one of them must fail, and soon.
+/// Sends many more requests than there are connections. All of them must fail soon.
 async fn all_fail_soon(store: &SqlStore) {
     let email = new_user("ada").email;
     let began = Instant::now();
@@ -39,7 +40,7 @@ async fn all_fail_soon(store: &SqlStore) {
     assert!(answered.is_empty(), "nobody was there to answer {answered:?}");
 }
 
-/// Until as many requests at once all succeed.
+/// Waits until as many concurrent requests all succeed.
 async fn recovers(store: &SqlStore) {
     let (began, email) = (Instant::now(), new_user("ada").email);
     loop {
@@ -88,7 +89,7 @@ async fn a_network_that_swallows_everything_costs_half_a_second_and_no_connectio
         for _ in 0..3 {
             all_fail_soon(&store).await;
         }
-        // The connections from before never say a word again; the pool must not wait for them.
+        // No byte arrives on the connections from before. The pool must not wait for them.
         gate.open();
         recovers(&store).await;
     }
@@ -98,7 +99,7 @@ async fn a_network_that_swallows_everything_costs_half_a_second_and_no_connectio
     recovers(&store).await;
 }
 
-/// Holds everything that a writer wants, past the store.
+/// Takes the locks that a writer needs, past the store.
 async fn hold(url: &str, statements: &'static str) -> AnyConnection {
     let mut holder = AnyConnection::connect(url).await.expect("connects");
     sqlx::raw_sql(statements).execute(&mut holder).await.expect("held");
@@ -134,6 +135,6 @@ async fn a_row_that_somebody_holds_is_an_error_in_time() {
 #[tokio::test]
 async fn a_file_that_somebody_holds_is_an_error_in_time() {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let url = format!("sqlite://{}/portcullis.db", folder.path().display());
+    let url = sqlite_url(&folder.path().join("portcullis.db"));
     writes_fail_soon_while_held(url, "BEGIN IMMEDIATE; UPDATE users SET epoch = 7").await;
 }

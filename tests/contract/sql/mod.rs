@@ -1,5 +1,5 @@
-//! The SQL side: every method and race of its traits, on SQLite and on PostgreSQL, and what each does when its
-//! database misbehaves or cannot be used.
+//! The SQL stores: every method and race of their traits on SQLite and on PostgreSQL, and databases that fail or cannot
+//! be used.
 
 mod accounts;
 mod cancelled;
@@ -11,19 +11,19 @@ mod passwords;
 mod revocations;
 mod starting;
 
-use portcullis_actors::clock::ShiftedClock;
+use portcullis_actors::clock::{ShiftedClock, Timestamp};
 use portcullis_actors::domain::{AppId, Locale, UserId};
 use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
-use portcullis_actors::stores::{
-    AccountStore, Created, Destination, MessageKind, NewApplication, NewMessage, NewUser, PasswordChange,
-};
+use portcullis_actors::stores::{Destination, MessageKind, NewMessage, PasswordChange};
+use portcullis_testkit::accounts::{add_application, add_user, new_application, new_user};
 use portcullis_testkit::postgres::{Database, shared_database};
+use portcullis_testkit::stores::{patient, sqlite_url};
+use portcullis_testkit::wait::eventually;
 use sqlx::{AnyConnection, Connection as _, Row as _};
 use std::sync::Arc;
-use std::time::Duration;
 use tempfile::TempDir;
 
-/// Writes each test once and runs it on both databases.
+/// Runs each test on both databases.
 macro_rules! suite {
     ($($module:ident { $($test:ident),+ $(,)? })+) => {
         mod sqlite {
@@ -102,7 +102,7 @@ suite! {
     }
 }
 
-/// A store on a fresh database, with whatever must outlive it.
+/// A store on a fresh database, with the values that must outlive it.
 pub(crate) struct Backend {
     pub(crate) store: SqlStore,
     pub(crate) clock: Arc<ShiftedClock>,
@@ -114,8 +114,7 @@ pub(crate) struct Backend {
 impl Backend {
     pub(crate) async fn sqlite() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        let url = format!("sqlite://{}/portcullis.db", folder.path().display());
-        Self::open(url, Some(folder), None).await
+        Self::open(sqlite_url(&folder.path().join("portcullis.db")), Some(folder), None).await
     }
 
     pub(crate) async fn postgres() -> Self {
@@ -123,7 +122,7 @@ impl Backend {
         Self::open(database.url().to_owned(), None, Some(database)).await
     }
 
-    /// PostgreSQL, with more in its URL.
+    /// PostgreSQL, with parameters in the URL.
     pub(crate) async fn postgres_with(settings: &str) -> Self {
         let database = shared_database().await;
         Self::open(format!("{}?{settings}", database.url()), None, Some(database)).await
@@ -137,69 +136,36 @@ impl Backend {
     }
 
     async fn user(&self, name: &str) -> UserId {
-        match self.store.create_user(new_user(name)).await.expect("the store answers") {
-            Created::New(id) => id,
-            Created::Duplicate => panic!("{name} exists"),
-        }
+        add_user(&self.store, new_user(name)).await
     }
 
     pub(crate) async fn app(&self, name: &str) -> AppId {
-        let new = NewApplication {
-            name: name.parse().expect("a name"),
-            brand: format!("The {name}"),
-            mail_from: None,
-            sms_from: None,
-        };
-        match self.store.create_application(new).await.expect("the store answers") {
-            Created::New(id) => id,
-            Created::Duplicate => panic!("{name} exists"),
-        }
+        add_application(&self.store, new_application(name)).await
     }
 
-    /// The answer to a question with one number, asked past the store.
+    /// One number from the database, read past the store.
     pub(crate) async fn number(&self, question: &'static str) -> i64 {
         let mut connection = AnyConnection::connect(&self.settings.url).await.expect("the database answers");
         sqlx::query(question).fetch_one(&mut connection).await.expect("a row").try_get(0).expect("a number")
     }
 
-    /// Rows of a text and two numbers, asked past the store.
+    /// Rows of a text and two numbers, read past the store.
     pub(crate) async fn rows(&self, question: &'static str) -> Vec<(String, i64, i64)> {
         let mut connection = AnyConnection::connect(&self.settings.url).await.expect("the database answers");
         sqlx::query_as(question).fetch_all(&mut connection).await.expect("rows")
     }
 
-    /// Returns when nobody else is connected to this PostgreSQL database.
+    /// Waits until this PostgreSQL database has no other connection.
     pub(crate) async fn alone(&self) {
         let others = "SELECT COUNT(*) FROM pg_stat_activity \
                       WHERE datname = current_database() AND backend_type = 'client backend' AND pid <> pg_backend_pid()";
-        while self.number(others).await > 0 {
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        eventually("the others have disconnected", async || self.number(others).await == 0).await;
     }
 
-    /// Does something past the store.
+    /// Runs a statement past the store.
     pub(crate) async fn execute(&self, statement: &'static str) {
         let mut connection = AnyConnection::connect(&self.settings.url).await.expect("the database answers");
         sqlx::raw_sql(statement).execute(&mut connection).await.expect("the statement is right");
-    }
-}
-
-/// Time enough for a machine that runs everything at once; the time-outs themselves have tests of their own.
-fn patient(url: impl Into<String>) -> SqlSettings {
-    SqlSettings {
-        time_out: Duration::from_secs(20),
-        connect_time_out: Duration::from_secs(20),
-        ..SqlSettings::new(url)
-    }
-}
-
-pub(crate) fn new_user(name: &str) -> NewUser {
-    NewUser {
-        email: format!("{name}@example.com").parse().expect("an address"),
-        first_name: "Ada".parse().expect("a name"),
-        last_name: "O’Neil".parse().expect("a name"),
-        password_hash: "old".to_owned(),
-        admin: false,
     }
 }
 
@@ -215,7 +181,7 @@ fn change(user: UserId, app: AppId, old: &str, new: &str) -> PasswordChange {
             app,
             to: Destination::Mail("ada@example.com".parse().expect("an address")),
             locale: Locale::En,
-            expires: portcullis_actors::clock::Timestamp::from_millis(i64::MAX),
+            expires: Timestamp::from_millis(i64::MAX),
         },
     }
 }

@@ -1,9 +1,10 @@
-//! Changes of an account that end sessions: one step each, whatever races them.
+//! Changes of an account that end sessions: each is atomic in every race.
 
-use super::{Backend, change, new_user};
+use super::{Backend, change};
 use futures_util::future::{join, join_all};
 use portcullis_actors::domain::{AppId, Digest, UserId};
 use portcullis_actors::stores::{AccountStore as _, Created, ImportedUser, PasswordChange, RevocationStore as _};
+use portcullis_testkit::accounts::new_user;
 use std::time::Duration;
 
 pub(super) async fn a_change_of_password_is_one_step(backend: Backend) {
@@ -45,7 +46,7 @@ pub(super) async fn an_upgrade_never_undoes_a_change(backend: Backend) {
         let user = backend.user(&format!("u{round}")).await;
         let upgrade = store.upgrade_hash(user, "old", "upgraded");
         let reset = store.change_password(change(user, app, "old", "new"));
-        // Whoever is polled first has a head start; let both have it.
+        // The future that is polled first has an advantage, so each one is first in half of the rounds.
         let (upgraded, changed) = if round % 2 == 0 {
             join(upgrade, reset).await
         } else {

@@ -29,7 +29,7 @@ pub(super) async fn a_revocation_is_pending_until_acknowledged(backend: Backend)
     assert_eq!(store.since(later, None, 9).await.expect("read"), written[3..], "acknowledged or not");
     assert_eq!(store.since(later.minus(Duration::from_secs(1_000)), None, 9).await.expect("read"), written);
 
-    // A day later the acknowledged ones are forgotten, and the pending ones are not.
+    // A day later the acknowledged ones are deleted, and the pending ones are not.
     backend.clock.advance(Duration::from_secs(86_400));
     store.acknowledge(written[0].id).await.expect("noted");
     let left = [written[0].clone(), written[2].clone()];
@@ -38,7 +38,7 @@ pub(super) async fn a_revocation_is_pending_until_acknowledged(backend: Backend)
     assert_eq!(store.since(Timestamp::from_millis(0), None, 9).await.expect("read"), written[2..3]);
 }
 
-/// Of one moment or of several, each is on one page.
+/// Each revocation is on exactly one page, also when many have the same time.
 pub(super) async fn recent_revocations_come_in_pages(backend: Backend) {
     let store = &backend.store;
     let mut written = Vec::new();

@@ -1,11 +1,13 @@
-//! Opening a database: at once from two processes, again after a restart, and every way in which it cannot be used.
+//! Opening a database: from two processes at once, after a restart, and every reason why it cannot be used.
 
-use super::{Backend, new_user, patient};
+use super::Backend;
 use futures_util::future::join_all;
 use portcullis_actors::clock::SystemClock;
 use portcullis_actors::stores::AccountStore as _;
 use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
+use portcullis_testkit::accounts::new_user;
 use portcullis_testkit::postgres::{Postgres, shared_database};
+use portcullis_testkit::stores::patient;
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
@@ -15,7 +17,7 @@ async fn open(settings: &SqlSettings) -> Result<SqlStore, String> {
     SqlStore::connect(settings, Arc::new(SystemClock)).await.map_err(|error| error.to_string())
 }
 
-/// The line an operator reads; it is one, and it says `advice`.
+/// The error is one line, contains `advice`, and shows no secret.
 async fn refused(settings: &SqlSettings, advice: &str) {
     let line = open(settings).await.expect_err(advice);
     assert!(line.contains(advice) && !line.contains('\n'), "{line}");
@@ -37,7 +39,7 @@ async fn start_together(url: &str) {
 }
 
 pub(super) async fn two_processes_may_start_at_once(backend: Backend) {
-    // The backend's own start is done; the race is for a database nobody has opened yet.
+    // The race is for a database that no store has opened yet, so not the one of the backend.
     if backend.settings.url.starts_with("sqlite") {
         for _ in 0..5 {
             let folder = tempfile::tempdir().expect("a temporary folder");
@@ -97,7 +99,7 @@ async fn a_url_or_file_that_cannot_be_is_refused_in_one_line() {
     refused(&patient("sqlite::memory:"), "name a file").await;
     refused(&patient("sqlite://"), "name a file").await;
     refused(&patient(format!("sqlite://{path}")), "it is a folder").await;
-    refused(&patient("sqlite:///proc/nothing/here.db"), "cannot be made").await;
+    refused(&patient("sqlite:///proc/nothing/here.db"), "cannot be created").await;
     std::fs::write(folder.path().join("letter.db"), "Dear Ada, this is not a database. ".repeat(100)).expect("written");
     refused(&patient(format!("sqlite://{path}/letter.db")), "not a SQLite database").await;
 }
@@ -115,7 +117,7 @@ async fn a_postgres_that_cannot_be_used_is_refused_in_one_line() {
     let nobody = format!("postgres://nobody:s3cret@127.0.0.1:{port}/postgres");
     refused(&patient(nobody), "the user or the password").await;
 
-    let impatient = |url| SqlSettings { connect_time_out: Duration::from_millis(300), ..SqlSettings::new(url) };
+    let impatient = |url| SqlSettings { connect_time_out: Duration::from_millis(300), ..patient(url) };
     let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
     let silent_port = silent.local_addr().expect("bound").port();
     refused(&impatient(url(&format!(":{silent_port}/db"))), "does not answer").await;

@@ -6,12 +6,15 @@ use super::*;
 use portcullis_actors::clock::SystemClock;
 use portcullis_actors::error::{Dependency, StoreError};
 use portcullis_actors::stores::embedded::EmbeddedTokenStore;
-use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
+use portcullis_actors::stores::sql::SqlStore;
 use portcullis_actors::stores::{AccountStore as _, Close, PhoneAnswer, Rate, StoreResult, Verdict};
+use portcullis_testkit::stores::{PATIENT, patient, sqlite_url};
+use portcullis_testkit::wait::{Wait, eventually};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{Connection as _, SqliteConnection};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 
@@ -48,19 +51,18 @@ async fn open(path: &Path) -> EmbeddedTokenStore {
     EmbeddedTokenStore::open_within(path, Arc::new(SystemClock), PATIENT).await.expect("the store opens")
 }
 
-/// Repeats a call whose bound is the usual one, until it is answered.
+/// Repeats a call with the default time-out until it is answered.
 async fn patiently<T, F: Future<Output = StoreResult<T>>>(mut call: impl FnMut() -> F) -> T {
-    let begun = Instant::now();
+    let wait = Wait::begin();
     loop {
         match call().await {
             Ok(answer) => return answer,
-            Err(error) => assert!(begun.elapsed() < secs(30), "the store does not answer: {error}"),
+            Err(error) => wait.pause(&error.to_string()).await,
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
     }
 }
 
-/// A connection of somebody who knows nothing of the store.
+/// A connection past the store.
 async fn behind_its_back(path: &Path) -> SqliteConnection {
     SqliteConnection::connect_with(&SqliteConnectOptions::new().filename(path)).await.expect("the file opens")
 }
@@ -125,7 +127,7 @@ async fn a_caller_that_gave_up_while_the_file_was_held_gets_nothing_done() {
         let store = store.clone();
         async move { store.open(session(USER, 1)).await.map(drop) }
     });
-    // Long enough for the writer to wait for the lock; should it not, nothing is lost but the point of the test.
+    // Long enough for the writer to wait for the lock. No event tells when it does.
     tokio::time::sleep(Duration::from_millis(200)).await;
     caller.abort();
     assert!(caller.await.expect_err("it waited").is_cancelled());
@@ -145,24 +147,23 @@ async fn the_check_is_answered_from_memory_until_somebody_else_writes() {
     for n in 2..20 {
         store.open(session(OTHER, n)).await.expect("the store answers");
         store.charge("contract", digest(n), Rate { limit: 1, window: secs(60) }).await.expect("the store answers");
+        // The store looks for writes of others every 100 ms.
         tokio::time::sleep(Duration::from_millis(20)).await;
         let found = store.find(USER, digest(1)).await.expect("the store answers");
         assert!(found.is_some(), "our own writes empty nothing but their user's entries");
     }
     let elsewhere = open(&path).await;
     elsewhere.close(OTHER, Close::All).await.expect("the store answers");
-    let closed = Instant::now();
-    while store.find(USER, digest(1)).await.expect("the store answers").is_some() {
-        assert!(closed.elapsed() < secs(5), "another process has written, and an old entry is still believed");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
+    let gone = async || store.find(USER, digest(1)).await.expect("the store answers").is_none();
+    let took = eventually("the cache notices that another process has written", gone).await;
+    assert!(took < secs(5), "{took:?}");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn it_shares_its_file_with_the_accounts() {
     for tokens_first in [true, false] {
         let (_folder, path) = place();
-        let settings = SqlSettings::new(format!("sqlite://{}", path.display()));
+        let settings = patient(sqlite_url(&path));
         let connect = || SqlStore::connect(&settings, Arc::new(SystemClock));
         let (tokens, accounts) = if tokens_first {
             let tokens = open(&path).await;
@@ -234,9 +235,5 @@ async fn the_last_clone_ends_its_tasks() {
     clone.ping().await.expect("a clone is enough");
     assert!(tasks() > before);
     drop(clone);
-    let dropped = Instant::now();
-    while tasks() > before {
-        assert!(dropped.elapsed() < secs(5), "a task goes on without its store");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    eventually("its tasks end", async || tasks() <= before).await;
 }

@@ -4,7 +4,7 @@ use super::*;
 use portcullis_actors::stores::{Backoff, Rate, Verdict};
 
 const RATE: Rate = Rate { limit: 3, window: secs(600) };
-const WAITS: Backoff = Backoff { free: 2, first: secs(60), longest: secs(300), forget: secs(86_400), most: 20 };
+const WAITS: Backoff = Backoff { free: 2, first: secs(60), longest: secs(300), forget: secs(86_400), max_tries: 20 };
 
 impl Ports {
     async fn charge(&self, rate: Rate) -> Verdict {
@@ -89,7 +89,7 @@ pub async fn a_refund_gives_one_back_and_never_more(store: Ports) {
         assert_eq!(store.charge(RATE).await, Verdict::Allowed);
     }
     assert!(matches!(store.charge(RATE).await, Verdict::Refused(_)), "never below zero");
-    // A charge of a window that has closed is not given back to the next one.
+    // A charge of a closed window is not refunded to the next one.
     store.advance(secs(601));
     store.refund().await;
     for _ in 0..3 {
@@ -114,7 +114,7 @@ pub async fn scopes_and_subjects_are_apart(store: Ports) {
 pub async fn waits_double_after_the_free_tries(store: Ports) {
     assert_eq!(store.attempt().await, Verdict::Allowed);
     assert_eq!(store.attempt().await, Verdict::Allowed);
-    // The third is the first that is not free: it is let through, and what follows waits.
+    // The third try is the first that is not free. It is allowed, and the next one waits.
     for wait in [60, 120, 240, 300, 300] {
         assert_eq!(store.attempt().await, Verdict::Allowed);
         assert_refused(store.attempt().await, secs(wait));
@@ -172,7 +172,7 @@ pub async fn a_refund_lifts_the_wait_that_its_try_brought(store: Ports) {
         assert_refused(store.attempt().await, secs(wait));
         store.advance(secs(wait));
     }
-    // Each try happens in name only, and the next one is neither held nor held for longer.
+    // Each try is refunded, so the next one does not wait.
     for _ in 0..5 {
         assert_eq!(store.attempt().await, Verdict::Allowed);
         assert_refused(store.attempt().await, secs(300));

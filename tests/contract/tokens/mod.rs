@@ -1,10 +1,10 @@
-//! The contract of the token side, written once over the traits and run on every backend.
+//! The contract of the token stores, written once over the traits and run on every backend.
 //!
-//! # How to plug in a backend
-//! A file beside this one with a [`Backend`] and one line: `token_contract!(ItsName);`. That makes a test of every
-//! case, each on a store of its own. A case gets [`Ports`] and moves time with [`Ports::advance`].
+//! # How to add a backend
+//! Add a file beside this one with a [`Backend`] and one line: `token_contract!(ItsName);`. The line makes a test of
+//! every case, each on a store of its own. A case gets [`Ports`] and moves time with [`Ports::advance`].
 //!
-//! What only one backend promises (its files, its cache, its failures) is tested in that backend's file.
+//! Promises of one backend only (its files, its cache, its failures) are tested in the file of that backend.
 
 pub(crate) mod embedded;
 mod limits;
@@ -21,12 +21,12 @@ use portcullis_actors::domain::{AppId, DeviceId, Digest, UserId};
 use portcullis_actors::stores::{ChallengeStore, LimitStore, NewSession, Opening, Session, SessionStore};
 use std::any::Any;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A backend that the contract runs on.
 #[async_trait]
 pub trait Backend {
-    /// A fresh store, empty and apart from that of any other test.
+    /// A fresh, empty store of one test.
     async fn start() -> Ports;
 }
 
@@ -35,16 +35,16 @@ pub struct Ports {
     pub sessions: Arc<dyn SessionStore>,
     pub challenges: Arc<dyn ChallengeStore>,
     pub limits: Arc<dyn LimitStore>,
-    /// The same store as another node or process sees it: opened apart, with a cache of its own.
+    /// The same store as another node or process sees it: with a cache of its own.
     pub elsewhere: Arc<dyn SessionStore>,
-    /// The clock that both were opened with.
+    /// The clock of both.
     pub clock: Arc<ShiftedClock>,
-    /// What must outlive them: a folder, a server.
+    /// The folder or server that must outlive them.
     pub _keep: Box<dyn Any + Send + Sync>,
 }
 
 impl Ports {
-    /// Moves the time of the store forward.
+    /// Moves the clock forward.
     pub fn advance(&self, by: Duration) {
         self.clock.advance(by);
     }
@@ -57,7 +57,7 @@ impl Ports {
         }
     }
 
-    /// Whether the session is there, to the check here.
+    /// Whether a check here finds the session.
     pub async fn lives(&self, user: UserId, id: Digest) -> bool {
         self.sessions.find(user, id).await.expect("the store answers").is_some()
     }
@@ -71,21 +71,16 @@ impl Ports {
 pub const USER: UserId = UserId(42);
 pub const OTHER: UserId = UserId(43);
 
-/// A name that differs for every `n`.
+/// A digest that differs for every `n`.
 pub fn digest(n: u64) -> Digest {
     Digest::of(&n.to_be_bytes())
 }
 
-/// What a call may take where time is not the point: a busy machine must not fail a test, and a race that counts needs
-/// every answer.
-pub const PATIENT: Duration = secs(20);
-
-/// Seconds, shorter to read.
 pub const fn secs(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
-/// Session `n` of `user` with the usual lives and no device.
+/// Session `n` of `user` with the default lives and no device.
 pub fn session(user: UserId, n: u64) -> NewSession {
     NewSession {
         user,
@@ -95,7 +90,7 @@ pub fn session(user: UserId, n: u64) -> NewSession {
         epoch: 0,
         idle: secs(14 * 86_400),
         absolute: secs(30 * 86_400),
-        most: 20,
+        max_sessions: 20,
     }
 }
 
@@ -104,14 +99,14 @@ pub fn session_on(user: UserId, n: u64, device: i64) -> NewSession {
     NewSession { device: Some(DeviceId(device)), ..session(user, n) }
 }
 
-/// A duration that the store answers, if time has run by at most a few seconds since (the tests share a busy machine).
+/// The store returned this duration at most a few seconds ago: the tests share a busy machine.
 #[track_caller]
 pub fn assert_about(found: Duration, expected: Duration) {
     let slack = secs(5);
     assert!(found <= expected && found + slack >= expected, "{found:?} is not about {expected:?}");
 }
 
-/// Makes one test of each case for a backend. A case that is missing here is an unused function, hence a warning.
+/// Makes a test of each case for a backend. The compiler warns of a case that is missing here: it is unused.
 macro_rules! token_contract {
     ($backend:ty) => {
         $crate::tokens::token_contract! { $backend;

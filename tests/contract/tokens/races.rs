@@ -1,4 +1,4 @@
-//! What no race may break, at full count: one winner, exactly so many guesses, nothing resurrected, nothing stale.
+//! Races with many callers: one winner, an exact number of guesses, no resurrected session, no stale check.
 
 use super::*;
 use portcullis_actors::stores::{Close, PhoneAnswer, Rate, Verdict};
@@ -126,8 +126,8 @@ pub async fn an_opening_racing_a_revocation_leaves_nothing_old(store: Ports) {
     .await;
 }
 
-/// Three tasks check as fast as they can while a fourth signs in and out. What a check finds after the sign-out has
-/// returned is a token that lives on.
+/// Three tasks check as fast as they can while a fourth signs in and out. A check that starts after a sign-out has
+/// returned must not find the session.
 pub async fn a_check_after_a_sign_out_never_succeeds(store: Ports) {
     const CHECKS: usize = 100_000;
     const SIGN_OUTS: usize = 500;

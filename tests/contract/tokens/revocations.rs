@@ -1,14 +1,14 @@
-//! What a revocation does to codes and links: it ends those from before it, however late and however often it is applied.
+//! A revocation ends the codes and links from before it, also when it is applied late or several times.
 
 use super::*;
-use portcullis_actors::stores::{PhoneAnswer, PhoneAsk, PhoneIssue, ResetAsk};
+use portcullis_actors::stores::{PhoneAnswer, PhoneIssue, PhoneRequest, ResetRequest};
 
-fn code(user: UserId, n: u8, epoch: i64) -> PhoneAsk {
-    PhoneAsk { user, epoch, ..phone::ask(n) }
+fn code(user: UserId, n: u8, epoch: i64) -> PhoneRequest {
+    PhoneRequest { user, epoch, ..phone::ask(n) }
 }
 
-fn link(user: UserId, n: u8, epoch: i64) -> ResetAsk {
-    ResetAsk { user, epoch, ..resets::ask(n) }
+fn link(user: UserId, n: u8, epoch: i64) -> ResetRequest {
+    ResetRequest { user, epoch, ..resets::ask(n) }
 }
 
 impl Ports {
@@ -19,7 +19,7 @@ impl Ports {
         assert_eq!((issued.id, issued.epoch), ([n; 16], epoch));
     }
 
-    /// Whether a code and a link work; they do no longer after this.
+    /// Whether a code and a link work. This uses them up.
     async fn work(&self, user: UserId, n: u64) -> (bool, bool) {
         let answer = self.challenges.answer_phone(user, &[digest(n)], 5).await.expect("the store answers");
         let link = self.challenges.consume_reset(user, digest(n)).await.expect("the store answers");
@@ -36,7 +36,7 @@ pub async fn a_revocation_drops_the_challenges(store: Ports) {
     assert_eq!(store.work(OTHER, 1).await, (true, true), "nobody else's");
 }
 
-/// The store may not have heard of the epoch yet, or have lost it.
+/// The store may not have seen the epoch yet, or may have lost it.
 pub async fn a_revocation_applied_late_drops_only_what_was_issued_before_it(store: Ports) {
     store.issued(USER, 1, 0).await;
     store.issued(USER, 2, 1).await;
@@ -48,7 +48,7 @@ pub async fn a_revocation_applied_late_drops_only_what_was_issued_before_it(stor
     assert_eq!(store.work(USER, 3).await, (false, false), "the next one drops it");
 }
 
-/// What was used up and is put back is of its epoch still.
+/// A challenge that is used up and restored keeps its epoch.
 pub async fn a_restored_challenge_is_dropped_like_any_other(store: Ports) {
     store.issued(USER, 1, 3).await;
     let PhoneAnswer::Right(code) = store.answer(1).await else { panic!("it is right") };
@@ -62,7 +62,7 @@ pub async fn a_restored_challenge_is_dropped_like_any_other(store: Ports) {
     assert_eq!(store.work(USER, 1).await, (false, false));
 }
 
-/// A thousand users reset their passwords, then ask for a code and a link; then all revocations are applied again at once.
+/// A thousand users reset their passwords, then request a code and a link. Then all revocations are applied again.
 pub async fn a_thousand_revocations_applied_again_lose_no_challenge_issued_since(store: Ports) {
     let users = || (1..=1000).map(UserId);
     let store = Arc::new(store);

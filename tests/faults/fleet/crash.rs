@@ -3,11 +3,12 @@
 //!
 //! A few rounds in every run; `PORTCULLIS_TEST_CRASHES=100` sets how many.
 
-use super::{Fleet, Held, PASSWORD, check, reset_token, settled, sign_in, try_sign_in, until, until_number};
+use super::{Fleet, Held, PASSWORD, check, reset_token, settled, sign_in, try_sign_in, until_number};
 use crate::http::{Asked, Cut};
 use portcullis_testkit::gate::Gate;
 use portcullis_testkit::postgres::shared_database;
 use portcullis_testkit::redis::Redis;
+use portcullis_testkit::wait::eventually_blocking;
 use std::time::Duration;
 
 const CRASHES: &str = "PORTCULLIS_TEST_CRASHES";
@@ -18,7 +19,7 @@ async fn a_crash_between_the_stores_leaves_no_session_behind() {
     let (redis, database) = (Redis::start().await, shared_database().await);
     // What the gate swallows never arrives; what a stopped Redis is sent, it would do when it goes on.
     let gate = Gate::before(redis.address()).await;
-    let fleet = Fleet::new(&format!("redis://{}", gate.address()), database.url()).with("redis.timeout_ms", "1000");
+    let fleet = Fleet::new(&format!("redis://{}", gate.address()), database.url()).with_short_redis_timeout();
     let (mut accepted, mut checks) = (0, 0);
     let mut server = fleet.start("a");
     for round in 0..rounds {
@@ -31,9 +32,9 @@ async fn a_crash_between_the_stores_leaves_no_session_behind() {
         let held = Held::row(database.url(), user).await;
         let form = format!("reset_token={reset}&password=a-new-staple-5527");
         let asked = Asked::send(server.address(), "PUT", "/api/v1/password", "", &form).expect("sent");
-        held.is_wanted(database.url()).await;
+        held.is_waited_for(database.url()).await;
         gate.swallow();
-        held.let_go().await;
+        held.release().await;
         let epoch = format!("SELECT epoch FROM users WHERE id = {user}");
         until_number(database.url(), &epoch, |epoch| epoch == 1).await;
         server.kill();
@@ -46,7 +47,7 @@ async fn a_crash_between_the_stores_leaves_no_session_behind() {
         gate.open();
         server = fleet.start("a");
         // From its very first moment on.
-        until(|| {
+        eventually_blocking("all old sessions are refused", || {
             let statuses = old.each_ref().map(|token| check(&server, token));
             checks += statuses.len();
             accepted += statuses.iter().filter(|status| **status == 200).count();

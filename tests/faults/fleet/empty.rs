@@ -1,17 +1,18 @@
 //! A Redis that comes back with nothing: what stood in it is refused on every node within a second, and never taken
 //! from memory.
 
-use super::{Fleet, PASSWORD, ask, check, reset_token, set_password, sign_in, until};
+use super::{Fleet, PASSWORD, ask, check, reset_token, set_password, sign_in};
 use crate::inbox;
 use portcullis_testkit::postgres::shared_database;
 use portcullis_testkit::redis::Redis;
 use portcullis_testkit::server::Server;
+use portcullis_testkit::wait::eventually_blocking;
 use std::time::{Duration, Instant};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_redis_forgot_is_refused_on_every_node() {
     let (mut redis, database) = (Redis::start().await, shared_database().await);
-    let fleet = Fleet::new(&redis.url(), database.url());
+    let fleet = Fleet::new(&redis.url(), database.url()).with_short_redis_timeout();
     fleet.user("ada");
     let nodes = ["a", "b", "c"].map(|name| fleet.start(name));
     let all: Vec<&Server> = nodes.iter().collect();
@@ -29,7 +30,7 @@ async fn what_a_redis_forgot_is_refused_on_every_node() {
     redis.restart().await;
     let came_back = Instant::now();
     for token in &tokens {
-        until(|| {
+        eventually_blocking("the token is refused everywhere", || {
             nodes.iter().all(|node| {
                 let status = check(node, token);
                 assert!(status == 401 || status == 503, "{status}: a forgotten token was taken");

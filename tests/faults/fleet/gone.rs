@@ -2,13 +2,14 @@
 //! within half a second (here a little more: other tests run beside this one), nobody is let in meanwhile, and all is
 //! well again within seconds of its return, without a restart.
 
-use super::{Fleet, PASSWORD, address, ask, check, ready, set_password, settled, try_sign_in, until};
+use super::{Fleet, PASSWORD, address, ask, check, ready, set_password, settled, try_sign_in};
 use crate::http::{Answer, call};
 use crate::inbox;
 use portcullis_testkit::gate::Gate;
 use portcullis_testkit::postgres::{Postgres, shared_database};
 use portcullis_testkit::redis::Redis;
 use portcullis_testkit::server::Server;
+use portcullis_testkit::wait::{eventually_blocking, found_blocking};
 use std::time::{Duration, Instant};
 
 const SOON: Duration = Duration::from_millis(1_200);
@@ -33,7 +34,8 @@ struct Scene {
 
 impl Scene {
     fn new(redis: &str, database: &str) -> Self {
-        let fleet = Fleet::new(redis, database).with("server.workers", "1").with("database.timeout_ms", "400");
+        let defaults = [("server.workers", "1"), ("database.timeout_ms", "400"), ("redis.timeout_ms", "250")];
+        let fleet = defaults.iter().fold(Fleet::new(redis, database), |fleet, (key, value)| fleet.with(key, value));
         let user = fleet.user("ada");
         let owner = user.to_string();
         let scopes = ["--scope", "tokens:introspect", "owner:act"];
@@ -46,7 +48,7 @@ impl Scene {
         let code = inbox::delivered(&[&server], NUMBER, inbox::code);
         patiently(|| ask(&server, "POST", "/tokens/reset", "", &format!("email={}", address("ada"))));
         let reset = inbox::delivered(&[&server], &address("ada"), inbox::reset_token);
-        until(|| {
+        eventually_blocking("one is signed out and one is known", || {
             ask(&server, "DELETE", &format!("/tokens/{user}"), &dead, "");
             check(&server, &dead) == 401 && check(&server, &known) == 200
         });
@@ -119,7 +121,7 @@ impl Scene {
             self.nobody_gets_in();
         }
         // The other one is named too while a busy machine keeps it waiting.
-        until(|| {
+        eventually_blocking("only this store fails", || {
             let said = ready(&self.server);
             assert!(said.status == 503 && said.body.contains(store), "{}", said.body);
             said.body.contains(&format!("[\"{store}\"]"))
@@ -129,7 +131,7 @@ impl Scene {
 
     /// Everything works again; until then, nobody gets in.
     fn recovers(&self, store: &str) {
-        let took = until(|| {
+        let took = eventually_blocking("all works again", || {
             self.nobody_gets_in();
             let fresh = try_sign_in(&self.server, "ada", PASSWORD);
             fresh.status == 200 && check(&self.server, &fresh.text("token")) == 200 && ready(&self.server).status == 200
@@ -142,13 +144,7 @@ impl Scene {
 
 /// Until it is answered with 200: a busy machine is no fault of the server's, whose patience here is that of a fleet.
 fn patiently(ask: impl Fn() -> Answer) -> Answer {
-    let mut answer = ask();
-    until(|| {
-        if answer.status == 503 {
-            answer = ask();
-        }
-        answer.status != 503
-    });
+    let answer = found_blocking("an answer", || Some(ask()).filter(|answer| answer.status != 503));
     assert_eq!(answer.status, 200, "{}", answer.body);
     answer
 }
@@ -188,7 +184,7 @@ async fn a_redis_that_is_killed() {
     let (mut redis, database) = (Redis::start().await, shared_database().await);
     let scene = Scene::new(&redis.url(), database.url());
     redis.kill().await;
-    let took = until(|| check(&scene.server, &scene.known) == 503);
+    let took = eventually_blocking("nothing is remembered", || check(&scene.server, &scene.known) == 503);
     println!("nothing is remembered {took:?} after the disconnect");
     assert!(took < Duration::from_secs(1), "{took:?}");
     scene.all_unavailable(&scene.need_redis(), "token_store");
@@ -209,7 +205,7 @@ async fn a_redis_that_the_network_swallows() {
     scene.recovers("token_store");
     assert_eq!(settled(&scene.server, &scene.unknown), 200, "what was refused meanwhile lives on");
     gate.cut();
-    let took = until(|| check(&scene.server, &scene.known) == 503);
+    let took = eventually_blocking("nothing is remembered", || check(&scene.server, &scene.known) == 503);
     assert!(took < Duration::from_secs(1), "{took:?}");
     scene.nobody_gets_in();
     gate.open();

@@ -1,13 +1,13 @@
 //! The log of a server on PostgreSQL, as a collector reads it: no line is lost, every line is one JSON object, and every
 //! field has its type and stands there once.
 
-use super::{Fleet, PASSWORD, address, ask, sign_in, until};
+use super::{Fleet, PASSWORD, address, ask, sign_in};
 use portcullis_testkit::postgres::shared_database;
 use portcullis_testkit::redis::Redis;
+use portcullis_testkit::wait::eventually_blocking;
 use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::{Map, Value};
 use std::fmt;
-use std::time::Duration;
 
 /// An object that refuses a key given twice, where `serde_json` would keep the last.
 struct Once(Map<String, Value>);
@@ -59,9 +59,9 @@ async fn no_request_is_missing_and_every_line_can_be_read() {
     }
     assert_eq!(ask(&server, "POST", "/tokens/reset", "", &format!("email={}", address("ada"))).status, 200);
     let log = || std::fs::read_to_string(node.log()).expect("a log");
-    until(|| log().contains("will be tried again"));
+    eventually_blocking("the mail has failed", || log().contains("will be tried again"));
     server.terminate().expect("it runs");
-    server.ended(Duration::from_secs(20)).expect("it ends");
+    server.ended();
 
     let log = log();
     let mut lines = Vec::new();

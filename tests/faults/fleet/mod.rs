@@ -1,5 +1,5 @@
-//! Servers on a real Redis and a real PostgreSQL, as a fleet runs them: several at once, and with either store killed,
-//! stalled, cut off, emptied or full. Every claim is tried over HTTP against processes.
+//! Several servers as processes on a real Redis and a real PostgreSQL, tested over HTTP. Either store is killed, stalled,
+//! cut off, emptied or full.
 
 mod crash;
 mod dumps;
@@ -14,23 +14,21 @@ mod replay;
 
 use crate::http::{Answer, call};
 use crate::inbox;
-use portcullis_testkit::server::{Server, Setup};
+use portcullis_testkit::accounts::{PASSWORD, address, users_add};
+use portcullis_testkit::server::{CHEAP_HASHES, Server, Setup};
+use portcullis_testkit::wait::{eventually_blocking, found, found_blocking};
 use serde_json::Value;
 use sqlx::{Connection as _, PgConnection};
-use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use tempfile::TempDir;
 
-/// The password of everybody that [`Fleet::user`] adds.
-const PASSWORD: &str = "correct-horse-4417";
-
-/// What tokens, codes and links are derived from: the bytes 0 to 31.
+/// The secret of tokens, codes and links: the bytes 0 to 31.
 const SECRET: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
-/// The application that everybody signs in to.
+/// The application that all users sign in to.
 const APP: &str = "driver";
 
-/// What all nodes of one fleet are told.
+/// The settings of all nodes of one fleet.
 struct Fleet {
     profile: &'static str,
     folder: TempDir,
@@ -38,64 +36,55 @@ struct Fleet {
 }
 
 impl Fleet {
-    /// Hashes are cheap here; and the database is waited for, since a busy machine is no fault of anybody's.
+    /// With cheap hashes and patient time-outs.
     fn new(redis: &str, database: &str) -> Self {
-        let settings = [
-            ("redis.url", redis),
-            ("database.url", database),
-            ("database.timeout_ms", "4000"),
-            ("secrets.keys", SECRET),
-            ("hashing.memory_kib", "1024"),
-            ("hashing.iterations", "1"),
-            ("hashing.threads", "1"),
-        ];
-        let settings = settings.map(|(key, value)| (key, value.to_owned())).to_vec();
+        let settings = CHEAP_HASHES.map(|(key, value)| (key, value.to_owned())).to_vec();
         let fleet = Self { profile: "loadtest", folder: TempDir::new().expect("a temporary folder"), settings };
+        let fleet = fleet.with("redis.url", redis).with("database.url", database).with("secrets.keys", SECRET);
         fleet.run(&["apps", "add", APP], "");
         fleet
     }
 
-    /// With the same settings in another folder, and under another profile.
+    /// For tests in which Redis goes away: a node answers 503 after a second, four times as long as by default.
+    fn with_short_redis_timeout(self) -> Self {
+        self.with("redis.timeout_ms", "1000")
+    }
+
+    /// With the same settings in another folder under another profile.
     fn again(&self, profile: &'static str) -> Self {
         Self { profile, folder: TempDir::new().expect("a temporary folder"), settings: self.settings.clone() }
     }
 
-    /// With another setting; the last one of a key is the one.
+    /// With another setting. The last value of a key counts.
     fn with(mut self, key: &'static str, value: &str) -> Self {
         self.settings.push((key, value.to_owned()));
         self
     }
 
-    /// A node by its name, which is its folder and its log.
+    /// A node with a folder and a log of its own.
     fn node(&self, name: &str) -> Setup {
         let folder = self.folder.path().join(name);
         std::fs::create_dir_all(&folder).expect("a folder");
-        let binary = PathBuf::from(env!("CARGO_BIN_EXE_portcullis"));
-        Setup { binary, folder, profile: self.profile, settings: self.settings.clone() }
+        let mut setup = Setup::new(env!("CARGO_BIN_EXE_portcullis"), &folder, self.profile);
+        setup.settings.extend(self.settings.clone());
+        setup
     }
 
     fn start(&self, name: &str) -> Server {
         self.node(name).start().unwrap_or_else(|error| panic!("{name}: {error}"))
     }
 
-    /// What the command line answers, as JSON.
+    /// The answer of a command as JSON.
     fn run(&self, arguments: &[&str], input: &str) -> Value {
         let answer = self.node("shell").run(&[&["--json"], arguments].concat(), input);
         let answer = answer.unwrap_or_else(|error| panic!("{error}"));
         serde_json::from_str(&answer).unwrap_or_else(|error| panic!("{error}: {answer}"))
     }
 
-    /// Adds somebody@example.com; gives the number.
+    /// Creates `{name}@example.com`.
     fn user(&self, name: &str) -> i64 {
-        let email = address(name);
-        let add =
-            ["users", "add", "--email", &email, "--first-name", "Ada", "--last-name", "Fleet", "--password-stdin"];
-        self.run(&add, PASSWORD)["id"].as_i64().expect("a number")
+        self.run(&users_add(&address(name)), PASSWORD)["id"].as_i64().expect("a number")
     }
-}
-
-fn address(name: &str) -> String {
-    format!("{name}@example.com")
 }
 
 /// A call of the API.
@@ -107,7 +96,7 @@ fn try_sign_in(server: &Server, name: &str, password: &str) -> Answer {
     ask(server, "POST", "/tokens", "", &format!("email={}&password={password}", address(name)))
 }
 
-/// Signs in, and shows the token.
+/// Signs in and returns the token.
 fn sign_in(server: &Server, name: &str, password: &str) -> String {
     let answer = try_sign_in(server, name, password);
     assert_eq!(answer.status, 200, "{}", answer.body);
@@ -119,21 +108,16 @@ fn check(server: &Server, token: &str) -> u16 {
     ask(server, "GET", "/sessions/current", token, "").status
 }
 
-/// The status of a check, once it is one: a busy machine may need a second try.
+/// The status of a check, once it is no 503: a busy server may need a second request.
 fn settled(server: &Server, token: &str) -> u16 {
-    let mut status = 503;
-    until(|| {
-        status = check(server, token);
-        status != 503
-    });
-    status
+    found_blocking("a check", || Some(check(server, token)).filter(|status| *status != 503))
 }
 
 fn ready(server: &Server) -> Answer {
     call(server.address(), "GET", "/health/ready", "", "").expect("answered")
 }
 
-/// Asks for a reset link, and reads it in whatever inbox it lands.
+/// Requests a reset link and reads it from the inbox of one of the servers.
 fn reset_token(servers: &[&Server], name: &str) -> String {
     let asked = ask(servers[0], "POST", "/tokens/reset", "", &format!("email={}", address(name)));
     assert_eq!(asked.status, 200, "{}", asked.body);
@@ -144,7 +128,7 @@ fn set_password(server: &Server, reset: &str, password: &str) -> Answer {
     ask(server, "PUT", "/password", "", &format!("reset_token={reset}&password={password}"))
 }
 
-/// Somebody else's transaction that holds a user's row: whoever wants to change it waits until this is dropped.
+/// A transaction that locks the row of a user. A server that changes the row waits until the lock is released.
 struct Held(PgConnection);
 
 impl Held {
@@ -155,46 +139,32 @@ impl Held {
         Self(connection)
     }
 
-    /// Returns when somebody waits for the row.
-    async fn is_wanted(&self, database: &str) {
+    /// Waits until a server waits for the row.
+    async fn is_waited_for(&self, database: &str) {
         let waiting = "SELECT count(*) FROM pg_stat_activity \
                        WHERE datname = current_database() AND wait_event_type = 'Lock'";
         until_number(database, waiting, |waiting| waiting > 0).await;
     }
 
-    async fn let_go(self) {
+    async fn release(self) {
         self.0.close().await.expect("rolled back");
     }
 }
 
-/// Asks the database until a number is as it should be; gives the number.
+/// Reads a number from the database until it is right; returns it.
 async fn until_number(database: &str, query: &str, is: impl Fn(i64) -> bool) -> i64 {
     let mut connection = PgConnection::connect(database).await.expect("connects");
-    let began = Instant::now();
-    loop {
+    found(query, async || {
         let query = sqlx::query_scalar(sqlx::AssertSqlSafe(query));
-        let number: i64 = query.fetch_one(&mut connection).await.expect("a number");
-        if is(number) {
-            return number;
-        }
-        assert!(began.elapsed() < Duration::from_secs(30), "{number} it stays");
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+        Some(query.fetch_one(&mut connection).await.expect("a number")).filter(|number| is(*number))
+    })
+    .await
 }
 
-/// How long it takes until something holds; it must, within half a minute.
-fn until(mut holds: impl FnMut() -> bool) -> Duration {
-    let began = Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < Duration::from_secs(30), "it never holds");
-        std::thread::sleep(Duration::from_millis(2));
-    }
-    began.elapsed()
-}
-
-/// How long it takes until every server refuses every token; afterwards none may take one any more.
+/// Waits until every server refuses every token; returns how long that took. Afterwards none may accept one.
 fn until_all_refuse(servers: &[Server], tokens: &[String]) -> Duration {
-    let took = until(|| servers.iter().all(|server| tokens.iter().all(|token| check(server, token) == 401)));
+    let all_refuse = || servers.iter().all(|server| tokens.iter().all(|token| check(server, token) == 401));
+    let took = eventually_blocking("all refuse", all_refuse);
     for _ in 0..5 {
         for token in tokens {
             assert!(servers.iter().all(|server| check(server, token) == 401), "a token came back to life");

@@ -1,18 +1,20 @@
 //! One outbox, two nodes: nothing is sent twice, and what a provider reports to one node is known to both.
 
-use super::{APP, Fleet, PASSWORD, ask, sign_in, until};
+use super::{APP, Fleet, PASSWORD, ask, sign_in};
 use crate::http::call_with;
 use crate::inbox;
 use base64::Engine as _;
 use portcullis_actors::clock::{Clock as _, SystemClock};
-use portcullis_actors::derive::{Keyring, random_bytes};
-use portcullis_actors::domain::{Locale, Phone, UserId};
-use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
-use portcullis_actors::stores::{AccountStore as _, Destination, MessageKind, NewMessage, OutboxStore as _};
+use portcullis_actors::derive::Keyring;
+use portcullis_actors::domain::{Phone, UserId};
+use portcullis_actors::stores::{AccountStore as _, Destination, OutboxStore as _};
+use portcullis_testkit::deliveries::challenge_message;
 use portcullis_testkit::postgres::shared_database;
 use portcullis_testkit::redis::Redis;
 use portcullis_testkit::server::{Server, Setup};
 use portcullis_testkit::sms::{SmsApi, signature};
+use portcullis_testkit::stores;
+use portcullis_testkit::wait::{PATIENCE, eventually_blocking, eventually_within};
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -39,21 +41,13 @@ async fn two_nodes_send_each_of_5000_messages_once() {
     let (redis, database, api) = (Redis::start().await, shared_database().await, SmsApi::start());
     let fleet = texting(Fleet::new(&redis.url(), database.url()), &api);
     let user = UserId(fleet.user("ada"));
-    let settings = SqlSettings { time_out: Duration::from_secs(20), ..SqlSettings::new(database.url()) };
-    let store = SqlStore::connect(&settings, Arc::new(SystemClock)).await.expect("the database");
+    let store = stores::connect(database.url(), Arc::new(SystemClock)).await;
     let app = store.application(Some(&APP.parse().expect("a name"))).await.expect("read").expect("there").id;
     let secret = base64::engine::general_purpose::STANDARD.decode(super::SECRET).expect("base64");
     let key = Keyring::new(&[<[u8; 32]>::try_from(secret).expect("32 bytes").into()]).expect("a secret").current();
     let code = |n: usize| {
-        let challenge = random_bytes();
-        NewMessage {
-            kind: MessageKind::PhoneCode { challenge, key },
-            user,
-            app,
-            to: Destination::Sms(Phone::parse(&format!("+1212{}", 2_000_000 + n), "US").expect("a number")),
-            locale: Locale::En,
-            expires: SystemClock.now().plus(Duration::from_secs(600)),
-        }
+        let to = Destination::Sms(Phone::parse(&format!("+1212{}", 2_000_000 + n), "US").expect("a number"));
+        challenge_message(key, user, app, to, SystemClock.now().plus(Duration::from_secs(600)))
     };
     // Which node sent a message, its account tells.
     let accounts = ["ACa", "ACb"];
@@ -67,11 +61,8 @@ async fn two_nodes_send_each_of_5000_messages_once() {
         let queue = (0..50).map(|n| store.enqueue(code(batch * 50 + n)));
         futures_util::future::try_join_all(queue).await.expect("queued");
     }
-    let patience = Instant::now() + Duration::from_secs(180);
-    while store.stats().await.is_ok_and(|stats| stats.pending > 0) {
-        assert!(Instant::now() < patience, "{:?}", store.stats().await);
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
+    let none_pending = async || store.stats().await.expect("stats").pending == 0;
+    eventually_within(3 * PATIENCE, "none is pending", none_pending).await;
     let mut times: HashMap<String, usize> = HashMap::new();
     let sent = api.requests();
     for sms in &sent {
@@ -110,14 +101,14 @@ async fn what_is_reported_to_one_node_fails_over_on_whichever_sends_next() {
     let token = sign_in(&a, "ada", PASSWORD);
     let sent = ask(&a, "POST", "/settings/send_phone_verification", &token, "phone=(212)555-0123");
     assert_eq!(sent.status, 200, "{}", sent.body);
-    let first = one.received(1, Duration::from_secs(20)).await.remove(0);
+    let first = one.received(1).await.remove(0);
     assert_eq!(first.field("StatusCallback"), format!("{PUBLIC_URL}/callbacks/sms/sms-1"));
     let sid = first.sid.clone().expect("accepted");
 
     assert_eq!(report(&b, "/callbacks/sms/sms-1", &sid, "a guess"), 403);
     assert_eq!(report(&b, "/callbacks/sms/sms-2", &sid, TOKEN), 403, "the other provider's secret");
     assert_eq!(report(&b, "/callbacks/sms/sms-1", &sid, TOKEN), 204);
-    until(|| two.accepted().len() == 1);
+    eventually_blocking("the other provider sends", || two.accepted().len() == 1);
     let second = two.accepted().remove(0);
     assert_eq!(second.field("Body"), first.field("Body"), "the same code");
     assert_eq!(report(&a, "/callbacks/sms/sms-1", &sid, TOKEN), 204, "a replay is heard");

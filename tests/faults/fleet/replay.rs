@@ -37,7 +37,7 @@ fn never_taken(nodes: &[&Server], tokens: &[String]) {
 async fn a_reset_that_redis_missed() {
     let (redis, database) = (Redis::start().await, shared_database().await);
     let gate = Gate::before(redis.address()).await;
-    let fleet = Fleet::new(&format!("redis://{}", gate.address()), database.url());
+    let fleet = Fleet::new(&format!("redis://{}", gate.address()), database.url()).with_short_redis_timeout();
     let user = fleet.user("ada");
     let (a, b) = (fleet.start("a"), fleet.start("b"));
     let tokens = [sign_in(&a, "ada", PASSWORD), sign_in(&b, "ada", PASSWORD)];
@@ -47,9 +47,9 @@ async fn a_reset_that_redis_missed() {
     let held = Held::row(database.url(), user).await;
     let form = format!("reset_token={reset}&password=a-new-staple-5527");
     let asked = Asked::send(a.address(), "PUT", "/api/v1/password", "", &form).expect("sent");
-    held.is_wanted(database.url()).await;
+    held.is_waited_for(database.url()).await;
     gate.cut();
-    held.let_go().await;
+    held.release().await;
     let answer = asked.answer().expect("answered");
     assert_eq!(answer.status, 200, "the password is changed, the rest is pending: {}", answer.body);
     let pending = format!("SELECT count(*) FROM revocations WHERE user_id = {user} AND applied IS NULL");
@@ -67,7 +67,7 @@ async fn a_reset_that_redis_missed() {
 async fn a_user_who_is_disabled_while_redis_is_away() {
     let (redis, database) = (Redis::start().await, shared_database().await);
     let gate = Gate::before(redis.address()).await;
-    let fleet = Fleet::new(&format!("redis://{}", gate.address()), database.url());
+    let fleet = Fleet::new(&format!("redis://{}", gate.address()), database.url()).with_short_redis_timeout();
     let user = fleet.user("ada").to_string();
     let (a, b) = (fleet.start("a"), fleet.start("b"));
     let tokens = [sign_in(&a, "ada", PASSWORD), sign_in(&b, "ada", PASSWORD)];
@@ -84,7 +84,7 @@ async fn a_user_who_is_disabled_while_redis_is_away() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reset_that_redis_forgot() {
     let (mut redis, database) = (Redis::start().await, shared_database().await);
-    let fleet = Fleet::new(&redis.url(), database.url());
+    let fleet = Fleet::new(&redis.url(), database.url()).with_short_redis_timeout();
     fleet.user("ada");
     fleet.user("grace");
     let (a, b) = (fleet.start("a"), fleet.start("b"));

@@ -11,17 +11,17 @@ use lettre::message::MultiPart;
 use lettre::transport::smtp::PoolConfig;
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use portcullis_actors::clock::{Clock as _, SystemClock};
-use portcullis_actors::derive::{Keyring, PhoneCodes, random_bytes};
-use portcullis_actors::domain::{AppId, Locale, Phone, UserId};
+use portcullis_actors::derive::{Keyring, PhoneCodes};
+use portcullis_actors::domain::Phone;
 use portcullis_actors::notifier::{DeliveryPolicy, Drain, NotifierActor, NotifierPorts};
-use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
-use portcullis_actors::stores::{
-    AccountStore as _, Created, Destination, MessageKind, NewApplication, NewMessage, NewUser, OutboxStore as _,
-};
-use portcullis_actors::transports::{Inbox, SmtpSettings, SmtpTransport, Transport, TwilioSettings, TwilioTransport};
+use portcullis_actors::stores::{Destination, OutboxStore as _};
+use portcullis_actors::transports::{Inbox, SmtpSettings, SmtpTransport, Transport, TwilioTransport};
 use portcullis_actors::transports::{Mail, Sms, Transports};
+use portcullis_testkit::accounts::{add_application, add_user, new_application, new_user};
+use portcullis_testkit::deliveries::{challenge_message, smtp_settings, twilio_settings};
 use portcullis_testkit::sms::{Answer, SmsApi};
 use portcullis_testkit::smtp::{Behaviour, SmtpServer};
+use portcullis_testkit::{defaults, stores};
 use std::collections::HashMap;
 use std::future::Future;
 use std::sync::Arc;
@@ -144,30 +144,12 @@ fn inbox() -> Arc<Inbox> {
 }
 
 fn smtp(port: u16) -> Outcome<Arc<SmtpTransport>> {
-    let settings = SmtpSettings {
-        url: format!("smtp://127.0.0.1:{port}"),
-        from: "no-reply@example.org".to_owned(),
-        allow_plaintext: false,
-        extra_root: None,
-        timeout: Duration::from_secs(60),
-        connections: WORKERS,
-    };
-    Ok(Arc::new(SmtpTransport::new(settings, Arc::new(SystemClock))?))
+    let settings = smtp_settings(&format!("smtp://127.0.0.1:{port}"));
+    Ok(Arc::new(SmtpTransport::new(SmtpSettings { connections: WORKERS, ..settings }, Arc::new(SystemClock))?))
 }
 
 fn twilio(url: &str) -> Outcome<Arc<TwilioTransport>> {
-    let settings = TwilioSettings {
-        name: "one".to_owned(),
-        base_url: url.to_owned(),
-        account_sid: "AC1".to_owned(),
-        auth_token: "secret".to_owned(),
-        from: "+15005550006".to_owned(),
-        own_senders: true,
-        callback_url: None,
-        allow_plaintext: false,
-        timeout: Duration::from_secs(10),
-    };
-    Ok(Arc::new(TwilioTransport::new(settings, Arc::new(SystemClock))?))
+    Ok(Arc::new(TwilioTransport::new(twilio_settings("one", url), Arc::new(SystemClock))?))
 }
 
 /// Messages a second, until all but `stuck` are settled.
@@ -179,19 +161,19 @@ async fn through_the_outbox(
     stuck: u64,
 ) -> Outcome<f64> {
     let folder = tempfile::tempdir()?;
-    let url = format!("sqlite://{}", folder.path().join("bench.db").display());
-    let settings = SqlSettings { time_out: Duration::from_secs(10), ..SqlSettings::new(url) };
-    let store = SqlStore::connect(&settings, Arc::new(SystemClock)).await?;
-    let (user, app) = inhabit(&store).await?;
+    let store = stores::connect(&stores::sqlite_url(&folder.path().join("bench.db")), Arc::new(SystemClock)).await;
+    let user = add_user(&store, new_user("ada")).await;
+    let app = add_application(&store, new_application("beyondvip")).await;
     let keyring = Arc::new(Keyring::new(&[[7; 32].into()])?);
+    let expires = SystemClock.now().plus(Duration::from_secs(1_800));
     for n in 0..messages {
-        store.enqueue(message(&keyring, user, app, to(n))).await?;
+        store.enqueue(challenge_message(keyring.current(), user, app, to(n), expires)).await?;
     }
     let policy = DeliveryPolicy {
         mail_concurrency: WORKERS,
         sms_concurrency: WORKERS,
         per_group: WORKERS,
-        ..Default::default()
+        ..defaults().delivery
     };
     let ports = NotifierPorts {
         outbox: Arc::new(store.clone()),
@@ -212,30 +194,4 @@ async fn through_the_outbox(
     notifier.send(Drain { within: Duration::from_secs(5) }).await?;
     store.close().await;
     Ok(pace)
-}
-
-fn message(keyring: &Keyring, user: UserId, app: AppId, to: Destination) -> NewMessage {
-    let challenge = random_bytes();
-    let key = keyring.current();
-    let kind = match &to {
-        Destination::Mail(_) => MessageKind::ResetLink { challenge, key },
-        Destination::Sms(_) => MessageKind::PhoneCode { challenge, key },
-    };
-    NewMessage { kind, user, app, to, locale: Locale::En, expires: SystemClock.now().plus(Duration::from_secs(1_800)) }
-}
-
-async fn inhabit(store: &SqlStore) -> Outcome<(UserId, AppId)> {
-    let user = NewUser {
-        email: "ada@example.com".parse()?,
-        first_name: "Ada".parse()?,
-        last_name: "Admin".parse()?,
-        password_hash: "none".to_owned(),
-        admin: false,
-    };
-    let app =
-        NewApplication { name: "beyondvip".parse()?, brand: "Beyond VIP".to_owned(), mail_from: None, sms_from: None };
-    match (store.create_user(user).await?, store.create_application(app).await?) {
-        (Created::New(user), Created::New(app)) => Ok((user, app)),
-        _ => Err("the database is not empty".into()),
-    }
 }

@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 /// # Errors
 /// When the pool does not start.
 pub fn run(arguments: &Arguments) -> Outcome<()> {
-    let policy = HashingPolicy { max_wait_ms: 60_000, ..HashingPolicy::default() };
+    let policy = HashingPolicy { max_wait_ms: 60_000, ..portcullis_testkit::defaults().hashing };
     let threads = policy.thread_count().map_err(|fault| fault.0)?;
     let pool = HashingPool::start(&policy)?;
     let length = Duration::from_secs_f64(arguments.seconds);

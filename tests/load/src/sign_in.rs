@@ -20,7 +20,7 @@ const PATIENT: [(&str, &str); 2] = [("hashing.max_wait_ms", "60000"), ("database
 /// When a server does not start, or refuses a sign-in.
 pub async fn run(arguments: &Arguments) -> Outcome<()> {
     let length = Duration::from_secs_f64(arguments.seconds);
-    let policy = HashingPolicy::default();
+    let policy = portcullis_testkit::defaults().hashing;
     let threads = policy.thread_count().map_err(|fault| fault.0)?;
     let server = Portcullis::start(arguments, CONNECTIONS, &PATIENT)?;
     let mut pair = Pair { names: ("sign-in", "bare argon2 loop"), rounds: Vec::new() };

@@ -17,7 +17,7 @@ enum Network {
     Cut,
 }
 
-/// A proxy before a server; ended when dropped.
+/// A proxy in front of a server; ended when dropped.
 pub struct Gate {
     address: SocketAddr,
     network: watch::Sender<Network>,
@@ -39,7 +39,7 @@ impl Gate {
         Self { address, network, target, task }
     }
 
-    /// Where to connect instead of the target.
+    /// The address to connect to instead of the target.
     pub fn address(&self) -> SocketAddr {
         self.address
     }

@@ -1,9 +1,10 @@
 //! The test kit: real servers on free ports, the users and applications that tests start from, and one way to wait.
 //!
 //! A server of the kit has a temporary folder of its own and ends when it is dropped. `gate`, `postgres`, `redis`,
-//! `sms` and `smtp` contain nothing of Portcullis; `accounts`, `server` and `stores` do.
+//! `sms` and `smtp` contain nothing of Portcullis; `accounts`, `deliveries`, `server` and `stores` do.
 
 pub mod accounts;
+pub mod deliveries;
 pub mod gate;
 pub mod postgres;
 pub mod redis;
@@ -15,7 +16,7 @@ pub mod wait;
 
 use portcullis::config::{Config, Profile, Sources};
 
-/// What `config/default.toml` says. Tests take the numbers of a policy from here and change what they are about.
+/// The configuration of `config/default.toml`. Tests take policies from here, and change only the values they test.
 ///
 /// # Panics
 /// When the defaults are invalid.

@@ -1,5 +1,5 @@
-//! A real PostgreSQL: an instance of a test's own that can be stalled, killed and restarted, or a fresh database on
-//! an instance that many tests share.
+//! A real PostgreSQL: an instance of one test, which the test stalls, kills and restarts, or a fresh database on a
+//! shared instance.
 
 use crate::wait::{eventually_blocking, found};
 use rustix::process::{Pid, Signal, kill_process};
@@ -13,7 +13,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use tempfile::TempDir;
 
-/// Names the instance that [`shared_database`] uses: `postgres://postgres@127.0.0.1:5432/postgres`, a superuser's.
+/// The variable with the URL of the shared instance, for a superuser: `postgres://postgres@127.0.0.1:5432/postgres`.
 pub const SHARED: &str = "PORTCULLIS_TEST_POSTGRES";
 
 /// The superuser needs no password; every other role does.
@@ -22,7 +22,7 @@ host all postgres 127.0.0.1/32 trust
 host all all 127.0.0.1/32 scram-sha-256
 ";
 
-/// An instance of its own on a free port; ended when dropped.
+/// An instance of one test on a free port; ended when dropped.
 pub struct Postgres {
     folder: TempDir,
     port: u16,
@@ -62,7 +62,7 @@ impl Postgres {
         format!("postgres://postgres@127.0.0.1:{}/{database}", self.port)
     }
 
-    /// Where it listens, on 127.0.0.1.
+    /// Its port on 127.0.0.1.
     pub fn port(&self) -> u16 {
         self.port
     }
@@ -137,12 +137,12 @@ impl Drop for Postgres {
     }
 }
 
-/// A database of a test's own, gone when dropped.
+/// A database of one test; dropped with this value.
 pub struct Database {
     url: String,
     server: String,
     name: String,
-    /// Dropped last.
+    /// The instance, if none is shared. Dropped last.
     own: Option<Postgres>,
 }
 
@@ -172,7 +172,7 @@ impl Drop for Database {
     }
 }
 
-/// A fresh database on the instance that [`SHARED`] names, or on one of its own if it names none.
+/// A fresh database on the instance that [`SHARED`] names, or on a new instance.
 ///
 /// # Panics
 /// When there is no PostgreSQL.

@@ -1,6 +1,6 @@
 //! A real redis-server on a free port, which tests stall, kill, restart and fill.
 
-use crate::wait::found;
+use crate::wait::Wait;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::Stdio;
@@ -27,7 +27,7 @@ impl Redis {
     /// With arguments as on redis-server's command line (`--maxmemory`, `3mb`, …).
     ///
     /// # Panics
-    /// When no redis-server is installed, or none comes up on five ports.
+    /// When redis-server is not installed, or starts on none of five ports.
     pub async fn start_with(arguments: &[&str]) -> Self {
         let arguments: Vec<_> = arguments.iter().map(|&argument| argument.to_owned()).collect();
         for _ in 0..5 {
@@ -48,15 +48,17 @@ impl Redis {
         command.arg("--dir").arg(self.folder.path()).args(&self.arguments);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
         let mut child = command.spawn()?;
-        let serves = found("redis-server answers", async || match child.try_wait() {
-            Ok(None) => self.is_ours(&child).await.then_some(true),
-            Ok(Some(_)) | Err(_) => Some(false),
-        });
-        if !serves.await {
-            return Err(io::ErrorKind::AddrInUse.into());
+        let wait = Wait::begin();
+        loop {
+            if child.try_wait()?.is_some() {
+                return Err(io::ErrorKind::AddrInUse.into());
+            }
+            if self.is_ours(&child).await {
+                self.child = Some(child);
+                return Ok(());
+            }
+            wait.pause("redis-server answers").await;
         }
-        self.child = Some(child);
-        Ok(())
     }
 
     /// Whether the server on the port is this child: it answers, and the child still runs.
@@ -169,7 +171,7 @@ impl Redis {
     }
 }
 
-/// A port nobody listens on now.
+/// A port that is free now.
 pub(crate) fn free_port() -> u16 {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a free port");
     listener.local_addr().expect("a bound address").port()

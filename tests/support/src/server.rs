@@ -84,7 +84,7 @@ impl Setup {
         command.env("PORTCULLIS__SERVER__BIND", "127.0.0.1:0");
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log.try_clone()?).spawn()?;
         let stdout = child.stdout.take().map(BufReader::new);
-        // Owned from here on, so that a failed start leaves no process behind.
+        // From here on it is killed when dropped, also after a failed start.
         let mut server = Server { child, address: SocketAddr::from(([127, 0, 0, 1], 0)), started_in: Duration::ZERO };
         match stdout.and_then(|stdout| address_in(stdout, log)) {
             Some(address) => {
@@ -96,32 +96,31 @@ impl Setup {
         }
     }
 
-    /// Runs one command to its end, with `input` on its standard input.
-    ///
-    /// # Errors
-    /// When it cannot be run.
-    pub fn output(&self, arguments: &[&str], input: &str) -> io::Result<Output> {
-        let mut command = self.command(arguments);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn()?;
-        if let Some(mut stdin) = child.stdin.take() {
-            // An error means that the command has ended: it reads nothing.
-            let _ = stdin.write_all(input.as_bytes());
-        }
-        child.wait_with_output()
-    }
-
-    /// The same; returns its standard output.
+    /// Runs one command to its end, with `input` on its standard input. Returns its standard output.
     ///
     /// # Errors
     /// When it fails: its standard error.
     pub fn run(&self, arguments: &[&str], input: &str) -> io::Result<String> {
-        let output = self.output(arguments, input)?;
+        let output = output_of(self.command(arguments), input)?;
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
         Err(io::Error::other(format!("{arguments:?}: {}", String::from_utf8_lossy(&output.stderr))))
     }
+}
+
+/// Runs a command to its end, with `input` on its standard input.
+///
+/// # Errors
+/// When it cannot be run.
+pub fn output_of(mut command: Command, input: &str) -> io::Result<Output> {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = command.spawn()?;
+    if let Some(mut stdin) = child.stdin.take() {
+        // An error means that the command has ended: it reads nothing.
+        let _ = stdin.write_all(input.as_bytes());
+    }
+    child.wait_with_output()
 }
 
 /// Reads up to the first `http://127.0.0.1:PORT`. All lines go to the log.
@@ -157,7 +156,7 @@ pub struct Server {
 }
 
 impl Server {
-    /// Where it listens.
+    /// The address that it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
@@ -172,7 +171,7 @@ impl Server {
         self.started_in
     }
 
-    /// Its process.
+    /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
     }

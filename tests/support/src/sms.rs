@@ -71,7 +71,7 @@ impl SmsApi {
     /// Answers 201.
     ///
     /// # Panics
-    /// When no port can be had.
+    /// When no port is free.
     pub fn start() -> Self {
         let shared = Arc::new(Shared { answer: Mutex::new(Answer::Created), received: Mutex::default() });
         let (ready, started) = mpsc::channel();

@@ -95,11 +95,12 @@ impl Behaviour {
     }
 }
 
-/// How many commands the server has taken, and how many connections it had seen by then.
+/// How many commands the server has taken, how many connections it had seen by then, and how many were open.
 #[derive(Clone, Copy, Default)]
 struct Taken {
     commands: u64,
     connections: u64,
+    open: u64,
 }
 
 /// The server of one test; ended when dropped.
@@ -162,8 +163,11 @@ impl SmtpServer {
                     let mail = serde_json::from_value(event).expect("a mail");
                     kept.lock().unwrap_or_else(PoisonError::into_inner).push(mail);
                 } else {
-                    let connections = event["connections"].as_u64().unwrap_or_default();
-                    sender.send_modify(|taken| *taken = Taken { commands: taken.commands + 1, connections });
+                    let number = |name: &str| event[name].as_u64().unwrap_or_default();
+                    sender.send_modify(|taken| {
+                        let (connections, open) = (number("connections"), number("open"));
+                        *taken = Taken { commands: taken.commands + 1, connections, open };
+                    });
                 }
             }
         });
@@ -195,6 +199,11 @@ impl SmtpServer {
     /// The number of connections so far.
     pub async fn connections(&mut self) -> u64 {
         self.command(&Value::Null).await.connections
+    }
+
+    /// The number of open connections.
+    pub async fn open_connections(&mut self) -> u64 {
+        self.command(&Value::Null).await.open
     }
 
     async fn command(&mut self, command: &Value) -> Taken {

@@ -16,6 +16,7 @@ from aiosmtpd.smtp import SMTP, AuthResult
 
 behaviour = {}
 connections = 0
+open_connections = 0
 
 
 def say(**what):
@@ -105,12 +106,18 @@ class Server(SMTP):
         await super().push(status)
 
     def connection_made(self, transport):
-        global connections
+        global connections, open_connections
         connections += 1
+        open_connections += 1
         if behaviour.get("drop"):
             transport.abort()
             return
         super().connection_made(transport)
+
+    def connection_lost(self, error):
+        global open_connections
+        open_connections -= 1
+        super().connection_lost(error)
 
 
 def authenticate(login):
@@ -160,7 +167,7 @@ async def main(options):
             await server.wait_closed()
         elif not server.is_serving():
             server = await listen(make, port, wrapped)
-        say(event="taken", connections=connections)
+        say(event="taken", connections=connections, open=open_connections)
 
 
 parser = argparse.ArgumentParser()

@@ -5,7 +5,33 @@ use std::time::{Duration, Instant};
 /// Long enough for any condition on a machine that is busy with other things.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
-const INTERVAL: Duration = Duration::from_millis(5);
+/// The pause before the next look: 1 ms for a condition that is about to hold, up to 20 ms for a slow one.
+fn pause(waited: Duration) -> Duration {
+    (waited / 4).clamp(Duration::from_millis(1), Duration::from_millis(20))
+}
+
+/// A loop that looks again and again. For futures that must be `Send`; all others use [`eventually`].
+#[derive(Debug)]
+pub struct Wait {
+    began: Instant,
+    limit: Duration,
+}
+
+impl Wait {
+    /// For [`PATIENCE`].
+    pub fn begin() -> Self {
+        Self { began: Instant::now(), limit: PATIENCE }
+    }
+
+    /// Pauses before the next look.
+    ///
+    /// # Panics
+    /// When the time is over.
+    pub async fn pause(&self, what: &str) {
+        assert!(self.began.elapsed() < self.limit, "not within {:?}: {what}", self.limit);
+        tokio::time::sleep(pause(self.began.elapsed())).await;
+    }
+}
 
 /// Waits until something holds. Returns how long that took, for tests that have a limit of their own.
 ///
@@ -20,12 +46,11 @@ pub async fn eventually(what: &str, holds: impl AsyncFnMut() -> bool) -> Duratio
 /// # Panics
 /// After `limit`.
 pub async fn eventually_within(limit: Duration, what: &str, mut holds: impl AsyncFnMut() -> bool) -> Duration {
-    let began = Instant::now();
+    let wait = Wait { limit, ..Wait::begin() };
     while !holds().await {
-        assert!(began.elapsed() < limit, "not within {limit:?}: {what}");
-        tokio::time::sleep(INTERVAL).await;
+        wait.pause(what).await;
     }
-    began.elapsed()
+    wait.began.elapsed()
 }
 
 /// As [`eventually`], for tests without a runtime.
@@ -37,7 +62,7 @@ pub fn eventually_blocking(what: &str, mut holds: impl FnMut() -> bool) -> Durat
     let began = Instant::now();
     while !holds() {
         assert!(began.elapsed() < PATIENCE, "not within {PATIENCE:?}: {what}");
-        std::thread::sleep(INTERVAL);
+        std::thread::sleep(pause(began.elapsed()));
     }
     began.elapsed()
 }
