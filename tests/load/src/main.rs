@@ -53,7 +53,7 @@ enum What {
     Storm,
     /// Mail and SMS through the outbox beside the bare client libraries.
     Deliveries,
-    /// Answers to those who ask for a mail or an SMS while its provider misbehaves.
+    /// Answers to requests for a mail or an SMS while its provider fails.
     Outage,
     /// Serves the static answer (`check` starts this by itself).
     #[command(hide = true)]
