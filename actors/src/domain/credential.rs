@@ -1,7 +1,7 @@
 //! Credentials: user tokens, server keys, reset tokens. Parsing checks the form only. `derive` checks whether one is
 //! genuine, and a store whether it is live.
 
-use super::{Digest, Invalid, UserId, redacted_debug};
+use super::{Digest, Invalid, UserId, named_values, redacted_debug};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::str::FromStr;
@@ -135,40 +135,19 @@ impl FromStr for Credential {
     }
 }
 
-/// What a server key may do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum KeyScope {
-    /// Calls of a user, as the owner of the key.
-    OwnerAct,
-    /// Introspect tokens (RFC 7662).
-    TokensIntrospect,
-    /// Sign users out of the application of the key.
-    SessionsRevoke,
-    /// Read the push registrations of a user.
-    DevicesRead,
-}
-
-impl KeyScope {
-    /// All scopes.
-    pub const ALL: [Self; 4] = [Self::OwnerAct, Self::TokensIntrospect, Self::SessionsRevoke, Self::DevicesRead];
-
-    /// The name in the command line and in stores.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::OwnerAct => "owner:act",
-            Self::TokensIntrospect => "tokens:introspect",
-            Self::SessionsRevoke => "sessions:revoke",
-            Self::DevicesRead => "devices:read",
-        }
+named_values! {
+    /// What a server key may do.
+    pub enum KeyScope {
+        /// Calls of a user, as the owner of the key.
+        OwnerAct = "owner:act",
+        /// Introspect tokens (RFC 7662).
+        TokensIntrospect = "tokens:introspect",
+        /// Sign users out of the application of the key.
+        SessionsRevoke = "sessions:revoke",
+        /// Read the push registrations of a user.
+        DevicesRead = "devices:read",
     }
-}
-
-impl FromStr for KeyScope {
-    type Err = Invalid;
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        let known = Self::ALL.into_iter().find(|scope| scope.as_str() == text);
-        known.ok_or(Invalid("is none of owner:act, tokens:introspect, sessions:revoke, devices:read"))
-    }
+    otherwise "is none of owner:act, tokens:introspect, sessions:revoke, devices:read"
 }
 
 fn user_of(bytes: &[u8; 32]) -> UserId {

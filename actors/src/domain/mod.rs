@@ -37,6 +37,46 @@ macro_rules! numeric_id {
     };
 }
 
+/// An enum whose values have names in requests, in stores or on the command line. With `otherwise` it can be parsed, and
+/// that is the error.
+macro_rules! named_values {
+    (
+        $(#[$attribute:meta])* pub enum $enum:ident { $($(#[$doc:meta])* $value:ident = $name:literal,)+ }
+        $(otherwise $invalid:literal)?
+    ) => {
+        $(#[$attribute])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $enum {
+            $($(#[$doc])* $value,)+
+        }
+
+        impl $enum {
+            /// All values.
+            pub const ALL: [Self; [$($name),+].len()] = [$(Self::$value),+];
+
+            /// The name of the value.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$value => $name,)+
+                }
+            }
+
+            /// The value with this name, whatever the case of its letters.
+            pub fn named(name: &str) -> Option<Self> {
+                Self::ALL.into_iter().find(|value| value.as_str().eq_ignore_ascii_case(name))
+            }
+        }
+
+        $(impl std::str::FromStr for $enum {
+            type Err = crate::domain::Invalid;
+
+            fn from_str(name: &str) -> Result<Self, Self::Err> {
+                Self::named(name).ok_or(crate::domain::Invalid($invalid))
+            }
+        })?
+    };
+}
+
 numeric_id! {
     /// The id of a user; positive. Negative ids are decoys for addresses without an account (see `derive`).
     UserId
@@ -68,4 +108,4 @@ macro_rules! redacted_debug {
         }
     )+};
 }
-pub(crate) use redacted_debug;
+pub(crate) use {named_values, redacted_debug};

@@ -1,6 +1,6 @@
 //! Short texts with a meaning: applications, devices, push tokens, people's names, locales.
 
-use super::{Digest, Invalid, redacted_debug};
+use super::{Digest, Invalid, named_values, redacted_debug};
 use std::fmt;
 use std::str::FromStr;
 
@@ -88,57 +88,30 @@ impl fmt::Display for AppName {
     }
 }
 
-/// The operating system of a client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MobileOs {
-    /// `ios`
-    Ios,
-    /// `android`
-    Android,
-}
-
-impl MobileOs {
-    /// The name in requests and in stores.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ios => "ios",
-            Self::Android => "android",
-        }
+named_values! {
+    /// The operating system of a client.
+    pub enum MobileOs {
+        /// `ios`
+        Ios = "ios",
+        /// `android`
+        Android = "android",
     }
+    otherwise "is neither ios nor android"
 }
 
-impl FromStr for MobileOs {
-    type Err = Invalid;
-
-    /// In upper or lower case.
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        match text {
-            text if text.eq_ignore_ascii_case("ios") => Ok(Self::Ios),
-            text if text.eq_ignore_ascii_case("android") => Ok(Self::Android),
-            _ => Err(Invalid("is neither ios nor android")),
-        }
+named_values! {
+    /// A language that messages are written in, by its primary subtag (BCP 47).
+    #[derive(Default)]
+    pub enum Locale {
+        /// English, the fallback.
+        #[default]
+        En = "en",
+        /// Spanish.
+        Es = "es",
     }
-}
-
-/// A language that messages are written in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Locale {
-    /// English, the fallback.
-    #[default]
-    En,
-    /// Spanish.
-    Es,
 }
 
 impl Locale {
-    /// The primary subtag (BCP 47).
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::En => "en",
-            Self::Es => "es",
-        }
-    }
-
     /// The best match of an `Accept-Language` header (RFC 9110 §12.5.4); `None` if it contains none of these.
     pub fn from_accept_language(header: &str) -> Option<Self> {
         let weight = |params: &str| {
@@ -162,14 +135,8 @@ impl FromStr for Locale {
 
     /// Reads the primary subtag of a language tag: `es-MX` is Spanish.
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let primary = text.split(['-', '_']).next().unwrap_or_default();
-        if primary.eq_ignore_ascii_case("en") {
-            Ok(Self::En)
-        } else if primary.eq_ignore_ascii_case("es") {
-            Ok(Self::Es)
-        } else {
-            Err(Invalid("is not a language that messages are written in"))
-        }
+        let primary = text.split(['-', '_']).next().and_then(Self::named);
+        primary.ok_or(Invalid("is not a language that messages are written in"))
     }
 }
 
