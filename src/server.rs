@@ -1,6 +1,6 @@
 //! A server from start to stop: opens the stores, starts the actors, listens last, and on a stop closes the listener first.
 
-use crate::app::{self, Access, Database, Deliveries, NodeClaim, StoreReadiness, TokenStore, WorkerFactory};
+use crate::app::{self, Access, Database, NodeClaim, StoreReadiness, TokenStore, WorkerFactory};
 use crate::config::{Config, Profile};
 use crate::connections::{self, ConnectionPolicy, open_files};
 use crate::http::Settings;
@@ -66,6 +66,10 @@ impl Server {
     ///
     /// # Errors
     /// [`StartError`], with one line per fault.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the maintenance belongs to the server, which ends it by dropping its handle"
+    )]
     pub async fn build(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let config = Arc::new(config);
         let socket = bind(config.server.bind)?;
@@ -79,7 +83,7 @@ impl Server {
         let keyring = Arc::new(app::keyring(&config)?);
         let fresh = random_bytes();
         let subjects = with_retries(async || database.installation_secret("subjects", fresh).await).await?;
-        let hashing = HashingPool::start(&config.hashing).map_err(StartError::because)?;
+        let hashing = HashingPool::start(&config.hashing)?;
         match config.profile {
             Profile::Development => with_retries(async || app::demo::seed(&database, &hashing).await).await?,
             Profile::Production => {
@@ -101,7 +105,7 @@ impl Server {
             "" => format!("http://{address}"),
             url => url.to_owned(),
         };
-        let Deliveries { transports, inbox } = app::transports(&config, &clock)?;
+        let (transports, inbox) = app::transports(&config, &clock)?;
         let codes = Arc::new(PhoneCodes {
             keyring: Arc::clone(&keyring),
             digits: config.phone_codes.digits,

@@ -18,5 +18,5 @@ pub(crate) use probe::{Probed, probe_dependencies};
 pub(crate) use secrets::keyring;
 pub(crate) use single_node::NodeClaim;
 pub(crate) use stores::{Access, Database, StoreReadiness, TokenStore, database};
-pub(crate) use transports::{Deliveries, transports};
+pub(crate) use transports::transports;
 pub(crate) use worker::WorkerFactory;

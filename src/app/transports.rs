@@ -12,15 +12,8 @@ use std::time::Duration;
 /// The number of messages that an inbox keeps.
 const INBOX_SIZE: usize = 200;
 
-/// How messages are sent.
-pub(crate) struct Deliveries {
-    pub(crate) transports: Transports,
-    /// `Some` if mail or SMS stay in memory.
-    pub(crate) inbox: Option<Inbox>,
-}
-
-/// Creates the transports. Nothing is connected yet.
-pub(crate) fn transports(config: &Config, clock: &Arc<dyn Clock>) -> Result<Deliveries, StartError> {
+/// Creates the transports, and the inbox if mail or SMS stay in memory. Nothing is connected yet.
+pub(crate) fn transports(config: &Config, clock: &Arc<dyn Clock>) -> Result<(Transports, Option<Inbox>), StartError> {
     let inbox = Inbox::new(INBOX_SIZE, Arc::clone(clock));
     let mut shown = None;
     let mail: Arc<dyn Transport<Mail>> = match config.mail.transport {
@@ -31,7 +24,7 @@ pub(crate) fn transports(config: &Config, clock: &Arc<dyn Clock>) -> Result<Deli
         SmsTransport::Twilio => twilio(config, clock)?,
         SmsTransport::Inbox => vec![Arc::new(shown.insert(inbox).clone())],
     };
-    Ok(Deliveries { transports: Transports { mail: vec![mail], sms }, inbox: shown })
+    Ok((Transports { mail: vec![mail], sms }, shown))
 }
 
 fn smtp(config: &Config, clock: &Arc<dyn Clock>) -> Result<SmtpTransport, StartError> {

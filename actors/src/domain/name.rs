@@ -4,7 +4,7 @@ use super::{Digest, Invalid, redacted_debug};
 use std::fmt;
 use std::str::FromStr;
 
-/// What every short text obeys: present, not too long, no control characters (so it can go into a header or a log).
+/// The rule for short texts: not empty, not too long, no control characters (so it is safe in a header or a log).
 fn short(text: &str, longest: usize) -> Result<String, Invalid> {
     if text.is_empty() {
         return Err(Invalid("is empty"));
@@ -41,21 +41,21 @@ macro_rules! short_text {
 }
 
 short_text! {
-    /// The unique identifier a client gives of its device (an iOS UDID, say); at most 255 characters, no secret.
+    /// The client's unique identifier of its device, such as an iOS UDID; at most 255 characters, not secret.
     DeviceToken, 255
 }
 short_text! {
-    /// What Apple's or Google's push service knows a device by; at most 4,096 characters.
+    /// The identifier of a device at the push service of Apple or Google; at most 4,096 characters.
     PushToken, 4096
 }
 short_text! {
-    /// A first or last name; at most 255 characters, no control characters, otherwise whatever people are called.
+    /// A first or last name; at most 255 characters, no control characters.
     PersonName, 255
 }
 redacted_debug!(DeviceToken, PushToken, PersonName);
 
 impl PushToken {
-    /// What uniqueness is judged by (a column of 4,096 characters cannot be indexed everywhere).
+    /// Unique in its place, since not every database can index a column of 4,096 characters.
     pub fn digest(&self) -> Digest {
         Digest::of(self.0.as_bytes())
     }
@@ -88,7 +88,7 @@ impl fmt::Display for AppName {
     }
 }
 
-/// The two systems clients run on.
+/// The operating system of a client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MobileOs {
     /// `ios`
@@ -98,7 +98,7 @@ pub enum MobileOs {
 }
 
 impl MobileOs {
-    /// As clients and stores write it.
+    /// The name in requests and in stores.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ios => "ios",
@@ -110,7 +110,7 @@ impl MobileOs {
 impl FromStr for MobileOs {
     type Err = Invalid;
 
-    /// In any case: `iOS` is how people write it.
+    /// In upper or lower case.
     fn from_str(text: &str) -> Result<Self, Invalid> {
         match text {
             text if text.eq_ignore_ascii_case("ios") => Ok(Self::Ios),
@@ -139,7 +139,7 @@ impl Locale {
         }
     }
 
-    /// The best match of an `Accept-Language` header (RFC 9110 §12.5.4); `None` if none of ours is in it.
+    /// The best match of an `Accept-Language` header (RFC 9110 §12.5.4); `None` if it contains none of these.
     pub fn from_accept_language(header: &str) -> Option<Self> {
         let weight = |params: &str| {
             let quality = params.split(';').find_map(|p| p.trim().strip_prefix("q=")).unwrap_or("1");
@@ -160,7 +160,7 @@ impl Locale {
 impl FromStr for Locale {
     type Err = Invalid;
 
-    /// Takes a language tag and looks at its primary subtag: `es-MX` is Spanish.
+    /// Reads the primary subtag of a language tag: `es-MX` is Spanish.
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let primary = text.split(['-', '_']).next().unwrap_or_default();
         if primary.eq_ignore_ascii_case("en") {

@@ -1,42 +1,43 @@
-//! Argon2id behind one trait, its two implementations, and the judge between them. No threads and no passwords' rules here.
+//! Argon2id behind one trait, with two implementations that are compared at the start.
 
 use super::policy::{Cost, HashingBackend};
-use super::{HashingError, HashingStartError};
+use super::{DISAGREE, HashingError, NO_MEMORY, cannot_start};
+use crate::error::StartError;
 use argon2::Block;
 use argon2_rust::params::{Memory, TagLen};
 use argon2_rust::{Algorithm, Argon2, Hasher, Params};
 use std::time::{Duration, Instant};
 
-/// The two versions of argon2 that stored hashes come in; new ones are of the second (RFC 9106).
+/// The two versions of argon2 in stored hashes. New hashes have the second one (RFC 9106).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Version {
-    /// 1.0 (`v=16`, or none written).
+    /// 1.0: `v=16`, or no version in the text.
     V16,
-    /// 1.3 (`v=19`).
+    /// 1.3: `v=19`.
     V19,
 }
 
-/// Everything but the password that a tag depends on.
+/// Everything that a tag depends on, except the password.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Recipe {
+pub(super) struct Parameters {
     pub cost: Cost,
     pub version: Version,
     pub salt: Vec<u8>,
 }
 
-/// One thread's argon2id, with memory that it keeps from hash to hash.
+/// An argon2id of one thread. It keeps its memory from hash to hash.
 pub(super) trait Argon2id: Send {
     /// Fills `tag` with the hash of `password`.
     ///
     /// # Errors
-    /// [`HashingError::Failed`] when the memory cannot be had.
-    fn derive(&mut self, recipe: &Recipe, password: &[u8], tag: &mut [u8]) -> Result<(), HashingError>;
+    /// [`HashingError::Failed`]: there is not enough memory.
+    fn derive(&mut self, parameters: &Parameters, password: &[u8], tag: &mut [u8]) -> Result<(), HashingError>;
 }
 
-/// An implementation whose memory is ready for hashes of `cost`.
+/// An implementation with memory for hashes of `cost`.
 ///
 /// # Errors
-/// [`HashingError::Failed`] when the memory cannot be had.
+/// [`HashingError::Failed`]: there is not enough memory.
 pub(super) fn prepared(backend: HashingBackend, cost: &Cost) -> Result<Box<dyn Argon2id>, HashingError> {
     Ok(match backend {
         HashingBackend::Simd => Box::new(Simd::prepared(cost)?),
@@ -44,25 +45,25 @@ pub(super) fn prepared(backend: HashingBackend, cost: &Cost) -> Result<Box<dyn A
     })
 }
 
-/// Hashes once with each and compares; gives the time that `chosen` took.
+/// Hashes once with each and compares the tags. Returns how long `chosen` took.
 ///
 /// # Errors
-/// [`HashingStartError`] when they differ: one of the two computes something that is not argon2 on this machine.
+/// They differ: on this machine, one of them does not compute argon2.
 pub(super) fn agree(
     chosen: &mut dyn Argon2id,
-    judge: &mut dyn Argon2id,
-    recipe: &Recipe,
-) -> Result<Duration, HashingStartError> {
-    let (mut one, mut other) = ([0; 32], [0; 32]);
+    other: &mut dyn Argon2id,
+    parameters: &Parameters,
+) -> Result<Duration, StartError> {
+    let (mut tag, mut other_tag) = ([0; 32], [0; 32]);
     let begun = Instant::now();
     let password = b"one hash by each";
-    chosen.derive(recipe, password, &mut one).map_err(|_| HashingStartError::NO_MEMORY)?;
+    chosen.derive(parameters, password, &mut tag).map_err(|_| cannot_start(NO_MEMORY))?;
     let took = begun.elapsed();
-    judge.derive(recipe, password, &mut other).map_err(|_| HashingStartError::NO_MEMORY)?;
-    if one == other { Ok(took) } else { Err(HashingStartError::DISAGREE) }
+    other.derive(parameters, password, &mut other_tag).map_err(|_| cannot_start(NO_MEMORY))?;
+    if tag == other_tag { Ok(took) } else { Err(cannot_start(DISAGREE)) }
 }
 
-/// `argon2-rust`.
+/// The crate `argon2-rust`.
 pub(super) struct Simd(Hasher);
 
 impl Simd {
@@ -90,21 +91,21 @@ impl Simd {
 }
 
 impl Argon2id for Simd {
-    fn derive(&mut self, recipe: &Recipe, password: &[u8], tag: &mut [u8]) -> Result<(), HashingError> {
-        let argon2 = Self::configured(&recipe.cost, recipe.version, tag.len())?;
-        // The thread's own memory stays as large as the live cost: a larger stored hash gets memory for this once.
+    fn derive(&mut self, parameters: &Parameters, password: &[u8], tag: &mut [u8]) -> Result<(), HashingError> {
+        let argon2 = Self::configured(&parameters.cost, parameters.version, tag.len())?;
+        // The thread keeps memory for the current cost only. A larger stored hash gets memory for this one time.
         let fits = argon2.params().memory_blocks() as usize <= self.0.reserved_blocks();
         let done = if fits {
             self.0.set_argon2(argon2);
-            self.0.hash_into(password, &recipe.salt, tag)
+            self.0.hash_into(password, &parameters.salt, tag)
         } else {
-            argon2.hash_into(password, &recipe.salt, tag)
+            argon2.hash_into(password, &parameters.salt, tag)
         };
         done.map_err(|_| HashingError::Failed)
     }
 }
 
-/// `argon2`.
+/// The crate `argon2`.
 pub(super) struct Reference(Vec<Block>);
 
 impl Reference {
@@ -127,10 +128,10 @@ impl Reference {
 }
 
 impl Argon2id for Reference {
-    fn derive(&mut self, recipe: &Recipe, password: &[u8], tag: &mut [u8]) -> Result<(), HashingError> {
-        let params = Self::params(&recipe.cost, tag.len())?;
+    fn derive(&mut self, parameters: &Parameters, password: &[u8], tag: &mut [u8]) -> Result<(), HashingError> {
+        let params = Self::params(&parameters.cost, tag.len())?;
         let count = params.block_count();
-        let version = match recipe.version {
+        let version = match parameters.version {
             Version::V16 => argon2::Version::V0x10,
             Version::V19 => argon2::Version::V0x13,
         };
@@ -138,7 +139,7 @@ impl Argon2id for Reference {
         let blocks = if once.is_empty() { &mut self.0[..count] } else { &mut once[..] };
         let done = argon2::Argon2::new(argon2::Algorithm::Argon2id, version, params).hash_password_into_with_memory(
             password,
-            &recipe.salt,
+            &parameters.salt,
             tag,
             &mut *blocks,
         );

@@ -1,4 +1,4 @@
-//! What a hash may cost, and the numbers of the pool. Pure: no hashing and no threads here.
+//! What a hash may cost, and the numbers of the pool. Pure.
 
 use crate::domain::Invalid;
 use serde::{Deserialize, Serialize};
@@ -10,46 +10,32 @@ use std::time::Duration;
 #[derive(Debug, Clone, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct HashingPolicy {
-    /// KiB of memory a hash fills (OWASP Password Storage: 19,456 with two passes and one lane).
+    /// KiB of memory that a hash uses (OWASP Password Storage: 19,456 with two passes and one lane).
     pub memory_kib: u32,
     /// Passes over that memory.
     pub iterations: u32,
-    /// Lanes of that memory; a hash runs on one thread whatever this says.
+    /// Lanes of that memory. A hash runs on one thread with any number of lanes.
     pub lanes: u32,
-    /// Hashing threads; 0 means one a core, and more than that is slower.
+    /// Hashing threads. 0 means one for each core; more than that is slower.
     pub threads: usize,
-    /// Milliseconds that a hash may wait for its turn; what would wait longer is refused at once.
+    /// Milliseconds that a hash may wait for a thread. One that would wait longer is refused at once.
     pub max_wait_ms: u64,
-    /// Which implementation hashes.
+    /// The implementation of argon2.
     pub backend: HashingBackend,
 }
 
-/// The two implementations of argon2; each run of the server begins with one hash by both, which must agree.
+/// The two implementations of argon2. At each start both make one hash, and the hashes must be equal.
 #[derive(Debug, Clone, Copy, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(rename_all = "lowercase")]
 pub enum HashingBackend {
-    /// `argon2-rust`: the instructions of this processor, found at run time.
+    /// `argon2-rust`: uses the SIMD instructions of the processor, which it detects at run time.
     Simd,
-    /// `argon2` of the RustCrypto project: portable, reviewed by more people, about 0.65 of the speed.
+    /// `argon2` of RustCrypto: portable, reviewed by more people, about 0.65 of the speed.
     Reference,
 }
 
-impl Default for HashingPolicy {
-    /// The numbers of `config/default.toml`.
-    fn default() -> Self {
-        Self {
-            memory_kib: 19_456,
-            iterations: 2,
-            lanes: 1,
-            threads: 0,
-            max_wait_ms: 500,
-            backend: HashingBackend::Simd,
-        }
-    }
-}
-
 impl HashingPolicy {
-    /// Keys whose value cannot be, each with what it must be.
+    /// Keys with invalid values, each with what is valid.
     pub fn faults(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
         let checked = [
             ("memory_kib", self.cost().err()),
@@ -59,18 +45,18 @@ impl HashingPolicy {
         checked.into_iter().filter_map(|(key, fault)| fault.map(|Invalid(says)| (key, says)))
     }
 
-    /// What a new hash costs.
+    /// The cost of a new hash.
     ///
     /// # Errors
-    /// [`Invalid`] when a hash of this cost would itself be refused as a stored one.
+    /// [`Invalid`]: a stored hash of this cost would be refused.
     pub fn cost(&self) -> Result<Cost, Invalid> {
         Cost::new(self.memory_kib, self.iterations, self.lanes)
     }
 
-    /// The longest wait.
+    /// How long a hash may wait for a thread.
     ///
     /// # Errors
-    /// [`Invalid`] below 50 ms, where a busy scheduler alone would refuse sign-ins, and above a minute.
+    /// [`Invalid`] below 50 ms, because a busy scheduler alone takes that long, and above a minute.
     pub fn max_wait(&self) -> Result<Duration, Invalid> {
         match self.max_wait_ms {
             50..=60_000 => Ok(Duration::from_millis(self.max_wait_ms)),
@@ -78,7 +64,7 @@ impl HashingPolicy {
         }
     }
 
-    /// How many threads hash.
+    /// The number of hashing threads.
     ///
     /// # Errors
     /// [`Invalid`] above 1,024.
@@ -91,7 +77,7 @@ impl HashingPolicy {
     }
 }
 
-/// What one argon2 hash costs, within bounds that no stored hash can push a sign-in past.
+/// The cost of one argon2 hash. It is bounded, so that no stored hash can make a sign-in arbitrarily expensive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cost {
     memory_kib: u32,
@@ -100,29 +86,29 @@ pub struct Cost {
 }
 
 impl Cost {
-    /// The most memory of one hash: 256 MiB.
-    const MOST_MEMORY_KIB: u32 = 262_144;
-    /// The most passes and the most lanes.
-    const MOST: u32 = 16;
-    /// The most memory times passes, in KiB: 1 GiB, some 27 times the default.
-    const MOST_WORK: u64 = 1_048_576;
+    /// The limit of memory: 256 MiB.
+    const MAX_MEMORY_KIB: u32 = 262_144;
+    /// The limit of passes, and of lanes.
+    const MAX_PASSES_OR_LANES: u32 = 16;
+    /// The limit of memory times passes, in KiB: 1 GiB, some 27 times the default.
+    const MAX_WORK: u64 = 1_048_576;
 
     /// Checks the bounds.
     ///
     /// # Errors
-    /// [`Invalid`] when they are passed, or below what RFC 9106 §3.1 allows (8 KiB a lane, one pass, one lane).
+    /// [`Invalid`] above the limits, or below those of RFC 9106 §3.1 (8 KiB for each lane, one pass, one lane).
     pub fn new(memory_kib: u32, iterations: u32, lanes: u32) -> Result<Self, Invalid> {
-        if !(1..=Self::MOST).contains(&lanes) {
+        if !(1..=Self::MAX_PASSES_OR_LANES).contains(&lanes) {
             return Err(Invalid("must come with 1 to 16 lanes (p)"));
         }
-        if !(1..=Self::MOST).contains(&iterations) {
+        if !(1..=Self::MAX_PASSES_OR_LANES).contains(&iterations) {
             return Err(Invalid("must come with 1 to 16 iterations (t)"));
         }
-        if !(8 * lanes..=Self::MOST_MEMORY_KIB).contains(&memory_kib) {
+        if !(8 * lanes..=Self::MAX_MEMORY_KIB).contains(&memory_kib) {
             return Err(Invalid("must be 8 KiB a lane to 262144 KiB of memory (m)"));
         }
         let cost = Self { memory_kib, iterations, lanes };
-        if cost.work() > Self::MOST_WORK {
+        if cost.work() > Self::MAX_WORK {
             return Err(Invalid("must be at most 1048576 KiB times iterations (m × t)"));
         }
         Ok(cost)
@@ -143,14 +129,14 @@ impl Cost {
         self.lanes
     }
 
-    /// KiB filled in all: what the time of a hash is proportional to.
+    /// KiB that are filled in all passes. The time of a hash is proportional to it.
     pub fn work(&self) -> u64 {
         u64::from(self.memory_kib) * u64::from(self.iterations)
     }
 
-    /// Whether guessing is cheaper at this cost than at `live`, in memory or in work.
-    pub fn is_cheaper_than(&self, live: &Self) -> bool {
-        self.work() < live.work() || self.memory_kib < live.memory_kib
+    /// Whether guessing is cheaper at this cost than at `other`, in memory or in work.
+    pub fn is_cheaper_than(&self, other: &Self) -> bool {
+        self.work() < other.work() || self.memory_kib < other.memory_kib
     }
 }
 
@@ -183,7 +169,9 @@ mod tests {
 
     #[test]
     fn numbers_that_cannot_work_are_refused() {
-        let policy = HashingPolicy::default();
+        let backend = HashingBackend::Simd;
+        let policy =
+            HashingPolicy { memory_kib: 19_456, iterations: 2, lanes: 1, threads: 0, max_wait_ms: 500, backend };
         assert!(policy.thread_count().is_ok_and(|threads| threads >= 1));
         assert_eq!(policy.faults().count(), 0);
         let wrong = HashingPolicy { memory_kib: 4, threads: 1025, max_wait_ms: 0, ..policy };

@@ -1,7 +1,8 @@
-//! The threads that hash and the bounded queue before them. Knows work and time; knows no password and no scheme.
+//! The hashing threads and their bounded queue. Jobs are known by their work, not by passwords or schemes.
 
 use super::argon::Argon2id;
-use super::{HashingError, HashingStartError};
+use super::{HashingError, NO_THREAD, cannot_start};
+use crate::error::StartError;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -11,70 +12,65 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
-/// How the pool is doing.
+/// The state of the pool.
 #[derive(Debug, Clone, Copy, PartialEq)]
+#[expect(missing_docs, reason = "some names say it all")]
 pub struct HashingSnapshot {
-    /// Jobs that wait for a thread.
     pub queued: usize,
-    /// Jobs on a thread.
     pub running: usize,
-    /// Jobs that were answered since the start.
+    /// Jobs that were computed since the start.
     pub done: u64,
-    /// Jobs that were refused because they would have waited, or had waited, too long.
+    /// Jobs that were refused because they would have waited, or have waited, too long.
     pub shed: u64,
-    /// Jobs that nobody waited for any more when their turn came.
+    /// Jobs that were not computed because their caller had gone.
     pub skipped: u64,
     /// Jobs that ended in an error or a panic.
     pub failed: u64,
-    /// Moving average of the time on a thread, in milliseconds.
+    /// Moving average of the time of a job on a thread.
     pub average_ms: f64,
 }
 
 /// How a job ended.
-enum Ending {
+enum Outcome {
     Done,
     Failed,
     Shed,
     Skipped,
 }
 
-/// What a job gets when it is its turn.
-enum Turn<'a> {
-    Hash(&'a mut dyn Argon2id),
-    TooLate(HashingError),
-}
-
-/// Tells whoever waits; called after the books are in order.
-type Tell = Box<dyn FnOnce() + Send>;
-type Run = Box<dyn FnOnce(Turn<'_>) -> (Ending, Tell) + Send>;
+/// What a job gets: a thread's argon2id, or the error if it has waited too long.
+type Slot<'a> = Result<&'a mut dyn Argon2id, HashingError>;
+/// Sends the result to the caller. Called when the state has been updated.
+type Reply = Box<dyn FnOnce() + Send>;
+type Run = Box<dyn FnOnce(Slot<'_>) -> (Outcome, Reply) + Send>;
 
 struct Job {
-    /// What it costs, in the unit of `Cost::work`.
+    /// In the unit of `Cost::work`.
     work: u64,
     queued_at: Instant,
     span: Span,
     run: Run,
 }
 
-struct Books {
+struct State {
     jobs: VecDeque<Job>,
-    /// Work of the queued and of the running jobs together.
+    /// Work of all queued and running jobs.
     open_work: u64,
     /// Moving average of a thread's time for one unit of work.
-    nanos_a_unit: f64,
-    /// `queued` is `jobs.len()` and filled in when somebody asks.
-    seen: HashingSnapshot,
+    nanos_per_unit: f64,
+    /// Its `queued` is not kept: it is `jobs.len()`.
+    counts: HashingSnapshot,
     stopping: bool,
 }
 
 struct Shared {
-    books: Mutex<Books>,
+    state: Mutex<State>,
     wake: Condvar,
     max_wait: Duration,
     threads: usize,
 }
 
-/// The queue with its threads; dropping it joins them, and what is still queued is answered by nobody.
+/// The queue with its threads. Dropping it joins the threads; jobs that are still queued fail.
 pub(super) struct Queue {
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
@@ -84,182 +80,180 @@ pub(super) struct Queue {
 const NEWEST: f64 = 0.125;
 
 impl Queue {
-    /// One thread for each of `engines`. `sample` is how long `sample_work` took on this machine.
+    /// Starts a thread for each of `hashers`. `sample` is how long `sample_work` took on this machine.
     ///
     /// # Errors
-    /// [`HashingStartError`] when the system gives no thread.
+    /// The system gives no more threads.
     pub fn start(
-        engines: Vec<Box<dyn Argon2id>>,
+        hashers: Vec<Box<dyn Argon2id>>,
         max_wait: Duration,
         (sample_work, sample): (u64, Duration),
-    ) -> Result<Self, HashingStartError> {
+    ) -> Result<Self, StartError> {
         let nanos = sample.as_nanos() as f64;
-        let seen =
+        let counts =
             HashingSnapshot { queued: 0, running: 0, done: 0, shed: 0, skipped: 0, failed: 0, average_ms: nanos / 1e6 };
-        let nanos_a_unit = nanos / sample_work.max(1) as f64;
-        let books = Books { jobs: VecDeque::new(), open_work: 0, nanos_a_unit, seen, stopping: false };
+        let nanos_per_unit = nanos / sample_work.max(1) as f64;
+        let state = State { jobs: VecDeque::new(), open_work: 0, nanos_per_unit, counts, stopping: false };
         let shared =
-            Arc::new(Shared { books: Mutex::new(books), wake: Condvar::new(), max_wait, threads: engines.len() });
+            Arc::new(Shared { state: Mutex::new(state), wake: Condvar::new(), max_wait, threads: hashers.len() });
         let mut queue = Self { shared, threads: Vec::new() };
-        for (number, engine) in engines.into_iter().enumerate() {
+        for (number, hasher) in hashers.into_iter().enumerate() {
             let shared = Arc::clone(&queue.shared);
             let thread = std::thread::Builder::new()
                 .name(format!("hashing-{number}"))
-                .spawn(move || shared.serve(engine))
-                .map_err(|_| HashingStartError::NO_THREAD)?;
+                .spawn(move || shared.serve(hasher))
+                .map_err(|_| cannot_start(NO_THREAD))?;
             queue.threads.push(thread);
         }
         Ok(queue)
     }
 
-    /// Has `work` units done by `task` on a thread of the pool, unless `caller` is cancelled before its turn comes.
+    /// Runs `task`, which takes `work` units, on a thread of the pool, unless `caller` is cancelled before it begins.
     ///
     /// # Errors
-    /// [`HashingError::Overloaded`] when it would have to wait, or has waited, too long, or `caller` is cancelled; what
-    /// `task` says; and [`HashingError::Failed`] when it panics.
+    /// [`HashingError::Overloaded`]: it would wait, or has waited, too long, or `caller` is cancelled.
+    /// [`HashingError::Failed`]: it panicked. And those of `task`.
     pub async fn run<T, F>(&self, work: u64, caller: CancellationToken, task: F) -> Result<T, HashingError>
     where
         T: Send + 'static,
         F: FnOnce(&mut dyn Argon2id) -> Result<T, HashingError> + Send + 'static,
     {
-        let (reply, answer) = oneshot::channel();
-        let run = move |turn: Turn<'_>| -> (Ending, Tell) {
-            if reply.is_closed() || caller.is_cancelled() {
-                // Nobody reads this, but the flow must know that the password was not looked at.
-                let said = Err(overloaded(Duration::ZERO));
-                return (Ending::Skipped, Box::new(move || drop(reply.send(said))));
-            }
-            let (ending, said) = match turn {
-                Turn::TooLate(error) => (Ending::Shed, Err(error)),
-                Turn::Hash(engine) => match task(engine) {
-                    Ok(made) => (Ending::Done, Ok(made)),
-                    Err(error) => (Ending::Failed, Err(error)),
+        let (sender, result) = oneshot::channel();
+        let run = move |slot: Slot<'_>| -> (Outcome, Reply) {
+            let (outcome, result) = match slot {
+                // Nobody may be waiting, but the flow must learn that the password was not compared.
+                _ if sender.is_closed() || caller.is_cancelled() => (Outcome::Skipped, Err(overloaded(Duration::ZERO))),
+                Err(too_late) => (Outcome::Shed, Err(too_late)),
+                Ok(hasher) => match task(hasher) {
+                    Ok(made) => (Outcome::Done, Ok(made)),
+                    Err(error) => (Outcome::Failed, Err(error)),
                 },
             };
-            (ending, Box::new(move || drop(reply.send(said))))
+            (outcome, Box::new(move || drop(sender.send(result))))
         };
         let job = Job { work, queued_at: Instant::now(), span: Span::current(), run: Box::new(run) };
         self.shared.admit(job)?;
-        answer.await.unwrap_or(Err(HashingError::Failed))
+        result.await.unwrap_or(Err(HashingError::Failed))
     }
 
-    /// How long a thread takes for `work`, going by the last jobs.
+    /// How long a thread takes for `work`, estimated from the last jobs.
     pub fn expected(&self, work: u64) -> Duration {
-        Duration::from_nanos((work as f64 * self.shared.books().nanos_a_unit) as u64)
+        Duration::from_nanos((work as f64 * self.shared.state().nanos_per_unit) as u64)
     }
 
-    /// How the pool is doing.
+    /// The state of the pool.
     pub fn observe(&self) -> HashingSnapshot {
-        let books = self.shared.books();
-        HashingSnapshot { queued: books.jobs.len(), ..books.seen }
+        let state = self.shared.state();
+        HashingSnapshot { queued: state.jobs.len(), ..state.counts }
     }
 }
 
 impl Drop for Queue {
     fn drop(&mut self) {
-        self.shared.books().stopping = true;
+        self.shared.state().stopping = true;
         self.shared.wake.notify_all();
         for thread in self.threads.drain(..) {
-            // A thread that panicked outside of a job has said so already, and there is no one to tell here.
+            // A panic outside of a job has been logged already.
             let _ = thread.join();
         }
     }
 }
 
 impl Shared {
-    /// A job's panic is caught before the lock is taken, so the books are whole even if the lock says otherwise.
-    fn books(&self) -> MutexGuard<'_, Books> {
-        self.books.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The panic of a job is caught before the lock is taken, so the state is valid even if the lock is poisoned.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Queues the job, or refuses it at once.
+    /// Queues the job, or refuses it at once if it would wait too long.
     fn admit(&self, job: Job) -> Result<(), HashingError> {
-        let mut books = self.books();
-        let all_busy = books.jobs.len() + books.seen.running >= self.threads;
-        let ahead = if all_busy { books.open_work as f64 * books.nanos_a_unit / self.threads as f64 } else { 0.0 };
+        let mut state = self.state();
+        let all_busy = state.jobs.len() + state.counts.running >= self.threads;
+        let ahead = if all_busy { state.open_work as f64 * state.nanos_per_unit / self.threads as f64 } else { 0.0 };
         let wait = Duration::from_nanos(ahead as u64);
         if wait > self.max_wait {
-            books.seen.shed += 1;
+            state.counts.shed += 1;
             return Err(overloaded(wait.saturating_sub(self.max_wait)));
         }
-        books.open_work += job.work;
-        books.jobs.push_back(job);
-        drop(books);
+        state.open_work += job.work;
+        state.jobs.push_back(job);
+        drop(state);
         self.wake.notify_one();
         Ok(())
     }
 
     /// The next job; `None` when the pool stops.
     fn next(&self) -> Option<Job> {
-        let mut books = self.books();
+        let mut state = self.state();
         loop {
-            if books.stopping {
+            if state.stopping {
                 return None;
             }
-            if let Some(job) = books.jobs.pop_front() {
-                books.seen.running += 1;
+            if let Some(job) = state.jobs.pop_front() {
+                state.counts.running += 1;
                 return Some(job);
             }
-            books = self.wake.wait(books).unwrap_or_else(PoisonError::into_inner);
+            state = self.wake.wait(state).unwrap_or_else(PoisonError::into_inner);
         }
     }
 
-    /// The life of one thread.
-    fn serve(&self, mut engine: Box<dyn Argon2id>) {
+    /// The loop of one thread.
+    fn serve(&self, mut hasher: Box<dyn Argon2id>) {
         lower_priority();
         while let Some(job) = self.next() {
             let begun = Instant::now();
             let waited = begun.saturating_duration_since(job.queued_at);
-            let turn = if waited > self.max_wait {
-                Turn::TooLate(overloaded(waited.saturating_sub(self.max_wait)))
-            } else {
-                Turn::Hash(&mut *engine)
+            let slot: Slot<'_> = match waited.checked_sub(self.max_wait) {
+                Some(excess) if !excess.is_zero() => Err(overloaded(excess)),
+                _ => Ok(&mut *hasher),
             };
-            // What a panic leaves of an engine is memory that the next hash overwrites.
-            let ended = catch_unwind(AssertUnwindSafe(|| job.span.in_scope(|| (job.run)(turn))));
-            let (ending, tell) = ended.unwrap_or_else(|_| {
+            // After a panic the hasher is still usable: the next hash overwrites its memory.
+            let ended = catch_unwind(AssertUnwindSafe(|| job.span.in_scope(|| (job.run)(slot))));
+            let (outcome, reply) = ended.unwrap_or_else(|_| {
                 job.span.in_scope(|| tracing::error!("a hashing job panicked"));
-                (Ending::Failed, Box::new(|| ()))
+                (Outcome::Failed, Box::new(|| ()))
             });
-            self.close(job.work, begun.elapsed(), &ending);
-            tell();
+            self.finish(job.work, begun.elapsed(), &outcome);
+            reply();
         }
     }
 
-    fn close(&self, work: u64, took: Duration, ending: &Ending) {
-        let mut books = self.books();
-        books.open_work = books.open_work.saturating_sub(work);
-        books.seen.running -= 1;
-        match ending {
-            Ending::Done => {
+    fn finish(&self, work: u64, took: Duration, outcome: &Outcome) {
+        let mut state = self.state();
+        state.open_work = state.open_work.saturating_sub(work);
+        state.counts.running -= 1;
+        match outcome {
+            Outcome::Done => {
                 let nanos = took.as_nanos() as f64;
-                books.nanos_a_unit += NEWEST * (nanos / work.max(1) as f64 - books.nanos_a_unit);
-                books.seen.average_ms += NEWEST * (nanos / 1e6 - books.seen.average_ms);
-                books.seen.done += 1;
+                state.nanos_per_unit += NEWEST * (nanos / work.max(1) as f64 - state.nanos_per_unit);
+                state.counts.average_ms += NEWEST * (nanos / 1e6 - state.counts.average_ms);
+                state.counts.done += 1;
             }
-            Ending::Failed => books.seen.failed += 1,
-            Ending::Shed => books.seen.shed += 1,
-            Ending::Skipped => books.seen.skipped += 1,
+            Outcome::Failed => state.counts.failed += 1,
+            Outcome::Shed => state.counts.shed += 1,
+            Outcome::Skipped => state.counts.skipped += 1,
         }
     }
 }
 
-/// Waiting is worth while in whole seconds, at least one.
-fn overloaded(by: Duration) -> HashingError {
-    HashingError::Overloaded { retry_after: Duration::from_secs(by.as_secs() + 1) }
+/// The client may retry after whole seconds, at least one.
+fn overloaded(excess: Duration) -> HashingError {
+    HashingError::Overloaded { retry_after: Duration::from_secs(excess.as_secs() + 1) }
 }
 
-/// How much nicer than the rest of the process a hashing thread is: with all cores busy it gets about a quarter.
+/// Added to the niceness of a hashing thread: when all cores are busy, it gets about a quarter of a normal share.
 #[cfg(target_os = "linux")]
-const NICER: i32 = 5;
+const NICENESS: i32 = 5;
 
-/// Makes room for checks during a sign-in storm. On Linux, niceness belongs to the thread; elsewhere nothing is done.
+/// Leaves time for checks while many users sign in. On Linux each thread has its own niceness; other systems keep
+/// theirs.
 fn lower_priority() {
     #[cfg(target_os = "linux")]
     {
         use rustix::process::{getpriority_process, setpriority_process};
         let thread = Some(rustix::thread::gettid());
-        let lowered = getpriority_process(thread).and_then(|nice| setpriority_process(thread, (nice + NICER).min(19)));
+        let lowered =
+            getpriority_process(thread).and_then(|nice| setpriority_process(thread, (nice + NICENESS).min(19)));
         if let Err(error) = lowered {
             tracing::debug!(%error, "a hashing thread keeps its priority");
         }

@@ -1,7 +1,7 @@
-//! Stored hashes: what is read of them, what of them is refused before any hashing, and how they are compared.
+//! Stored hashes: parsed, checked against bounds before any work, and compared with a password.
 
 use super::HashingError;
-use super::argon::{Argon2id, Recipe, Version};
+use super::argon::{Argon2id, Parameters, Version};
 use super::policy::Cost;
 use crate::domain::Invalid;
 use argon2_rust::Algorithm;
@@ -11,27 +11,27 @@ use std::ops::RangeInclusive;
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-/// The longest stored hash that is looked at, in bytes; the longest one within the bounds below is shorter.
+/// The longest accepted text in bytes. The longest hash within the bounds below is shorter.
 const LONGEST: usize = 256;
-/// Bytes of salt, and of tag, of an accepted argon2 hash (RFC 9106 §3.1 recommends 16; shorter tags can be guessed).
+/// Accepted bytes of salt and of tag in an argon2 hash (RFC 9106 §3.1 recommends 16; shorter tags can be guessed).
 const SALT: RangeInclusive<usize> = 8..=64;
 const TAG: RangeInclusive<usize> = 16..=64;
-/// Bytes of both in a new hash.
+/// Bytes of salt and of tag in a new hash.
 const NEW_SALT: usize = 16;
 const NEW_TAG: usize = 32;
-/// The costs of an accepted bcrypt hash; at 14 one takes about a second.
+/// Accepted costs of a bcrypt hash. With 14 it takes about a second.
 const BCRYPT: RangeInclusive<u32> = 4..=14;
 
-/// A stored hash whose cost is bounded.
+/// A stored hash of bounded cost.
 pub(super) enum Stored {
     /// `$argon2id$…`
-    Argon2id { recipe: Recipe, tag: Vec<u8> },
-    /// `$2a$…`, `$2b$…` or `$2y$…`: of services before this one.
+    Argon2id { parameters: Parameters, tag: Vec<u8> },
+    /// `$2a$…`, `$2b$…` or `$2y$…`: imported from other services.
     Bcrypt { text: String, cost: u32 },
 }
 
-/// Whether `stored` is a hash that a sign-in can be checked against: known, well-formed, and of a cost that one
-/// may ask of this server. Says so without hashing, and says what a comparison costs in the unit of [`Cost::work`].
+/// Checks, without hashing, that sign-ins can use `stored`: the scheme is known, and the cost is bounded. Returns what
+/// a comparison costs, in the unit of [`Cost::work`].
 ///
 /// # Errors
 /// [`Invalid`] with the reason.
@@ -40,7 +40,7 @@ pub fn acceptable(stored: &str) -> Result<u64, Invalid> {
 }
 
 impl Stored {
-    /// Reads a stored hash.
+    /// Parses a stored hash.
     ///
     /// # Errors
     /// [`Invalid`] with the reason.
@@ -71,7 +71,7 @@ impl Stored {
             argon2_rust::Version::V0x10 => Version::V16,
             argon2_rust::Version::V0x13 => Version::V19,
         };
-        Ok(Self::Argon2id { recipe: Recipe { cost, version, salt: read.salt }, tag: read.hash })
+        Ok(Self::Argon2id { parameters: Parameters { cost, version, salt: read.salt }, tag: read.hash })
     }
 
     fn parse_bcrypt(text: &str) -> Result<Self, Invalid> {
@@ -86,48 +86,48 @@ impl Stored {
         Ok(Self::Bcrypt { text: text.to_owned(), cost })
     }
 
-    /// What stands in for the hash of an account that does not exist: the live cost, and a tag that nothing has.
-    pub fn decoy(live: Cost) -> Self {
-        let recipe = Recipe { cost: live, version: Version::V19, salt: vec![0; NEW_SALT] };
-        Self::Argon2id { recipe, tag: vec![0; NEW_TAG] }
+    /// Replaces the hash of an account that does not exist: the current cost, and a tag that no password has.
+    pub fn decoy(cost: Cost) -> Self {
+        let parameters = Parameters { cost, version: Version::V19, salt: vec![0; NEW_SALT] };
+        Self::Argon2id { parameters, tag: vec![0; NEW_TAG] }
     }
 
-    /// Whether this server may have made it, under this or another configuration.
+    /// Whether this server may have made it, with this or an earlier configuration.
     pub fn is_ours(&self) -> bool {
         matches!(self, Self::Argon2id { .. })
     }
 
-    /// What one comparison costs, in the KiB that [`Cost::work`] counts.
+    /// What one comparison costs, in the unit of [`Cost::work`].
     pub fn work(&self) -> u64 {
         match self {
-            Self::Argon2id { recipe, .. } => recipe.cost.work(),
+            Self::Argon2id { parameters, .. } => parameters.cost.work(),
             // Measured: bcrypt at cost 10 takes as long as argon2id over 200 MiB.
             Self::Bcrypt { cost, .. } => 200 << cost,
         }
     }
 
-    /// Whether `password` is the one this was made of.
+    /// Whether `password` is the right one.
     ///
     /// # Errors
-    /// [`HashingError::Failed`] when it could not be computed.
+    /// [`HashingError::Failed`]: it could not be computed.
     pub fn matches(&self, argon2id: &mut dyn Argon2id, password: &str) -> Result<bool, HashingError> {
         match self {
-            Self::Argon2id { recipe, tag } => {
+            Self::Argon2id { parameters, tag } => {
                 let mut computed = Zeroizing::new(vec![0; tag.len()]);
-                argon2id.derive(recipe, password.as_bytes(), &mut computed)?;
+                argon2id.derive(parameters, password.as_bytes(), &mut computed)?;
                 Ok(computed.ct_eq(tag).into())
             }
             Self::Bcrypt { text, .. } => bcrypt::verify(password, text).map_err(|_| HashingError::Failed),
         }
     }
 
-    /// Whether a hash made now would be a better one.
-    pub fn is_outdated(&self, live: &Cost) -> bool {
+    /// Whether a new hash of cost `current` would be better.
+    pub fn is_outdated(&self, current: &Cost) -> bool {
         match self {
-            Self::Argon2id { recipe, tag } => {
-                recipe.cost.is_cheaper_than(live)
-                    || recipe.version < Version::V19
-                    || recipe.salt.len() < NEW_SALT
+            Self::Argon2id { parameters, tag } => {
+                parameters.cost.is_cheaper_than(current)
+                    || parameters.version < Version::V19
+                    || parameters.salt.len() < NEW_SALT
                     || tag.len() < NEW_TAG
             }
             Self::Bcrypt { .. } => true,
@@ -138,16 +138,16 @@ impl Stored {
 /// A new hash of `password` as a PHC string.
 ///
 /// # Errors
-/// [`HashingError::Failed`] when it could not be computed.
-pub(super) fn made(
+/// [`HashingError::Failed`]: it could not be computed.
+pub(super) fn new_hash(
     argon2id: &mut dyn Argon2id,
     cost: Cost,
     salt: [u8; NEW_SALT],
     password: &str,
 ) -> Result<String, HashingError> {
-    let recipe = Recipe { cost, version: Version::V19, salt: salt.to_vec() };
+    let parameters = Parameters { cost, version: Version::V19, salt: salt.to_vec() };
     let mut tag = [0; NEW_TAG];
-    argon2id.derive(&recipe, password.as_bytes(), &mut tag)?;
+    argon2id.derive(&parameters, password.as_bytes(), &mut tag)?;
     Ok(format!(
         "$argon2id$v=19$m={},t={},p={}${}${}",
         cost.memory_kib(),

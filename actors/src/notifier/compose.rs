@@ -40,11 +40,8 @@ pub(super) struct Composer {
 
 impl Composer {
     pub(super) fn new(ports: &NotifierPorts) -> Self {
-        Self {
-            keyring: Arc::clone(&ports.keyring),
-            codes: Arc::clone(&ports.codes),
-            public_url: ports.public_url.trim_end_matches('/').to_owned(),
-        }
+        let (keyring, codes) = (Arc::clone(&ports.keyring), Arc::clone(&ports.codes));
+        Self { keyring, codes, public_url: ports.public_url.trim_end_matches('/').to_owned() }
     }
 
     pub(super) fn compose(&self, leased: &Leased) -> Result<Composed, Unsendable> {

@@ -46,7 +46,6 @@ pub struct NotifierPorts {
     pub clock: Arc<dyn Clock>,
     pub transports: Transports,
     pub policy: DeliveryPolicy,
-    /// Phone codes.
     pub codes: Arc<PhoneCodes>,
     /// The address of this server for users.
     pub public_url: String,

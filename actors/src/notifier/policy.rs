@@ -61,31 +61,6 @@ pub struct ChannelPolicy {
     pub give_up: Option<Duration>,
 }
 
-impl Default for DeliveryPolicy {
-    fn default() -> Self {
-        Self {
-            mail_concurrency: 32,
-            sms_concurrency: 16,
-            per_group: 8,
-            mail_lease_secs: 75,
-            sms_lease_secs: 20,
-            mail_timeout_secs: 60,
-            sms_timeout_secs: 10,
-            first_retry_ms: 3_000,
-            retry_factor: 3,
-            longest_retry_secs: 300,
-            jitter_percent: 20,
-            retry_after_most_secs: 900,
-            mail_give_up_secs: 86_400,
-            most_refusals: 300,
-            breaker_failures: 5,
-            breaker_rest_secs: 10,
-            poll_ms: 1_000,
-            keep_days: 30,
-        }
-    }
-}
-
 impl DeliveryPolicy {
     /// The numbers of a channel.
     pub fn channel(&self, channel: Channel) -> ChannelPolicy {
@@ -134,13 +109,19 @@ impl DeliveryPolicy {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+
+    /// The numbers of `config/default.toml`.
+    pub(in super::super) fn defaults() -> DeliveryPolicy {
+        let defaults: toml::Table = include_str!("../../../config/default.toml").parse().expect("TOML");
+        defaults["delivery"].clone().try_into().expect("a policy")
+    }
 
     #[test]
     fn a_lease_shorter_than_a_time_out_is_refused() {
-        assert_eq!(DeliveryPolicy::default().faults(), Vec::<String>::new());
-        let policy = DeliveryPolicy { mail_lease_secs: 64, sms_lease_secs: 9, ..DeliveryPolicy::default() };
+        assert_eq!(defaults().faults(), Vec::<String>::new());
+        let policy = DeliveryPolicy { mail_lease_secs: 64, sms_lease_secs: 9, ..defaults() };
         let faults = policy.faults();
         assert_eq!(faults.len(), 2);
         assert!(faults[0].starts_with("delivery.mail_lease_secs"), "{faults:?}");

@@ -1,5 +1,6 @@
 //! The edges of the retry policy.
 
+use super::super::policy::tests::defaults;
 use super::*;
 use crate::domain::{AppId, Locale, MessageId, UserId};
 use crate::stores::{AccountState, Branding, Channel, Destination, MessageKind, NewMessage};
@@ -47,7 +48,7 @@ fn transient(retry_after: Option<Duration>) -> SendError {
 }
 
 fn decide(message: &Failed, error: &SendError) -> Next {
-    after(&DeliveryPolicy::default(), &message.0, message.1, error, NOW, MIDDLE)
+    after(&defaults(), &message.0, message.1, error, NOW, MIDDLE)
 }
 
 fn wait_of(next: &Next) -> Duration {
@@ -83,7 +84,7 @@ fn no_wait_is_shorter_for_a_message_that_was_refused_often() {
 
 #[test]
 fn a_wait_sways_by_a_fifth_and_the_first_stays_within_five_seconds() {
-    let policy = DeliveryPolicy::default();
+    let policy = defaults();
     let wait = |roll| wait_of(&after(&policy, &mail().0, 1, &transient(None), NOW, roll));
     assert_eq!(wait(0), Duration::from_millis(2_400));
     assert_eq!(wait(u32::MAX), Duration::from_millis(3_600));

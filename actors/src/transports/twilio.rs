@@ -4,11 +4,11 @@ mod answers;
 
 use super::{Accepted, DeliveryReport, ReportStatus, SendError, Sms, Transport, plaintext_fault, signature};
 use crate::clock::Clock;
+use crate::domain::redacted_debug;
 use crate::error::StartError;
 use answers::{is_reference, no_answer, read_answer, refusal, retry_after};
 use async_trait::async_trait;
 use reqwest::{Client, RequestBuilder, Url, redirect};
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,12 +35,6 @@ pub struct TwilioSettings {
     pub timeout: Duration,
 }
 
-impl fmt::Debug for TwilioSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TwilioSettings").field("name", &self.name).finish_non_exhaustive()
-    }
-}
-
 /// One SMS provider.
 pub struct TwilioTransport {
     settings: TwilioSettings,
@@ -50,11 +44,7 @@ pub struct TwilioTransport {
     clock: Arc<dyn Clock>,
 }
 
-impl fmt::Debug for TwilioTransport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("TwilioTransport").field("name", &self.settings.name).finish_non_exhaustive()
-    }
-}
+redacted_debug!(TwilioSettings, TwilioTransport);
 
 impl TwilioTransport {
     /// Checks the settings; does not connect.

@@ -56,5 +56,5 @@ fn row(number: u64, password_hash: &str) -> Result<ImportedUser, Failure> {
         password_hash: password_hash.to_owned(),
         admin: false,
     };
-    Ok(ImportedUser { user, hash_work: 0, phone: None, created: None })
+    Ok(user.into())
 }

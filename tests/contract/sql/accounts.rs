@@ -56,7 +56,7 @@ pub(super) async fn accounts_are_listed_in_pages(backend: Backend) {
 pub(super) async fn an_import_harms_no_row_for_another(backend: Backend) {
     let there = backend.user("there").await;
     let phone = Phone::parse("+12125550123", "US").expect("possible");
-    let row = |name: &str| ImportedUser { user: new_user(name), hash_work: 0, phone: None, created: None };
+    let row = |name: &str| ImportedUser::from(new_user(name));
     let mut rows = vec![row("first"), row("there"), row("first"), row("last")];
     rows[3].phone = Some(phone.clone());
     rows[3].created = Some(Timestamp::from_millis(1_000));

@@ -140,7 +140,7 @@ pub(super) async fn the_costliest_imported_hash_is_known_until_it_is_replaced(ba
     let costliest = async || store.costliest_import().await.expect("read");
     backend.user("made-here").await;
     assert_eq!(costliest().await, 0);
-    let row = |name: &str, hash_work| ImportedUser { user: new_user(name), hash_work, phone: None, created: None };
+    let row = |name: &str, hash_work| ImportedUser { hash_work, ..new_user(name).into() };
     let made = store.import_users(vec![row("ada", 700), row("grace", 900), row("alan", 800)]).await.expect("imported");
     assert_eq!(costliest().await, 900);
     let [Created::New(ada), Created::New(grace), Created::New(alan)] = made[..] else { panic!("{made:?}") };

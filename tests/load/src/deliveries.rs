@@ -181,7 +181,7 @@ async fn through_the_outbox(
         clock: Arc::new(SystemClock),
         transports: Transports { mail: vec![mail], sms: vec![sms] },
         policy,
-        codes: Arc::new(PhoneCodes { keyring: keyring, digits: 6, fixed: HashMap::new() }),
+        codes: Arc::new(PhoneCodes { keyring, digits: 6, fixed: HashMap::new() }),
         public_url: "https://accounts.example.com".to_owned(),
     };
     let began = Instant::now();

@@ -1,7 +1,8 @@
-//! Tests of the two implementations: published vectors, thousands of random inputs, and a liar that is found out.
+//! Tests of the two implementations: published vectors, thousands of random inputs, and a wrong implementation that is
+//! detected.
 
-use crate::hashing::argon::{Argon2id, Recipe, Version, agree, prepared};
-use crate::hashing::{Cost, HashingBackend, HashingError, HashingStartError};
+use crate::hashing::argon::{Argon2id, Parameters, Version, agree, prepared};
+use crate::hashing::{Cost, DISAGREE, HashingBackend, HashingError, cannot_start};
 
 fn cost(memory_kib: u32, iterations: u32, lanes: u32) -> Cost {
     Cost::new(memory_kib, iterations, lanes).expect("within bounds")
@@ -52,10 +53,10 @@ fn both_adapters_give_the_tags_of_the_authors() {
         (cost(256, 2, 1), "9dfeb910e80bad0311fee20f9c0e2b12c17987b4cac90c2ef54d5b3021c68bfe"),
         (cost(256, 2, 2), "6d093c501fd5999645e0ea3bf620d7b8be7fd2db59c20d9fff9539da2bf57037"),
     ] {
-        let recipe = Recipe { cost, version: Version::V19, salt: b"somesalt".to_vec() };
-        for mut engine in both() {
+        let parameters = Parameters { cost, version: Version::V19, salt: b"somesalt".to_vec() };
+        for mut hasher in both() {
             let mut made = [0; 32];
-            engine.derive(&recipe, b"password", &mut made).expect("hashed");
+            hasher.derive(&parameters, b"password", &mut made).expect("hashed");
             assert_eq!(hex(&made), tag, "{cost:?}");
         }
     }
@@ -77,12 +78,12 @@ fn both_agree_on_thousands_of_random_inputs() {
         // Half of them larger than the threads' own memory, which is 64 KiB here.
         let cost = cost(8 * lanes + random(120) as u32, 1 + random(4) as u32, lanes);
         let version = [Version::V16, Version::V19][random(2)];
-        let (recipe, password) = (Recipe { cost, version, salt: bytes(8, 64) }, bytes(0, 200));
+        let (parameters, password) = (Parameters { cost, version, salt: bytes(8, 64) }, bytes(0, 200));
         let mut one = bytes(16, 64);
         let mut other = vec![0; one.len()];
-        simd.derive(&recipe, &password, &mut one).expect("hashed");
-        reference.derive(&recipe, &password, &mut other).expect("hashed");
-        assert_eq!(hex(&one), hex(&other), "{recipe:?}, password {}", hex(&password));
+        simd.derive(&parameters, &password, &mut one).expect("hashed");
+        reference.derive(&parameters, &password, &mut other).expect("hashed");
+        assert_eq!(hex(&one), hex(&other), "{parameters:?}, password {}", hex(&password));
     }
 }
 
@@ -90,16 +91,16 @@ fn both_agree_on_thousands_of_random_inputs() {
 fn one_that_computes_something_else_is_found_out() {
     struct Liar(Box<dyn Argon2id>);
     impl Argon2id for Liar {
-        fn derive(&mut self, recipe: &Recipe, password: &[u8], tag: &mut [u8]) -> Result<(), HashingError> {
-            self.0.derive(recipe, password, tag)?;
+        fn derive(&mut self, parameters: &Parameters, password: &[u8], tag: &mut [u8]) -> Result<(), HashingError> {
+            self.0.derive(parameters, password, tag)?;
             tag[31] ^= 1;
             Ok(())
         }
     }
-    let recipe = Recipe { cost: cost(64, 1, 1), version: Version::V19, salt: vec![7; 16] };
+    let parameters = Parameters { cost: cost(64, 1, 1), version: Version::V19, salt: vec![7; 16] };
     let [mut simd, mut reference] = both();
-    assert!(agree(&mut *simd, &mut *reference, &recipe).is_ok());
+    assert!(agree(&mut *simd, &mut *reference, &parameters).is_ok());
     let mut liar = Liar(simd);
-    assert_eq!(agree(&mut liar, &mut *reference, &recipe), Err(HashingStartError::DISAGREE));
-    assert_eq!(agree(&mut *reference, &mut liar, &recipe), Err(HashingStartError::DISAGREE));
+    assert_eq!(agree(&mut liar, &mut *reference, &parameters), Err(cannot_start(DISAGREE)));
+    assert_eq!(agree(&mut *reference, &mut liar, &parameters), Err(cannot_start(DISAGREE)));
 }

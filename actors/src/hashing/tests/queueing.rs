@@ -1,6 +1,7 @@
-//! Tests of the queue and its threads: refusing, skipping, surviving, stopping. Time is told to it, not slept.
+//! Tests of the queue and its threads: refusing, skipping, surviving, stopping. They set the expected time instead of
+//! sleeping.
 
-use crate::hashing::argon::{Argon2id, Recipe};
+use crate::hashing::argon::{Argon2id, Parameters};
 use crate::hashing::queue::Queue;
 use crate::hashing::{HashingError, HashingSnapshot};
 use futures_util::{FutureExt as _, poll};
@@ -15,7 +16,7 @@ use tracing_subscriber::layer::SubscriberExt as _;
 struct Idle(Arc<AtomicUsize>);
 
 impl Argon2id for Idle {
-    fn derive(&mut self, _: &Recipe, _: &[u8], _: &mut [u8]) -> Result<(), HashingError> {
+    fn derive(&mut self, _: &Parameters, _: &[u8], _: &mut [u8]) -> Result<(), HashingError> {
         Ok(())
     }
 }
@@ -30,11 +31,11 @@ fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
-/// Threads that believe a unit of work to take ten seconds.
+/// Threads that expect ten seconds for a unit of work.
 fn queue(threads: usize, max_wait: Duration) -> (Queue, Arc<AtomicUsize>) {
     let alive = Arc::new(AtomicUsize::new(threads));
-    let engines = (0..threads).map(|_| Box::new(Idle(Arc::clone(&alive))) as Box<dyn Argon2id>).collect();
-    (Queue::start(engines, max_wait, (1, secs(10))).expect("the system gives threads"), alive)
+    let hashers = (0..threads).map(|_| Box::new(Idle(Arc::clone(&alive))) as Box<dyn Argon2id>).collect();
+    (Queue::start(hashers, max_wait, (1, secs(10))).expect("the system gives threads"), alive)
 }
 
 /// A caller that stays.
@@ -170,7 +171,7 @@ async fn dropping_the_queue_joins_its_threads() {
     let (queue, alive) = queue(3, secs(25));
     assert_eq!(queue.run(1, waiting(), |_| Ok(())).await, Ok(()));
     drop(queue);
-    assert_eq!(alive.load(Ordering::SeqCst), 0, "each thread has ended and dropped its engine");
+    assert_eq!(alive.load(Ordering::SeqCst), 0, "each thread has ended and dropped its hasher");
 }
 
 #[cfg(target_os = "linux")]

@@ -9,13 +9,13 @@ mod reply;
 
 use super::{Accepted, Mail, SendError, Transport};
 use crate::clock::Clock;
+use crate::domain::redacted_debug;
 use crate::error::StartError;
 use async_trait::async_trait;
 use connection::{Connection, Relay};
 use lettre::Address;
 use lettre::message::Mailbox;
 use reply::{Phase, Step};
-use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -36,11 +36,7 @@ pub struct SmtpSettings {
     pub connections: usize,
 }
 
-impl fmt::Debug for SmtpSettings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SmtpSettings").field("connections", &self.connections).finish_non_exhaustive()
-    }
-}
+redacted_debug!(SmtpSettings);
 
 /// A connection that was idle for this long may be dead. It is closed.
 const MAX_IDLE: Duration = Duration::from_secs(30);

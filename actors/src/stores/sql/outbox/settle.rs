@@ -3,7 +3,6 @@
 use crate::clock::Timestamp;
 use crate::stores::{Next, Settlement};
 use sqlx::{AnyConnection, AssertSqlSafe};
-use std::fmt::Write as _;
 
 /// Settles each message whose newest lease ends here. The attempts are logged in any case.
 pub(super) async fn settle(
@@ -102,23 +101,12 @@ async fn log(connection: &mut AnyConnection, settlements: &[&Settlement]) -> sql
     if attempts.is_empty() {
         return Ok(());
     }
-    let mut statement = String::from(
-        "INSERT INTO outbox_attempts (message_id, at, provider, outcome, detail, reference, millis) VALUES ",
+    let numbers: Vec<String> = (1..=attempts.len() * 7).map(|number| format!("${number}")).collect();
+    let rows: Vec<String> = numbers.chunks(7).map(|row| format!("({})", row.join(", "))).collect();
+    let statement = format!(
+        "INSERT INTO outbox_attempts (message_id, at, provider, outcome, detail, reference, millis) VALUES {}",
+        rows.join(", ")
     );
-    for place in 0..attempts.len() {
-        let (comma, at) = (if place == 0 { "" } else { ", " }, place * 7);
-        let _ = write!(
-            statement,
-            "{comma}(${}, ${}, ${}, ${}, ${}, ${}, ${})",
-            at + 1,
-            at + 2,
-            at + 3,
-            at + 4,
-            at + 5,
-            at + 6,
-            at + 7
-        );
-    }
     let mut query = sqlx::query(AssertSqlSafe(statement)).persistent(false);
     for (id, attempt) in attempts {
         query = query
