@@ -95,8 +95,8 @@ pub async fn connect(url: &str) -> RedisTokenStore {
     connect_with(url, Arc::default()).await
 }
 
-pub async fn connect_impatient(url: &str) -> RedisTokenStore {
-    try_connect(url, IMPATIENT, Arc::default()).await.unwrap_or_else(|error| panic!("{error}"))
+pub async fn connect_within(url: &str, timeout: Duration) -> RedisTokenStore {
+    try_connect(url, timeout, Arc::default()).await.unwrap_or_else(|error| panic!("{error}"))
 }
 
 pub fn digest(name: impl std::fmt::Display) -> Digest {
