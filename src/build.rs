@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::process::Command;
 
+#[expect(clippy::disallowed_methods, reason = "Cargo passes the version to a build script in the environment")]
 fn main() {
     println!("cargo:rerun-if-changed=src/build.rs");
     let version = std::env::var("CARGO_PKG_VERSION").unwrap_or_default();

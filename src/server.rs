@@ -66,6 +66,10 @@ impl Server {
     ///
     /// # Errors
     /// [`StartError`], with one line per fault.
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "the maintenance belongs to the server, which ends it by dropping its handle"
+    )]
     pub async fn build(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let config = Arc::new(config);
         let socket = bind(config.server.bind)?;

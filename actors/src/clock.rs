@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
 
-/// A point in time in milliseconds since the Unix epoch, the unit of every store but the session records
-/// (those keep whole seconds).
+/// A point in time in milliseconds since the Unix epoch. Stores use the same unit, except for session records, which
+/// have whole seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct Timestamp(i64);
 
@@ -40,7 +40,7 @@ impl Timestamp {
         Self(self.0.saturating_sub(i64::try_from(by.as_millis()).unwrap_or(i64::MAX)))
     }
 
-    /// How long after `earlier` this is; zero if it is not after.
+    /// The time since `earlier`. Zero if this is not later.
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
@@ -56,12 +56,12 @@ impl fmt::Display for Timestamp {
     }
 }
 
-/// Where time comes from.
+/// Tells the time.
 pub trait Clock: Send + Sync + fmt::Debug {
     /// The time now.
     fn now(&self) -> Timestamp;
 
-    /// What tests have moved the time by, in milliseconds; handed on to stores that count with their own clock.
+    /// How far tests have moved the time, in milliseconds. Stores with a clock of their own add it.
     fn offset_millis(&self) -> i64 {
         0
     }
@@ -72,20 +72,21 @@ pub trait Clock: Send + Sync + fmt::Debug {
 pub struct SystemClock;
 
 impl Clock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "this is the clock that is injected")]
     fn now(&self) -> Timestamp {
         let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
         Timestamp(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
     }
 }
 
-/// The system's clock moved by an offset that can be changed while it runs: how tests let a code expire.
+/// The system's clock plus an offset. Tests advance it, so that a code expires.
 #[derive(Debug, Default)]
 pub struct ShiftedClock {
     offset: AtomicI64,
 }
 
 impl ShiftedClock {
-    /// Moves the time forward by `by`, on top of what it was moved before.
+    /// Moves the time forward by `by`.
     pub fn advance(&self, by: Duration) {
         self.offset.fetch_add(i64::try_from(by.as_millis()).unwrap_or(i64::MAX), Ordering::SeqCst);
     }

@@ -1,17 +1,17 @@
-//! The actors of Portcullis and everything they decide with: no HTTP type is known here.
+//! The actors of Portcullis, and the stores and transports that they use. Nothing here depends on HTTP.
 //!
 //! ```text
-//!  message ──▶ session · verification · account · notifier   (actors: thin, they await the ports)
-//!                 │            │ policy.rs: pure functions, no I/O
+//!  message ──▶ session · account · verification · notifier   (actors: thin, they await their ports)
+//!                 │            └─ policy.rs: numbers and pure functions
 //!                 ├──▶ hashing      a bounded pool of threads for argon2 and bcrypt
 //!                 ├──▶ limits       every budget and wait
 //!                 ├──▶ stores       traits ──▶ sql (SQLite, PostgreSQL) · embedded (SQLite) · redis
 //!                 └──▶ transports   trait  ──▶ smtp · twilio · inbox
-//!  work: how an actor runs its flows · domain, clock, derive, error: what every room may use
+//!  flows: how an actor runs its work · domain, clock, derive, error: used by all
 //! ```
 //!
-//! Imports point downwards only: an actor names stores and transports, never the other way round, and nothing
-//! here names the server crate. `tests/house` fails on an upward import.
+//! Imports point downwards only: an actor names stores and transports, never the other way round. `tests/house` has the
+//! list of layers and fails on an upward import.
 
 #![warn(clippy::expect_used)]
 

@@ -18,7 +18,7 @@ pub(crate) async fn probe_dependencies(config: &Config, clock: Arc<dyn Clock>) -
         Ok((transports, _)) => transports,
         Err(error) => return vec![("mail and sms".to_owned(), Err(error.to_string()))],
     };
-    let sql = async { Database::look(&sql_settings(config)).await.map(drop) };
+    let sql = async { Database::inspect(&sql_settings(config)).await.map(drop) };
     let mut probes = vec![probe("database.url".to_owned(), sql)];
     if !config.redis.url.is_empty() {
         let redis = async { RedisTokenStore::examine(&redis_settings(config)).await };

@@ -3,7 +3,7 @@
 use super::stores::sql_settings;
 use crate::config::Config;
 use portcullis_actors::error::StartError;
-use portcullis_actors::stores::sql::SoleNode;
+use portcullis_actors::stores::sql::SingleNodeClaim;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,20 +17,21 @@ pub(crate) struct NodeClaim {
 
 impl NodeClaim {
     /// Claims the database, or checks that no other node has claimed it.
-    pub(crate) async fn take(config: &Config) -> Result<Option<SoleNode>, StartError> {
+    pub(crate) async fn take(config: &Config) -> Result<Option<SingleNodeClaim>, StartError> {
         let settings = sql_settings(config);
         if config.server.single_node {
-            return SoleNode::claim(&settings).await.map(Some);
+            return SingleNodeClaim::claim(&settings).await.map(Some);
         }
-        SoleNode::look(&settings).await.map(|()| None)
+        SingleNodeClaim::check_unclaimed(&settings).await.map(|()| None)
     }
 
     /// Watches the claim. If another node takes it over, this node stops.
-    pub(crate) fn watch(claim: Option<SoleNode>, stop: impl AsyncFnOnce() + 'static) -> Self {
+    #[expect(clippy::disallowed_methods, reason = "belongs to the server, which ends it by dropping the claim")]
+    pub(crate) fn watch(claim: Option<SingleNodeClaim>, stop: impl AsyncFnOnce() + 'static) -> Self {
         let lost = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&lost);
-        let watch = |mut claim: SoleNode| async move {
-            claim.overtaken().await;
+        let watch = |mut claim: SingleNodeClaim| async move {
+            claim.lost().await;
             flag.store(true, Ordering::Relaxed);
             stop().await;
         };

@@ -3,10 +3,11 @@
 use crate::config::Config;
 use crate::http::Readiness;
 use async_trait::async_trait;
+use portcullis_actors::account::Revoker;
 use portcullis_actors::clock::Clock;
 use portcullis_actors::error::{Dependency, StartError};
 use portcullis_actors::stores::embedded::EmbeddedTokenStore;
-use portcullis_actors::stores::redis::{RedisSettings, RedisTokenStore};
+use portcullis_actors::stores::redis::{BeforeServing, RedisSettings, RedisTokenStore};
 use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
 use portcullis_actors::stores::{AccountStore as _, ChallengeStore, LimitStore, RevocationStore, SessionStore};
 use std::sync::Arc;
@@ -89,8 +90,9 @@ impl TokenStore {
         clock: Arc<dyn Clock>,
         revocations: Arc<dyn RevocationStore>,
     ) -> Result<Self, StartError> {
-        let connected = RedisTokenStore::connect(&redis_settings(config), clock, revocations).await;
-        connected.map(Self::Redis).map_err(StartError::because)
+        let settings = redis_settings(config);
+        let replay = replay(revocations, Arc::clone(&clock));
+        RedisTokenStore::connect(&settings, clock, replay).await.map(Self::Redis)
     }
 
     /// Sessions without the cache of a worker, for rare calls.
@@ -122,6 +124,15 @@ impl TokenStore {
             Self::Redis(store) => Arc::new(store.clone()),
         }
     }
+}
+
+/// Revocations that Redis may have lost are applied again before it serves checks.
+fn replay(revocations: Arc<dyn RevocationStore>, clock: Arc<dyn Clock>) -> BeforeServing {
+    Arc::new(move |store| {
+        let revoker = Revoker { revocations: Arc::clone(&revocations), sessions: Arc::new(store) };
+        let now = clock.now();
+        Box::pin(async move { revoker.replay(now).await })
+    })
 }
 
 /// Pings both stores.

@@ -103,6 +103,7 @@ impl Context {
         Ok(Config::load_sections(&self.sources()?, |section| used.contains(&section))?)
     }
 
+    #[expect(clippy::disallowed_methods, reason = "the one place where the configuration reads the environment")]
     fn sources(&self) -> Result<Sources, Failure> {
         Ok(Sources::read(std::env::vars_os(), self.config_file.as_deref())?)
     }

@@ -19,7 +19,7 @@ pub(super) enum OutboxCommand {
         #[arg(long)]
         state: Option<MessageState>,
         /// Only messages of this channel: mail or sms.
-        #[arg(long, value_parser = channel)]
+        #[arg(long)]
         channel: Option<Channel>,
         /// The largest number of messages.
         #[arg(long, default_value_t = 50)]
@@ -72,10 +72,6 @@ pub(super) async fn run(context: &Context, command: OutboxCommand) -> Result<(),
         }
     }
     Ok(())
-}
-
-fn channel(text: &str) -> Result<Channel, &'static str> {
-    Channel::ALL.into_iter().find(|channel| channel.as_str() == text).ok_or("must be mail or sms")
 }
 
 fn show(context: &Context, message: &ListedMessage, attempts: &[Attempt]) {

@@ -21,6 +21,7 @@ pub(super) struct ServeArguments {
     demo_anywhere: bool,
 }
 
+#[expect(clippy::disallowed_methods, reason = "the watch for signals ends with the process")]
 pub(super) async fn run(context: &Context, arguments: &ServeArguments) -> Result<(), Failure> {
     let config = context.full_config()?;
     if config.profile == Profile::Development && !config.server.bind.ip().is_loopback() && !arguments.demo_anywhere {
@@ -78,6 +79,7 @@ impl Signals {
     }
 
     /// The first signal stops the server gracefully, the second one ends the process.
+    #[expect(clippy::disallowed_methods, reason = "a second signal must be seen while the server stops")]
     async fn stop(mut self, stopper: Stopper) {
         self.next().await;
         tracing::info!("stopping: open requests are finished; a second signal stops at once");

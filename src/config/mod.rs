@@ -85,12 +85,6 @@ pub struct Config {
 }
 
 impl Config {
-    /// The values of `config/default.toml` and `config/development.toml`, for tests and measurements.
-    #[expect(clippy::expect_used, reason = "compiled in, and loaded by a test")]
-    pub fn defaults() -> Self {
-        Self::load(&Sources::of(Profile::Development)).expect("the built-in configuration has no faults")
-    }
-
     /// Merges the sources, parses and checks them.
     ///
     /// # Errors

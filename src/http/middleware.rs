@@ -142,6 +142,7 @@ fn document(problem: &Problem, request_id: &str) -> HttpResponse {
 
 /// The bytes of an answer to something that never became a request (RFC 9112 §4). The connection closes after it.
 /// `status` replaces that of the problem's code, because some statuses (408, 431) have no code.
+#[expect(clippy::disallowed_methods, reason = "the framework also writes Date headers by the system's clock")]
 pub fn without_request(status: StatusCode, problem: &Problem) -> Vec<u8> {
     let id = new_id();
     let document = Document::of(problem, status, &id);

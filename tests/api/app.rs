@@ -3,7 +3,6 @@
 use super::probe::Probe;
 use actix_web::dev::ServerHandle;
 use async_trait::async_trait;
-use portcullis::config::Config;
 use portcullis::connections::{ConnectionPolicy, serve};
 use portcullis::http::dispatch::{DispatchPolicy, Dispatcher};
 use portcullis::http::{AppState, Readiness, Settings};
@@ -25,7 +24,7 @@ pub struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        let config = &Config::defaults();
+        let config = &portcullis_testkit::defaults();
         Self { settings: config.into(), dispatcher: config.into(), inbox: None, connections: config.into() }
     }
 }

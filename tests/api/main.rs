@@ -2,6 +2,8 @@
 //! messages to the actors and its answers to clients. `journey`, `possession`, `limits` and `browser` use the whole
 //! server.
 
+#![expect(clippy::disallowed_methods, reason = "tests start processes and tasks of their own")]
+
 mod answers;
 mod app;
 mod bad_input;

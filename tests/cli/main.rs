@@ -1,5 +1,7 @@
 //! The command line: the built binary, its exit codes, both forms of its answers, and its errors.
 
+#![expect(clippy::disallowed_methods, reason = "tests start processes and tasks of their own")]
+
 mod accounts;
 mod configuration;
 mod connect;

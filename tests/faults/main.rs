@@ -1,6 +1,8 @@
 //! The server as an operator sees it: a process that is started, stopped, killed and restarted. And its files and log,
 //! which an attacker may read.
 
+#![expect(clippy::disallowed_methods, reason = "tests start processes and tasks of their own")]
+
 mod canaries;
 mod crowd;
 mod fleet;

@@ -23,7 +23,8 @@ const LAYERS: &[&[&str]] = &[
     &["actors/src/notifier"],
     &["actors/src/flows.rs", "actors/src/limits"],
     &["actors/src/stores/sql", "actors/src/stores/redis", "actors/src/stores/embedded"],
-    &["actors/src/stores/sqlite.rs", "actors/src/stores/transaction.rs", "actors/src/stores/session_cache.rs"],
+    &["actors/src/stores/sqlite.rs", "actors/src/stores/session_cache.rs"],
+    &["actors/src/stores/transaction.rs"],
     &["actors/src/stores"],
     &["actors/src/transports", "actors/src/hashing"],
     &["actors/src/derive.rs"],
@@ -244,7 +245,7 @@ impl House {
 
 /// A file's code: without comments and without the unit tests at its end.
 fn code(text: &str) -> String {
-    let product = text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+    let product = text.split("mod tests {").next().unwrap_or_default();
     product.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
 }
 

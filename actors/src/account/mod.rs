@@ -10,14 +10,12 @@ mod policy;
 mod revocations;
 mod setter;
 
-pub use messages::{
-    AccountSnapshot, ChangePassword, DropDevice, ListDevices, ListedDevice, Observe, RegisterDevice, UserDevices,
-};
+pub use messages::*;
 pub use policy::PasswordPolicy;
 pub use revocations::Revoker;
 pub use setter::{PasswordSetter, password_change};
 
-use crate::flows::{Flows, answers};
+use crate::flows::Flows;
 use crate::session::{Authenticator, PasswordGuard};
 use crate::stores::DeviceStore;
 use actix::{Actor, Context, Handler};
@@ -52,14 +50,6 @@ impl AccountActor {
 impl Actor for AccountActor {
     type Context = Context<Self>;
 }
-
-answers!(AccountActor:
-    ChangePassword => password::change,
-    RegisterDevice => devices::register,
-    ListDevices => devices::list,
-    DropDevice => devices::drop_one,
-    UserDevices => devices::of_user,
-);
 
 impl Handler<Observe> for AccountActor {
     type Result = AccountSnapshot;

@@ -1,11 +1,18 @@
 //! Revocations: SQL decides that sessions end, and the token store must apply it. A revocation is pending until then.
 
+use crate::clock::Timestamp;
 use crate::error::StoreError;
 use crate::stores::{Revocation, RevocationStore, SessionStore};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use std::sync::Arc;
+use std::time::Duration;
 
-/// How many pending revocations are read at once.
-const BATCH: u32 = 256;
+/// How many are read at a time, and how many are applied at the same time.
+const BATCH: u32 = 500;
+const CONCURRENT: usize = 8;
+
+/// How far back a failover of the token store may lose writes. Replicas that lag by minutes are not promoted.
+const LOOK_BACK: Duration = Duration::from_secs(600);
 
 /// Applies revocations.
 #[derive(Clone)]
@@ -34,11 +41,31 @@ impl Revoker {
             if pending.is_empty() {
                 return Ok(applied);
             }
-            for revocation in &pending {
-                self.try_apply(revocation).await?;
-                applied += 1;
-            }
+            let all = stream::iter(&pending).map(Ok);
+            all.try_for_each_concurrent(CONCURRENT, |revocation| self.try_apply(revocation)).await?;
+            applied += pending.len();
         }
+    }
+
+    /// Applies again what the token store may have lost in a failover: all of the last ten minutes, then all that are
+    /// pending.
+    ///
+    /// # Errors
+    /// A store that does not answer; some may have been applied.
+    pub async fn replay(&self, now: Timestamp) -> Result<(), StoreError> {
+        let (mut applied, mut last) = (0, None);
+        loop {
+            let page = self.revocations.since(now.minus(LOOK_BACK), last.as_ref(), BATCH).await?;
+            let all = stream::iter(&page).map(Ok);
+            all.try_for_each_concurrent(CONCURRENT, |revocation| self.revoke(revocation)).await?;
+            applied += page.len();
+            if page.len() < BATCH as usize {
+                break;
+            }
+            tracing::info!(applied, "applying revocations again before checks are served");
+            last = page.into_iter().next_back();
+        }
+        self.apply_pending().await.map(drop)
     }
 
     /// Applies one now.
@@ -46,7 +73,11 @@ impl Revoker {
     /// # Errors
     /// A store does not answer. The revocation stays pending.
     pub async fn try_apply(&self, revocation: &Revocation) -> Result<(), StoreError> {
-        self.sessions.revoke(revocation.user, revocation.epoch, revocation.keep).await?;
+        self.revoke(revocation).await?;
         self.revocations.acknowledge(revocation.id).await
+    }
+
+    async fn revoke(&self, &Revocation { user, epoch, keep, .. }: &Revocation) -> Result<(), StoreError> {
+        self.sessions.revoke(user, epoch, keep).await
     }
 }

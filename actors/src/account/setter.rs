@@ -39,11 +39,12 @@ impl PasswordSetter {
         Ok(self.hashing.for_caller(caller).hash(new).await?)
     }
 
-    /// Stores the new hash, queues the notice, and ends all sessions but `keep`. False, and nothing happens, if the user's
-    /// hash is not the one in `user` any more, or the account is disabled.
+    /// Stores the new hash, queues the notice, and ends all sessions but `keep`. False, and nothing happens, if the
+    /// user's hash is not the one in `user` any more, or the account is disabled.
     ///
     /// # Errors
-    /// The database does not answer. After the change nothing can fail: a revocation that was not applied stays pending.
+    /// The database does not answer. After the change nothing can fail: a revocation that was not applied stays
+    /// pending.
     pub async fn set(&self, user: &User, hash: &str, app: AppId, keep: Option<Digest>) -> Result<bool, ErrorKind> {
         let change = password_change(user, hash.to_owned(), app, keep, self.clock.now());
         let Some(revocation) = self.accounts.change_password(change).await? else { return Ok(false) };

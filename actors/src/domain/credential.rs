@@ -1,12 +1,12 @@
-//! What callers prove themselves with: user tokens, server keys, reset tokens. Parsing looks at the form alone;
-//! whether one is genuine is asked of the [`Keyring`](crate::derive::Keyring), whether it lives of a store.
+//! Credentials: user tokens, server keys, reset tokens. Parsing checks the form only. `derive` checks whether one is
+//! genuine, and a store whether it is live.
 
-use super::{Digest, Invalid, UserId, redacted_debug};
+use super::{Digest, Invalid, UserId, named_values, redacted_debug};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use std::str::FromStr;
 
-/// What [`UserToken`]'s authentication code covers: 8 bytes of user id (big-endian) and 16 random bytes.
+/// The part of a [`UserToken`] that its authentication code covers: 8 bytes of user id (big-endian) and 16 random bytes.
 pub type UserTokenBody = [u8; 24];
 
 /// `base64url(user id ‖ 16 random bytes ‖ 8-byte authentication code)`, 43 characters.
@@ -21,12 +21,12 @@ impl UserToken {
         Self(bytes)
     }
 
-    /// Whom it says it was issued to.
+    /// The user that it was issued to, if it is genuine.
     pub fn user(&self) -> UserId {
         user_of(&self.0)
     }
 
-    /// What the authentication code covers.
+    /// The part that the authentication code covers.
     pub fn body(&self) -> &[u8] {
         &self.0[..24]
     }
@@ -36,12 +36,12 @@ impl UserToken {
         &self.0[24..]
     }
 
-    /// What is kept of it at rest, and how its session is named.
+    /// What the store holds instead of the token. It is also the id of its session.
     pub fn digest(&self) -> Digest {
         Digest::of(&self.0)
     }
 
-    /// The token itself, for the one answer that hands it out.
+    /// The token itself, for the response to the sign-in.
     pub fn expose(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)
     }
@@ -54,7 +54,7 @@ impl FromStr for UserToken {
     }
 }
 
-/// A back end's key: 16 random bytes as 22 characters of base64url.
+/// The key of a back end: 16 random bytes as 22 characters of base64url.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ServerKey([u8; 16]);
 
@@ -64,12 +64,12 @@ impl ServerKey {
         Self(random)
     }
 
-    /// What is kept of it at rest.
+    /// What the store holds instead of the key.
     pub fn digest(&self) -> Digest {
         Digest::of(&self.0)
     }
 
-    /// The key itself, for the one time it is shown.
+    /// The key itself, to show it once.
     pub fn expose(&self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)
     }
@@ -94,12 +94,12 @@ impl ResetToken {
         Self(bytes)
     }
 
-    /// Whose password it may set.
+    /// The user whose password it may set.
     pub fn user(&self) -> UserId {
         user_of(&self.0)
     }
 
-    /// What is kept of it at rest.
+    /// What the store holds instead of the token.
     pub fn digest(&self) -> Digest {
         Digest::of(&self.0)
     }
@@ -119,12 +119,12 @@ impl FromStr for ResetToken {
 
 redacted_debug!(UserToken, ServerKey, ResetToken);
 
-/// What a request presents in `Authorization` or `auth_token`: told apart by length.
+/// The value of `Authorization` or `auth_token`. The kinds differ in length.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credential {
     /// From a sign-in.
     User(UserToken),
-    /// Of an application's back end.
+    /// Of the back end of an application.
     Key(ServerKey),
 }
 
@@ -135,40 +135,19 @@ impl FromStr for Credential {
     }
 }
 
-/// What a server key may do; a closed list of what there are calls for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum KeyScope {
-    /// The calls of a user, as the key's owner.
-    OwnerAct,
-    /// Ask whether a token lives (RFC 7662).
-    TokensIntrospect,
-    /// Sign users out of the key's application.
-    SessionsRevoke,
-    /// Read where to push for a user.
-    DevicesRead,
-}
-
-impl KeyScope {
-    /// All there are.
-    pub const ALL: [Self; 4] = [Self::OwnerAct, Self::TokensIntrospect, Self::SessionsRevoke, Self::DevicesRead];
-
-    /// As operators and stores write it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::OwnerAct => "owner:act",
-            Self::TokensIntrospect => "tokens:introspect",
-            Self::SessionsRevoke => "sessions:revoke",
-            Self::DevicesRead => "devices:read",
-        }
+named_values! {
+    /// What a server key may do.
+    pub enum KeyScope {
+        /// Calls of a user, as the owner of the key.
+        OwnerAct = "owner:act",
+        /// Introspect tokens (RFC 7662).
+        TokensIntrospect = "tokens:introspect",
+        /// Sign users out of the application of the key.
+        SessionsRevoke = "sessions:revoke",
+        /// Read the push registrations of a user.
+        DevicesRead = "devices:read",
     }
-}
-
-impl FromStr for KeyScope {
-    type Err = Invalid;
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        let known = Self::ALL.into_iter().find(|scope| scope.as_str() == text);
-        known.ok_or(Invalid("is none of owner:act, tokens:introspect, sessions:revoke, devices:read"))
-    }
+    otherwise "is none of owner:act, tokens:introspect, sessions:revoke, devices:read"
 }
 
 fn user_of(bytes: &[u8; 32]) -> UserId {

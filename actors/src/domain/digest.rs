@@ -1,12 +1,12 @@
-//! Sixteen bytes that stand for a secret at rest.
+//! Sixteen bytes that a store holds instead of a secret.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 
-/// The first 16 bytes of a SHA-256 (of a secret with at least 128 random bits) or of an HMAC-SHA-256 (of a short
-/// one). Finding a secret to a given digest takes 2^128 tries; a collision helps nobody, since both sides are ours.
+/// The first 16 bytes of a SHA-256 (of a secret with at least 128 random bits) or of an HMAC-SHA-256 (of a short one).
+/// Finding the secret of a digest takes 2^128 tries. A collision is useless, since this server makes all secrets.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest([u8; 16]);
 
@@ -39,7 +39,7 @@ impl Digest {
         &self.0
     }
 
-    /// 22 characters of base64url: how a session is named to its owner.
+    /// 22 characters of base64url: the id of a session for its user.
     pub fn to_text(self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)
     }

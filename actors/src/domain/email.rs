@@ -1,12 +1,12 @@
-//! An e-mail address, as accounts are looked up by it.
+//! An e-mail address. Accounts are found by it.
 
 use super::{Invalid, redacted_debug};
 use std::str::FromStr;
 
 /// A well-formed ASCII address (RFC 5321 mailbox without quoting and literals), lower case, at most 254 characters.
 ///
-/// Lower case because people type their own address in any; no mail system in use tells `Ada@` from `ada@`.
-/// Look-alike letters outside ASCII cannot occur, so two accounts cannot look the same.
+/// Lower case, because users type their address in any case, and no mail system in use distinguishes `Ada@` from `ada@`.
+/// Only ASCII, so two accounts cannot look the same.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Email(String);
 
@@ -19,12 +19,12 @@ impl Email {
         &self.0
     }
 
-    /// What stands behind the `@`.
+    /// The part after the `@`.
     pub fn domain(&self) -> &str {
         self.0.rsplit_once('@').map_or("", |(_, domain)| domain)
     }
 
-    /// `a…@example.com`: enough for a log or a list, not for a mailing.
+    /// `a…@example.com`, for logs and lists.
     pub fn masked(&self) -> String {
         let first = self.0.chars().next().unwrap_or('?');
         format!("{first}…@{}", self.domain())

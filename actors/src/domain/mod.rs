@@ -1,6 +1,6 @@
-//! Parsed values: a string becomes one of these once, at the edge, and is trusted from then on.
+//! Parsed values. A string is parsed once, at the edge, and is valid from then on.
 //!
-//! Everything that may name a person or open a door has a redacted `Debug`. No I/O here.
+//! Personal data and secrets have a redacted `Debug`. No I/O here.
 
 mod credential;
 mod digest;
@@ -17,7 +17,7 @@ pub use name::{AppName, DeviceToken, Locale, MobileOs, PersonName, PushToken};
 pub use password::Password;
 pub use phone::{Phone, PhoneError};
 
-/// Why a text cannot be the value it should be: one sentence, without the text itself.
+/// Why a text is invalid: the predicate of a sentence, without the text itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct Invalid(pub &'static str);
@@ -37,28 +37,68 @@ macro_rules! numeric_id {
     };
 }
 
+/// An enum whose values have names in requests, in stores or on the command line. With `otherwise` it can be parsed, and
+/// that is the error.
+macro_rules! named_values {
+    (
+        $(#[$attribute:meta])* pub enum $enum:ident { $($(#[$doc:meta])* $value:ident = $name:literal,)+ }
+        $(otherwise $invalid:literal)?
+    ) => {
+        $(#[$attribute])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum $enum {
+            $($(#[$doc])* $value,)+
+        }
+
+        impl $enum {
+            /// All values.
+            pub const ALL: [Self; [$($name),+].len()] = [$(Self::$value),+];
+
+            /// The name of the value.
+            pub const fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$value => $name,)+
+                }
+            }
+
+            /// The value with this name, whatever the case of its letters.
+            pub fn named(name: &str) -> Option<Self> {
+                Self::ALL.into_iter().find(|value| value.as_str().eq_ignore_ascii_case(name))
+            }
+        }
+
+        $(impl std::str::FromStr for $enum {
+            type Err = crate::domain::Invalid;
+
+            fn from_str(name: &str) -> Result<Self, Self::Err> {
+                Self::named(name).ok_or(crate::domain::Invalid($invalid))
+            }
+        })?
+    };
+}
+
 numeric_id! {
-    /// A user's number; positive. Negative numbers are decoys for addresses nobody has (see `derive`).
+    /// The id of a user; positive. Negative ids are decoys for addresses without an account (see `derive`).
     UserId
 }
 numeric_id! {
-    /// An application's row number; clients know its [`AppName`].
+    /// The id of an application. Clients use its [`AppName`].
     AppId
 }
 numeric_id! {
-    /// The row number of a device: one (user, application, `device_token`).
+    /// The id of a device: one (user, application, `device_token`).
     DeviceId
 }
 numeric_id! {
-    /// The row number of a server key; not a secret.
+    /// The id of a server key. It is not secret.
     KeyRowId
 }
 numeric_id! {
-    /// The row number of a message in the outbox.
+    /// The id of a message in the outbox.
     MessageId
 }
 
-/// Shows only the type's name in `Debug`, for values that must not reach a log.
+/// A `Debug` that shows only the name of the type, for values that must not reach a log.
 macro_rules! redacted_debug {
     ($($name:ident),+) => {$(
         impl std::fmt::Debug for $name {
@@ -68,4 +108,4 @@ macro_rules! redacted_debug {
         }
     )+};
 }
-pub(crate) use redacted_debug;
+pub(crate) use {named_values, redacted_debug};

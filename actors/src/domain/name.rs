@@ -1,10 +1,10 @@
 //! Short texts with a meaning: applications, devices, push tokens, people's names, locales.
 
-use super::{Digest, Invalid, redacted_debug};
+use super::{Digest, Invalid, named_values, redacted_debug};
 use std::fmt;
 use std::str::FromStr;
 
-/// What every short text obeys: present, not too long, no control characters (so it can go into a header or a log).
+/// The rule for short texts: not empty, not too long, no control characters (so it is safe in a header or a log).
 fn short(text: &str, longest: usize) -> Result<String, Invalid> {
     if text.is_empty() {
         return Err(Invalid("is empty"));
@@ -41,21 +41,21 @@ macro_rules! short_text {
 }
 
 short_text! {
-    /// The unique identifier a client gives of its device (an iOS UDID, say); at most 255 characters, no secret.
+    /// The client's unique identifier of its device, such as an iOS UDID; at most 255 characters, not secret.
     DeviceToken, 255
 }
 short_text! {
-    /// What Apple's or Google's push service knows a device by; at most 4,096 characters.
+    /// The identifier of a device at the push service of Apple or Google; at most 4,096 characters.
     PushToken, 4096
 }
 short_text! {
-    /// A first or last name; at most 255 characters, no control characters, otherwise whatever people are called.
+    /// A first or last name; at most 255 characters, no control characters.
     PersonName, 255
 }
 redacted_debug!(DeviceToken, PushToken, PersonName);
 
 impl PushToken {
-    /// What uniqueness is judged by (a column of 4,096 characters cannot be indexed everywhere).
+    /// Unique in its place, since not every database can index a column of 4,096 characters.
     pub fn digest(&self) -> Digest {
         Digest::of(self.0.as_bytes())
     }
@@ -88,58 +88,31 @@ impl fmt::Display for AppName {
     }
 }
 
-/// The two systems clients run on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MobileOs {
-    /// `ios`
-    Ios,
-    /// `android`
-    Android,
-}
-
-impl MobileOs {
-    /// As clients and stores write it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Ios => "ios",
-            Self::Android => "android",
-        }
+named_values! {
+    /// The operating system of a client.
+    pub enum MobileOs {
+        /// `ios`
+        Ios = "ios",
+        /// `android`
+        Android = "android",
     }
+    otherwise "is neither ios nor android"
 }
 
-impl FromStr for MobileOs {
-    type Err = Invalid;
-
-    /// In any case: `iOS` is how people write it.
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        match text {
-            text if text.eq_ignore_ascii_case("ios") => Ok(Self::Ios),
-            text if text.eq_ignore_ascii_case("android") => Ok(Self::Android),
-            _ => Err(Invalid("is neither ios nor android")),
-        }
+named_values! {
+    /// A language that messages are written in, by its primary subtag (BCP 47).
+    #[derive(Default)]
+    pub enum Locale {
+        /// English, the fallback.
+        #[default]
+        En = "en",
+        /// Spanish.
+        Es = "es",
     }
-}
-
-/// A language that messages are written in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub enum Locale {
-    /// English, the fallback.
-    #[default]
-    En,
-    /// Spanish.
-    Es,
 }
 
 impl Locale {
-    /// The primary subtag (BCP 47).
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::En => "en",
-            Self::Es => "es",
-        }
-    }
-
-    /// The best match of an `Accept-Language` header (RFC 9110 §12.5.4); `None` if none of ours is in it.
+    /// The best match of an `Accept-Language` header (RFC 9110 §12.5.4); `None` if it contains none of these.
     pub fn from_accept_language(header: &str) -> Option<Self> {
         let weight = |params: &str| {
             let quality = params.split(';').find_map(|p| p.trim().strip_prefix("q=")).unwrap_or("1");
@@ -160,16 +133,10 @@ impl Locale {
 impl FromStr for Locale {
     type Err = Invalid;
 
-    /// Takes a language tag and looks at its primary subtag: `es-MX` is Spanish.
+    /// Reads the primary subtag of a language tag: `es-MX` is Spanish.
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let primary = text.split(['-', '_']).next().unwrap_or_default();
-        if primary.eq_ignore_ascii_case("en") {
-            Ok(Self::En)
-        } else if primary.eq_ignore_ascii_case("es") {
-            Ok(Self::Es)
-        } else {
-            Err(Invalid("is not a language that messages are written in"))
-        }
+        let primary = text.split(['-', '_']).next().and_then(Self::named);
+        primary.ok_or(Invalid("is not a language that messages are written in"))
     }
 }
 

@@ -1,8 +1,8 @@
-//! Which region a phone number's digits belong to, and whether an SMS to it is an ordinary one: what the tables of the
-//! numbering plans say (libphonenumber's, by the `phonenumber` crate).
+//! Which region a phone number belongs to, and whether an SMS to it has an ordinary price, by the tables of libphonenumber
+//! (the `phonenumber` crate).
 //!
-//! The crate compiles its patterns when they are asked for and keeps a hundred, while North America alone has two
-//! hundred: a number of no region took it 64 ms. Here those of a calling code become one set, once and for good.
+//! The crate compiles its patterns on demand and caches a hundred, but North America alone has two hundred: a number of
+//! no region took 64 ms. Here the patterns of a calling code are compiled once, into one set.
 
 use super::Phone;
 use phonenumber::Type;
@@ -16,21 +16,22 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 pub struct Range {
     /// The region (ISO 3166 alpha-2).
     pub region: &'static str,
-    /// Mobile, or not told from a fixed line (as in North America). All others cost more, or reach no phone: premium
-    /// rate, shared cost, toll-free, VoIP, personal and company-wide numbers, pagers, voicemail, fixed lines.
+    /// Mobile, or a plan that does not distinguish it from a fixed line (as in North America). All others cost more or
+    /// cannot receive an SMS: premium rate, shared cost, toll-free, VoIP, personal and company-wide numbers, pagers,
+    /// voicemail, fixed lines.
     pub is_mobile: bool,
 }
 
-/// What the tables say about a number.
+/// The entry of a number in the tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Assigned {
-    /// It is of this range.
+    /// It is in this range.
     To(Range),
-    /// It is of no range that they know. Plans grow faster than tables of them.
+    /// It is in no range of the tables. Numbering plans grow faster than the tables.
     ToNone,
 }
 
-/// Kinds that a number is of before it is a mobile one, and then those that reach a person.
+/// The kinds in the order of the look-up: the expensive ones first, then those that reach a person.
 const KINDS: [Type; 10] = [
     Type::PremiumRate,
     Type::TollFree,
@@ -44,10 +45,10 @@ const KINDS: [Type; 10] = [
     Type::FixedLine,
 ];
 
-/// Looks a number up. The first number of a calling code has the patterns of that code compiled, which may take some
-/// 100 ms; see [`prepare`].
+/// Looks a number up. The first number of a calling code compiles the patterns of that code, which may take 100 ms; see
+/// [`prepare`].
 ///
-/// `None` if there is no such calling code, or its patterns cannot be used: nothing is known then.
+/// `None` if there is no such calling code, or its patterns cannot be compiled.
 pub fn look_up(phone: &Phone) -> Option<Assigned> {
     let (code, national) = phone.split()?;
     let plans = plans_of(code)?;
@@ -70,7 +71,7 @@ fn calling_code(region: &str) -> Option<u16> {
     DATABASE.by_id(region).map(Metadata::country_code)
 }
 
-/// Loads the tables, and compiles what looking up numbers of these regions needs.
+/// Loads the tables, and compiles the patterns of these regions.
 pub fn prepare<'a>(regions: impl Iterator<Item = &'a str>) {
     for code in regions.filter_map(calling_code) {
         plans_of(code);
@@ -86,13 +87,13 @@ struct Plans {
 struct Kind {
     region: &'static str,
     kind: Type,
-    /// None are any.
+    /// Empty means any.
     lengths: &'static [u16],
 }
 
 fn plans_of(code: u16) -> Option<Arc<Plans>> {
     static COMPILED: LazyLock<Mutex<HashMap<u16, Option<Arc<Plans>>>>> = LazyLock::new(Mutex::default);
-    // Whoever asks meanwhile waits for the same.
+    // Concurrent callers wait for the same result.
     let mut compiled = COMPILED.lock().unwrap_or_else(PoisonError::into_inner);
     compiled.entry(code).or_insert_with(|| compile(code).map(Arc::new)).clone()
 }
@@ -116,7 +117,7 @@ fn compile(code: u16) -> Option<Plans> {
     }
 }
 
-/// Far above what any calling code needs.
+/// Far more than any calling code needs.
 const SIZE: usize = 64 << 20;
 
 fn whole(descriptor: &Descriptor) -> String {

@@ -1,12 +1,12 @@
-//! A password as somebody typed it.
+//! A password as it was typed.
 
 use super::{Invalid, redacted_debug};
 use std::str::FromStr;
 use unicode_normalization::UnicodeNormalization as _;
 use zeroize::Zeroizing;
 
-/// At most 128 code points, wiped from memory when dropped. Rules for *new* passwords are policy, not parsing:
-/// an old one that breaks them still signs in.
+/// At most 128 code points, erased from memory when dropped. The rules for *new* passwords are in the policy: an old
+/// password that breaks them still signs in.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password(Zeroizing<String>);
 
@@ -14,7 +14,7 @@ pub struct Password(Zeroizing<String>);
 pub const LONGEST: usize = 128;
 
 impl Password {
-    /// The text as typed: what hashes from before normalisation were made of.
+    /// The text as typed. Imported hashes may be of text that was not normalised.
     pub fn raw(&self) -> &str {
         &self.0
     }

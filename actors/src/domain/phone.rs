@@ -6,20 +6,20 @@ use phonenumber::metadata::{DATABASE, Descriptor, Metadata};
 
 /// A number that can exist (its length fits its calling code), in E.164: `+11234567890`.
 ///
-/// *Possible* and not *valid*: numbering plans grow faster than tables of them.
+/// It is *possible*, not *valid*: numbering plans grow faster than the tables.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Phone(String);
 
-/// Why a text is no phone number.
+/// The text is not a phone number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("is not a phone number")]
 pub struct PhoneError;
 
 impl Phone {
-    /// Reads the usual spellings: national ones as of `default_region` (ISO 3166 alpha-2), international ones with `+`.
+    /// Parses the usual spellings: national ones of `default_region` (ISO 3166 alpha-2), international ones with `+`.
     ///
     /// # Errors
-    /// [`PhoneError`] when no number can look like this, or when it carries an extension, which no SMS reaches.
+    /// [`PhoneError`], also for a number with an extension: it cannot receive an SMS.
     pub fn parse(text: &str, default_region: &str) -> Result<Self, PhoneError> {
         let text = text.trim_matches(' ');
         let international = text.strip_prefix('+');
@@ -34,19 +34,19 @@ impl Phone {
             None => national_in(&digits, default_region).ok_or(PhoneError)?,
         };
         let plans = DATABASE.by_code(&code).ok_or(PhoneError)?;
-        // E.164 allows 15 digits in all; four is the shortest a subscriber number gets.
+        // E.164 allows 15 digits in all. The shortest subscriber numbers have four.
         if national.len() < 4 || code.to_string().len() + national.len() > 15 {
             return Err(PhoneError);
         }
-        // Its length must be one that some region of its calling code has. Nothing here has a pattern compiled: this
-        // runs on the threads that serve.
+        // Some region of the calling code must have this length. No pattern is compiled here: this runs on the threads
+        // of the HTTP server.
         if !plans.iter().any(|plan| has_length(plan, national)) {
             return Err(PhoneError);
         }
         Ok(Self(format!("+{code}{national}")))
     }
 
-    /// Takes back what [`Phone::as_str`] gave to a store.
+    /// From a stored [`Phone::as_str`].
     pub fn from_stored(e164: &str) -> Option<Self> {
         let digits = e164.strip_prefix('+')?;
         let fits = (5..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit());
@@ -58,24 +58,25 @@ impl Phone {
         &self.0
     }
 
-    /// The calling code, and the national number. `None` for a calling code that is not, which only a store can have.
+    /// The calling code and the national number. `None` if the calling code does not exist, which only a stored number can
+    /// have.
     pub(super) fn split(&self) -> Option<(u16, &str)> {
         split_calling_code(self.0.strip_prefix('+')?)
     }
 
-    /// The plus sign and the first seven digits: a block of numbers that one carrier or fraudster holds.
+    /// The plus sign and the first seven digits: a block of numbers that usually has one owner.
     pub fn prefix(&self) -> &str {
         self.0.get(..8).unwrap_or(&self.0)
     }
 
-    /// `+1…90`: enough for a log or a list, not for a call.
+    /// `+1…90`, for logs and lists.
     pub fn masked(&self) -> String {
         let tail = self.0.len().saturating_sub(2);
         format!("{}…{}", self.0.get(..2).unwrap_or("+"), self.0.get(tail..).unwrap_or(""))
     }
 }
 
-/// The descriptors of a plan's kinds of number that people can be called on.
+/// The descriptors of a plan for numbers that people can be called on.
 fn kinds(plan: &Metadata) -> impl Iterator<Item = &Descriptor> {
     const KINDS: [Type; 8] = [
         Type::FixedLine,

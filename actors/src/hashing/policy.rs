@@ -34,20 +34,6 @@ pub enum HashingBackend {
     Reference,
 }
 
-impl Default for HashingPolicy {
-    /// The numbers of `config/default.toml`.
-    fn default() -> Self {
-        Self {
-            memory_kib: 19_456,
-            iterations: 2,
-            lanes: 1,
-            threads: 0,
-            max_wait_ms: 500,
-            backend: HashingBackend::Simd,
-        }
-    }
-}
-
 impl HashingPolicy {
     /// Keys with invalid values, each with what is valid.
     pub fn faults(&self) -> impl Iterator<Item = (&'static str, &'static str)> {
@@ -183,7 +169,9 @@ mod tests {
 
     #[test]
     fn numbers_that_cannot_work_are_refused() {
-        let policy = HashingPolicy::default();
+        let backend = HashingBackend::Simd;
+        let policy =
+            HashingPolicy { memory_kib: 19_456, iterations: 2, lanes: 1, threads: 0, max_wait_ms: 500, backend };
         assert!(policy.thread_count().is_ok_and(|threads| threads >= 1));
         assert_eq!(policy.faults().count(), 0);
         let wrong = HashingPolicy { memory_kib: 4, threads: 1025, max_wait_ms: 0, ..policy };

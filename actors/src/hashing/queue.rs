@@ -245,7 +245,8 @@ fn overloaded(excess: Duration) -> HashingError {
 #[cfg(target_os = "linux")]
 const NICENESS: i32 = 5;
 
-/// Leaves time for checks while many users sign in. On Linux each thread has its own niceness; other systems keep theirs.
+/// Leaves time for checks while many users sign in. On Linux each thread has its own niceness; other systems keep
+/// theirs.
 fn lower_priority() {
     #[cfg(target_os = "linux")]
     {

@@ -30,8 +30,8 @@ pub(super) enum Stored {
     Bcrypt { text: String, cost: u32 },
 }
 
-/// Checks, without hashing, that sign-ins can use `stored`: the scheme is known, and the cost is bounded. Returns what a
-/// comparison costs, in the unit of [`Cost::work`].
+/// Checks, without hashing, that sign-ins can use `stored`: the scheme is known, and the cost is bounded. Returns what
+/// a comparison costs, in the unit of [`Cost::work`].
 ///
 /// # Errors
 /// [`Invalid`] with the reason.

@@ -1,4 +1,5 @@
-//! The list of all budgets and waits. Each has a scope and a subject; the store keeps only a keyed digest of the subject.
+//! The list of all budgets and waits. Each has a scope and a subject; the store keeps only a keyed digest of the
+//! subject.
 //!
 //! Scopes and subjects name counters in stores that outlive a release: a change starts a counter afresh.
 

@@ -65,8 +65,8 @@ impl Limits {
         self.policy.passwords.enabled
     }
 
-    /// Charges all budgets or none. Callers list narrow ones first, so that a request that a narrow budget refuses uses up
-    /// nothing of a wide one. The inner error is how long to wait.
+    /// Charges all budgets or none. Callers list narrow ones first, so that a request that a narrow budget refuses uses
+    /// up nothing of a wide one. The inner error is how long to wait.
     ///
     /// # Errors
     /// The token store does not answer. What was charged is given back if possible.
@@ -136,8 +136,8 @@ impl Limits {
         self.store.refund(scope, subject).await
     }
 
-    /// Gives back the charges for a step that did not happen. If the store does not answer, they stay until their window
-    /// closes.
+    /// Gives back the charges for a step that did not happen. If the store does not answer, they stay until their
+    /// window closes.
     pub async fn give_back(&self, charges: Charges) {
         for counter in charges.0 {
             if let Err(error) = self.refund(counter).await {
@@ -157,8 +157,8 @@ impl Limits {
         outcome
     }
 
-    /// Charges the budgets, then does `step`, and gives the charges back if it fails in any way. `refused` is the answer
-    /// to a request that does not fit.
+    /// Charges the budgets, then does `step`, and gives the charges back if it fails in any way. `refused` is the
+    /// answer to a request that does not fit.
     ///
     /// # Errors
     /// Those of `step` and `refused`, or the token store does not answer.

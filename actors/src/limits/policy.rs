@@ -46,7 +46,7 @@ impl PasswordLimits {
             first: Duration::from_secs(self.password_first_wait_secs),
             longest: Duration::from_secs(self.password_longest_wait_secs),
             forget: Duration::from_secs(86_400),
-            most: u32::MAX,
+            max_tries: u32::MAX,
         }
     }
 
@@ -97,8 +97,8 @@ impl PhonePolicy {
     }
 
     /// Whether codes are sent to this number: only to mobile numbers of the served regions, by the tables of numbering
-    /// plans. Numbers that cost more than an ordinary SMS are refused (toll fraud). A number that is in no table counts as
-    /// one of the default region if it has that region's calling code.
+    /// plans. Numbers that cost more than an ordinary SMS are refused (toll fraud). A number that is in no table counts
+    /// as one of the default region if it has that region's calling code.
     pub fn serves(&self, phone: &Phone) -> bool {
         let serves = |region: &str| self.regions.iter().any(|served| served == region);
         // Numbers of other regions are not looked up: a client must not choose which patterns are compiled.

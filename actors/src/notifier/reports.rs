@@ -39,6 +39,10 @@ impl Reports {
             effect = self.settle(&provider, &report).await?;
         }
         if effect == ReportEffect::Unknown {
+            #[expect(
+                clippy::disallowed_methods,
+                reason = "the provider must get its answer before the record is found"
+            )]
             actix::spawn(self.record_later(provider, report));
         }
         Ok(effect)

@@ -126,8 +126,8 @@ impl PasswordGuard {
         Ok(())
     }
 
-    /// Charges the address. If its budget is used up, returns when to retry. Attempts in progress count, so that parallel
-    /// ones cannot exceed the budget together; but if only those fill it, the client may retry soon.
+    /// Charges the address. If its budget is used up, returns when to retry. Attempts in progress count, so that
+    /// parallel ones cannot exceed the budget together; but if only those fill it, the client may retry soon.
     async fn charge_address(&self, admission: &mut Admission, peer: IpAddr) -> Result<Option<Duration>, ErrorKind> {
         let attempts = self.limits.address_attempts(peer);
         if self.limits.charge_one(&mut admission.charges, attempts).await?.is_ok() {

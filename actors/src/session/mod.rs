@@ -1,7 +1,7 @@
 //! Sessions: sign in, sign out, check, list, close.
 //!
-//! `messages` is the interface, `policy` decides without I/O, `authenticator` checks credentials for all actors, `guard`
-//! limits guesses at passwords. The flows are `sign_in`, `sign_out` and `sessions`.
+//! `messages` is the interface, `policy` decides without I/O, `authenticator` checks credentials for all actors,
+//! `guard` limits guesses at passwords. The flows are `sign_in`, `sign_out` and `sessions`.
 
 mod authenticator;
 mod guard;
@@ -13,13 +13,10 @@ mod sign_out;
 
 pub use authenticator::{Authenticator, Principal};
 pub use guard::{Admission, PasswordGuard, Target};
-pub use messages::{
-    Check, CheckedSession, CloseSession, CloseSessions, Introspect, Introspection, ListSessions, ListedSession,
-    Observe, SessionSnapshot, SignIn, SignOut, SignedIn,
-};
+pub use messages::*;
 pub use policy::SessionPolicy;
 
-use crate::flows::{Flows, answers};
+use crate::flows::Flows;
 use crate::hashing::HashingPool;
 use crate::stores::DeviceStore;
 use actix::{Actor, Context, Handler};
@@ -54,16 +51,6 @@ impl SessionActor {
 impl Actor for SessionActor {
     type Context = Context<Self>;
 }
-
-answers!(SessionActor:
-    SignIn => sign_in::run,
-    SignOut => sign_out::run,
-    Check => sessions::check,
-    ListSessions => sessions::list,
-    CloseSession => sessions::close_one,
-    CloseSessions => sessions::close_many,
-    Introspect => sessions::introspect,
-);
 
 impl Handler<Observe> for SessionActor {
     type Result = SessionSnapshot;

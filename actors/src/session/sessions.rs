@@ -1,13 +1,22 @@
 //! Live sessions: check one, list them, close them, tell a back end about one.
 
-use super::SessionPorts;
 use super::messages::{
     Check, CheckedSession, CloseSession, CloseSessions, Introspect, Introspection, ListSessions, ListedSession,
 };
+use super::{SessionActor, SessionPorts};
 use crate::domain::{Credential, DeviceId, KeyScope, UserToken};
 use crate::error::ErrorKind;
+use crate::flows::answers;
 use crate::stores::{Close, Device, Session};
 use std::collections::HashMap;
+
+answers!(SessionActor:
+    Check => check,
+    ListSessions => list,
+    CloseSession => close_one,
+    CloseSessions => close_many,
+    Introspect => introspect,
+);
 
 pub(super) async fn check(ports: &SessionPorts, Check(credential): Check) -> Result<CheckedSession, ErrorKind> {
     match &credential {
@@ -58,31 +67,31 @@ pub(super) async fn list(
     Ok(listed)
 }
 
-pub(super) async fn close_one(ports: &SessionPorts, ask: CloseSession) -> Result<(), ErrorKind> {
-    let principal = ports.auth.user(&ask.credential).await?;
-    match ports.auth.sessions.close(principal.user(), Close::One(ask.id)).await? {
+pub(super) async fn close_one(ports: &SessionPorts, request: CloseSession) -> Result<(), ErrorKind> {
+    let principal = ports.auth.user(&request.credential).await?;
+    match ports.auth.sessions.close(principal.user(), Close::One(request.id)).await? {
         0 => Err(ErrorKind::NotFound),
         _ => Ok(()),
     }
 }
 
-pub(super) async fn close_many(ports: &SessionPorts, ask: CloseSessions) -> Result<(), ErrorKind> {
-    let principal = ports.auth.user(&ask.credential).await?;
-    let own = principal.session().filter(|_| ask.keep_own);
+pub(super) async fn close_many(ports: &SessionPorts, request: CloseSessions) -> Result<(), ErrorKind> {
+    let principal = ports.auth.user(&request.credential).await?;
+    let own = principal.session().filter(|_| request.keep_own);
     ports.auth.sessions.close(principal.user(), own.map_or(Close::All, Close::Others)).await?;
     Ok(())
 }
 
 /// RFC 7662 §2.2: a token that is unknown, expired or of another application is inactive, without a reason.
 /// A question about a token of the key's own application counts as a use of the token.
-pub(super) async fn introspect(ports: &SessionPorts, ask: Introspect) -> Result<Introspection, ErrorKind> {
-    let key = ports.auth.key(&ask.credential, KeyScope::TokensIntrospect).await?;
-    if let Some(named) = ask.app
+pub(super) async fn introspect(ports: &SessionPorts, request: Introspect) -> Result<Introspection, ErrorKind> {
+    let key = ports.auth.key(&request.credential, KeyScope::TokensIntrospect).await?;
+    if let Some(named) = request.app
         && named != ports.auth.app_name(key.app).await?
     {
         return Err(ErrorKind::InvalidToken);
     }
-    let Some(token) = ask.token else { return Ok(Introspection::Inactive) };
+    let Some(token) = request.token else { return Ok(Introspection::Inactive) };
     match ports.auth.find(&token).await {
         Ok(session) if session.app == key.app => {
             ports.auth.note_use(token.user(), &session);

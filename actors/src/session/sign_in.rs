@@ -1,28 +1,31 @@
 //! Sign in: a few calls to the stores and one hash.
 
-use super::SessionPorts;
 use super::guard::Target;
 use super::messages::{SignIn, SignedIn};
+use super::{SessionActor, SessionPorts};
 use crate::derive::random_bytes;
 use crate::domain::Password;
 use crate::error::ErrorKind;
+use crate::flows::answers;
 use crate::hashing::Verified;
 use crate::stores::{Candidate, NewSession, Opening, Registration, User};
 use tokio_util::sync::CancellationToken;
 
-pub(super) async fn run(ports: &SessionPorts, ask: SignIn) -> Result<SignedIn, ErrorKind> {
-    let Some(app) = ports.auth.accounts.application(ask.app.as_ref()).await? else {
+answers!(SessionActor: SignIn => run);
+
+pub(super) async fn run(ports: &SessionPorts, request: SignIn) -> Result<SignedIn, ErrorKind> {
+    let Some(app) = ports.auth.accounts.application(request.app.as_ref()).await? else {
         return Err(ErrorKind::invalid("app_id", "is not a known application"));
     };
-    let decoy = ports.guard.limits.subjects.decoy(&ask.email);
-    let Candidate { user, failures } = ports.auth.accounts.candidate(&ask.email, decoy).await?;
+    let decoy = ports.guard.limits.subjects.decoy(&request.email);
+    let Candidate { user, failures } = ports.auth.accounts.candidate(&request.email, decoy).await?;
     let target = user.as_ref().map_or(Target { user: decoy, epoch: 0, failures }, Target::from);
-    let device = ask.device.as_ref().map(|(device, _)| device);
-    let admission = ports.guard.admit(target, device, Some(ask.peer)).await?;
+    let device = request.device.as_ref().map(|(device, _)| device);
+    let admission = ports.guard.admit(target, device, Some(request.peer)).await?;
 
     // Unknown accounts hash, too. A disabled account gets the same answer as a wrong password.
     let stored = user.as_ref().map(|user| user.password_hash.as_str());
-    let comparison = match ports.hashing.for_caller(&ask.caller).verify(&ask.password, stored).await {
+    let comparison = match ports.hashing.for_caller(&request.caller).verify(&request.password, stored).await {
         Ok(comparison) => comparison,
         Err(overloaded) => {
             ports.guard.withdraw(admission).await;
@@ -40,17 +43,17 @@ pub(super) async fn run(ports: &SessionPorts, ask: SignIn) -> Result<SignedIn, E
     };
     ports.guard.succeeded(admission).await?;
     if comparison.verified == Verified::Outdated {
-        upgrade(ports, &user, &ask.password, &ask.caller).await;
+        upgrade(ports, &user, &request.password, &request.caller).await;
     }
-    if let Some(locale) = ask.locale.filter(|locale| user.locale != Some(*locale)) {
+    if let Some(locale) = request.locale.filter(|locale| user.locale != Some(*locale)) {
         ports.auth.accounts.set_locale(user.id, locale).await?;
     }
-    let device = match ask.device {
+    let device = match request.device {
         None => None,
         Some((device_token, mobile_os)) => {
-            let (user, app, push) = (user.id, app.id, ask.push);
-            let most = ports.auth.policy.most_devices;
-            let registration = Registration { user, app, device_token, mobile_os, push, signed_in: true, most };
+            let (user, app, push) = (user.id, app.id, request.push);
+            let max_devices = ports.auth.policy.most_devices;
+            let registration = Registration { user, app, device_token, mobile_os, push, signed_in: true, max_devices };
             Some(ports.devices.register(registration).await?)
         }
     };
@@ -64,7 +67,7 @@ pub(super) async fn run(ports: &SessionPorts, ask: SignIn) -> Result<SignedIn, E
         epoch: user.epoch,
         idle: ports.auth.policy.idle(),
         absolute: ports.auth.policy.absolute(),
-        most: ports.auth.policy.most,
+        max_sessions: ports.auth.policy.most,
     });
     match opening.await? {
         Opening::Opened(_) => {

@@ -1,66 +1,70 @@
 //! Sign out: ends the session, and drops the push registration so that the phone gets no more pushes for this user.
 
-use super::SessionPorts;
 use super::messages::SignOut;
+use super::{SessionActor, SessionPorts};
 use crate::domain::{Credential, KeyScope, UserToken};
 use crate::error::ErrorKind;
+use crate::flows::answers;
 use crate::stores::{Close, KeyRecord, PushDrop};
 
-pub(super) async fn run(ports: &SessionPorts, ask: SignOut) -> Result<(), ErrorKind> {
-    match &ask.credential {
-        Credential::User(token) => by_token(ports, &ask, token).await,
+answers!(SessionActor: SignOut => run);
+
+pub(super) async fn run(ports: &SessionPorts, request: SignOut) -> Result<(), ErrorKind> {
+    match &request.credential {
+        Credential::User(token) => by_token(ports, &request, token).await,
         Credential::Key(key) => {
             let key = ports.auth.accounts.live_key(key.digest()).await?.ok_or(ErrorKind::InvalidToken)?;
-            by_key(ports, &ask, &key).await
+            by_key(ports, &request, &key).await
         }
     }
 }
 
-/// The registration is dropped before the session is closed: if closing fails, the phone still has a token to retry with.
-async fn by_token(ports: &SessionPorts, ask: &SignOut, token: &UserToken) -> Result<(), ErrorKind> {
+/// The registration is dropped before the session is closed: if closing fails, the phone still has a token to retry
+/// with.
+async fn by_token(ports: &SessionPorts, request: &SignOut, token: &UserToken) -> Result<(), ErrorKind> {
     if !ports.auth.keyring.vouches_for(token) {
         return Err(ErrorKind::InvalidToken);
     }
     let session = ports.auth.sessions.find(token.user(), token.digest()).await?;
-    if token.user() != ask.user {
+    if token.user() != request.user {
         return Err(if session.is_some() { ErrorKind::Forbidden } else { ErrorKind::InvalidToken });
     }
     // A genuine token whose session has ended may still drop its user's registration. A phone that missed its own
     // sign-out must not go on showing pushes for somebody who has left.
-    if session.is_none() && ask.push.is_none() {
+    if session.is_none() && request.push.is_none() {
         return Err(ErrorKind::InvalidToken);
     }
-    if let Some(name) = ask.push.clone() {
+    if let Some(name) = request.push.clone() {
         let which = match &session {
             Some(session) => PushDrop::Named { name, app: session.app },
             // A device token is not secret. An old token and a device token together must not stop the owner's pushes.
             None => PushDrop::Token(name),
         };
-        ports.devices.drop_push(ask.user, which).await?;
+        ports.devices.drop_push(request.user, which).await?;
     }
     if let Some(session) = session {
-        ports.auth.sessions.close(ask.user, Close::One(session.id)).await?;
+        ports.auth.sessions.close(request.user, Close::One(session.id)).await?;
     }
     Ok(())
 }
 
 /// With `sessions:revoke`, ends every session of the user in the key's application. The key itself stays valid.
-async fn by_key(ports: &SessionPorts, ask: &SignOut, key: &KeyRecord) -> Result<(), ErrorKind> {
+async fn by_key(ports: &SessionPorts, request: &SignOut, key: &KeyRecord) -> Result<(), ErrorKind> {
     let revokes = key.scopes.contains(&KeyScope::SessionsRevoke);
     let acts = key.scopes.contains(&KeyScope::OwnerAct);
     match (revokes, acts) {
         (false, false) => return Err(ErrorKind::InsufficientScope(KeyScope::SessionsRevoke.as_str())),
-        (false, true) if key.owner != ask.user => return Err(ErrorKind::Forbidden),
+        (false, true) if key.owner != request.user => return Err(ErrorKind::Forbidden),
         _ => {}
     }
-    if ports.auth.accounts.user(ask.user).await?.is_none() {
+    if ports.auth.accounts.user(request.user).await?.is_none() {
         return Err(ErrorKind::NotFound);
     }
-    if let Some(name) = ask.push.clone() {
-        ports.devices.drop_push(ask.user, PushDrop::Named { name, app: key.app }).await?;
+    if let Some(name) = request.push.clone() {
+        ports.devices.drop_push(request.user, PushDrop::Named { name, app: key.app }).await?;
     }
     if revokes {
-        ports.auth.sessions.close(ask.user, Close::InApp(key.app)).await?;
+        ports.auth.sessions.close(request.user, Close::InApp(key.app)).await?;
     }
     Ok(())
 }

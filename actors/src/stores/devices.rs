@@ -1,4 +1,4 @@
-//! The SQL side, second half: devices with their push registrations, and revocations.
+//! Traits of the SQL side: devices with their push registrations, and revocations.
 
 use super::StoreResult;
 use crate::clock::Timestamp;
@@ -7,16 +7,14 @@ use async_trait::async_trait;
 
 /// A device of a user in an application.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Device {
-    /// Its number.
     pub id: DeviceId,
-    /// The application.
     pub app: AppId,
-    /// The client's own name for it.
+    /// The client's own identifier of it.
     pub device_token: DeviceToken,
-    /// Its system.
     pub mobile_os: MobileOs,
-    /// Where to push; `None` if nothing is registered.
+    /// `None` if no push token is registered.
     pub push: Option<PushToken>,
     /// When it last signed in or registered.
     pub seen: Timestamp,
@@ -24,40 +22,34 @@ pub struct Device {
 
 /// A device that signs in or registers.
 #[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Registration {
-    /// Whose.
     pub user: UserId,
-    /// In which application.
     pub app: AppId,
-    /// The client's own name for it.
+    /// The client's own identifier of it.
     pub device_token: DeviceToken,
-    /// Its system.
     pub mobile_os: MobileOs,
-    /// Where to push; `None` leaves what is registered.
+    /// `None` keeps the registered push token.
     pub push: Option<PushToken>,
-    /// Whether a sign-in succeeded on it: that makes it known.
+    /// Whether a sign-in succeeded on it. Only that makes it a known device.
     pub signed_in: bool,
-    /// Devices that the user may have in the application, this one included; the least recently seen go.
-    pub most: u32,
+    /// Devices that the user may have in the application, this one included. The least recently seen are deleted.
+    pub max_devices: u32,
 }
 
-/// Which push registration of a user to drop.
+/// Which push registration of a user to delete.
 #[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum PushDrop {
-    /// The one with this push token, else the one of the device with this text as its `device_token`, in one application.
+    /// The one with this push token. If there is none, that of the device with this text as its `device_token`.
     Named {
-        /// What the client sent as `apn_token`.
         name: PushToken,
-        /// The application.
         app: AppId,
     },
-    /// The ones with this push token, in all applications.
+    /// Those with this push token, in all applications.
     Token(PushToken),
-    /// That of this device.
     Device {
-        /// The client's own name for it.
         device_token: DeviceToken,
-        /// The application.
         app: AppId,
     },
 }
@@ -65,53 +57,51 @@ pub enum PushDrop {
 /// Devices and push registrations.
 #[async_trait]
 pub trait DeviceStore: Send + Sync {
-    /// Makes or refreshes the device, and registers its push token if it brings one: one push token of one
-    /// application belongs to one device, the last to register it (races included). Beyond `most`, the least recently
-    /// seen devices of the user in the application go, with their registrations.
+    /// Creates or updates the device, and registers its push token if there is one. A push token of an application
+    /// belongs to one device: the last to register it, also in a race. Beyond `max_devices` the least recently seen
+    /// devices of the user in the application are deleted, with their registrations.
     async fn register(&self, registration: Registration) -> StoreResult<DeviceId>;
 
-    /// Drops a push registration of this user; false if there was none. The device stays known.
+    /// Deletes a push registration of this user. False if there was none. The device stays known.
     async fn drop_push(&self, user: UserId, which: PushDrop) -> StoreResult<bool>;
 
-    /// The user's devices in an application (or in all), newest first.
+    /// The user's devices in an application, or in all, the most recently seen first.
     async fn devices(&self, user: UserId, app: Option<AppId>) -> StoreResult<Vec<Device>>;
 
-    /// Those of them in an application that have a push registration.
+    /// The user's devices in an application that have a push registration.
     async fn registered(&self, user: UserId, app: AppId) -> StoreResult<Vec<Device>>;
 
-    /// The user's devices with these numbers, at most some 50; those that are gone are left out.
+    /// The user's devices with these ids, at most about 50. Deleted ones are left out.
     async fn devices_by_id(&self, user: UserId, ids: &[DeviceId]) -> StoreResult<Vec<Device>>;
 
     /// Whether a sign-in as this user succeeded on this `device_token` since `since` and since the last change of password.
     async fn knows_device(&self, user: UserId, device: &DeviceToken, since: Timestamp) -> StoreResult<bool>;
 }
 
-/// Sessions that must end because of a change in SQL; lives in the same transaction as that change, and is applied to
-/// the token store until acknowledged.
+/// Sessions that must end because of a change in SQL. It is written in the transaction of that change, and is applied to
+/// the token store until it is acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Revocation {
-    /// Its number.
     pub id: i64,
-    /// Whose sessions.
     pub user: UserId,
-    /// The user's epoch from then on.
+    /// The user's epoch after the change.
     pub epoch: i64,
-    /// A session that survives.
+    /// A session that is not closed.
     pub keep: Option<Digest>,
-    /// When it was written.
     pub created: Timestamp,
 }
 
-/// Revocations that bind the two sides together.
+/// Revocations connect the two sides.
 #[async_trait]
 pub trait RevocationStore: Send + Sync {
-    /// Those not acknowledged yet, oldest first.
-    async fn pending(&self, most: u32) -> StoreResult<Vec<Revocation>>;
+    /// Up to `limit` that are not acknowledged yet, oldest first.
+    async fn pending(&self, limit: u32) -> StoreResult<Vec<Revocation>>;
 
-    /// Those written since `since` (at most a day ago), acknowledged or not, oldest first: what a failover of the token
-    /// store may have lost. At most `most`; the next ones come `after` the last of these.
-    async fn since(&self, since: Timestamp, after: Option<&Revocation>, most: u32) -> StoreResult<Vec<Revocation>>;
+    /// Up to `limit` that were written since `since` (at most a day ago), acknowledged or not, oldest first. A failover
+    /// of the token store may have lost them. The next page begins `after` the last of this one.
+    async fn since(&self, since: Timestamp, after: Option<&Revocation>, limit: u32) -> StoreResult<Vec<Revocation>>;
 
-    /// The token store has applied it. What was acknowledged and is older than a day is forgotten on this occasion.
+    /// The token store has applied it. Also deletes acknowledged ones that are older than a day.
     async fn acknowledge(&self, id: i64) -> StoreResult<()>;
 }

@@ -1,28 +1,28 @@
-//! Where state lives. One rule: **SQL holds what must never be lost, the token store holds what expires.**
+//! Where state is stored. **SQL holds what must never be lost. The token store holds what expires.**
 //!
 //! | side | traits | backends |
 //! | --- | --- | --- |
 //! | SQL | [`AccountStore`], [`DeviceStore`], [`RevocationStore`], [`OutboxStore`] | [`sql`]: SQLite, PostgreSQL |
 //! | token | [`SessionStore`], [`ChallengeStore`], [`LimitStore`] | [`embedded`]: SQLite · [`redis`] |
 //!
-//! A backend knows nothing of actors, and actors know only these traits.
+//! A backend uses no actor, and actors use only these traits.
 //!
 //! # How to add a method
-//! 1. Write it here with a doc comment that says what is atomic, what is idempotent, and what a race may do to it.
-//! 2. Add its tests to `tests/contract`: they are written once, over the trait, and run on every backend.
+//! 1. Add it to the trait. Its comment says what is atomic, what is idempotent, and which races are possible.
+//! 2. Add its tests to `tests/contract`. They are written once, over the trait, and run on every backend.
 //! 3. Implement it in each backend. On the SQL side one statement serves both databases (`$1`, BIGINT 0/1 for
 //!    booleans, BIGINT milliseconds for times). In Redis it is one script over the keys of one user.
 //!
 //! # How to add a backend
-//! 1. A folder beside the others, with one file a trait.
-//! 2. Plug it into the backends of `tests/contract`; when that passes, so does the product.
-//! 3. Choose it in the server's composition root (`src/app.rs`), and nowhere else.
+//! 1. Add a folder beside the others, with one file for each trait.
+//! 2. Add it to the backends of `tests/contract`. If that passes, it is complete.
+//! 3. Choose it in the server's composition root, `src/app`, and nowhere else.
 //!
 //! # Rules
-//! - "Not found" is `Ok(None)`; [`StoreError`] means that the store did not answer. It never means "yes".
-//! - A method is one atomic transition. Two calls in a row are a race; if that matters, they are one method.
-//! - Every call returns within the backend's time-out.
-//! - Time on the token side is the store's own (all nodes then agree), so these traits take *durations*.
+//! - "Not found" is `Ok(None)`. A [`StoreError`] means that the store did not answer, and never counts as "yes".
+//! - A method is one atomic change. Two calls in a row are a race. If that matters, they are one method.
+//! - Every call returns within the time-out of the backend.
+//! - Time on the token side is the clock of the store, so that all nodes agree. Hence these traits take *durations*.
 
 mod accounts;
 mod devices;
@@ -46,12 +46,11 @@ pub use outbox::{
     MessageState, NewMessage, Next, OutboxFilter, OutboxStats, OutboxStore, Progress, ReportEffect, Settlement,
 };
 pub use tokens::{
-    Backoff, ChallengeStore, Close, LimitStore, NewSession, Opening, PhoneAnswer, PhoneAsk, PhoneChallenge, PhoneIssue,
-    Rate, ResetAsk, ResetChallenge, Session, SessionStore, Verdict,
+    Backoff, ChallengeStore, Close, LimitStore, NewSession, Opening, PhoneAnswer, PhoneChallenge, PhoneIssue,
+    PhoneRequest, Rate, ResetChallenge, ResetRequest, Session, SessionStore, Verdict,
 };
 
-pub use crate::error::StartError;
 use crate::error::StoreError;
 
-/// What every store answers.
+/// The result of a store's method.
 pub type StoreResult<T> = Result<T, StoreError>;

@@ -1,6 +1,6 @@
-//! The file of a SQLite database before anybody works with it: made for its owner alone, in WAL mode, its tables up to
-//! date.
+//! Prepares the file of a SQLite database: private to its owner, in WAL mode, with its tables up to date.
 
+use super::transaction::BEGIN_IMMEDIATE;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
@@ -10,14 +10,14 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::time::{Instant, sleep};
 
-/// The longest that one step of opening a database may take, the wait for other processes at the same step included.
+/// How long one step of opening a database may take. That includes the wait for other processes at the same step.
 pub(super) const OPENING_TIME_OUT: Duration = Duration::from_secs(300);
 
-/// Makes the file and its folder for this user alone (SQLite gives its log the mode of its file).
+/// Creates the file and its folder for this user alone (SQLite gives its log the mode of its file).
 ///
-/// A file that is there is not even opened: closing it again would drop every lock that this process has on it (POSIX
-/// locks belong to the process, not to the descriptor), and the next program to close the database would take itself
-/// for the last one and delete the log under our feet (<https://sqlite.org/howtocorrupt.html>, section 2.2).
+/// An existing file is not opened. Closing it again would release every lock that this process holds on it (POSIX locks
+/// belong to the process, not to the descriptor). Another process that closes the database could then delete the log
+/// while this one uses it (<https://sqlite.org/howtocorrupt.html>, section 2.2).
 pub(super) fn make_private(file: &Path) -> std::io::Result<()> {
     if let Some(folder) = file.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
@@ -31,24 +31,24 @@ pub(super) fn make_private(file: &Path) -> std::io::Result<()> {
     }
 }
 
-/// Puts the database into WAL mode and brings its tables up to date. Of several processes that start at once one does
-/// it, and the others wait for the write lock of the transaction around it all.
+/// Puts the database into WAL mode and brings its tables up to date. If several processes start at once, one does it and
+/// the others wait for the write lock of its transaction.
 ///
 /// # Errors
-/// `VersionMissing` when the database knows a step that this program does not.
+/// `VersionMissing` when the database was migrated by a newer program.
 pub(super) async fn bring_up_to_date(file: &Path, steps: &Migrator) -> Result<(), MigrateError> {
     let options =
         SqliteConnectOptions::new().filename(file).busy_timeout(OPENING_TIME_OUT).synchronous(SqliteSynchronous::Full);
     let mut connection = options.connect().await?;
     enter_wal(&mut connection).await?;
-    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    let mut transaction = connection.begin_with(BEGIN_IMMEDIATE).await?;
     steps.run_direct(None, &mut *transaction, false).await?;
     transaction.commit().await?;
     Ok(connection.close().await?)
 }
 
-/// A database stays in WAL mode once it is in it. To get there it raises a read lock to a write lock, and since two of
-/// those could wait for each other for ever, SQLite refuses it at once, whatever the time-out: so it is asked again.
+/// A database stays in WAL mode. To enter it, SQLite raises a read lock to a write lock. Two processes that do so could
+/// wait for each other forever, so SQLite returns "busy" at once and ignores the time-out. Hence the loop.
 async fn enter_wal(connection: &mut SqliteConnection) -> sqlx::Result<()> {
     let deadline = Instant::now() + OPENING_TIME_OUT;
     loop {

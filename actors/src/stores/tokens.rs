@@ -7,25 +7,24 @@ use crate::domain::{AppId, DeviceId, Digest, Phone, UserId};
 use async_trait::async_trait;
 use std::time::Duration;
 
-/// A live session. Its name is the digest of its token. Times are whole seconds.
+/// A live session. Times are whole seconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Session {
-    /// The digest of the token, and the session's public name.
+    /// The digest of the token. It is also the session's public name.
     pub id: Digest,
-    /// The application it was opened for.
     pub app: AppId,
-    /// The device it was opened on, if the client named one.
+    /// The device it was opened on, if the client sent one.
     pub device: Option<DeviceId>,
-    /// When it was opened.
     pub created: Timestamp,
-    /// When it ends if nobody uses it.
+    /// When it expires without further use.
     pub idle_expires: Timestamp,
-    /// When it ends in any case.
+    /// When it expires in any case.
     pub absolute_expires: Timestamp,
 }
 
 impl Session {
-    /// When it ends as things stand.
+    /// When it expires without further use, at the latest at its absolute end.
     pub fn expires(&self) -> Timestamp {
         self.idle_expires.min(self.absolute_expires)
     }
@@ -33,199 +32,191 @@ impl Session {
 
 /// A session to open.
 #[derive(Clone, Debug)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct NewSession {
-    /// Whose it is.
     pub user: UserId,
     /// The digest of its token.
     pub id: Digest,
-    /// For which application.
     pub app: AppId,
-    /// On which device; a live session on the same device row is replaced.
+    /// A live session on the same device is replaced.
     pub device: Option<DeviceId>,
-    /// The user's epoch as read from SQL *before* the password was checked.
+    /// The user's epoch, read from SQL *before* the password was checked.
     pub epoch: i64,
     /// Life without use.
     pub idle: Duration,
     /// Life in any case.
     pub absolute: Duration,
-    /// How many live sessions the user may have, this one included; the oldest (by creation) go.
-    pub most: usize,
+    /// Live sessions that the user may have, this one included. The oldest are closed.
+    pub max_sessions: usize,
 }
 
-/// What became of [`SessionStore::open`].
+/// The result of [`SessionStore::open`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Opening {
-    /// It lives.
+    /// The session is live.
     Opened(Session),
-    /// Everything of an epoch after `NewSession::epoch` was signed out meanwhile: nothing was opened.
+    /// The user was signed out everywhere after the epoch was read. Nothing was opened.
     StaleEpoch,
 }
 
 /// Which sessions of a user to close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub enum Close {
-    /// This one.
     One(Digest),
     /// All but this one.
     Others(Digest),
-    /// All of one application.
     InApp(AppId),
-    /// All.
     All,
 }
 
-/// Sessions. Every method touches one user only and is atomic.
+/// Sessions. Every method is atomic and is about one user.
 #[async_trait]
 pub trait SessionStore: Send + Sync {
-    /// Opens a session, unless a later epoch is known: replaces the device's, drops expired ones, prunes to `most`.
+    /// Opens a session, unless the store holds a later epoch. Replaces the one of the device, deletes expired ones, and
+    /// closes the oldest beyond `max_sessions`.
     async fn open(&self, new: NewSession) -> StoreResult<Opening>;
 
-    /// **The check.** A live session by its id. May be answered from a cache that the backend keeps true: a change is
-    /// seen at once in this process and within 200 ms elsewhere; nothing is believed after the store has gone.
+    /// **The check.** A live session by its id. A backend may answer from a cache. A change must be visible at once in
+    /// this process and within 200 ms in others, and a cache is not valid without a connection to the store.
     async fn find(&self, user: UserId, id: Digest) -> StoreResult<Option<Session>>;
 
-    /// Sets the idle end to `idle` from now. False, and nothing happens, if the session is not there (any more):
-    /// a touch that loses a race against a sign-out resurrects nothing.
+    /// Sets the idle end to `idle` from now. False if the session does not exist: a touch that loses a race against a
+    /// sign-out resurrects nothing.
     async fn touch(&self, user: UserId, id: Digest, idle: Duration) -> StoreResult<bool>;
 
     /// All live sessions, newest first. Never from a cache.
     async fn list(&self, user: UserId) -> StoreResult<Vec<Session>>;
 
-    /// Closes sessions; says how many there were. Idempotent. Works on a store that is full.
+    /// Closes sessions. Returns how many there were. Idempotent. Works on a full store.
     async fn close(&self, user: UserId, which: Close) -> StoreResult<u64>;
 
-    /// Applies a revocation: closes all sessions but `keep` and drops the phone and reset challenges that are of an epoch
-    /// before `epoch`, and from then on (for at least 10 min) refuses to open a session of such an epoch. May be applied
-    /// late and any number of times, also to a store that has lost what it knew: what was opened or issued in `epoch` or
-    /// later stays, and an older epoch than the known one never lowers it. Works on a store that is full.
+    /// Applies a revocation. Closes all sessions of an epoch before `epoch`, except `keep`, and deletes phone and reset
+    /// challenges of such an epoch. Refuses to open a session of such an epoch for at least 10 minutes.
+    ///
+    /// It may be applied late and any number of times, also to a store that has lost data: what was opened or issued in
+    /// `epoch` or later stays, and the stored epoch never decreases. Works on a full store.
     async fn revoke(&self, user: UserId, epoch: i64, keep: Option<Digest>) -> StoreResult<()>;
 
-    /// Answers if the store can be written to; for readiness.
+    /// Succeeds if the store can be written to; for readiness.
     async fn ping(&self) -> StoreResult<()>;
 }
 
-/// A phone code that lives. The code itself is not in here; see `derive`.
+/// A phone code that is live. The code itself is not stored; see `derive`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct PhoneChallenge {
-    /// Its random name, which the code is derived from.
+    /// Random. The code is derived from it.
     pub id: ChallengeId,
     /// The secret that the code is derived with.
     pub key: KeyId,
     /// The keyed digest of the code.
     pub proof: Digest,
-    /// The number it was sent to.
     pub phone: Phone,
-    /// When the code ends.
     pub expires: Timestamp,
-    /// Wrong and right guesses so far, of this and the codes it succeeded without a pause.
+    /// Wrong and right guesses so far, those of the live codes that it replaced included.
     pub guesses: u32,
-    /// How often it (and what it succeeded) was sent.
+    /// How often it was sent, with the live codes that it replaced.
     pub sends: u32,
-    /// When it was last sent.
     pub last_sent: Timestamp,
     /// The user's epoch when it was issued.
     pub epoch: i64,
 }
 
-/// A phone code to send.
+/// A phone code to send. The `fresh_` fields are the challenge to start if there is none that can be sent again.
 #[derive(Clone, Debug)]
-pub struct PhoneAsk {
-    /// Who asked.
+#[expect(missing_docs, reason = "the names say it")]
+pub struct PhoneRequest {
     pub user: UserId,
-    /// The user's epoch as read from SQL before; a living challenge of an earlier one is as good as revoked.
+    /// The user's epoch, read from SQL before. A live challenge of an earlier epoch counts as revoked.
     pub epoch: i64,
-    /// Where to.
     pub phone: Phone,
-    /// The challenge to start if none lives that can be sent again.
     pub fresh_id: ChallengeId,
-    /// The secret of the fresh challenge.
+    /// The secret that the fresh code is derived with.
     pub fresh_key: KeyId,
-    /// The keyed digest of the fresh challenge's code.
+    /// The keyed digest of the fresh code.
     pub fresh_proof: Digest,
-    /// A code's life.
     pub life: Duration,
-    /// A code with less life than this left is succeeded by the fresh one.
+    /// The fresh challenge replaces one with less life than this left.
     pub renew_below: Duration,
-    /// Guesses a code has; a succeeding code inherits those already made.
+    /// Guesses that a code allows. A code that replaces a live one inherits the guesses made.
     pub guesses: u32,
-    /// Waits before the second, third … send; the last one repeats. Empty: no waits.
+    /// Waits before the second, third … send. The last one repeats. Empty means no waits.
     pub waits: Vec<Duration>,
 }
 
-/// What became of [`ChallengeStore::issue_phone`].
+/// The result of [`ChallengeStore::issue_phone`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PhoneIssue {
-    /// Send a code.
+    /// Send the code of a challenge: the live one, or the fresh one.
     Send {
-        /// Of this challenge (the living one, or the fresh one).
+        /// What to send.
         challenge: PhoneChallenge,
-        /// The living challenge as it was before, for [`ChallengeStore::retract_phone`].
+        /// The live challenge as it was before, for [`ChallengeStore::retract_phone`].
         before: Option<Box<PhoneChallenge>>,
     },
-    /// Asked again too soon.
+    /// The last send was too recent. How long to wait.
     Wait(Duration),
-    /// The guesses are used up; nothing new until the code has expired.
+    /// No guess is left. How long until the code has expired and a new one can be sent.
     Exhausted(Duration),
 }
 
-/// What became of [`ChallengeStore::answer_phone`].
+/// The result of [`ChallengeStore::answer_phone`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PhoneAnswer {
-    /// The code was right, and is used up now: exactly one caller gets this.
+    /// The code was right, and is used up now. Exactly one caller gets this.
     Right(PhoneChallenge),
-    /// The code was wrong; this guess counted.
+    /// The code was wrong, and the guess was counted.
     Wrong(Phone),
     /// No guess was left, so nothing was compared. How long until the code has expired.
     Exhausted(Duration),
-    /// No code lives.
+    /// There is no live code.
     None,
 }
 
-/// A reset link that lives. The token itself is not in here; see `derive`.
+/// A reset link that is live. The token itself is not stored; see `derive`.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct ResetChallenge {
-    /// Its random name, which the token is derived from.
+    /// Random. The token is derived from it.
     pub id: ChallengeId,
     /// The secret that the token is derived with.
     pub key: KeyId,
     /// The digest of the token.
     pub digest: Digest,
-    /// The application it was asked for; `None` of one from before that was kept.
+    /// `None` if an older version of this program stored it.
     pub app: Option<AppId>,
-    /// When the link ends.
     pub expires: Timestamp,
     /// The user's epoch when it was issued.
     pub epoch: i64,
 }
 
-/// A reset link to send.
+/// A reset link to send. The `fresh_` fields are the challenge to start if there is no live one.
 #[derive(Clone, Debug)]
-pub struct ResetAsk {
-    /// Whose password; a decoy for an address nobody has.
+#[expect(missing_docs, reason = "the names say it")]
+pub struct ResetRequest {
+    /// A decoy if no account has the address.
     pub user: UserId,
-    /// The user's epoch as read from SQL before; a living challenge of an earlier one is as good as revoked.
+    /// The user's epoch, read from SQL before. A live challenge of an earlier epoch counts as revoked.
     pub epoch: i64,
-    /// For which application.
     pub app: AppId,
-    /// The challenge to start if none lives.
     pub fresh_id: ChallengeId,
-    /// The secret of the fresh challenge.
+    /// The secret that the fresh token is derived with.
     pub fresh_key: KeyId,
-    /// The digest of the fresh challenge's token.
+    /// The digest of the fresh token.
     pub fresh_digest: Digest,
-    /// A link's life.
     pub life: Duration,
 }
 
-/// Phone codes and reset links. One of each lives per user; every method is atomic.
+/// Phone codes and reset links. A user has at most one of each. Every method is atomic.
 #[async_trait]
 pub trait ChallengeStore: Send + Sync {
-    /// The challenge whose code is to be sent now: the living one for the same number, or the fresh one. Counts the
-    /// send. A fresh challenge (other number, too little life left) inherits guesses and sends of a living one.
-    async fn issue_phone(&self, ask: PhoneAsk) -> StoreResult<PhoneIssue>;
+    /// Decides which code to send now, and counts the send: the live one for the same number, or the fresh one. A fresh
+    /// challenge (for another number, or because too little life is left) inherits guesses and sends of a live one.
+    async fn issue_phone(&self, ask: PhoneRequest) -> StoreResult<PhoneIssue>;
 
-    /// Takes back a send that did not happen: if `sent` still lives, the challenge `before` it is put back, with the guesses
-    /// made since; if there was none, `sent` stays and counts as not sent, so that asking again sends it without a wait.
+    /// Takes back a send that did not happen. If `sent` is still live, the challenge `before` it is restored, with the
+    /// guesses made since. If there was none, `sent` stays and counts as not sent, so the next request has no wait.
     async fn retract_phone(
         &self,
         user: UserId,
@@ -233,73 +224,75 @@ pub trait ChallengeStore: Send + Sync {
         before: Option<&PhoneChallenge>,
     ) -> StoreResult<()>;
 
-    /// Counts a guess, then compares `proofs` (one a secret) with the living code's, and uses the code up if one fits.
-    /// Of any number of concurrent wrong guesses exactly `guesses` are compared; of concurrent right ones one wins.
+    /// Counts a guess, then compares `proofs` (one for each secret) with that of the live code, and uses the code up if
+    /// one is equal. Of any number of concurrent wrong guesses exactly `guesses` are compared. Of concurrent right ones
+    /// one wins.
     async fn answer_phone(&self, user: UserId, proofs: &[Digest], guesses: u32) -> StoreResult<PhoneAnswer>;
 
-    /// Puts back a challenge that was used up for something that then could not be committed. Keeps its expiry and
-    /// its guesses less the one that took it; does nothing if another one lives by now.
+    /// Restores a challenge that was used up for a change that could not be committed then. It keeps its expiry, and
+    /// its last guess is not counted. Does nothing if there is another live challenge.
     async fn restore_phone(&self, user: UserId, challenge: &PhoneChallenge) -> StoreResult<()>;
 
-    /// The living reset challenge, or the fresh one.
-    async fn issue_reset(&self, ask: ResetAsk) -> StoreResult<ResetChallenge>;
+    /// The live challenge, or the fresh one.
+    async fn issue_reset(&self, ask: ResetRequest) -> StoreResult<ResetChallenge>;
 
-    /// The living challenge with this digest, left as it is.
+    /// The live challenge with this digest.
     async fn find_reset(&self, user: UserId, digest: Digest) -> StoreResult<Option<ResetChallenge>>;
 
-    /// The living challenge with this digest, used up now: exactly one caller gets it.
+    /// The live challenge with this digest, which is used up now. Exactly one caller gets it.
     async fn consume_reset(&self, user: UserId, digest: Digest) -> StoreResult<Option<ResetChallenge>>;
 
-    /// Puts back what was used up for something that then could not be committed; nothing if another one lives.
+    /// Restores a challenge that was used up for a change that could not be committed then. Does nothing if there is
+    /// another live challenge.
     async fn restore_reset(&self, user: UserId, challenge: &ResetChallenge) -> StoreResult<()>;
 }
 
-/// So many in so long. The window opens with the first charge and closes as a whole.
+/// At most `limit` charges in a fixed `window`, which opens with the first charge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[expect(missing_docs, reason = "the names say it")]
 pub struct Rate {
-    /// Charges that fit.
     pub limit: u32,
-    /// For how long they count.
     pub window: Duration,
 }
 
-/// Free tries, then waits that double, then none. Charged *before* the try, cleared by a success.
+/// Exponential backoff: some free tries, then waits that double. A try is charged *before* it is made, and a success
+/// clears the counter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Backoff {
     /// Tries without a wait.
     pub free: u32,
-    /// The wait after the first try that was not free.
+    /// The first wait.
     pub first: Duration,
     /// The longest wait.
     pub longest: Duration,
-    /// Forgotten after this long without a try.
+    /// The counter is forgotten after this time without a try.
     pub forget: Duration,
-    /// Tries in a row, after which only being forgotten helps.
-    pub most: u32,
+    /// After this many tries in a row all are refused until the counter is forgotten.
+    pub max_tries: u32,
 }
 
-/// What a counter says.
+/// The result of a charge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Charged; go on.
+    /// It was charged.
     Allowed,
-    /// Not charged. When to come back.
+    /// It was not charged. How long to wait.
     Refused(Duration),
 }
 
-/// Counters, shared by all nodes. `scope` names the limit (`[a-z-]+`), `subject` whom it is about.
+/// Counters, shared by all nodes. `scope` names the limit (`[a-z-]+`), `subject` the account, address or number.
 #[async_trait]
 pub trait LimitStore: Send + Sync {
-    /// Charges one, if it fits.
+    /// Charges one, if there is room.
     async fn charge(&self, scope: &'static str, subject: Digest, rate: Rate) -> StoreResult<Verdict>;
 
-    /// What [`LimitStore::charge`] would say, without charging.
+    /// What [`LimitStore::charge`] would return, without charging.
     async fn peek(&self, scope: &'static str, subject: Digest, rate: Rate) -> StoreResult<Verdict>;
 
-    /// Gives one charge back, never below zero, and lifts the wait that it brought.
+    /// Takes one charge back, not below zero, and ends the wait that it caused.
     async fn refund(&self, scope: &'static str, subject: Digest) -> StoreResult<()>;
 
-    /// Charges a try, unless a wait is running or there were too many.
+    /// Charges a try, unless a wait is running or there were too many tries.
     async fn charge_backoff(&self, scope: &'static str, subject: Digest, backoff: Backoff) -> StoreResult<Verdict>;
 
     /// Forgets a counter.

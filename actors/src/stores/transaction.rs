@@ -53,6 +53,7 @@ struct Pooled<DB: Database> {
 
 impl<DB: Database> Pooled<DB> {
     /// Returns it to the pool. The pool pings the server first, and that must not take forever either.
+    #[expect(clippy::disallowed_methods, reason = "ends within the time-out, and nobody waits for it")]
     fn give_back(mut self) {
         if let Some(mut connection) = self.connection.take() {
             tokio::spawn(tokio::time::timeout(self.time_out, connection.return_to_pool()));

@@ -20,7 +20,7 @@ pub use plaintext::plaintext_fault;
 pub use smtp::{SmtpSettings, SmtpTransport, is_mail_sender};
 pub use twilio::{TwilioSettings, TwilioTransport, is_sms_sender};
 
-use crate::domain::{Email, Phone, redacted_debug};
+use crate::domain::{Email, Phone, named_values, redacted_debug};
 use async_trait::async_trait;
 use std::sync::Arc;
 use std::time::Duration;
@@ -174,28 +174,17 @@ pub struct DeliveryReport {
     pub code: Option<u32>,
 }
 
-/// The state of a message at a provider.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ReportStatus {
-    /// It reached the phone.
-    Delivered,
-    /// The carrier did not deliver it.
-    Undelivered,
-    /// The provider could not send it.
-    Failed,
-    /// It is on its way; nothing to do.
-    Underway,
-}
-
-impl ReportStatus {
-    /// As the attempt log keeps it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Delivered => "delivered",
-            Self::Undelivered => "undelivered",
-            Self::Failed => "failed",
-            Self::Underway => "underway",
-        }
+named_values! {
+    /// The state of a message at a provider, as the attempt log keeps it.
+    pub enum ReportStatus {
+        /// It reached the phone.
+        Delivered = "delivered",
+        /// The carrier did not deliver it.
+        Undelivered = "undelivered",
+        /// The provider could not send it.
+        Failed = "failed",
+        /// It is on its way; nothing to do.
+        Underway = "underway",
     }
 }
 

@@ -6,11 +6,11 @@ mod messages;
 mod phone;
 mod reset;
 
-pub use messages::{FinishReset, InspectReset, IssueCode, IssueReset, Observe, VerificationSnapshot, VerifyCode};
+pub use messages::*;
 
 use crate::account::PasswordSetter;
 use crate::derive::PhoneCodes;
-use crate::flows::{Flows, answers};
+use crate::flows::Flows;
 use crate::notifier::Wake;
 use crate::session::{Authenticator, PasswordGuard};
 use crate::stores::{ChallengeStore, NewMessage, OutboxStore, StoreResult};
@@ -59,14 +59,6 @@ impl VerificationActor {
 impl Actor for VerificationActor {
     type Context = Context<Self>;
 }
-
-answers!(VerificationActor:
-    IssueCode => phone::issue,
-    VerifyCode => phone::verify,
-    IssueReset => reset::issue,
-    InspectReset => reset::inspect,
-    FinishReset => reset::finish,
-);
 
 impl Handler<Observe> for VerificationActor {
     type Result = VerificationSnapshot;

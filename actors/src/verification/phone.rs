@@ -1,20 +1,23 @@
 //! Phone codes: send one, compare one.
 
-use super::VerificationPorts;
 use super::messages::{IssueCode, VerifyCode};
+use super::{VerificationActor, VerificationPorts};
 use crate::derive::random_bytes;
 use crate::domain::{Locale, Phone, UserId};
 use crate::error::ErrorKind;
+use crate::flows::answers;
 use crate::limits::Source;
 use crate::session::Principal;
-use crate::stores::{Destination, MessageKind, NewMessage, PhoneAnswer, PhoneAsk, PhoneChallenge, PhoneIssue};
+use crate::stores::{Destination, MessageKind, NewMessage, PhoneAnswer, PhoneChallenge, PhoneIssue, PhoneRequest};
 use std::time::Duration;
 
-pub(super) async fn issue(ports: &VerificationPorts, ask: IssueCode) -> Result<(), ErrorKind> {
+answers!(VerificationActor: IssueCode => issue, VerifyCode => verify);
+
+pub(super) async fn issue(ports: &VerificationPorts, request: IssueCode) -> Result<(), ErrorKind> {
     let limits = &ports.guard.limits;
     let policy = &limits.policy.phone_codes;
-    let principal = ports.auth.user(&ask.credential).await?;
-    let phone = Phone::parse(&ask.phone, &policy.default_region)
+    let principal = ports.auth.user(&request.credential).await?;
+    let phone = Phone::parse(&request.phone, &policy.default_region)
         .map_err(|error| ErrorKind::invalid("phone", error.to_string()))?;
     if !policy.serves(&phone) {
         return Err(ErrorKind::RegionNotAllowed);
@@ -24,10 +27,10 @@ pub(super) async fn issue(ports: &VerificationPorts, ask: IssueCode) -> Result<(
     limits.peek(limits.wrong_codes(&phone)).await?.or_else(too_many)?;
     let source = match &principal {
         Principal::Key(key) => Source::Key(key.id),
-        Principal::User(..) => Source::Address(ask.peer),
+        Principal::User(..) => Source::Address(request.peer),
     };
     let budgets = limits.code_sends(user.id, &phone, source);
-    let locale = user.locale.or(ask.locale).unwrap_or_default();
+    let locale = user.locale.or(request.locale).unwrap_or_default();
     // Charged before the challenge: a refused request must not touch a code that was sent to another number.
     limits.spend(&budgets, send(ports, &principal, user.epoch, phone, locale), too_many).await
 }
@@ -44,7 +47,7 @@ async fn send(
     let policy = &limits.policy.phone_codes;
     let (id, key) = (random_bytes(), keyring.current());
     let code = ports.codes.code(key, &id, user, &phone).ok_or(ErrorKind::CodeInvalid)?;
-    let issue = ports.challenges.issue_phone(PhoneAsk {
+    let issue = ports.challenges.issue_phone(PhoneRequest {
         user,
         epoch,
         phone: phone.clone(),
@@ -80,9 +83,9 @@ async fn send(
     Ok(())
 }
 
-pub(super) async fn verify(ports: &VerificationPorts, ask: VerifyCode) -> Result<(), ErrorKind> {
-    let (limits, user) = (&ports.guard.limits, ports.auth.user(&ask.credential).await?.user());
-    let proofs = ports.auth.keyring.phone_proofs(user, &ask.code);
+pub(super) async fn verify(ports: &VerificationPorts, request: VerifyCode) -> Result<(), ErrorKind> {
+    let (limits, user) = (&ports.guard.limits, ports.auth.user(&request.credential).await?.user());
+    let proofs = ports.auth.keyring.phone_proofs(user, &request.code);
     match ports.challenges.answer_phone(user, &proofs, limits.policy.phone_codes.guesses).await? {
         PhoneAnswer::Right(challenge) => {
             let confirmed = confirm(ports, user, &challenge).await;

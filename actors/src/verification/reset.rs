@@ -1,44 +1,51 @@
 //! Password resets: mail a link, inspect one, set a new password by one.
 
-use super::VerificationPorts;
 use super::messages::{FinishReset, InspectReset, IssueReset};
+use super::{VerificationActor, VerificationPorts};
 use crate::derive::random_bytes;
 use crate::domain::{AppId, UserId};
 use crate::error::{Dependency, ErrorKind};
+use crate::flows::answers;
 use crate::limits::Charges;
-use crate::stores::{Destination, MessageKind, NewMessage, ResetAsk, ResetChallenge, User};
+use crate::stores::{Destination, MessageKind, NewMessage, ResetChallenge, ResetRequest, User};
+
+answers!(VerificationActor:
+    IssueReset => issue,
+    InspectReset => inspect,
+    FinishReset => finish,
+);
 
 /// How often a reset is retried when other changes of the same account come first.
 const TRIES: usize = 5;
 
 /// Over the limits nothing is sent, and the answer is the same.
-pub(super) async fn issue(ports: &VerificationPorts, ask: IssueReset) -> Result<(), ErrorKind> {
-    let Some(app) = ports.auth.accounts.application(ask.app.as_ref()).await? else {
+pub(super) async fn issue(ports: &VerificationPorts, request: IssueReset) -> Result<(), ErrorKind> {
+    let Some(app) = ports.auth.accounts.application(request.app.as_ref()).await? else {
         return Err(ErrorKind::invalid("app_id", "is not a known application"));
     };
     let limits = &ports.guard.limits;
-    let budgets = limits.reset_requests(&ask.email, ask.peer);
-    limits.spend(&budgets, send(ports, ask, app.id), |_| Ok(())).await
+    let budgets = limits.reset_requests(&request.email, request.peer);
+    limits.spend(&budgets, send(ports, request, app.id), |_| Ok(())).await
 }
 
 /// An address without an account takes the same path under a decoy's number: the same calls, the same writes, and a
 /// message in the outbox that is dead from the start. OWASP Forgot Password: a uniform answer in a uniform time.
-async fn send(ports: &VerificationPorts, ask: IssueReset, app: AppId) -> Result<(), ErrorKind> {
+async fn send(ports: &VerificationPorts, request: IssueReset, app: AppId) -> Result<(), ErrorKind> {
     let (limits, keyring) = (&ports.guard.limits, &ports.auth.keyring);
-    let known = ports.auth.accounts.user_by_email(&ask.email).await?.filter(|user| user.disabled.is_none());
-    let user = known.as_ref().map_or_else(|| limits.subjects.decoy(&ask.email), |user| user.id);
+    let known = ports.auth.accounts.user_by_email(&request.email).await?.filter(|user| user.disabled.is_none());
+    let user = known.as_ref().map_or_else(|| limits.subjects.decoy(&request.email), |user| user.id);
     let epoch = known.as_ref().map_or(0, |user| user.epoch);
     let (fresh_id, fresh_key) = (random_bytes(), keyring.current());
-    let token = keyring.reset_token(fresh_key, &fresh_id, user, &ask.email).ok_or(ErrorKind::ResetTokenInvalid)?;
+    let token = keyring.reset_token(fresh_key, &fresh_id, user, &request.email).ok_or(ErrorKind::ResetTokenInvalid)?;
     let fresh_digest = token.digest();
-    let fresh = ResetAsk { user, epoch, app, fresh_id, fresh_key, fresh_digest, life: limits.policy.resets.life() };
+    let fresh = ResetRequest { user, epoch, app, fresh_id, fresh_key, fresh_digest, life: limits.policy.resets.life() };
     let challenge = ports.challenges.issue_reset(fresh).await?;
     let message = NewMessage {
         kind: MessageKind::ResetLink { challenge: challenge.id, key: challenge.key },
         user,
         app,
-        to: Destination::Mail(ask.email),
-        locale: known.as_ref().and_then(|user| user.locale).or(ask.locale).unwrap_or_default(),
+        to: Destination::Mail(request.email),
+        locale: known.as_ref().and_then(|user| user.locale).or(request.locale).unwrap_or_default(),
         expires: challenge.expires,
     };
     ports.enqueue(message).await?;
@@ -53,8 +60,8 @@ pub(super) async fn inspect(ports: &VerificationPorts, InspectReset(token): Insp
     found.map(|_| ()).ok_or(ErrorKind::ResetTokenInvalid)
 }
 
-pub(super) async fn finish(ports: &VerificationPorts, ask: FinishReset) -> Result<(), ErrorKind> {
-    let (user, digest) = (ask.token.user(), ask.token.digest());
+pub(super) async fn finish(ports: &VerificationPorts, request: FinishReset) -> Result<(), ErrorKind> {
+    let (user, digest) = (request.token.user(), request.token.digest());
     if ports.challenges.find_reset(user, digest).await?.is_none() {
         return Err(ErrorKind::ResetTokenInvalid);
     }
@@ -67,14 +74,14 @@ pub(super) async fn finish(ports: &VerificationPorts, ask: FinishReset) -> Resul
             Charges::default()
         }
     };
-    limits.settle(charges, replace(ports, ask).await).await
+    limits.settle(charges, replace(ports, request).await).await
 }
 
 /// The password is checked and hashed before the link is used up, so that an unacceptable password costs no link.
-async fn replace(ports: &VerificationPorts, ask: FinishReset) -> Result<(), ErrorKind> {
-    let (user, digest) = (ask.token.user(), ask.token.digest());
+async fn replace(ports: &VerificationPorts, request: FinishReset) -> Result<(), ErrorKind> {
+    let (user, digest) = (request.token.user(), request.token.digest());
     let account = enabled(ports, user).await?;
-    let hash = ports.passwords.hash(&account, &ask.password, &ask.caller).await?;
+    let hash = ports.passwords.hash(&account, &request.password, &request.caller).await?;
     let challenge = ports.challenges.consume_reset(user, digest).await?.ok_or(ErrorKind::ResetTokenInvalid)?;
     if let Err(error) = set(ports, account, &hash, &challenge).await {
         if error.is_not_done() {

@@ -185,7 +185,7 @@ impl House {
             mobile_os: MobileOs::Ios,
             push: Some(name.parse().expect("a push token")),
             signed_in: false,
-            most: 50,
+            max_devices: 50,
         };
         self.database.store.register(registration).await.expect("the store answers");
     }

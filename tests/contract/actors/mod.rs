@@ -22,7 +22,7 @@ use portcullis_actors::notifier::Wake;
 use portcullis_actors::session::{
     Authenticator, Check, PasswordGuard, SessionActor, SessionPolicy, SessionPorts, SignIn,
 };
-use portcullis_actors::stores::{AccountStore as _, NewUser, ResetAsk};
+use portcullis_actors::stores::{AccountStore as _, NewUser, ResetRequest};
 use portcullis_actors::verification::{FinishReset, VerificationActor, VerificationPorts};
 use portcullis_testkit::accounts::{add_user, new_user};
 use portcullis_testkit::defaults;
@@ -212,7 +212,8 @@ impl House {
         let token = self.keyring.reset_token(key, &id, user, &email).expect("the secret is here");
         let life = Duration::from_secs(1800);
         let app = AppId(1);
-        let ask = ResetAsk { user, epoch: 0, app, fresh_id: id, fresh_key: key, fresh_digest: token.digest(), life };
+        let ask =
+            ResetRequest { user, epoch: 0, app, fresh_id: id, fresh_key: key, fresh_digest: token.digest(), life };
         self.tokens.challenges.issue_reset(ask).await.expect("the store answers");
         token
     }

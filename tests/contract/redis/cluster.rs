@@ -45,7 +45,7 @@ async fn every_script_touches_one_slot() {
     store.refund("test", digest("x")).await.expect("one slot");
     store.clear("test", digest("x")).await.expect("one slot");
     let second = Duration::from_secs(1);
-    let backoff = Backoff { free: 1, first: second, longest: second, forget: Duration::from_secs(60), most: 9 };
+    let backoff = Backoff { free: 1, first: second, longest: second, forget: Duration::from_secs(60), max_tries: 9 };
     assert_eq!(store.charge_backoff("test", digest("x"), backoff).await.expect("one slot"), Verdict::Allowed);
     store.ping().await.expect("one slot");
 }

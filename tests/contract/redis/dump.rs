@@ -3,7 +3,9 @@
 use super::{ADA, connect, new_session, phone_ask, reset_ask};
 use portcullis_actors::derive::{Keyring, Subjects, random_bytes};
 use portcullis_actors::domain::{Email, Phone};
-use portcullis_actors::stores::{ChallengeStore, LimitStore, NewSession, PhoneAsk, Rate, ResetAsk, SessionStore};
+use portcullis_actors::stores::{
+    ChallengeStore, LimitStore, NewSession, PhoneRequest, Rate, ResetRequest, SessionStore,
+};
 use portcullis_testkit::redis::Redis;
 use std::fs;
 use std::path::Path;
@@ -33,13 +35,13 @@ async fn neither_snapshot_nor_log_holds_a_usable_secret() {
     let phone = Phone::parse("+12125550123", "US").expect("possible");
     let code = keyring.phone_code(keyring.current(), &[2; 16], ADA, &phone, 9).expect("the secret is here");
     let fresh_proof = keyring.phone_proof(ADA, &code);
-    let ask = PhoneAsk { fresh_key: keyring.current(), fresh_proof, ..phone_ask(ADA) };
+    let ask = PhoneRequest { fresh_key: keyring.current(), fresh_proof, ..phone_ask(ADA) };
     store.issue_phone(ask).await.expect("Redis answers");
 
     let email: Email = "ada@example.com".parse().expect("well formed");
     let reset = keyring.reset_token(keyring.current(), &[1; 16], ADA, &email).expect("the secret is here");
     let fresh_digest = reset.digest();
-    let ask = ResetAsk { fresh_key: keyring.current(), fresh_digest, ..reset_ask(ADA) };
+    let ask = ResetRequest { fresh_key: keyring.current(), fresh_digest, ..reset_ask(ADA) };
     store.issue_reset(ask).await.expect("Redis answers");
 
     let rate = Rate { limit: 1, window: Duration::from_secs(60) };

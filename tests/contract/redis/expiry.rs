@@ -82,7 +82,7 @@ async fn codes_links_and_counters_end_when_they_are_over() {
     store.refund("test", digest("x")).await.expect("Redis answers");
     assert_about(ends(&redis, &key).await, 600);
     let (second, day) = (Duration::from_secs(1), Duration::from_secs(86_400));
-    let backoff = Backoff { free: 0, first: second, longest: second, forget: day, most: 9 };
+    let backoff = Backoff { free: 0, first: second, longest: second, forget: day, max_tries: 9 };
     store.charge_backoff("test", digest("x"), backoff).await.expect("Redis answers");
     assert_about(ends(&redis, &key).await, DAY);
     let keys = redis.command(&["DBSIZE"]).await.expect("Redis answers");

@@ -1,6 +1,6 @@
 //! A Redis that stalls, dies, or is behind a network that drops everything.
 
-use super::{ADA, connect_impatient, digest, new_session, open, reset_ask};
+use super::{ADA, IMPATIENT, connect_within, digest, new_session, open, reset_ask};
 use futures_util::future::join_all;
 use portcullis_actors::domain::UserId;
 use portcullis_actors::stores::redis::{CachedSessions, RedisTokenStore};
@@ -43,7 +43,7 @@ async fn everything_works_within_two_seconds(store: &RedisTokenStore, worker: &C
 #[tokio::test]
 async fn a_stalled_redis() {
     let redis = Redis::start().await;
-    let store = connect_impatient(&redis.url()).await;
+    let store = connect_within(&redis.url(), IMPATIENT).await;
     let worker = store.for_worker();
     open(&store, ADA, "known").await;
     assert!(worker.find(ADA, digest("known")).await.expect("Redis answers").is_some());
@@ -59,7 +59,7 @@ async fn a_stalled_redis() {
 #[tokio::test]
 async fn a_killed_redis_that_comes_back_empty() {
     let mut redis = Redis::start().await;
-    let store = connect_impatient(&redis.url()).await;
+    let store = connect_within(&redis.url(), IMPATIENT).await;
     let worker = store.for_worker();
     open(&store, ADA, "known").await;
     assert!(worker.find(ADA, digest("known")).await.expect("Redis answers").is_some());
@@ -79,14 +79,14 @@ async fn a_killed_redis_that_comes_back_empty() {
 async fn a_network_that_swallows_everything() {
     let redis = Redis::start().await;
     let gate = Gate::before(redis.address()).await;
-    let store = connect_impatient(&format!("redis://{}", gate.address())).await;
+    let store = connect_within(&format!("redis://{}", gate.address()), IMPATIENT).await;
     let worker = store.for_worker();
     open(&store, ADA, "known").await;
     assert!(worker.find(ADA, digest("known")).await.expect("Redis answers").is_some());
     gate.swallow();
     nothing_works(&store, &worker).await;
     // The user signs out elsewhere meanwhile. Connections from before stay dead.
-    let elsewhere = connect_impatient(&redis.url()).await;
+    let elsewhere = connect_within(&redis.url(), IMPATIENT).await;
     elsewhere.close(ADA, Close::All).await.expect("Redis answers");
     gate.open();
     everything_works_within_two_seconds(&store, &worker).await;
@@ -97,7 +97,7 @@ async fn a_network_that_swallows_everything() {
 async fn idle_connections_that_died_unseen_are_not_found_out_one_by_one() {
     let redis = Redis::start().await;
     let gate = Gate::before(redis.address()).await;
-    let store = connect_impatient(&format!("redis://{}", gate.address())).await;
+    let store = connect_within(&format!("redis://{}", gate.address()), IMPATIENT).await;
     join_all((0..64).map(|_| store.ping())).await;
     gate.swallow();
     tokio::time::sleep(Duration::from_millis(50)).await;
@@ -110,7 +110,7 @@ async fn idle_connections_that_died_unseen_are_not_found_out_one_by_one() {
 async fn a_network_that_cuts_everything() {
     let redis = Redis::start().await;
     let gate = Gate::before(redis.address()).await;
-    let store = connect_impatient(&format!("redis://{}", gate.address())).await;
+    let store = connect_within(&format!("redis://{}", gate.address()), IMPATIENT).await;
     let worker = store.for_worker();
     open(&store, ADA, "known").await;
     assert!(worker.find(ADA, digest("known")).await.expect("Redis answers").is_some());

@@ -2,7 +2,7 @@
 
 use super::{ADA, connect, digest, new_session, open, phone_ask, reset_ask};
 use portcullis_actors::domain::UserId;
-use portcullis_actors::stores::{ChallengeStore, Close, NewSession, Opening, PhoneAsk, ResetAsk, SessionStore};
+use portcullis_actors::stores::{ChallengeStore, Close, NewSession, Opening, PhoneRequest, ResetRequest, SessionStore};
 use portcullis_testkit::redis::Redis;
 
 #[tokio::test]
@@ -16,7 +16,7 @@ async fn sign_in_is_refused_and_signing_out_works() {
     // Redis forgets scripts when it restarts. They must load again without free memory.
     assert_eq!(redis.command(&["SCRIPT", "FLUSH"]).await.expect("Redis answers"), "+OK");
 
-    let replacing_all = NewSession { most: 1, ..new_session(ADA, "d", 0) };
+    let replacing_all = NewSession { max_sessions: 1, ..new_session(ADA, "d", 0) };
     assert!(store.open(replacing_all).await.is_err());
     assert_eq!(store.list(ADA).await.expect("reads work").len(), 3, "a refused sign-in closes nothing");
     assert_eq!(store.close(ADA, Close::One(digest("a"))).await.expect("works on a full store"), 1);
@@ -33,8 +33,8 @@ async fn a_reset_signs_out_everywhere_and_its_epoch_is_kept() {
     open(&store, ADA, "a").await;
     open(&store, grace, "b").await;
     store.issue_phone(phone_ask(ADA)).await.expect("there is room");
-    store.issue_phone(PhoneAsk { epoch: 5, ..phone_ask(newer) }).await.expect("there is room");
-    store.issue_reset(ResetAsk { epoch: 5, ..reset_ask(newer) }).await.expect("there is room");
+    store.issue_phone(PhoneRequest { epoch: 5, ..phone_ask(newer) }).await.expect("there is room");
+    store.issue_reset(ResetRequest { epoch: 5, ..reset_ask(newer) }).await.expect("there is room");
     redis.fill().await;
 
     let reset = store.issue_reset(reset_ask(ADA)).await.expect("a link can be asked for");

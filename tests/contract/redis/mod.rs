@@ -12,12 +12,14 @@ mod start;
 mod tracking;
 
 use async_trait::async_trait;
+use portcullis_actors::account::Revoker;
 use portcullis_actors::clock::{ShiftedClock, Timestamp};
 use portcullis_actors::derive::KeyId;
 use portcullis_actors::domain::{AppId, Digest, Phone, UserId};
-use portcullis_actors::stores::redis::{RedisSettings, RedisTokenStore, StartError};
+use portcullis_actors::error::StartError;
+use portcullis_actors::stores::redis::{BeforeServing, RedisSettings, RedisTokenStore};
 use portcullis_actors::stores::{
-    NewSession, Opening, PhoneAsk, ResetAsk, Revocation, RevocationStore, Session, SessionStore, StoreResult,
+    NewSession, Opening, PhoneRequest, ResetRequest, Revocation, RevocationStore, Session, SessionStore, StoreResult,
 };
 use portcullis_testkit::stores::PATIENT;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -74,7 +76,15 @@ pub async fn try_connect(
     revocations: Arc<Revocations>,
 ) -> Result<RedisTokenStore, StartError> {
     let settings = RedisSettings { url: url.to_owned(), pool_size: 8, timeout };
-    RedisTokenStore::connect(&settings, Arc::new(ShiftedClock::default()), revocations).await
+    RedisTokenStore::connect(&settings, Arc::new(ShiftedClock::default()), replay(revocations)).await
+}
+
+/// The hook of a server over these revocations.
+pub fn replay(revocations: Arc<Revocations>) -> BeforeServing {
+    Arc::new(move |store| {
+        let revoker = Revoker { revocations: revocations.clone(), sessions: Arc::new(store) };
+        Box::pin(async move { revoker.replay(Timestamp::default()).await })
+    })
 }
 
 pub async fn connect_with(url: &str, revocations: Arc<Revocations>) -> RedisTokenStore {
@@ -85,8 +95,8 @@ pub async fn connect(url: &str) -> RedisTokenStore {
     connect_with(url, Arc::default()).await
 }
 
-pub async fn connect_impatient(url: &str) -> RedisTokenStore {
-    try_connect(url, IMPATIENT, Arc::default()).await.unwrap_or_else(|error| panic!("{error}"))
+pub async fn connect_within(url: &str, timeout: Duration) -> RedisTokenStore {
+    try_connect(url, timeout, Arc::default()).await.unwrap_or_else(|error| panic!("{error}"))
 }
 
 pub fn digest(name: impl std::fmt::Display) -> Digest {
@@ -102,7 +112,7 @@ pub fn new_session(user: UserId, name: impl std::fmt::Display, epoch: i64) -> Ne
         epoch,
         idle: Duration::from_secs(14 * 86_400),
         absolute: Duration::from_secs(30 * 86_400),
-        most: 20,
+        max_sessions: 20,
     }
 }
 
@@ -113,8 +123,8 @@ pub async fn open(store: &dyn SessionStore, user: UserId, name: impl std::fmt::D
     }
 }
 
-pub fn reset_ask(user: UserId) -> ResetAsk {
-    ResetAsk {
+pub fn reset_ask(user: UserId) -> ResetRequest {
+    ResetRequest {
         user,
         epoch: 0,
         app: AppId(1),
@@ -125,8 +135,8 @@ pub fn reset_ask(user: UserId) -> ResetAsk {
     }
 }
 
-pub fn phone_ask(user: UserId) -> PhoneAsk {
-    PhoneAsk {
+pub fn phone_ask(user: UserId) -> PhoneRequest {
+    PhoneRequest {
         user,
         epoch: 0,
         phone: Phone::parse("+12125550123", "US").expect("possible"),

@@ -1,11 +1,15 @@
 //! A demoted Redis is treated as unreachable: it would lose every write, and it drops its own data.
 
-use super::{ADA, connect, digest, new_session, open};
+use super::{ADA, connect, connect_within, digest, new_session, open};
 use futures_util::future::join_all;
 use portcullis_actors::stores::{Close, Opening, SessionStore};
 use portcullis_testkit::gate::Gate;
 use portcullis_testkit::redis::Redis;
 use portcullis_testkit::wait::eventually;
+use std::time::Duration;
+
+/// Calls to a demoted Redis fail after the time-out: four times that of the defaults, for a busy machine.
+const SHORT: Duration = Duration::from_secs(1);
 
 async fn told(redis: &Redis, words: &[&str]) {
     assert_eq!(redis.command(words).await.expect("Redis answers"), "+OK", "{words:?}");
@@ -20,7 +24,7 @@ async fn no_living_token_is_dead_while_a_demoted_redis_copies_its_primary() {
     for settings in [&[][..], &["--replica-serve-stale-data", "no"]] {
         let primary = Redis::start_with(&["--repl-diskless-sync-delay", "0"]).await;
         let redis = Redis::start_with(settings).await;
-        let store = connect(&redis.url()).await;
+        let store = connect_within(&redis.url(), SHORT).await;
         let worker = store.for_worker();
         open(&store, ADA, "known").await;
         open(&store, ADA, "asked for later").await;
@@ -50,7 +54,7 @@ async fn no_living_token_is_dead_while_a_demoted_redis_copies_its_primary() {
 #[tokio::test]
 async fn a_replica_that_can_be_written_to_takes_no_sign_in() {
     let (redis, primary) = (Redis::start_with(&["--replica-read-only", "no"]).await, Redis::start().await);
-    let store = connect(&redis.url()).await;
+    let store = connect_within(&redis.url(), SHORT).await;
     let worker = store.for_worker();
     open(&store, ADA, "before").await;
     eventually("it is ready", async || worker.ping().await.is_ok()).await;

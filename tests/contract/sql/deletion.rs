@@ -36,8 +36,15 @@ async fn furnished(backend: &Backend, name: &str, app: portcullis_actors::domain
     let (store, user) = (&backend.store, backend.user(name).await);
     let push = format!("push of {name}").parse().expect("a push token");
     let device_token = "a phone".parse().expect("a device token");
-    let registration =
-        Registration { user, app, device_token, mobile_os: MobileOs::Ios, push: Some(push), signed_in: true, most: 50 };
+    let registration = Registration {
+        user,
+        app,
+        device_token,
+        mobile_os: MobileOs::Ios,
+        push: Some(push),
+        signed_in: true,
+        max_devices: 50,
+    };
     store.register(registration).await.expect("registered");
     let digest = Digest::of(name.as_bytes());
     store.create_key(NewKey { digest, app, owner: user, scopes: vec![KeyScope::OwnerAct] }).await.expect("made");

@@ -15,7 +15,7 @@ fn registration(user: UserId, app: AppId, device: &str, push: Option<&str>) -> R
         mobile_os: MobileOs::Ios,
         push: push.map(push_token),
         signed_in: false,
-        most: 50,
+        max_devices: 50,
     }
 }
 
@@ -186,7 +186,7 @@ pub(super) async fn only_a_sign_in_makes_a_device_known_and_a_new_password_forge
 pub(super) async fn a_user_has_so_many_devices_and_the_least_recently_seen_goes(backend: Backend) {
     let (user, app, other) = (backend.user("ada").await, backend.app("fleet").await, backend.app("other").await);
     register(&backend, user, other, "elsewhere", Some("elsewhere")).await;
-    let three = |device: &str| Registration { most: 3, ..registration(user, app, device, Some(device)) };
+    let three = |device: &str| Registration { max_devices: 3, ..registration(user, app, device, Some(device)) };
     for device in ["first", "second", "third"] {
         backend.store.register(three(device)).await.expect("registered");
         backend.clock.advance(Duration::from_secs(1));

@@ -99,7 +99,7 @@ async fn a_url_or_file_that_cannot_be_is_refused_in_one_line() {
     refused(&patient("sqlite::memory:"), "name a file").await;
     refused(&patient("sqlite://"), "name a file").await;
     refused(&patient(format!("sqlite://{path}")), "it is a folder").await;
-    refused(&patient("sqlite:///proc/nothing/here.db"), "cannot be made").await;
+    refused(&patient("sqlite:///proc/nothing/here.db"), "cannot be created").await;
     std::fs::write(folder.path().join("letter.db"), "Dear Ada, this is not a database. ".repeat(100)).expect("written");
     refused(&patient(format!("sqlite://{path}/letter.db")), "not a SQLite database").await;
 }

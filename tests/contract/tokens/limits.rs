@@ -4,7 +4,7 @@ use super::*;
 use portcullis_actors::stores::{Backoff, Rate, Verdict};
 
 const RATE: Rate = Rate { limit: 3, window: secs(600) };
-const WAITS: Backoff = Backoff { free: 2, first: secs(60), longest: secs(300), forget: secs(86_400), most: 20 };
+const WAITS: Backoff = Backoff { free: 2, first: secs(60), longest: secs(300), forget: secs(86_400), max_tries: 20 };
 
 impl Ports {
     async fn charge(&self, rate: Rate) -> Verdict {

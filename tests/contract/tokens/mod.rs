@@ -90,7 +90,7 @@ pub fn session(user: UserId, n: u64) -> NewSession {
         epoch: 0,
         idle: secs(14 * 86_400),
         absolute: secs(30 * 86_400),
-        most: 20,
+        max_sessions: 20,
     }
 }
 

@@ -3,15 +3,15 @@
 use super::*;
 use portcullis_actors::derive::KeyId;
 use portcullis_actors::domain::Phone;
-use portcullis_actors::stores::{PhoneAnswer, PhoneAsk, PhoneChallenge, PhoneIssue};
+use portcullis_actors::stores::{PhoneAnswer, PhoneChallenge, PhoneIssue, PhoneRequest};
 
 fn number(text: &str) -> Phone {
     Phone::parse(text, "US").expect("possible")
 }
 
 /// A request for a code with id and proof `n`, under the default policy.
-pub fn ask(n: u8) -> PhoneAsk {
-    PhoneAsk {
+pub fn ask(n: u8) -> PhoneRequest {
+    PhoneRequest {
         user: USER,
         epoch: 0,
         phone: number("(123)456-7890"),
@@ -25,16 +25,16 @@ pub fn ask(n: u8) -> PhoneAsk {
     }
 }
 
-fn ask_other_number(n: u8) -> PhoneAsk {
-    PhoneAsk { phone: number("+12125550123"), ..ask(n) }
+fn ask_other_number(n: u8) -> PhoneRequest {
+    PhoneRequest { phone: number("+12125550123"), ..ask(n) }
 }
 
 impl Ports {
-    async fn issue(&self, ask: PhoneAsk) -> PhoneIssue {
+    async fn issue(&self, ask: PhoneRequest) -> PhoneIssue {
         self.challenges.issue_phone(ask).await.expect("the store answers")
     }
 
-    async fn sent(&self, ask: PhoneAsk) -> PhoneChallenge {
+    async fn sent(&self, ask: PhoneRequest) -> PhoneChallenge {
         match self.issue(ask).await {
             PhoneIssue::Send { challenge, .. } => challenge,
             other => panic!("it must be sent: {other:?}"),
@@ -85,7 +85,7 @@ pub async fn asking_again_sends_the_same_code(store: Ports) {
 }
 
 pub async fn resends_wait_longer_each_time(store: Ports) {
-    let long = || PhoneAsk { life: secs(36_000), ..ask(1) };
+    let long = || PhoneRequest { life: secs(36_000), ..ask(1) };
     store.sent(long()).await;
     for wait in [30, 60, 120, 300, 300, 300] {
         assert_wait(store.issue(long()).await, secs(wait));
@@ -98,7 +98,7 @@ pub async fn resends_wait_longer_each_time(store: Ports) {
 
 pub async fn no_waits_are_no_waits(store: Ports) {
     for sends in 1..=10 {
-        assert_eq!(store.sent(PhoneAsk { waits: vec![], ..ask(1) }).await.sends, sends);
+        assert_eq!(store.sent(PhoneRequest { waits: vec![], ..ask(1) }).await.sends, sends);
     }
 }
 
@@ -229,7 +229,7 @@ pub async fn restoring_never_prolongs(store: Ports) {
 
 pub async fn users_do_not_share_codes(store: Ports) {
     store.sent(ask(1)).await;
-    store.sent(PhoneAsk { user: OTHER, ..ask(2) }).await;
+    store.sent(PhoneRequest { user: OTHER, ..ask(2) }).await;
     store.wrong(5).await;
     let answer = store.challenges.answer_phone(OTHER, &[digest(1)], 5).await.expect("the store answers");
     assert!(matches!(answer, PhoneAnswer::Wrong(_)));
@@ -239,7 +239,7 @@ pub async fn users_do_not_share_codes(store: Ports) {
 
 impl Ports {
     /// The result of [`Ports::sent`], with the code that lived before it.
-    async fn sent_after(&self, ask: PhoneAsk) -> (PhoneChallenge, Option<Box<PhoneChallenge>>) {
+    async fn sent_after(&self, ask: PhoneRequest) -> (PhoneChallenge, Option<Box<PhoneChallenge>>) {
         match self.issue(ask).await {
             PhoneIssue::Send { challenge, before } => (challenge, before),
             other => panic!("it must be sent: {other:?}"),

@@ -1,7 +1,7 @@
 //! The contract on Redis, with the tracked cache of a worker. Promises of Redis only are tested in `crate::redis`.
 
 use super::*;
-use crate::redis::Revocations;
+use crate::redis::replay;
 use portcullis_actors::stores::redis::{RedisSettings, RedisTokenStore};
 use portcullis_testkit::redis::Redis;
 use portcullis_testkit::stores::PATIENT;
@@ -14,7 +14,7 @@ impl Backend for OnRedis {
         let redis = Redis::start().await;
         let clock = Arc::new(ShiftedClock::default());
         let settings = RedisSettings { url: redis.url(), pool_size: 16, timeout: PATIENT };
-        let connect = || RedisTokenStore::connect(&settings, clock.clone(), Arc::new(Revocations::default()));
+        let connect = || RedisTokenStore::connect(&settings, clock.clone(), replay(Arc::default()));
         let store = Arc::new(connect().await.expect("Redis serves"));
         let elsewhere = Arc::new(connect().await.expect("Redis serves").for_worker());
         Ports {

@@ -2,11 +2,11 @@
 
 use super::*;
 use portcullis_actors::derive::KeyId;
-use portcullis_actors::stores::{ResetAsk, ResetChallenge};
+use portcullis_actors::stores::{ResetChallenge, ResetRequest};
 
 /// A request for a link with id and digest `n`.
-pub fn ask(n: u8) -> ResetAsk {
-    ResetAsk {
+pub fn ask(n: u8) -> ResetRequest {
+    ResetRequest {
         user: USER,
         epoch: 0,
         app: AppId(i64::from(n)),
@@ -34,7 +34,10 @@ pub async fn asking_again_sends_the_same_link(store: Ports) {
     store.advance(secs(1700));
     assert_eq!(store.issue_reset(2).await, first, "its end stays what it was");
     assert_eq!(store.consume_reset(2).await, None);
-    assert_eq!(store.challenges.issue_reset(ResetAsk { user: OTHER, ..ask(3) }).await.expect("answers").id, [3; 16]);
+    assert_eq!(
+        store.challenges.issue_reset(ResetRequest { user: OTHER, ..ask(3) }).await.expect("answers").id,
+        [3; 16]
+    );
     assert_eq!(store.consume_reset(1).await, Some(first));
 }
 

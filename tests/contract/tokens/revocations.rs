@@ -1,14 +1,14 @@
 //! A revocation ends the codes and links from before it, also when it is applied late or several times.
 
 use super::*;
-use portcullis_actors::stores::{PhoneAnswer, PhoneAsk, PhoneIssue, ResetAsk};
+use portcullis_actors::stores::{PhoneAnswer, PhoneIssue, PhoneRequest, ResetRequest};
 
-fn code(user: UserId, n: u8, epoch: i64) -> PhoneAsk {
-    PhoneAsk { user, epoch, ..phone::ask(n) }
+fn code(user: UserId, n: u8, epoch: i64) -> PhoneRequest {
+    PhoneRequest { user, epoch, ..phone::ask(n) }
 }
 
-fn link(user: UserId, n: u8, epoch: i64) -> ResetAsk {
-    ResetAsk { user, epoch, ..resets::ask(n) }
+fn link(user: UserId, n: u8, epoch: i64) -> ResetRequest {
+    ResetRequest { user, epoch, ..resets::ask(n) }
 }
 
 impl Ports {

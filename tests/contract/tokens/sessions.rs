@@ -37,32 +37,32 @@ pub async fn a_session_on_a_device_replaces_that_devices(store: Ports) {
 
 pub async fn the_oldest_go_beyond_the_most(store: Ports) {
     for n in 1..=5 {
-        store.opened(NewSession { most: 3, ..session(USER, n) }).await;
+        store.opened(NewSession { max_sessions: 3, ..session(USER, n) }).await;
         store.advance(secs(2));
     }
     assert_eq!(store.listed(USER).await, [digest(5), digest(4), digest(3)]);
     assert!(!store.lives(USER, digest(2)).await);
     // A touch does not make it younger: the time of opening counts.
     assert!(store.sessions.touch(USER, digest(3), secs(14 * 86_400)).await.expect("the store answers"));
-    store.opened(NewSession { most: 3, ..session(USER, 6) }).await;
+    store.opened(NewSession { max_sessions: 3, ..session(USER, 6) }).await;
     assert_eq!(store.listed(USER).await, [digest(6), digest(5), digest(4)]);
     // The new one is never closed, and one of the same device is closed first.
     store.advance(secs(2));
-    store.opened(NewSession { most: 1, ..session_on(USER, 7, 1) }).await;
+    store.opened(NewSession { max_sessions: 1, ..session_on(USER, 7, 1) }).await;
     assert_eq!(store.listed(USER).await, [digest(7)]);
     store.advance(secs(2));
-    store.opened(NewSession { most: 2, ..session_on(USER, 8, 2) }).await;
+    store.opened(NewSession { max_sessions: 2, ..session_on(USER, 8, 2) }).await;
     store.advance(secs(2));
-    store.opened(NewSession { most: 2, ..session_on(USER, 9, 2) }).await;
+    store.opened(NewSession { max_sessions: 2, ..session_on(USER, 9, 2) }).await;
     assert_eq!(store.listed(USER).await, [digest(9), digest(7)]);
 }
 
 pub async fn expired_sessions_do_not_count_towards_the_most(store: Ports) {
-    store.opened(NewSession { most: 2, ..session(USER, 1) }).await;
+    store.opened(NewSession { max_sessions: 2, ..session(USER, 1) }).await;
     store.advance(secs(2));
-    store.opened(NewSession { most: 2, idle: secs(60), ..session(USER, 2) }).await;
+    store.opened(NewSession { max_sessions: 2, idle: secs(60), ..session(USER, 2) }).await;
     store.advance(secs(61));
-    store.opened(NewSession { most: 2, ..session(USER, 3) }).await;
+    store.opened(NewSession { max_sessions: 2, ..session(USER, 3) }).await;
     assert_eq!(store.listed(USER).await, [digest(3), digest(1)]);
 }
 

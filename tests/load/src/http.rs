@@ -29,7 +29,7 @@ impl Connection {
     /// Connects.
     ///
     /// # Errors
-    /// When nobody listens there.
+    /// If no server listens there.
     pub async fn open(address: SocketAddr) -> Outcome<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
@@ -105,7 +105,7 @@ impl Calls {
     }
 }
 
-/// How long a client that is refused with 503 waits before it tries again: what the server asks for at least.
+/// How long a client waits after a 503 before it tries again: the minimum of Retry-After.
 const REFUSED: Duration = Duration::from_secs(1);
 
 /// Closed loop: each connection sends the next of its requests (in turns) as soon as the last is answered. With

@@ -7,6 +7,8 @@
 //!
 //! Not here: pass or fail. A benchmark that fails a build on a busy machine teaches people to ignore it.
 
+#![expect(clippy::disallowed_methods, reason = "tests start processes and tasks of their own")]
+
 mod check;
 mod deliveries;
 mod hash;
@@ -51,7 +53,7 @@ enum What {
     Storm,
     /// Mail and SMS through the outbox beside the bare client libraries.
     Deliveries,
-    /// Answers to those who ask for a mail or an SMS while its provider misbehaves.
+    /// Answers to requests for a mail or an SMS while its provider fails.
     Outage,
     /// Serves the static answer (`check` starts this by itself).
     #[command(hide = true)]

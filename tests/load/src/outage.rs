@@ -1,5 +1,5 @@
-//! Answers to those who ask for a mail or an SMS while relay and SMS API misbehave, beside those of a server whose
-//! providers are in order: an answer waits for no delivery. Both servers are asked at the same time, so that a slower
+//! Answers to requests for a mail or an SMS while SMTP server and SMS API fail, compared with those of a server whose
+//! providers are healthy: an answer waits for no delivery. Both servers get requests at the same time, so that a slower
 //! moment of the machine is one for both.
 
 use crate::Arguments;
@@ -66,7 +66,7 @@ async fn compare(arguments: &Arguments, fault: &Fault) -> Outcome<(Calls, Calls)
     Ok((calm?, faulty?))
 }
 
-/// A server with its providers, and what it is asked.
+/// A server with its providers, and its requests.
 struct Side {
     server: Portcullis,
     relay: SmtpServer,

@@ -1,4 +1,4 @@
-//! A sign-in storm: many more sign-ins than can be hashed, and what it does to the checks of those who are signed in.
+//! A sign-in storm: many more sign-ins than can be hashed, and its effect on the checks of other users.
 
 use crate::Arguments;
 use crate::http::{Calls, load};

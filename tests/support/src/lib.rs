@@ -3,6 +3,8 @@
 //! A server of the kit has a temporary folder of its own and ends when it is dropped. `gate`, `postgres`, `redis`,
 //! `sms` and `smtp` contain nothing of Portcullis; `accounts`, `deliveries`, `server` and `stores` do.
 
+#![expect(clippy::disallowed_methods, reason = "tests start processes and tasks of their own")]
+
 pub mod accounts;
 pub mod deliveries;
 pub mod gate;

@@ -1,4 +1,5 @@
-//! Tests of the two implementations: published vectors, thousands of random inputs, and a liar that is found out.
+//! Tests of the two implementations: published vectors, thousands of random inputs, and a wrong implementation that is
+//! detected.
 
 use crate::hashing::argon::{Argon2id, Parameters, Version, agree, prepared};
 use crate::hashing::{Cost, DISAGREE, HashingBackend, HashingError, cannot_start};

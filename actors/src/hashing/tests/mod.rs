@@ -1,4 +1,4 @@
-//! Tests of what the pool answers (its rooms have files of their own): verdicts, upgrades, spellings, and stored hashes that are out to do harm.
+//! Tests of the pool's results: right and wrong passwords, upgrades, spellings, and hostile stored hashes.
 
 mod implementations;
 mod queueing;
@@ -6,10 +6,18 @@ mod queueing;
 use super::*;
 use std::time::Instant;
 
-/// A pool of cheap hashes.
+/// The policy of a pool with cheap hashes.
+const CHEAP: HashingPolicy = HashingPolicy {
+    memory_kib: 64,
+    iterations: 2,
+    lanes: 1,
+    threads: 2,
+    max_wait_ms: 500,
+    backend: HashingBackend::Simd,
+};
+
 fn pool(backend: HashingBackend) -> HashingPool {
-    let policy = HashingPolicy { memory_kib: 64, iterations: 2, threads: 2, backend, ..HashingPolicy::default() };
-    HashingPool::start(&policy).expect("both agree")
+    HashingPool::start(&HashingPolicy { backend, ..CHEAP }).expect("both agree")
 }
 
 fn password(text: &str) -> Password {
@@ -158,15 +166,15 @@ async fn hostile_stored_hashes_cost_what_a_new_one_costs() {
 #[test]
 fn numbers_out_of_bounds_do_not_start() {
     for policy in [
-        HashingPolicy { memory_kib: 4, ..HashingPolicy::default() },
-        HashingPolicy { iterations: 1000, ..HashingPolicy::default() },
-        HashingPolicy { max_wait_ms: 0, ..HashingPolicy::default() },
+        HashingPolicy { memory_kib: 4, ..CHEAP },
+        HashingPolicy { iterations: 1000, ..CHEAP },
+        HashingPolicy { max_wait_ms: 0, ..CHEAP },
     ] {
         assert!(HashingPool::start(&policy).is_err(), "{policy:?}");
     }
 }
 
-/// What a comparison says.
+/// The result of a comparison.
 async fn verified(pool: &HashingPool, password: &Password, stored: Option<&str>) -> Result<Verified, HashingError> {
     pool.verify(password, stored).await.map(|comparison| comparison.verified)
 }

@@ -1,4 +1,5 @@
-//! Tests of the queue and its threads: refusing, skipping, surviving, stopping. Time is told to it, not slept.
+//! Tests of the queue and its threads: refusing, skipping, surviving, stopping. They set the expected time instead of
+//! sleeping.
 
 use crate::hashing::argon::{Argon2id, Parameters};
 use crate::hashing::queue::Queue;
@@ -30,7 +31,7 @@ fn secs(secs: u64) -> Duration {
     Duration::from_secs(secs)
 }
 
-/// Threads that believe a unit of work to take ten seconds.
+/// Threads that expect ten seconds for a unit of work.
 fn queue(threads: usize, max_wait: Duration) -> (Queue, Arc<AtomicUsize>) {
     let alive = Arc::new(AtomicUsize::new(threads));
     let hashers = (0..threads).map(|_| Box::new(Idle(Arc::clone(&alive))) as Box<dyn Argon2id>).collect();

@@ -4,7 +4,9 @@ use super::{EmbeddedTokenStore, StoreResult, digest, time, unreadable};
 use crate::clock::Timestamp;
 use crate::derive::{ChallengeId, KeyId};
 use crate::domain::{AppId, Digest, Phone, UserId};
-use crate::stores::{ChallengeStore, PhoneAnswer, PhoneAsk, PhoneChallenge, PhoneIssue, ResetAsk, ResetChallenge};
+use crate::stores::{
+    ChallengeStore, PhoneAnswer, PhoneChallenge, PhoneIssue, PhoneRequest, ResetChallenge, ResetRequest,
+};
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection};
@@ -39,7 +41,7 @@ const CONSUME_RESET: &str =
 
 #[async_trait]
 impl ChallengeStore for EmbeddedTokenStore {
-    async fn issue_phone(&self, ask: PhoneAsk) -> StoreResult<PhoneIssue> {
+    async fn issue_phone(&self, ask: PhoneRequest) -> StoreResult<PhoneIssue> {
         let now = self.inner.now();
         let work = async |db: &mut SqliteConnection| {
             // A challenge of an earlier epoch counts as revoked.
@@ -102,9 +104,9 @@ impl ChallengeStore for EmbeddedTokenStore {
         self.inner.transaction(work).await
     }
 
-    async fn issue_reset(&self, ask: ResetAsk) -> StoreResult<ResetChallenge> {
+    async fn issue_reset(&self, ask: ResetRequest) -> StoreResult<ResetChallenge> {
         let now = self.inner.now();
-        let ResetAsk { user, epoch, app, fresh_id: id, fresh_key: key, fresh_digest: digest, life } = ask;
+        let ResetRequest { user, epoch, app, fresh_id: id, fresh_key: key, fresh_digest: digest, life } = ask;
         let fresh = ResetChallenge { id, key, digest, app: Some(app), expires: now.plus(life), epoch };
         let work = async |db: &mut SqliteConnection| {
             put_reset(db, user, &fresh, now).await?;
@@ -136,7 +138,7 @@ impl ChallengeStore for EmbeddedTokenStore {
 
 /// Decides what to send: the living code for the same number if enough of its life is left, else the fresh one, which
 /// inherits guesses and sends.
-fn decide(ask: &PhoneAsk, living: Option<PhoneChallenge>, now: Timestamp) -> PhoneIssue {
+fn decide(ask: &PhoneRequest, living: Option<PhoneChallenge>, now: Timestamp) -> PhoneIssue {
     let fresh = PhoneChallenge {
         id: ask.fresh_id,
         key: ask.fresh_key,

@@ -68,7 +68,7 @@ impl LimitStore for EmbeddedTokenStore {
         let now = self.inner.now();
         let work = async |db: &mut SqliteConnection| {
             let Counter { charges, waits_until, expires } = Counter::read(db, scope, subject, now).await?;
-            let waits_until = if charges >= backoff.most { expires } else { waits_until };
+            let waits_until = if charges >= backoff.max_tries { expires } else { waits_until };
             if waits_until > now {
                 return Ok(Verdict::Refused(waits_until.since(now)));
             }

@@ -9,13 +9,13 @@ mod limits;
 mod sessions;
 mod upkeep;
 
+use super::StoreResult;
 use super::session_cache::SessionCache;
 use super::sqlite::{bring_up_to_date, make_private};
 use super::transaction::{BEGIN_IMMEDIATE, bounded, transaction};
-use super::{StartError, StoreResult};
 use crate::clock::{Clock, Timestamp};
 use crate::domain::{Digest, UserId};
-use crate::error::StoreError;
+use crate::error::{StartError, StoreError};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, Row as _, SqliteConnection, SqlitePool};
@@ -114,6 +114,7 @@ impl EmbeddedTokenStore {
             clock,
             time_out,
         });
+        #[expect(clippy::disallowed_methods, reason = "ends when the store is dropped")]
         let upkeep = tokio::spawn(upkeep::run(inner.clone()));
         Ok(Self { inner, _upkeep: Arc::new(AbortOnDropHandle::new(upkeep)) })
     }

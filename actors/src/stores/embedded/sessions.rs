@@ -68,7 +68,7 @@ impl SessionStore for EmbeddedTokenStore {
             }
             sqlx::query(OPEN)
                 .bind(new.user.0)
-                .bind(i64::try_from(new.most.max(1)).unwrap_or(i64::MAX))
+                .bind(i64::try_from(new.max_sessions.max(1)).unwrap_or(i64::MAX))
                 .bind(session.created.secs())
                 .bind(session.device.map(|device| device.0))
                 .bind(session.id.as_bytes().as_slice())

@@ -82,7 +82,7 @@ mod tests {
     use crate::derive::KeyId;
     use crate::domain::{AppId, Digest, Phone, UserId};
     use crate::stores::{
-        ChallengeStore as _, LimitStore as _, NewSession, PhoneAsk, Rate, ResetAsk, SessionStore as _,
+        ChallengeStore as _, LimitStore as _, NewSession, PhoneRequest, Rate, ResetRequest, SessionStore as _,
     };
     use sqlx::SqlitePool;
 
@@ -90,10 +90,10 @@ mod tests {
     async fn fill(store: &EmbeddedTokenStore, user: i64, life: Duration) {
         let (user, id, key) = (UserId(user), Digest::of(&user.to_be_bytes()), KeyId(1));
         let (idle, absolute) = (life, life * 2);
-        let new = NewSession { user, id, app: AppId(1), device: None, epoch: 0, idle, absolute, most: 20 };
+        let new = NewSession { user, id, app: AppId(1), device: None, epoch: 0, idle, absolute, max_sessions: 20 };
         store.open(new).await.expect("the store answers");
         let phone = Phone::parse("+12125550123", "US").expect("possible");
-        let ask = PhoneAsk {
+        let ask = PhoneRequest {
             user,
             epoch: 0,
             phone,
@@ -106,7 +106,8 @@ mod tests {
             waits: vec![],
         };
         store.issue_phone(ask).await.expect("the store answers");
-        let ask = ResetAsk { user, epoch: 0, app: AppId(1), fresh_id: [1; 16], fresh_key: key, fresh_digest: id, life };
+        let ask =
+            ResetRequest { user, epoch: 0, app: AppId(1), fresh_id: [1; 16], fresh_key: key, fresh_digest: id, life };
         store.issue_reset(ask).await.expect("the store answers");
         store.charge("sweep", id, Rate { limit: 1, window: life }).await.expect("the store answers");
     }

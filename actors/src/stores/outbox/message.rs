@@ -11,7 +11,7 @@
 
 use crate::clock::Timestamp;
 use crate::derive::{ChallengeId, KeyId};
-use crate::domain::{AppId, Email, Invalid, Locale, MessageId, Phone, UserId};
+use crate::domain::{AppId, Email, Locale, MessageId, Phone, UserId, named_values};
 
 /// Where a message goes. It determines the channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,34 +64,14 @@ impl Destination {
     }
 }
 
-/// A kind of transport. Limits, leases and providers are kept for each channel apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "the names say it")]
-pub enum Channel {
-    Mail,
-    Sms,
-}
-
-impl Channel {
-    /// Every channel.
-    pub const ALL: [Self; 2] = [Self::Mail, Self::Sms];
-
-    /// As stores and operators write it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Mail => "mail",
-            Self::Sms => "sms",
-        }
+named_values! {
+    /// A kind of transport. Limits, leases and providers are kept for each channel apart.
+    #[expect(missing_docs, reason = "the names say it")]
+    pub enum Channel {
+        Mail = "mail",
+        Sms = "sms",
     }
-}
-
-impl std::str::FromStr for Channel {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let known = Self::ALL.into_iter().find(|channel| channel.as_str() == text);
-        known.ok_or(Invalid("is no channel"))
-    }
+    otherwise "must be mail or sms"
 }
 
 /// What a message says. The text is rendered at delivery: a code or a link is derived from the challenge and the secret
@@ -148,47 +128,23 @@ pub struct OutboxFilter {
     pub limit: u32,
 }
 
-/// The state of a message; see the picture above.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum MessageState {
-    /// It waits for its first try.
-    Queued,
-    /// A node is delivering it.
-    Leased,
-    /// It waits for another try.
-    Retry,
-    /// A provider accepted it.
-    Delivered,
-    /// It will not be sent. The reason is on record.
-    Dead,
-    /// It was not sent within its life.
-    Expired,
-}
-
-impl MessageState {
-    /// Every state.
-    pub const ALL: [Self; 6] = [Self::Queued, Self::Leased, Self::Retry, Self::Delivered, Self::Dead, Self::Expired];
-
-    /// As stores and operators write it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Queued => "queued",
-            Self::Leased => "leased",
-            Self::Retry => "retry",
-            Self::Delivered => "delivered",
-            Self::Dead => "dead",
-            Self::Expired => "expired",
-        }
+named_values! {
+    /// The state of a message; see the picture above.
+    pub enum MessageState {
+        /// It waits for its first try.
+        Queued = "queued",
+        /// A node is delivering it.
+        Leased = "leased",
+        /// It waits for another try.
+        Retry = "retry",
+        /// A provider accepted it.
+        Delivered = "delivered",
+        /// It will not be sent. The reason is on record.
+        Dead = "dead",
+        /// It was not sent within its life.
+        Expired = "expired",
     }
-}
-
-impl std::str::FromStr for MessageState {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Self::Err> {
-        let known = Self::ALL.into_iter().find(|state| state.as_str() == text);
-        known.ok_or(Invalid("is none of queued, leased, retry, delivered, dead, expired"))
-    }
+    otherwise "is none of queued, leased, retry, delivered, dead, expired"
 }
 
 /// One line of a list of the outbox.

@@ -1,8 +1,8 @@
-//! Sessions as one HTTP worker uses them: checks from a cache that Redis keeps true, everything else as it is.
+//! The sessions for one HTTP worker: checks come from a cache that Redis invalidates, all else from the store.
 
 use super::super::{Close, NewSession, Opening, Session, SessionStore, StoreResult};
 use super::pool::late;
-use super::tracked::{Look, Tracked};
+use super::tracked_cache::{LookUp, TrackedCache};
 use super::{RedisTokenStore, connection, record, role, sessions_key};
 use crate::clock::Timestamp;
 use crate::domain::{Digest, UserId};
@@ -11,72 +11,77 @@ use async_trait::async_trait;
 use redis::RedisError;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::timeout;
 use tokio_util::task::AbortOnDropHandle;
 
-/// The sessions of [`RedisTokenStore::for_worker`]. Its connection ends when it is dropped.
+/// The sessions of [`RedisTokenStore::for_worker`]. Its connection is closed when it is dropped.
 pub struct CachedSessions {
     store: RedisTokenStore,
-    tracked: Arc<Tracked>,
-    _link: AbortOnDropHandle<()>,
+    cache: Arc<TrackedCache>,
+    _connection: AbortOnDropHandle<()>,
 }
 
 impl CachedSessions {
+    #[expect(
+        clippy::disallowed_methods,
+        reason = "keeps the connection of this cache, and ends when the cache is dropped"
+    )]
     pub(super) fn start(store: RedisTokenStore) -> Self {
-        let tracked = Arc::<Tracked>::default();
-        store.workers().push(Arc::downgrade(&tracked));
-        let link = tokio::spawn(connection::keep(store.clone(), Arc::downgrade(&tracked)));
-        Self { store, tracked, _link: AbortOnDropHandle::new(link) }
+        let cache = Arc::<TrackedCache>::default();
+        store.caches().push(Arc::downgrade(&cache));
+        let connection = tokio::spawn(connection::maintain(store.clone(), Arc::downgrade(&cache)));
+        Self { store, cache, _connection: AbortOnDropHandle::new(connection) }
     }
 
-    /// How many users' sessions are known without asking Redis; for metrics and tests.
+    /// How many users the cache holds; for metrics and tests.
     pub fn known_users(&self) -> usize {
-        self.tracked.known()
+        self.cache.users()
     }
 
-    /// The session, if it lives by Redis' clock.
-    fn living(&self, session: Session) -> Option<Session> {
-        let ours = self.store.0.clock.now().millis();
-        record::lives(&session, Timestamp::from_millis(ours + self.tracked.skew())).then_some(session)
-    }
-
-    /// A read may be asked again, on the next connection.
-    fn lower_if_lost(&self, number: u64, error: RedisError) -> StoreResult<()> {
-        if error.is_connection_dropped() || role::is_replica(&error) {
-            self.tracked.lower(number);
-            return Ok(());
-        }
-        Err(StoreError::token_store(error))
-    }
-
-    async fn ask(&self, user: UserId, id: Digest) -> StoreResult<Option<Session>> {
+    async fn find_cached(&self, user: UserId, id: Digest) -> StoreResult<Option<Session>> {
         loop {
-            let (ticket, mut line) = match self.tracked.look(user, id) {
-                Look::Known(session) => return Ok(self.living(session)),
-                Look::Ask(ticket, line) => (ticket, line),
-                Look::NotServing => {
-                    self.tracked.serving().await;
+            let (read, mut connection) = match self.cache.look_up(user, id) {
+                LookUp::Hit(session) => return Ok(self.living(session)),
+                LookUp::Miss(read, connection) => (read, connection),
+                LookUp::NotServing => {
+                    self.cache.serving().await;
                     continue;
                 }
             };
-            let mut read = redis::cmd("HGET");
-            read.arg(sessions_key(user)).arg(id.as_bytes().as_slice());
-            match read.query_async::<Option<Vec<u8>>>(&mut line.connection).await {
+            let mut command = redis::cmd("HGET");
+            command.arg(sessions_key(user)).arg(id.as_bytes().as_slice());
+            match command.query_async::<Option<Vec<u8>>>(&mut connection.connection).await {
                 Ok(None) => {
-                    // One that was demoted forgets what it knew before the next pulse finds out: "not there" is an
-                    // answer from a primary alone.
-                    match role::demand_primary(&mut line.connection).await {
+                    // A demoted Redis drops its data before the next health check notices it. Only a primary may
+                    // answer "not there".
+                    match role::demand_primary(&mut connection.connection).await {
                         Ok(()) => return Ok(None),
-                        Err(error) => self.lower_if_lost(line.number, error)?,
+                        Err(error) => self.retry_if_lost(connection.number, error)?,
                     }
                 }
                 Ok(Some(value)) => {
                     let session = record::parse(id, &value)?;
-                    ticket.keep(&session);
+                    self.cache.finish(read, &session);
                     return Ok(self.living(session));
                 }
-                Err(error) => self.lower_if_lost(line.number, error)?,
+                Err(error) => self.retry_if_lost(connection.number, error)?,
             }
         }
+    }
+
+    /// The session, if it has not expired by the clock of Redis.
+    fn living(&self, session: Session) -> Option<Session> {
+        let ours = self.store.0.clock.now().millis();
+        record::lives(&session, Timestamp::from_millis(ours + self.cache.clock_skew())).then_some(session)
+    }
+
+    /// Succeeds if the read may be repeated on the next connection, because this one is lost.
+    fn retry_if_lost(&self, number: u64, error: RedisError) -> StoreResult<()> {
+        if error.is_connection_dropped() || role::is_replica(&error) {
+            self.cache.stop_serving(number);
+            return Ok(());
+        }
+        Err(StoreError::token_store(error))
     }
 }
 
@@ -88,7 +93,7 @@ impl SessionStore for CachedSessions {
 
     async fn find(&self, user: UserId, id: Digest) -> StoreResult<Option<Session>> {
         let limit = self.store.0.timeout;
-        tokio::time::timeout(limit, self.ask(user, id)).await.unwrap_or_else(|_| Err(late(limit)))
+        timeout(limit, self.find_cached(user, id)).await.unwrap_or_else(|_| Err(late(limit)))
     }
 
     async fn touch(&self, user: UserId, id: Digest, idle: Duration) -> StoreResult<bool> {
@@ -107,10 +112,10 @@ impl SessionStore for CachedSessions {
         self.store.revoke(user, epoch, keep).await
     }
 
-    /// Checks and transitions both work.
+    /// Succeeds if both checks and changes work.
     async fn ping(&self) -> StoreResult<()> {
         let limit = self.store.0.timeout;
-        tokio::time::timeout(limit, self.tracked.serving()).await.map_err(|_| late(limit))?;
+        timeout(limit, self.cache.serving()).await.map_err(|_| late(limit))?;
         self.store.ping().await
     }
 }

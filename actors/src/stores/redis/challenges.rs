@@ -1,7 +1,7 @@
-//! Phone codes and reset links: one hash each a user, one script a transition.
+//! Phone codes and reset links: one hash for each, one script for each change.
 
 use super::super::{
-    ChallengeStore, PhoneAnswer, PhoneAsk, PhoneChallenge, PhoneIssue, ResetAsk, ResetChallenge, StoreResult,
+    ChallengeStore, PhoneAnswer, PhoneChallenge, PhoneIssue, PhoneRequest, ResetChallenge, ResetRequest, StoreResult,
 };
 use super::{RedisTokenStore, phone_key, record, reset_key, scripts};
 use crate::clock::Timestamp;
@@ -20,7 +20,7 @@ pub(super) fn pause(millis: i64) -> Duration {
     Duration::from_millis(u64::try_from(millis).unwrap_or(0))
 }
 
-/// The fields of a reply, taken one after the other.
+/// The fields of a reply, read one after the other.
 struct Fields(std::vec::IntoIter<Value>);
 
 impl Fields {
@@ -77,7 +77,7 @@ impl Fields {
         })
     }
 
-    /// What was issued before epochs were kept is of the first.
+    /// A challenge of a version that stored no epoch has the first one.
     fn epoch(&mut self) -> StoreResult<i64> {
         Ok(self.next::<Option<i64>>()?.unwrap_or(0))
     }
@@ -88,9 +88,9 @@ impl Fields {
 }
 
 impl RedisTokenStore {
-    async fn take_reset(&self, user: UserId, digest: Digest, how: &str) -> StoreResult<Option<ResetChallenge>> {
+    async fn take_reset(&self, user: UserId, digest: Digest, mode: &str) -> StoreResult<Option<ResetChallenge>> {
         let mut call = scripts::RESET_TAKE.prepare_invoke();
-        call.key(reset_key(user)).arg(self.offset()).arg(digest.as_bytes().as_slice()).arg(how);
+        call.key(reset_key(user)).arg(self.offset()).arg(digest.as_bytes().as_slice()).arg(mode);
         let reply: Option<Vec<Value>> = self.run(&call).await?;
         reply.map(|reply| Fields::of(reply).reset()).transpose()
     }
@@ -98,7 +98,7 @@ impl RedisTokenStore {
 
 #[async_trait]
 impl ChallengeStore for RedisTokenStore {
-    async fn issue_phone(&self, ask: PhoneAsk) -> StoreResult<PhoneIssue> {
+    async fn issue_phone(&self, ask: PhoneRequest) -> StoreResult<PhoneIssue> {
         let mut call = scripts::PHONE_ISSUE.prepare_invoke();
         call.key(phone_key(ask.user)).arg(self.offset()).arg(ask.phone.as_str());
         call.arg(ask.fresh_id.as_slice()).arg(ask.fresh_key.0).arg(ask.fresh_proof.as_bytes().as_slice());
@@ -160,7 +160,7 @@ impl ChallengeStore for RedisTokenStore {
         self.run(&call).await
     }
 
-    async fn issue_reset(&self, ask: ResetAsk) -> StoreResult<ResetChallenge> {
+    async fn issue_reset(&self, ask: ResetRequest) -> StoreResult<ResetChallenge> {
         let mut call = scripts::RESET_ISSUE.prepare_invoke();
         call.key(reset_key(ask.user)).arg(self.offset());
         call.arg(ask.fresh_id.as_slice()).arg(ask.fresh_key.0).arg(ask.fresh_digest.as_bytes().as_slice());

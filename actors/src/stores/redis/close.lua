@@ -1,19 +1,19 @@
--- Closes sessions. Only deletes, so it works on a full store.
+-- Closes sessions. It only deletes, so it works on a full store.
 --
 -- KEYS[1]  pc:{user}:sessions (see sessions.lua)
 -- ARGV     2 one | others | app | all · 3 the digest, the digest to keep, the application, or nothing
--- returns  how many live ones there were
+-- returns  how many live sessions were closed
 
 local closed = 0
 for _, session in ipairs((read())) do
-  local meant = ARGV[2] == 'all'
-    or (ARGV[2] == 'one' and session.name == ARGV[3])
-    or (ARGV[2] == 'others' and session.name ~= ARGV[3])
+  local selected = ARGV[2] == 'all'
+    or (ARGV[2] == 'one' and session.id == ARGV[3])
+    or (ARGV[2] == 'others' and session.id ~= ARGV[3])
     or (ARGV[2] == 'app' and session.app == ARGV[3])
-  if meant then
-    redis.call('HDEL', KEYS[1], session.name)
+  if selected then
+    redis.call('HDEL', KEYS[1], session.id)
     closed = closed + (session.live and 1 or 0)
   end
 end
-settle()
+set_expiry()
 return closed

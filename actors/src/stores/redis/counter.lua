@@ -1,9 +1,9 @@
 -- Put in front of every script over a counter.
 --
 -- KEYS[1]  pc:limit:<scope>:<digest>, a string that expires when the counter is forgotten
---   value  count:ends:wait, decimal; forgotten at `ends`, refused until `wait`, both Unix ms
+--   value  count:ends:wait, decimal; it is forgotten at `ends` and refuses until `wait`, both Unix ms
 
--- Count, end and wait; nothing of a counter that is forgotten.
+-- Returns count, end and wait; zeros if the counter is forgotten.
 local function read()
   local count, ends, wait = string.match(redis.call('GET', KEYS[1]) or '', '^(%d+):(%d+):(%d+)$')
   if ends and tonumber(ends) > now then

@@ -1,4 +1,4 @@
-//! Counters that all nodes share: one short string each.
+//! Counters that all nodes share: one short string for each.
 
 use super::super::{Backoff, LimitStore, Rate, StoreResult, Verdict};
 use super::challenges::{millis, pause};
@@ -10,15 +10,15 @@ fn key(scope: &str, subject: Digest) -> String {
     format!("pc:limit:{scope}:{}", subject.to_text())
 }
 
-/// Scripts answer with the milliseconds to wait, or with nothing.
+/// Scripts return the milliseconds to wait, or nil.
 fn verdict(wait: Option<i64>) -> Verdict {
     wait.map_or(Verdict::Allowed, |wait| Verdict::Refused(pause(wait)))
 }
 
 impl RedisTokenStore {
-    async fn rate(&self, scope: &str, subject: Digest, rate: Rate, how: &str) -> StoreResult<Verdict> {
+    async fn rate(&self, scope: &str, subject: Digest, rate: Rate, mode: &str) -> StoreResult<Verdict> {
         let mut call = scripts::RATE.prepare_invoke();
-        call.key(key(scope, subject)).arg(self.offset()).arg(rate.limit).arg(millis(rate.window)).arg(how);
+        call.key(key(scope, subject)).arg(self.offset()).arg(rate.limit).arg(millis(rate.window)).arg(mode);
         self.run(&call).await.map(verdict)
     }
 }
@@ -42,11 +42,11 @@ impl LimitStore for RedisTokenStore {
     async fn charge_backoff(&self, scope: &'static str, subject: Digest, backoff: Backoff) -> StoreResult<Verdict> {
         let mut call = scripts::BACKOFF.prepare_invoke();
         call.key(key(scope, subject)).arg(self.offset()).arg(backoff.free);
-        call.arg(millis(backoff.first)).arg(millis(backoff.longest)).arg(millis(backoff.forget)).arg(backoff.most);
+        call.arg(millis(backoff.first)).arg(millis(backoff.longest)).arg(millis(backoff.forget)).arg(backoff.max_tries);
         self.run(&call).await.map(verdict)
     }
 
     async fn clear(&self, scope: &'static str, subject: Digest) -> StoreResult<()> {
-        self.0.calls.command(redis::cmd("DEL").arg(key(scope, subject))).await
+        self.0.pool.command(redis::cmd("DEL").arg(key(scope, subject))).await
     }
 }

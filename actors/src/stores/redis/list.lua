@@ -1,13 +1,13 @@
--- Reads the live sessions.
+-- Lists the live sessions.
 --
 -- KEYS[1]  pc:{user}:sessions (see sessions.lua)
--- returns  digest, value, digest, value … in the order they were written
+-- returns  digest, value, digest, value … in the order of writing
 
 local live = {}
 for _, session in ipairs((read())) do
   if session.live then
-    live[#live + 1] = session.name
-    live[#live + 1] = session.line
+    live[#live + 1] = session.id
+    live[#live + 1] = session.value
   end
 end
 return live

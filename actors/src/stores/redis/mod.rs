@@ -1,100 +1,103 @@
-//! The Redis backend of the token side, for many nodes. No policy here, and no other store but the revocations that the
-//! fence applies again.
+//! The token side in Redis, for many nodes. No policy in here.
 //!
-//! | key | type | held | ends |
+//! | key | type | holds | expires |
 //! | --- | --- | --- | --- |
 //! | `pc:{42}:sessions` | hash | a user's sessions, `sessions.lua` | with the last session |
 //! | `pc:{42}:phone` | hash | a phone code, `phone_issue.lua` | with the code |
 //! | `pc:{42}:reset` | hash | a reset link, `reset_issue.lua` | with the link |
-//! | `pc:limit:<scope>:<digest>` | string | a counter, `counter.lua` | when it is forgotten |
+//! | `pc:limit:<scope>:<digest>` | string | a counter, `counter.lua` | when it no longer counts |
 //!
-//! All keys of a user share the tag `{42}`, so a script touches one slot of a cluster. Nothing at rest opens a door.
+//! All keys of a user share the tag `{42}`, so a script touches one slot of a cluster. Only digests are stored.
 //!
-//! Two ways lead in. *Transitions* (`calls`) are scripts over a bounded pool. *Checks* (`worker`) go over one tracked
-//! connection a worker (`link`), with a cache that Redis itself keeps true; before a new connection serves any, the
-//! fence applies again what a failover may have lost. Both ways serve only while this Redis is a primary (`role`).
+//! There are two kinds of calls. *Changes* are scripts over a bounded `pool` of connections. *Checks* go through
+//! `cached_sessions`: each worker has one tracked `connection` and a `tracked_cache` that Redis invalidates. Before a new
+//! connection serves checks, [`BeforeServing`] runs. Both kinds work only while this Redis is a primary (`role`).
 
-mod cache;
 mod cached_sessions;
 mod challenges;
 mod connection;
 mod limits;
 mod pool;
 mod record;
-mod replay;
 mod role;
 mod scripts;
 mod sessions;
 mod start;
-mod tracked;
+mod tracked_cache;
 
 pub use cached_sessions::CachedSessions;
-pub use start::StartError;
 
-use super::{RevocationStore, StoreResult};
+use super::StoreResult;
 use crate::clock::Clock;
 use crate::domain::UserId;
+use crate::error::StartError;
+use futures_util::future::BoxFuture;
 use pool::BoundedPool;
 use redis::{FromRedisValue, ScriptInvocation};
-use replay::Replay;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
-use tracked::Tracked;
+use tokio::time::Instant;
+use tracked_cache::TrackedCache;
 
-/// Where Redis is and how long to wait for it.
+/// Where Redis is and how long a call may take.
 #[derive(Clone)]
 pub struct RedisSettings {
-    /// `redis://…` or `rediss://…`; may hold a password.
+    /// `redis://…` or `rediss://…`; may contain a password.
     pub url: String,
-    /// Connections for transitions, at most.
+    /// Connections for changes, at most.
     pub pool_size: usize,
     /// How long any call may take, connecting included.
     pub timeout: Duration,
 }
 
-/// Sessions, challenges and counters in Redis. Cheap to clone; checks are answered uncached, for the cached ones
-/// see [`RedisTokenStore::for_worker`].
+/// Runs before checks are served over a new connection. It applies again what this Redis may have lost, by a crash
+/// between the two sides or by a failover to a replica that lagged. If it fails, the connection does not serve.
+pub type BeforeServing = Arc<dyn Fn(RedisTokenStore) -> BoxFuture<'static, StoreResult<()>> + Send + Sync>;
+
+/// Sessions, challenges and counters in Redis. Cheap to clone. Its checks are not cached; for those see
+/// [`RedisTokenStore::for_worker`].
 #[derive(Clone)]
 pub struct RedisTokenStore(Arc<Inner>);
 
 struct Inner {
-    calls: BoundedPool,
+    pool: BoundedPool,
     client: redis::Client,
-    /// Host and port, for what is said about it.
+    /// Host and port, for messages.
     at: String,
     timeout: Duration,
     clock: Arc<dyn Clock>,
-    fence: Replay,
-    workers: Mutex<Vec<Weak<Tracked>>>,
+    before_serving: BeforeServing,
+    /// When the last run of `before_serving` that succeeded began.
+    prepared: tokio::sync::Mutex<Option<Instant>>,
+    caches: Mutex<Vec<Weak<TrackedCache>>>,
 }
 
 impl RedisTokenStore {
-    /// Connects, and looks whether this Redis can serve.
+    /// Connects, and examines whether this Redis can serve.
     ///
     /// # Errors
-    /// One line that says what to do: a wrong URL or password, a server that cannot be reached or is too old, or an
-    /// eviction policy that would drop sessions.
+    /// A wrong URL or password, a server that cannot be reached or is too old, or an eviction policy that would drop
+    /// sessions.
     pub async fn connect(
         settings: &RedisSettings,
         clock: Arc<dyn Clock>,
-        revocations: Arc<dyn RevocationStore>,
+        before_serving: BeforeServing,
     ) -> Result<Self, StartError> {
         let client = start::client(&settings.url)?;
         start::examine(&client, settings.timeout).await?;
-        let calls = BoundedPool::new(&client, settings.pool_size, settings.timeout);
-        let at = client.get_connection_info().addr().to_string();
         Ok(Self(Arc::new(Inner {
-            calls,
-            at,
+            pool: BoundedPool::new(&client, settings.pool_size, settings.timeout),
+            at: client.get_connection_info().addr().to_string(),
             client,
             timeout: settings.timeout,
-            fence: Replay::new(revocations, clock.clone()),
             clock,
-            workers: Mutex::default(),
+            before_serving,
+            prepared: tokio::sync::Mutex::default(),
+            caches: Mutex::default(),
         })))
     }
 
-    /// Looks whether this Redis can serve, and changes nothing.
+    /// Examines whether this Redis can serve, and changes nothing.
     ///
     /// # Errors
     /// As [`RedisTokenStore::connect`].
@@ -102,29 +105,40 @@ impl RedisTokenStore {
         start::examine(&start::client(&settings.url)?, settings.timeout).await
     }
 
-    /// The sessions as one worker uses them: checks come from a cache fed by a connection of its own. Call it on the
-    /// runtime of that worker; the connection ends with the value.
+    /// The sessions for one worker: its checks come from a cache with a connection of its own. Call it on the runtime of
+    /// that worker. The connection is closed when the value is dropped.
     pub fn for_worker(&self) -> CachedSessions {
         CachedSessions::start(self.clone())
     }
 
-    /// Runs a script; its first argument is what tests moved the time by.
-    async fn run<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> StoreResult<T> {
-        self.0.calls.run(call).await
+    async fn run<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> StoreResult<T> {
+        self.0.pool.run(script).await
     }
 
+    /// The first argument of every script: by how many milliseconds tests have moved the time.
     fn offset(&self) -> i64 {
         self.0.clock.offset_millis()
     }
 
-    fn workers(&self) -> std::sync::MutexGuard<'_, Vec<Weak<Tracked>>> {
-        self.0.workers.lock().unwrap_or_else(PoisonError::into_inner)
+    fn caches(&self) -> MutexGuard<'_, Vec<Weak<TrackedCache>>> {
+        self.0.caches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Makes every worker of this process forget a user before a change of their sessions is answered: Redis tells them
-    /// too, but not necessarily first.
+    /// Invalidates a user in the caches of all workers of this process, before a change of their sessions is answered.
+    /// Redis invalidates them too, but maybe later.
     fn forget(&self, user: UserId) {
-        self.workers().retain(|worker| worker.upgrade().is_some_and(|worker| worker.forget(user)));
+        self.caches().retain(|cache| cache.upgrade().is_some_and(|cache| cache.forget(user)));
+    }
+
+    /// Runs [`BeforeServing`], unless a run for another worker began after `connected`.
+    async fn prepare(&self, connected: Instant) -> StoreResult<()> {
+        let mut prepared = self.0.prepared.lock().await;
+        if prepared.is_none_or(|began| began < connected) {
+            let began = Instant::now();
+            (self.0.before_serving)(self.clone()).await?;
+            *prepared = Some(began);
+        }
+        Ok(())
     }
 }
 

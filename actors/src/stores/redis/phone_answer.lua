@@ -1,7 +1,7 @@
--- Counts a guess, then compares, and uses the code up if it is right.
+-- Counts a guess, compares it, and uses the code up if it is right.
 --
 -- KEYS[1]  pc:{user}:phone (see phone_issue.lua)
--- ARGV     2 guesses a code has · 3 … proofs of the guess, one a secret
+-- ARGV     2 guesses that a code allows · 3 … proofs of the guess, one for each secret
 -- returns  {'none'} | {'exhausted', ms} | {'wrong', phone} | {'right', id, key, proof, phone, expires, guesses, sends,
 --          sent, epoch}
 

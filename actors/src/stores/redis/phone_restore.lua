@@ -1,8 +1,8 @@
--- Puts a used code back, unless it has expired or another one lives.
+-- Restores a used code, unless it has expired or another one is live.
 --
 -- KEYS[1]  pc:{user}:phone (see phone_issue.lua)
 -- ARGV     2 id · 3 key · 4 proof · 5 phone · 6 expires, Unix ms · 7 guesses · 8 sends · 9 sent, Unix ms · 10 epoch
--- returns  1, or 0 if nothing was put back
+-- returns  1, or 0 if nothing was restored
 
 local expires = redis.call('HGET', KEYS[1], 'expires')
 if (expires and tonumber(expires) > now) or tonumber(ARGV[6]) <= now then

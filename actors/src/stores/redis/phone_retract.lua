@@ -1,7 +1,7 @@
--- Takes back a send that did not happen, unless something else was sent since.
+-- Takes back a send that did not happen, unless another one was sent since.
 --
 -- KEYS[1]  pc:{user}:phone (see phone_issue.lua)
--- ARGV     2 id, 3 sends of what was not sent · and of what lived before it, if anything did: 4 id · 5 key · 6 proof ·
+-- ARGV     2 id, 3 sends of the code that was not sent · and of the live code before it, if any: 4 id · 5 key · 6 proof ·
 --          7 phone · 8 expires, Unix ms · 9 sends · 10 sent, Unix ms · 11 epoch
 -- returns  1, or 0 if nothing was taken back
 

@@ -1,5 +1,5 @@
-//! Transitions: scripts over a bounded pool of connections, each call bounded in time. A sick Redis becomes an error
-//! and not a pile of futures. What is no primary (any more) is let go of.
+//! Changes: scripts over a bounded pool of connections, each call bounded in time, so that a slow Redis becomes an error
+//! and not a pile of futures. Connections to a server that is no longer a primary are closed.
 
 use super::super::StoreResult;
 use super::role;
@@ -12,75 +12,75 @@ use std::time::Duration;
 
 pub(super) struct BoundedPool {
     pool: Pool,
-    /// How often connections were let go of: one that was out meanwhile does not come back.
-    era: AtomicU64,
-    limit: Duration,
+    /// How often all connections were closed. A connection that was in use at that time does not return to the pool.
+    generation: AtomicU64,
+    time_out: Duration,
 }
 
 impl BoundedPool {
     #[expect(clippy::expect_used, reason = "the client's address was parsed before, and a runtime is named")]
-    pub(super) fn new(client: &Client, size: usize, limit: Duration) -> Self {
+    pub(super) fn new(client: &Client, size: usize, time_out: Duration) -> Self {
         let info = client.get_connection_info().clone();
-        let manager = Manager::new_with_config(info, connection_config(limit)).expect("a parsed address");
+        let manager = Manager::new_with_config(info, connection_config(time_out)).expect("a parsed address");
         let primary = Hook::async_fn(|connection: &mut MultiplexedConnection, _| {
             Box::pin(async { role::demand_primary(connection).await.map_err(HookError::Backend) })
         });
         let pool = Pool::builder(manager).max_size(size.max(1)).runtime(Runtime::Tokio1).post_create(primary);
-        // Who has waited for half the time is turned away before anything was sent: a call that begins has the other
-        // half, so that under load it is the queue that runs out of time and not what was begun.
-        let pool = pool.wait_timeout(Some(limit / 2));
-        Self { pool: pool.build().expect("a runtime"), era: AtomicU64::new(0), limit }
+        // A call that has waited for half of its time is refused before anything is sent. So a call that begins has the
+        // other half: under load calls time out in the queue, and not halfway.
+        let pool = pool.wait_timeout(Some(time_out / 2));
+        Self { pool: pool.build().expect("a runtime"), generation: AtomicU64::new(0), time_out }
     }
 
-    /// Runs a script by its digest, and by its text where Redis does not know it (any more).
-    pub(super) async fn run<T: FromRedisValue>(&self, call: &ScriptInvocation<'_>) -> StoreResult<T> {
-        self.bounded(async |connection: &mut MultiplexedConnection| call.invoke_async(connection).await).await
+    /// Runs a script by its digest, or by its text if Redis has not loaded it.
+    pub(super) async fn run<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> StoreResult<T> {
+        self.bounded(async |connection: &mut MultiplexedConnection| script.invoke_async(connection).await).await
     }
 
     pub(super) async fn command<T: FromRedisValue>(&self, command: &Cmd) -> StoreResult<T> {
         self.bounded(async |connection: &mut MultiplexedConnection| command.query_async(connection).await).await
     }
 
-    /// What `INFO` says, as [`role::about`].
-    pub(super) async fn about(&self) -> StoreResult<String> {
-        self.bounded(async |connection: &mut MultiplexedConnection| role::about(connection).await).await
+    /// The text of `INFO`, as [`role::info`].
+    pub(super) async fn info(&self) -> StoreResult<String> {
+        self.bounded(async |connection: &mut MultiplexedConnection| role::info(connection).await).await
     }
 
-    /// Closes the idle connections, and those that are out when their call has ended.
-    pub(super) fn let_go(&self) {
-        self.era.fetch_add(1, Ordering::AcqRel);
+    /// Closes the idle connections, and those in use when their call has ended.
+    pub(super) fn close_connections(&self) {
+        self.generation.fetch_add(1, Ordering::AcqRel);
         self.pool.retain(|_, _| false);
     }
 
     async fn bounded<T>(&self, work: impl AsyncFnOnce(&mut MultiplexedConnection) -> RedisResult<T>) -> StoreResult<T> {
         let call = async {
-            let era = self.era.load(Ordering::Acquire);
+            let generation = self.generation.load(Ordering::Acquire);
             let pooled = self.pool.get().await.map_err(StoreError::token_store)?;
             let mut connection = MultiplexedConnection::clone(&pooled);
-            let mut lease = Checkout(Some(pooled));
+            let mut checkout = Checkout(Some(pooled));
             let answer = work(&mut connection).await;
             match &answer {
                 // A new connection may lead to the new primary.
-                Err(error) if role::is_replica(error) => self.let_go(),
+                Err(error) if role::is_replica(error) => self.close_connections(),
                 Err(error) if error.is_unrecoverable_error() => {}
-                _ if self.era.load(Ordering::Acquire) != era => {}
-                _ => lease.give_back(),
+                _ if self.generation.load(Ordering::Acquire) != generation => {}
+                _ => checkout.give_back(),
             }
             answer.map_err(StoreError::token_store)
         };
-        match tokio::time::timeout(self.limit, call).await {
+        match tokio::time::timeout(self.time_out, call).await {
             Ok(answer) => answer,
             Err(_) => {
-                // Not the queue, but Redis was late. The idle connections may be just as dead: finding out one by one
-                // would take this long for each.
-                self.let_go();
-                Err(late(self.limit))
+                // Redis was late, not the queue. The idle connections may be dead as well, and to detect that one by one
+                // would take a time-out for each.
+                self.close_connections();
+                Err(late(self.time_out))
             }
         }
     }
 }
 
-/// A connection that returns to the pool only after a whole exchange: dropped in the middle, it is closed.
+/// A connection that returns to the pool only after a complete exchange. It is closed if dropped earlier.
 struct Checkout(Option<Connection>);
 
 impl Checkout {
@@ -97,10 +97,10 @@ impl Drop for Checkout {
     }
 }
 
-pub(super) fn connection_config(limit: Duration) -> AsyncConnectionConfig {
-    AsyncConnectionConfig::new().set_connection_timeout(Some(limit)).set_response_timeout(Some(limit))
+pub(super) fn connection_config(time_out: Duration) -> AsyncConnectionConfig {
+    AsyncConnectionConfig::new().set_connection_timeout(Some(time_out)).set_response_timeout(Some(time_out))
 }
 
-pub(super) fn late(limit: Duration) -> StoreError {
-    StoreError::token_store(format!("Redis did not answer within {} ms", limit.as_millis()))
+pub(super) fn late(time_out: Duration) -> StoreError {
+    StoreError::token_store(format!("Redis did not answer within {} ms", time_out.as_millis()))
 }

@@ -1,8 +1,8 @@
--- Charges one to a rate, or looks whether it would fit. The window opens with the first charge and closes as a whole.
+-- Charges one to a rate, or checks whether there is room. The window is fixed and opens with the first charge.
 --
 -- KEYS[1]  pc:limit:<scope>:<digest> (see counter.lua)
--- ARGV     2 charges that fit · 3 window, ms · 4 charge | peek
--- returns  nil if it fits, or when to come back, ms
+-- ARGV     2 limit · 3 window, ms · 4 charge | peek
+-- returns  nil if there is room, or how long to wait, ms
 
 local count, ends = read()
 if count >= tonumber(ARGV[2]) then

@@ -5,10 +5,10 @@ use crate::clock::Timestamp;
 use crate::domain::{AppId, DeviceId, Digest};
 use crate::error::StoreError;
 
-/// Reads a field and its value.
+/// Parses the value of a field.
 ///
 /// # Errors
-/// When they are not what our scripts write.
+/// When our scripts did not write it.
 pub(super) fn parse(id: Digest, value: &[u8]) -> StoreResult<Session> {
     let text = std::str::from_utf8(value).map_err(StoreError::token_store)?;
     let mut numbers = text.split(':').map(str::parse::<i64>);
@@ -23,13 +23,13 @@ pub(super) fn parse(id: Digest, value: &[u8]) -> StoreResult<Session> {
     })
 }
 
-/// Whether it lives; in whole seconds, as the scripts judge it.
+/// Whether the session has not expired; in whole seconds, as in the scripts.
 pub(super) fn lives(session: &Session, now: Timestamp) -> bool {
     session.expires().secs() > now.secs()
 }
 
 pub(super) fn unreadable() -> StoreError {
-    StoreError::token_store("what Redis holds cannot be read")
+    StoreError::token_store("a value in Redis cannot be read")
 }
 
 #[cfg(test)]

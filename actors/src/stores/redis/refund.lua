@@ -1,4 +1,4 @@
--- Gives one charge back, and lifts the wait that it brought.
+-- Takes one charge back, and ends the wait that it caused.
 --
 -- KEYS[1]  pc:limit:<scope>:<digest> (see counter.lua)
 -- returns  nil

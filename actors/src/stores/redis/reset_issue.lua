@@ -1,18 +1,17 @@
--- The living reset link, or a fresh one.
+-- Returns the live reset link, or a fresh one.
 --
 -- KEYS[1]  pc:{user}:reset, a hash that expires with its link
---   fields id (16 raw bytes) · key · digest (16 raw bytes) · app · expires (Unix ms) · epoch, the
---          user's when it was issued
+--   fields id (16 raw bytes) · key · digest (16 raw bytes) · app · expires (Unix ms) ·
+--          epoch, the epoch of the user when it was issued
 -- ARGV     2 id, 3 key, 4 digest of a fresh link · 5 life, ms · 6 app · 7 epoch
 -- returns  {id, key, digest, app, expires, epoch}
 
 local held = redis.call('HMGET', KEYS[1], 'id', 'key', 'digest', 'app', 'expires', 'epoch')
--- One of an earlier epoch is as good as revoked.
+-- A link of an earlier epoch counts as revoked.
 if held[5] and tonumber(held[5]) > now and tonumber(held[6] or 0) >= tonumber(ARGV[7]) then
   return held
 end
--- Dropping what is dead comes first: a script that has begun to write may go on where the store is full, and a reset
--- is the last thing to refuse then.
+-- Deleting comes first: on a full store a script that has begun to write may continue, and a reset must work then.
 redis.call('DEL', KEYS[1])
 local expires = string.format('%.0f', now + ARGV[5])
 redis.call('HSET', KEYS[1], 'id', ARGV[2], 'key', ARGV[3], 'digest', ARGV[4], 'app', ARGV[6],

@@ -1,14 +1,14 @@
--- Puts a used reset link back, unless it has expired or another one lives.
+-- Restores a used reset link, unless it has expired or another one is live.
 --
 -- KEYS[1]  pc:{user}:reset (see reset_issue.lua)
--- ARGV     2 id · 3 key · 4 digest · 5 expires, Unix ms · 6 app, or nothing · 7 epoch
--- returns  1, or 0 if nothing was put back
+-- ARGV     2 id · 3 key · 4 digest · 5 expires, Unix ms · 6 app, or empty · 7 epoch
+-- returns  1, or 0 if nothing was restored
 
 local expires = redis.call('HGET', KEYS[1], 'expires')
 if (expires and tonumber(expires) > now) or tonumber(ARGV[5]) <= now then
   return 0
 end
--- As in reset_issue.lua: the room was there a moment ago.
+-- Deleting comes first, as in reset_issue.lua.
 redis.call('DEL', KEYS[1])
 redis.call('HSET', KEYS[1], 'id', ARGV[2], 'key', ARGV[3], 'digest', ARGV[4], 'expires', ARGV[5],
   'epoch', ARGV[7])

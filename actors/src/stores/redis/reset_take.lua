@@ -1,4 +1,4 @@
--- The living reset link with a digest, left as it is or used up.
+-- Returns the live reset link with a digest, and uses it up if told to.
 --
 -- KEYS[1]  pc:{user}:reset (see reset_issue.lua)
 -- ARGV     2 digest · 3 find | consume

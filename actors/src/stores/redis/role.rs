@@ -1,16 +1,16 @@
-//! Whether a Redis may be believed and written to: only the primary of its replicas may. One that was demoted loses what
-//! it is told, and forgets what it knew while it copies its new primary.
+//! Whether a Redis is a primary. Only a primary may serve: a demoted one loses new writes, and drops its data while it
+//! copies its new primary.
 
 use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind, Value, cmd};
 
-/// Demands that this is a primary. A user who may not ask (`ROLE` is a right of its own) is not told, and takes it for one.
+/// Succeeds on a primary, and for a user who may not run `ROLE`: then this Redis is taken for one.
 ///
 /// # Errors
-/// `READONLY` when it is not; what the connection says.
+/// `READONLY` on a replica, and the errors of the connection.
 pub(super) async fn demand_primary(connection: &mut MultiplexedConnection) -> RedisResult<()> {
     match cmd("ROLE").query_async::<Vec<Value>>(connection).await {
-        Ok(told) if told.first().is_some_and(|role| matches!(role, Value::BulkString(name) if name == b"master")) => {
+        Ok(reply) if reply.first().is_some_and(|role| matches!(role, Value::BulkString(name) if name == b"master")) => {
             Ok(())
         }
         Ok(_) => Err((ErrorKind::Server(ServerErrorKind::ReadOnly), "this Redis is a replica").into()),
@@ -19,15 +19,15 @@ pub(super) async fn demand_primary(connection: &mut MultiplexedConnection) -> Re
     }
 }
 
-/// What `INFO` says; nothing to a user who may not ask.
-pub(super) async fn about(connection: &mut MultiplexedConnection) -> RedisResult<String> {
+/// The text of `INFO`; empty for a user who may not run it.
+pub(super) async fn info(connection: &mut MultiplexedConnection) -> RedisResult<String> {
     match cmd("INFO").query_async(connection).await {
         Err(error) if is_forbidden(&error) => Ok(String::new()),
         answer => answer,
     }
 }
 
-/// Whether Redis says by this error that it is a replica, be it that a script says so.
+/// Whether this error says that Redis is a replica.
 pub(super) fn is_replica(error: &RedisError) -> bool {
     let by_kind = matches!(error.kind(), ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown));
     // Redis 6 reports an error within a script as an error of the script.

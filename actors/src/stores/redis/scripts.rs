@@ -1,4 +1,4 @@
-//! The scripts, each a file of its own with its keys, types and expiry on top. What several share is put in front.
+//! The scripts. Each file begins with its keys, their types and when they expire. Shared parts are put in front.
 
 use redis::Script;
 use std::sync::LazyLock;
@@ -48,7 +48,7 @@ mod tests {
     fn every_file_begins_with_what_it_is_and_names_its_keys() {
         for file in FILES {
             assert!(file.starts_with("-- "), "{file}");
-            assert!(file.contains("-- KEYS[1]") || file.contains("the time on which all nodes agree"), "{file}");
+            assert!(file.contains("-- KEYS[1]") || file.contains("by the clock of Redis"), "{file}");
         }
     }
 }

@@ -1,16 +1,16 @@
 -- Put in front of every script over a user's sessions.
 --
--- KEYS[1]  pc:{user}:sessions, a hash that expires with the last of its sessions, but while it holds an epoch not
---          within 10 minutes of its last change
+-- KEYS[1]  pc:{user}:sessions, a hash that expires with the last of its sessions; if it holds an epoch, not earlier
+--          than 10 minutes after its last change
 --   field  16 raw bytes, the digest of a token
 --   value  app:device:created:idle:absolute[:epoch], decimal; device 0 is none, times are Unix seconds, the epoch is
---          the user's at sign-in and left out where it is 0; with at most 64 bytes the hash keeps its compact encoding
---   field  epoch, where it is not 0: sessions of a sign-in that began before it are refused
+--          that of the user at sign-in and is left out if it is 0; up to 64 bytes the hash keeps its compact encoding
+--   field  epoch, if it is not 0: a sign-in that began before it is refused
 
 local EPOCH_KEPT = 600
 local seconds = math.floor(now / 1000)
 
--- All sessions, dead ones too, in the order they were written, and the epoch.
+-- Returns all sessions, expired ones included, in the order of writing, and the epoch.
 local function read()
   local all, epoch = {}, 0
   local flat = redis.call('HGETALL', KEYS[1])
@@ -22,7 +22,7 @@ local function read()
         string.match(flat[i + 1], '^(%d+):(%d+):(%d+):(%d+):(%d+):?(%d*)$')
       local ends = math.min(tonumber(idle), tonumber(absolute))
       all[#all + 1] = {
-        name = flat[i], line = flat[i + 1], app = app, device = device, created = created, absolute = absolute,
+        id = flat[i], value = flat[i + 1], app = app, device = device, created = created, absolute = absolute,
         born = born, epoch = tonumber(born) or 0, ends = ends, live = ends > seconds, order = i,
       }
     end
@@ -30,7 +30,7 @@ local function read()
   return all, epoch
 end
 
-local function line(app, device, created, idle, absolute, born)
+local function value(app, device, created, idle, absolute, born)
   local text = string.format('%s:%s:%.0f:%.0f:%.0f', app, device, created, idle, absolute)
   if born ~= '' and born ~= '0' then
     text = text .. ':' .. born
@@ -38,8 +38,8 @@ local function line(app, device, created, idle, absolute, born)
   return text
 end
 
--- Lets the key expire with what is left in it; with nothing left it is gone at once.
-local function settle()
+-- Sets the expiry of the key by its content. Without any it is deleted at once.
+local function set_expiry()
   local all, epoch = read()
   local last = 0
   for _, session in ipairs(all) do

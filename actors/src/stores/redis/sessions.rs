@@ -1,4 +1,4 @@
-//! Sessions: one script a transition, over one hash a user. The cached check is in `worker.rs`.
+//! Sessions: one script for each change, over one hash for each user. The cached check is in `cached_sessions`.
 
 use super::super::{Close, NewSession, Opening, Session, SessionStore, StoreResult};
 use super::{RedisTokenStore, phone_key, record, reset_key, scripts, sessions_key, start};
@@ -10,8 +10,8 @@ use redis::ScriptInvocation;
 use std::time::Duration;
 
 impl RedisTokenStore {
-    /// Runs a script that changes a user's sessions. Whatever it answers (it may have run even if no answer came), no
-    /// worker of this process believes afterwards what it knew before.
+    /// Runs a script that changes a user's sessions, and invalidates the user in the caches of this process. A script may
+    /// have run even if no answer came.
     async fn change<T: redis::FromRedisValue>(&self, user: UserId, call: &ScriptInvocation<'_>) -> StoreResult<T> {
         let answer = self.run(call).await;
         self.forget(user);
@@ -25,7 +25,7 @@ impl SessionStore for RedisTokenStore {
         let mut call = scripts::OPEN.prepare_invoke();
         call.key(sessions_key(new.user)).arg(self.offset()).arg(new.id.as_bytes().as_slice());
         call.arg(new.app.0).arg(new.device.map_or(0, |DeviceId(device)| device)).arg(new.epoch);
-        call.arg(new.idle.as_secs()).arg(new.absolute.as_secs()).arg(new.most);
+        call.arg(new.idle.as_secs()).arg(new.absolute.as_secs()).arg(new.max_sessions);
         let opened: Option<(i64, i64, i64)> = self.change(new.user, &call).await?;
         Ok(opened.map_or(Opening::StaleEpoch, |(created, idle, absolute)| {
             Opening::Opened(Session {
@@ -57,7 +57,7 @@ impl SessionStore for RedisTokenStore {
             let id = Digest::from_slice(&pair[0]).ok_or_else(record::unreadable)?;
             record::parse(id, &pair[1])
         };
-        // The script answers in the order of writing, which decides between sessions of one second.
+        // The script returns them in the order of writing. It decides between sessions of the same second.
         let mut sessions = flat.chunks_exact(2).rev().map(read).collect::<StoreResult<Vec<_>>>()?;
         sessions.sort_by_key(|session| std::cmp::Reverse(session.created));
         Ok(sessions)
@@ -83,14 +83,14 @@ impl SessionStore for RedisTokenStore {
         self.change(user, &call).await
     }
 
-    /// Deletes a key that nobody writes: Redis refuses that where it cannot be written to (a replica, a disk that
-    /// failed), but not where it is merely full, since checks and sign-outs still work then. And what was looked at at
-    /// the start may have changed: a Redis that came back with another configuration may evict sessions.
+    /// Deletes a key that does not exist. Redis refuses that if it cannot be written to (a replica, a disk that failed),
+    /// but not if it is only full: checks and sign-outs still work then. It also repeats the check of the start, since a
+    /// restarted Redis with another configuration may evict sessions.
     async fn ping(&self) -> StoreResult<()> {
-        self.0.calls.command::<()>(redis::cmd("DEL").arg("pc:ping")).await?;
-        start::judge(&self.0.at, &self.0.calls.about().await?).map_err(|fault| {
-            tracing::warn!(%fault, "not ready");
-            StoreError::token_store(fault)
+        self.0.pool.command::<()>(redis::cmd("DEL").arg("pc:ping")).await?;
+        start::judge(&self.0.at, &self.0.pool.info().await?).map_err(|error| {
+            tracing::warn!(%error, "not ready");
+            StoreError::token_store(error)
         })
     }
 }

@@ -1,6 +1,6 @@
--- Put in front of every script: the time on which all nodes agree.
+-- Put in front of every script: the time, by the clock of Redis, so that all nodes agree.
 --
--- ARGV[1]  milliseconds that time was moved by; 0 outside tests
+-- ARGV[1]  milliseconds by which tests have moved the time; else 0
 
 local shift = tonumber(ARGV[1])
 local clock = redis.call('TIME')

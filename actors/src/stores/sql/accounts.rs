@@ -1,5 +1,5 @@
-//! [`AccountStore`] on SQL: which statements make one transition. The statements are in `users`, `apps`, `keys`
-//! and `installation`.
+//! [`AccountStore`] on SQL: which statements form one change. The statements are in `users`, `apps`, `keys` and
+//! `installation`.
 
 use super::{SqlStore, apps, deletion, installation, keys, outbox, users};
 use crate::domain::{AppId, AppName, Digest, Email, KeyRowId, Locale, Phone, UserId};
@@ -10,11 +10,11 @@ use crate::stores::{
 use async_trait::async_trait;
 use std::time::Duration;
 
-/// What each row of an import adds to the time it may take: 1,000 rows a second is slower than any database in order.
+/// Each row of an import adds this to its time-out. Any healthy database inserts more than 1,000 rows a second.
 const IMPORT_TIME_PER_ROW: Duration = Duration::from_millis(1);
 /// More rows in one statement than this gain nothing.
 const ROWS_PER_STATEMENT: usize = 100;
-/// Decoys that one statement forgets.
+/// Decoys that one statement deletes.
 const DECOYS: i64 = 1_000;
 
 #[async_trait]
@@ -31,8 +31,8 @@ impl AccountStore for SqlStore {
         self.read(async |c| users::by_id(c, id).await).await
     }
 
-    async fn users(&self, after: UserId, most: u32) -> StoreResult<Vec<User>> {
-        self.read(async |c| users::page(c, after, most).await).await
+    async fn users(&self, after: UserId, limit: u32) -> StoreResult<Vec<User>> {
+        self.read(async |c| users::page(c, after, limit).await).await
     }
 
     async fn create_user(&self, new: NewUser) -> StoreResult<Created<UserId>> {

@@ -49,7 +49,7 @@ pub(super) async fn all(connection: &mut AnyConnection) -> sqlx::Result<Vec<Appl
     select_application!("ORDER BY id").fetch_all(connection).await?.iter().map(application).collect()
 }
 
-/// As the default, if none is; else as another one. What stands in the way of the first is the index of the mark.
+/// Inserts it as the default if there is none, else as another one. A unique index allows only one default.
 pub(super) async fn insert(
     connection: &mut AnyConnection,
     new: &NewApplication,
@@ -76,9 +76,9 @@ pub(super) async fn insert(
     Ok(Created::Duplicate)
 }
 
-/// The caller's transaction makes it one step.
+/// Call it in a transaction.
 pub(super) async fn set_default(connection: &mut AnyConnection, name: &AppName) -> sqlx::Result<bool> {
-    // Puts those who do the same at once in order; by one row, since locks on several could wait for each other.
+    // Concurrent callers queue on the lock of this one row. With locks on several rows they could deadlock.
     sqlx::query("UPDATE applications SET is_default = is_default WHERE id = (SELECT MIN(id) FROM applications)")
         .execute(&mut *connection)
         .await?;

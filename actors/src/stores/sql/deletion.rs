@@ -1,4 +1,4 @@
-//! The end of an account: every statement that forgets somebody. What refers to users by their number is listed here.
+//! Deletes an account. Every table that refers to users is listed here.
 
 use super::{revocations, users};
 use crate::clock::Timestamp;
@@ -6,7 +6,7 @@ use crate::domain::UserId;
 use crate::stores::Revocation;
 use sqlx::AnyConnection;
 
-/// Rows that are the person's own; the number is `$1`.
+/// Rows of the user (`$1`).
 const OWN: [&str; 5] = [
     "DELETE FROM pushes WHERE device_id IN (SELECT id FROM devices WHERE user_id = $1)",
     "DELETE FROM devices WHERE user_id = $1",
@@ -15,23 +15,23 @@ const OWN: [&str; 5] = [
     "DELETE FROM revocations WHERE user_id = $1",
 ];
 
-/// Messages to the person, and what was asked for by this address before it had an account (`$2`).
+/// Attempts to deliver messages to the user, or to their address (`$2`) before it had an account.
 const ATTEMPTS: &str = "DELETE FROM outbox_attempts WHERE message_id IN \
                         (SELECT id FROM outbox WHERE user_id = $1 OR destination = $2)";
 
-/// A node may have one in its hands and will want to settle it, so the row stays for as long as decoys do, and says
-/// nothing.
+/// A node may be delivering a message and will settle it. So the row stays for as long as those of decoys, without any
+/// personal data.
 const MESSAGES: &str = "UPDATE outbox SET user_id = -1, challenge = NULL, destination = '', lane = '', last_error = NULL, \
                         state = 'expired', due = NULL, settled = COALESCE(settled, $3), lease = lease + 1 \
                         WHERE user_id = $1 OR destination = $2";
 
-/// The caller's transaction makes it all or nothing.
+/// Call it in a transaction.
 pub(super) async fn delete(
     connection: &mut AnyConnection,
     user: UserId,
     now: Timestamp,
 ) -> sqlx::Result<Option<Revocation>> {
-    // First the row itself: a password that is changed at the same time waits, or is waited for.
+    // This locks the row of the user first, so a concurrent change of password comes before or after.
     let Some(last) = users::sign_out(connection, user, now).await? else { return Ok(None) };
     let Some(person) = users::by_id(connection, user).await? else { return Ok(None) };
     for statement in OWN {

@@ -1,7 +1,7 @@
 //! [`DeviceStore`] on SQL, over `devices` and `pushes`.
 //!
-//! That a push token of an application has one owner is the primary key of `pushes`, so the last to register it wins
-//! whatever runs at the same time. The device's row, written first, puts registrations of one device in order.
+//! The primary key of `pushes` gives a push token of an application one owner, so the last to register it wins also in a
+//! race. The row of the device is written first: its lock orders concurrent registrations of one device.
 
 use super::SqlStore;
 use super::rows::{maybe_parsed, parsed, time};
@@ -24,6 +24,7 @@ macro_rules! select_device {
         sqlx::query(concat!(device_columns!(), $rest))
     };
 }
+
 #[async_trait]
 impl DeviceStore for SqlStore {
     async fn register(&self, registration: Registration) -> StoreResult<DeviceId> {
@@ -84,7 +85,7 @@ impl DeviceStore for SqlStore {
         if ids.is_empty() {
             return Ok(Vec::new());
         }
-        // Numbers of ours; the list is hardly ever the same twice, so that it is not worth being kept prepared.
+        // Ids are numbers, so they may be part of the text. The list is hardly ever the same twice: it is not prepared.
         let ids: Vec<String> = ids.iter().map(DeviceId::to_string).collect();
         let statement = format!("{SELECT_DEVICE}WHERE d.user_id = $1 AND d.id IN ({})", ids.join(", "));
         self.read(async |c| {
@@ -120,7 +121,7 @@ fn device(row: &AnyRow) -> sqlx::Result<Device> {
     })
 }
 
-/// Nearly always the device is there already.
+/// The usual case: the device exists.
 async fn refresh_device(
     connection: &mut AnyConnection,
     registration: &Registration,
@@ -162,7 +163,7 @@ async fn insert_device(
     row.try_get("id").map(DeviceId)
 }
 
-/// Makes room for a device that is new: the least recently seen beyond `most` go, with their push registrations.
+/// Makes room for a new device: deletes the least recently seen beyond `max_devices`, with their push registrations.
 async fn prune(connection: &mut AnyConnection, registration: &Registration, new: DeviceId) -> sqlx::Result<()> {
     let rows = sqlx::query(
         "SELECT id FROM devices WHERE user_id = $1 AND app_id = $2 AND id <> $3 \
@@ -171,7 +172,7 @@ async fn prune(connection: &mut AnyConnection, registration: &Registration, new:
     .bind(registration.user.0)
     .bind(registration.app.0)
     .bind(new.0)
-    .bind(i64::from(registration.most.saturating_sub(1)))
+    .bind(i64::from(registration.max_devices.saturating_sub(1)))
     .fetch_all(&mut *connection)
     .await?;
     for row in rows {
@@ -182,13 +183,13 @@ async fn prune(connection: &mut AnyConnection, registration: &Registration, new:
     Ok(())
 }
 
-/// With a new password no device is known any more.
+/// After a change of password no device counts as known.
 pub(super) async fn forget_sign_ins(connection: &mut AnyConnection, user: UserId) -> sqlx::Result<()> {
     let forget = sqlx::query("UPDATE devices SET signed_in = NULL WHERE user_id = $1 AND signed_in IS NOT NULL");
     forget.bind(user.0).execute(connection).await.map(drop)
 }
 
-/// Gives the push token to this device, whoever had it, and makes it the device's only one.
+/// Moves the push token to this device, and makes it its only one.
 async fn move_push(connection: &mut AnyConnection, app: AppId, device: DeviceId, push: &PushToken) -> sqlx::Result<()> {
     let digest = push.digest();
     sqlx::query("DELETE FROM pushes WHERE device_id = $1 AND digest <> $2")

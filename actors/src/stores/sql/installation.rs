@@ -1,10 +1,10 @@
-//! Statements over `installation`: what belongs to the installation as a whole.
+//! Statements over `installation`: values of the installation as a whole.
 
 use super::rows::unreadable;
 use sqlx::AnyConnection;
 use sqlx::Row as _;
 
-/// The first to ask makes it; all get the same.
+/// The first caller stores it. All get the same.
 pub(super) async fn secret(connection: &mut AnyConnection, name: &str, fresh: [u8; 32]) -> sqlx::Result<[u8; 32]> {
     sqlx::query("INSERT INTO installation (name, value) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING")
         .bind(name)

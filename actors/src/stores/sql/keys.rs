@@ -15,7 +15,7 @@ fn key(row: &AnyRow) -> sqlx::Result<KeyRecord> {
         app: AppId(row.try_get("app_id")?),
         app_name: parsed(row, "name")?,
         owner: UserId(row.try_get("user_id")?),
-        // A scope of another version of this program opens nothing here, and takes nothing from the others.
+        // A scope of another version of this program is ignored. The others stay valid.
         scopes: scopes.filter_map(|scope| scope.parse().ok()).collect(),
         created: time(row, "created")?,
         revoked: maybe_time(row, "revoked")?,

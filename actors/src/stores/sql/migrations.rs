@@ -1,4 +1,4 @@
-//! The schema's steps, compiled in. A step that was released is never edited; a change is a new step, in both folders.
+//! The steps of the schema, compiled in. A released step is never edited. A change is a new step, in both folders.
 
 use super::Dialect;
 use sqlx::SqlSafeStr as _;

@@ -1,29 +1,28 @@
 //! The SQL side on SQLite or PostgreSQL: one set of statements through sqlx's `Any` driver.
 //!
-//! This file holds the pools and the one way in: `SqlStore::read`, `SqlStore::write` and
-//! `SqlStore::transaction` bound every operation in time, its wait for a connection included, and let no
-//! connection back into a pool whose operation did not end well. Opening a database is in `start`, the statements
-//! are in a file for each table, as functions over one connection.
+//! This file holds the pools. All access goes through `SqlStore::read`, `SqlStore::write` and `SqlStore::transaction`, which
+//! bound every operation in time. Opening a database is in `start`. The statements are in a file for each table, as
+//! functions over one connection.
 //!
-//! The databases differ in two places: how a write transaction begins (`Dialect::begin`) and how a lease is taken.
+//! The databases differ in two places: how a write transaction begins (`Dialect::begin`), and how a lease is taken.
 
 mod accounts;
 mod apps;
 mod deletion;
 mod devices;
+mod inspect;
 mod installation;
 mod keys;
-mod look;
 mod migrations;
 mod outbox;
 mod revocations;
 mod rows;
-mod sole;
+mod single_node;
 mod start;
 mod users;
 
-pub use look::Found;
-pub use sole::SoleNode;
+pub use inspect::Found;
+pub use single_node::SingleNodeClaim;
 
 use super::StoreResult;
 use super::transaction::{BEGIN_IMMEDIATE, bounded, transaction};
@@ -34,16 +33,16 @@ use sqlx::{AnyConnection, AnyPool};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Where the database is and how long it may take.
+/// Where the database is and how long an operation may take.
 #[derive(Clone)]
 pub struct SqlSettings {
     /// `sqlite://path/to/file.db` or `postgres://user:password@host/database`.
     pub url: String,
-    /// The most connections this process holds.
+    /// Connections of this process, at most.
     pub max_connections: u32,
-    /// The longest an operation may take, its wait for a connection included.
+    /// How long an operation may take, its wait for a connection included.
     pub time_out: Duration,
-    /// The longest the first connection may take, a server that is still starting included.
+    /// How long the first connection may take. That includes the start of the server.
     pub connect_time_out: Duration,
 }
 
@@ -87,12 +86,13 @@ impl Dialect {
     }
 }
 
-/// The SQL side; a handle that is cheap to clone.
+/// The SQL side. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct SqlStore {
     dialect: Dialect,
     read: AnyPool,
-    /// SQLite has one writer: a pool of one connection makes the others queue here, in order, and not poll a lock.
+    /// SQLite has one writer. With a pool of one connection the others queue here, first come first served, and do not
+    /// poll a lock.
     write: AnyPool,
     time_out: Duration,
     clock: Arc<dyn Clock>,
@@ -114,7 +114,7 @@ impl SqlStore {
         self.long_transaction(self.time_out, work).await
     }
 
-    /// The same, for work that by its size takes longer than one request may.
+    /// The same, for work that takes longer than one request may.
     async fn long_transaction<T>(
         &self,
         time_out: Duration,

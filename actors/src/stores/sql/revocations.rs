@@ -1,4 +1,4 @@
-//! [`RevocationStore`] on SQL, and the row that a change of an account writes in its own transaction.
+//! [`RevocationStore`] on SQL, and the row that a change of an account writes in its transaction.
 
 use super::SqlStore;
 use super::rows::maybe_digest;
@@ -11,17 +11,17 @@ use sqlx::Row as _;
 use sqlx::any::AnyRow;
 use std::time::Duration;
 
-/// How long an acknowledged revocation stays: far longer than a failover can reach back.
+/// How long an acknowledged revocation is kept: far longer than what a failover can lose.
 const KEPT: Duration = Duration::from_secs(86_400);
 
 #[async_trait]
 impl RevocationStore for SqlStore {
-    async fn pending(&self, most: u32) -> StoreResult<Vec<Revocation>> {
+    async fn pending(&self, limit: u32) -> StoreResult<Vec<Revocation>> {
         self.read(async |c| {
             let rows = sqlx::query(
                 "SELECT id, user_id, epoch, keep, created FROM revocations WHERE applied IS NULL ORDER BY id LIMIT $1",
             )
-            .bind(i64::from(most))
+            .bind(i64::from(limit))
             .fetch_all(c)
             .await?;
             rows.iter().map(revocation).collect()
@@ -29,8 +29,8 @@ impl RevocationStore for SqlStore {
         .await
     }
 
-    async fn since(&self, since: Timestamp, after: Option<&Revocation>, most: u32) -> StoreResult<Vec<Revocation>> {
-        // Numbers begin with 1.
+    async fn since(&self, since: Timestamp, after: Option<&Revocation>, limit: u32) -> StoreResult<Vec<Revocation>> {
+        // Ids begin with 1.
         let (since, number) = after.map_or((since, 0), |after| (after.created, after.id));
         self.read(async |c| {
             let rows = sqlx::query(
@@ -39,7 +39,7 @@ impl RevocationStore for SqlStore {
             )
             .bind(since.millis())
             .bind(number)
-            .bind(i64::from(most))
+            .bind(i64::from(limit))
             .fetch_all(c)
             .await?;
             rows.iter().map(revocation).collect()

@@ -1,9 +1,9 @@
-//! Opens a database: the URL, the file or the server, the schema, the pools. Every failure becomes one line that
-//! says what to do and repeats no password.
+//! Opens a database: the URL, the file or the server, the schema, the pools. Every failure becomes one line that says
+//! what to do. It contains no password.
 
 use super::{Dialect, SqlSettings, SqlStore, migrations};
 use crate::clock::Clock;
-use crate::stores::StartError;
+use crate::error::StartError;
 use crate::stores::sqlite::{OPENING_TIME_OUT, bring_up_to_date, make_private};
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{MigrateError, Migrator};
@@ -16,15 +16,15 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-/// More readers than this gain nothing on one file; each is a thread.
+/// More readers gain nothing on one file. Each is a thread.
 const SQLITE_READERS: u32 = 4;
 
 impl SqlStore {
-    /// Opens the database, makes it if it is a file that does not exist, and brings its schema up to date.
+    /// Opens the database, creates a file that does not exist, and brings the schema up to date.
     ///
     /// # Errors
-    /// [`StartError`]: a URL, a password or rights that do not fit, a server that does not answer within
-    /// `connect_time_out`, or a database that a newer program has written.
+    /// A wrong URL or password, missing rights, a server that does not answer within `connect_time_out`, or a database of
+    /// a newer program.
     pub async fn connect(settings: &SqlSettings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let (dialect, options) = target(&settings.url, true)?;
         let place = place(dialect, &options);
@@ -39,15 +39,15 @@ impl SqlStore {
         Self::open(settings, clock)
     }
 
-    /// The pools over a database that is ready; connects to nobody yet.
+    /// The pools over a database that is ready. Opens no connection yet.
     pub(super) fn open(settings: &SqlSettings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let (dialect, options) = target(&settings.url, false)?;
-        let pool = |most: u32| {
+        let pool = |connections: u32| {
             let time_out = settings.time_out;
             let pool = AnyPoolOptions::new()
-                .max_connections(most.max(1))
+                .max_connections(connections.max(1))
                 .acquire_timeout(time_out)
-                // A connection in constant use needs no proof of life, one that has rested may have died.
+                // Only a connection that was idle is pinged: it may be dead.
                 .test_before_acquire(false)
                 .before_acquire(|connection, meta| {
                     Box::pin(async move {
@@ -79,9 +79,8 @@ impl SqlStore {
     }
 }
 
-/// What the URL means. If asked to `make` it, the file of a SQLite database exists afterwards, readable by its owner
-/// alone.
-pub(super) fn target(url: &str, make: bool) -> Result<(Dialect, AnyConnectOptions), StartError> {
+/// Parses the URL. With `create`, the file of a SQLite database exists afterwards, readable by its owner alone.
+pub(super) fn target(url: &str, create: bool) -> Result<(Dialect, AnyConnectOptions), StartError> {
     sqlx::any::install_default_drivers();
     let wrong = || {
         StartError(
@@ -95,17 +94,19 @@ pub(super) fn target(url: &str, make: bool) -> Result<(Dialect, AnyConnectOption
     if !url.starts_with("sqlite:") {
         return Err(wrong());
     }
-    let options = SqliteConnectOptions::from_str(url).map_err(|_| wrong())?.create_if_missing(make);
+    let options = SqliteConnectOptions::from_str(url).map_err(|_| wrong())?.create_if_missing(create);
     let file = options.get_filename();
     if url.contains(":memory:") || url.contains("mode=memory") || file.as_os_str().is_empty() {
-        return Err(StartError("database.url: a database in memory would forget everybody, name a file".into()));
+        return Err(StartError(
+            "database.url: a database in memory would lose all accounts at a restart; name a file".into(),
+        ));
     }
-    let made = if make { make_private(file) } else { Ok(()) };
-    made.map_err(|error| {
+    let created = if create { make_private(file) } else { Ok(()) };
+    created.map_err(|error| {
         let advice = match error.kind() {
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => "this user may not write there",
             ErrorKind::IsADirectory => "it is a folder, name a file in it",
-            _ => "it cannot be made",
+            _ => "it cannot be created",
         };
         StartError(format!("database file {}: {advice} ({error})", file.display()))
     })?;
@@ -118,7 +119,7 @@ pub(super) fn file_of(options: &AnyConnectOptions) -> PathBuf {
     options.get_filename().to_owned()
 }
 
-/// How the database is called in a message: no user, no password, no parameters.
+/// The name of the database in messages, without user, password and parameters.
 pub(super) fn place(dialect: Dialect, options: &AnyConnectOptions) -> String {
     let url = &options.database_url;
     match dialect {
@@ -130,8 +131,8 @@ pub(super) fn place(dialect: Dialect, options: &AnyConnectOptions) -> String {
     }
 }
 
-/// Brings the schema up to date. Of several processes that start at once one does it, and the others wait for its
-/// advisory lock.
+/// Brings the schema up to date. If several processes start at once, one does it and the others wait for its advisory
+/// lock.
 async fn migrate_server(
     options: &AnyConnectOptions,
     steps: &Migrator,
@@ -147,7 +148,7 @@ async fn migrate_server(
     first.close().await.map_err(fault)
 }
 
-/// The first connection; waits for a server that refuses connections or is still starting.
+/// Opens the first connection. Waits for a server that refuses connections or is still starting.
 pub(super) async fn reach(options: &AnyConnectOptions, time_out: Duration) -> sqlx::Result<AnyConnection> {
     let deadline = Instant::now() + time_out;
     loop {
@@ -168,15 +169,15 @@ pub(super) async fn reach(options: &AnyConnectOptions, time_out: Duration) -> sq
     }
 }
 
-/// Settings of a connection: a commit survives a power cut, and a reference cannot dangle. That readers and the writer
-/// do not wait for each other is a setting of the file.
+/// Settings of a connection: a commit survives a power failure, and foreign keys are enforced. WAL mode is a setting of
+/// the file.
 async fn prepare_sqlite(connection: &mut AnyConnection, time_out: Duration) -> sqlx::Result<()> {
     let pragmas =
         format!("PRAGMA busy_timeout = {}; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;", time_out.as_millis());
     sqlx::raw_sql(sqlx::AssertSqlSafe(pragmas)).execute(connection).await.map(drop)
 }
 
-/// The server stops what we no longer wait for.
+/// The server cancels a statement that this process no longer waits for.
 async fn prepare_postgres(connection: &mut AnyConnection, time_out: Duration) -> sqlx::Result<()> {
     sqlx::query("SELECT set_config('statement_timeout', $1, false)")
         .bind(format!("{}ms", time_out.as_millis().max(1)))
@@ -203,7 +204,7 @@ pub(super) fn explain(place: &str, error: &sqlx::Error) -> String {
             format!("{place}: cannot be reached ({error}), start the server or correct database.url")
         }
         (sqlx::Error::Tls(_), _) => format!("{place}: TLS failed, correct the certificate or sslmode in database.url"),
-        (sqlx::Error::Configuration(_), _) => format!("{place}: database.url has a part that cannot be, correct it"),
+        (sqlx::Error::Configuration(_), _) => format!("{place}: database.url has an invalid part, correct it"),
         (error, _) => format!("{place}: {}", one_line(&error.to_string())),
     }
 }

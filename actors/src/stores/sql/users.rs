@@ -1,4 +1,4 @@
-//! Statements over `users`. A row's epoch and its revocation change in one transaction; see `revocations`.
+//! Statements over `users` and `wrong_passwords`. A new epoch and its revocation are written in one transaction.
 
 use super::rows::{maybe_parsed, maybe_time, parsed, time, unreadable};
 use super::{devices, revocations};
@@ -42,12 +42,12 @@ pub(super) async fn by_email(connection: &mut AnyConnection, email: &Email) -> s
     row.as_ref().map(user).transpose()
 }
 
-/// One statement for an account and for a decoy: what it costs does not tell them apart.
+/// One statement for an account and for a decoy, so that its time does not tell them apart.
 pub(super) async fn candidate(connection: &mut AnyConnection, email: &Email, decoy: UserId) -> sqlx::Result<Candidate> {
     let row = sqlx::query(
         "SELECT u.id, u.email, first_name, last_name, password_hash, admin, disabled, phone, locale, epoch, u.created, \
-         COALESCE(w.failures, 0) AS failures FROM (SELECT CAST($1 AS TEXT) AS email) asked \
-         LEFT JOIN users u ON u.email = asked.email \
+         COALESCE(w.failures, 0) AS failures FROM (SELECT CAST($1 AS TEXT) AS email) typed \
+         LEFT JOIN users u ON u.email = typed.email \
          LEFT JOIN wrong_passwords w ON w.user_id = COALESCE(u.id, $2)",
     )
     .bind(email.as_str())
@@ -64,13 +64,13 @@ pub(super) async fn by_id(connection: &mut AnyConnection, id: UserId) -> sqlx::R
     row.as_ref().map(user).transpose()
 }
 
-pub(super) async fn page(connection: &mut AnyConnection, after: UserId, most: u32) -> sqlx::Result<Vec<User>> {
-    let rows = select_user!("WHERE id > $1 ORDER BY id LIMIT $2").bind(after.0).bind(i64::from(most));
+pub(super) async fn page(connection: &mut AnyConnection, after: UserId, limit: u32) -> sqlx::Result<Vec<User>> {
+    let rows = select_user!("WHERE id > $1 ORDER BY id LIMIT $2").bind(after.0).bind(i64::from(limit));
     rows.fetch_all(connection).await?.iter().map(user).collect()
 }
 
-/// One statement for all rows, since a database far away costs a journey for each; at most 4,000 rows (SQLite takes
-/// 32,766 values). Of rows with one address the first is made, if any.
+/// One statement for all rows, since each statement costs a round trip. At most 4,000 rows (SQLite takes 32,766 values).
+/// Of rows with the same address at most the first is inserted.
 pub(super) async fn insert(
     connection: &mut AnyConnection,
     rows: &[ImportedUser],
@@ -118,7 +118,7 @@ pub(super) async fn upgrade_hash(
     Ok(done.rows_affected() > 0)
 }
 
-/// The new hash, the epoch and the revocation; the caller's transaction also queues the notice.
+/// Writes the new hash, the epoch and the revocation. The caller also queues the notice in this transaction.
 pub(super) async fn change_password(
     connection: &mut AnyConnection,
     change: &PasswordChange,
@@ -167,7 +167,7 @@ pub(super) async fn sign_out(
     revoke(connection, id, epoch, None, now).await
 }
 
-/// The revocation that belongs to a new epoch, if there is one.
+/// Writes the revocation of a new epoch, if there is one.
 async fn revoke(
     connection: &mut AnyConnection,
     user: UserId,
@@ -198,7 +198,7 @@ pub(super) async fn set_locale(connection: &mut AnyConnection, id: UserId, local
     update.execute(connection).await.map(drop)
 }
 
-/// Of an account or of a decoy: the same statement for both, so that its time tells nothing.
+/// One statement for an account and for a decoy, so that its time does not tell them apart.
 pub(super) async fn count_failure(connection: &mut AnyConnection, id: UserId, now: Timestamp) -> sqlx::Result<i64> {
     let row = sqlx::query(
         "INSERT INTO wrong_passwords (user_id, failures, last) VALUES ($1, 1, $2) \
@@ -221,12 +221,12 @@ pub(super) async fn forget_decoys(
     few: i64,
     soon: Timestamp,
     late: Timestamp,
-    lot: i64,
+    limit: i64,
 ) -> sqlx::Result<u64> {
-    // The number of rows stands in the text: of one that is bound, PostgreSQL assumes a tenth of the table.
+    // The limit is part of the text: for a bound one PostgreSQL assumes a tenth of the table.
     let statement = format!(
         "DELETE FROM wrong_passwords WHERE user_id IN (SELECT user_id FROM wrong_passwords \
-         WHERE user_id < 0 AND last < $2 AND (failures <= $1 OR last < $3) LIMIT {lot})"
+         WHERE user_id < 0 AND last < $2 AND (failures <= $1 OR last < $3) LIMIT {limit})"
     );
     let forget = sqlx::query(AssertSqlSafe(statement)).bind(few).bind(soon.millis()).bind(late.millis());
     Ok(forget.execute(connection).await?.rows_affected())

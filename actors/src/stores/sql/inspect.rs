@@ -1,19 +1,19 @@
-//! What is in a database, without changing it: whether there is one, how old its schema is, and whether we may use it.
+//! Inspects a database without changing it: whether it exists, how old its schema is, and whether the user has the rights.
 
 use super::start::{self, file_of, place, reach, target};
 use super::{Dialect, SqlSettings, SqlStore, migrations};
 use crate::clock::Clock;
-use crate::stores::StartError;
+use crate::error::StartError;
 use sqlx::any::AnyConnectOptions;
 use sqlx::{AnyConnection, Connection as _, Row as _};
 use std::sync::Arc;
 
-/// What stands where `database.url` points to.
+/// What `database.url` points to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Found {
-    /// No file, or a database without our tables.
+    /// No file, or a database without the tables of this program.
     Nothing,
-    /// Tables of an older program: the next start brings them up to date.
+    /// Tables of an older program. The next start brings them up to date.
     Older,
     /// Tables of this program.
     Current,
@@ -24,11 +24,11 @@ const TABLES: &str = "'users', 'applications', 'server_keys', 'devices', 'pushes
                       'outbox_attempts', 'wrong_passwords', 'installation'";
 
 impl SqlStore {
-    /// Looks, and asks for the rights that a start needs. Changes nothing, and makes no file.
+    /// Inspects the database and the rights that a start needs. Changes nothing, and creates no file.
     ///
     /// # Errors
     /// As [`SqlStore::connect`].
-    pub async fn look(settings: &SqlSettings) -> Result<Found, StartError> {
+    pub async fn inspect(settings: &SqlSettings) -> Result<Found, StartError> {
         let (dialect, options) = target(&settings.url, false)?;
         let place = place(dialect, &options);
         if dialect == Dialect::Sqlite && !has_content(&options) {
@@ -54,13 +54,13 @@ impl SqlStore {
         Ok(found)
     }
 
-    /// Opens a database that is there and of this program, for reading it; changes nothing.
+    /// Opens an existing database of this program for reading. Changes nothing.
     ///
     /// # Errors
-    /// As [`SqlStore::connect`], and when there is none, or one of an older program.
+    /// As [`SqlStore::connect`], and when it does not exist or is of an older program.
     pub async fn connect_to_read(settings: &SqlSettings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let advice = "run `portcullis serve`, or a command that adds something, first";
-        match Self::look(settings).await? {
+        match Self::inspect(settings).await? {
             Found::Current => Self::open(settings, clock),
             Found::Older => Err(StartError(format!(
                 "{}: the database is of an older program and not up to date; {advice}",
@@ -72,12 +72,12 @@ impl SqlStore {
         }
     }
 
-    /// Opens a database that is there, and brings its schema up to date; makes none.
+    /// Opens an existing database and brings its schema up to date. Creates none.
     ///
     /// # Errors
-    /// As [`SqlStore::connect`], and when there is none.
+    /// As [`SqlStore::connect`], and when it does not exist.
     pub async fn connect_to_change(settings: &SqlSettings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        match Self::look(settings).await? {
+        match Self::inspect(settings).await? {
             Found::Nothing => Self::connect_to_read(settings, clock).await,
             Found::Older | Found::Current => Self::connect(settings, clock).await,
         }
@@ -89,12 +89,12 @@ impl SqlStore {
     }
 }
 
-/// Whether the file is there and more than a name. It is not opened: see `stores/file.rs`.
+/// Whether the file exists and is not empty. It is not opened: see `stores/sqlite.rs`.
 fn has_content(options: &AnyConnectOptions) -> bool {
     std::fs::metadata(file_of(options)).is_ok_and(|file| file.len() > 0)
 }
 
-/// The last step of the schema that was taken here; `None` if none was.
+/// The last step of the schema that was applied; `None` if none was.
 async fn step(connection: &mut AnyConnection, dialect: Dialect) -> sqlx::Result<Option<i64>> {
     let there = match dialect {
         Dialect::Sqlite => "SELECT COUNT(*) FROM sqlite_master WHERE name = '_sqlx_migrations'",
@@ -106,25 +106,25 @@ async fn step(connection: &mut AnyConnection, dialect: Dialect) -> sqlx::Result<
     sqlx::query("SELECT MAX(version) FROM _sqlx_migrations").fetch_one(connection).await?.try_get(0)
 }
 
-/// What rights are missing.
+/// Which rights are missing.
 async fn may_write(
     connection: &mut AnyConnection,
     dialect: Dialect,
     found: Found,
 ) -> sqlx::Result<Result<(), &'static str>> {
     if dialect == Dialect::Sqlite {
-        // Taking the write lock and giving it back writes nothing.
+        // Taking the write lock writes nothing.
         sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut *connection).await?;
         sqlx::raw_sql("ROLLBACK").execute(connection).await?;
         return Ok(Ok(()));
     }
-    let ask = async |connection: &mut AnyConnection, question: String| -> sqlx::Result<bool> {
+    let holds = async |connection: &mut AnyConnection, question: String| -> sqlx::Result<bool> {
         let row = sqlx::query(sqlx::AssertSqlSafe(question)).fetch_one(connection).await?;
         Ok(row.try_get::<i64, _>(0)? != 0)
     };
     if found != Found::Current {
         let question = "SELECT CASE WHEN has_schema_privilege(current_schema(), 'CREATE') THEN 1 ELSE 0 END::BIGINT";
-        return Ok(ask(connection, question.to_owned()).await?.then_some(()).ok_or("CREATE on the schema"));
+        return Ok(holds(connection, question.to_owned()).await?.then_some(()).ok_or("CREATE on the schema"));
     }
     let question = format!(
         "SELECT CASE WHEN COUNT(*) = 0 THEN 1 ELSE 0 END::BIGINT FROM pg_class \
@@ -132,5 +132,5 @@ async fn may_write(
          has_table_privilege(oid, 'SELECT') AND has_table_privilege(oid, 'INSERT') \
          AND has_table_privilege(oid, 'UPDATE') AND has_table_privilege(oid, 'DELETE'))"
     );
-    Ok(ask(connection, question).await?.then_some(()).ok_or("SELECT, INSERT, UPDATE and DELETE on its tables"))
+    Ok(holds(connection, question).await?.then_some(()).ok_or("SELECT, INSERT, UPDATE and DELETE on its tables"))
 }
