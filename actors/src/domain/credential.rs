@@ -9,9 +9,42 @@ use std::str::FromStr;
 /// The part of a [`UserToken`] that its authentication code covers: 8 bytes of user id (big-endian) and 16 random bytes.
 pub type UserTokenBody = [u8; 24];
 
-/// `base64url(user id ‖ 16 random bytes ‖ 8-byte authentication code)`, 43 characters.
-#[derive(Clone, PartialEq, Eq)]
-pub struct UserToken([u8; 32]);
+/// A secret of a fixed number of bytes, written as base64url. A store holds its digest instead.
+macro_rules! secret {
+    ($(#[$doc:meta])* $secret:ident, $bytes:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq)]
+        pub struct $secret([u8; $bytes]);
+
+        impl $secret {
+            /// What the store holds instead of the secret.
+            pub fn digest(&self) -> Digest {
+                Digest::of(&self.0)
+            }
+
+            /// The secret itself, for the one message that shows it.
+            pub fn expose(&self) -> String {
+                URL_SAFE_NO_PAD.encode(self.0)
+            }
+        }
+
+        impl FromStr for $secret {
+            type Err = Invalid;
+
+            fn from_str(text: &str) -> Result<Self, Invalid> {
+                decode(text).map(Self)
+            }
+        }
+
+        redacted_debug!($secret);
+    };
+}
+
+secret! {
+    /// `base64url(user id ‖ 16 random bytes ‖ 8-byte authentication code)`, 43 characters. The digest is also the id of the
+    /// session.
+    UserToken, 32
+}
 
 impl UserToken {
     pub(crate) fn assemble(body: UserTokenBody, code: [u8; 8]) -> Self {
@@ -35,56 +68,24 @@ impl UserToken {
     pub fn code(&self) -> &[u8] {
         &self.0[24..]
     }
-
-    /// What the store holds instead of the token. It is also the id of its session.
-    pub fn digest(&self) -> Digest {
-        Digest::of(&self.0)
-    }
-
-    /// The token itself, for the response to the sign-in.
-    pub fn expose(&self) -> String {
-        URL_SAFE_NO_PAD.encode(self.0)
-    }
 }
 
-impl FromStr for UserToken {
-    type Err = Invalid;
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        decode(text).map(Self)
-    }
+secret! {
+    /// The key of a back end: 16 random bytes as 22 characters of base64url.
+    ServerKey, 16
 }
-
-/// The key of a back end: 16 random bytes as 22 characters of base64url.
-#[derive(Clone, PartialEq, Eq)]
-pub struct ServerKey([u8; 16]);
 
 impl ServerKey {
     /// From fresh random bytes.
     pub fn new(random: [u8; 16]) -> Self {
         Self(random)
     }
-
-    /// What the store holds instead of the key.
-    pub fn digest(&self) -> Digest {
-        Digest::of(&self.0)
-    }
-
-    /// The key itself, to show it once.
-    pub fn expose(&self) -> String {
-        URL_SAFE_NO_PAD.encode(self.0)
-    }
 }
 
-impl FromStr for ServerKey {
-    type Err = Invalid;
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        decode(text).map(Self)
-    }
+secret! {
+    /// `base64url(user id ‖ 24 derived bytes)`, 43 characters: the secret part of a reset link.
+    ResetToken, 32
 }
-
-/// `base64url(user id ‖ 24 derived bytes)`, 43 characters: the secret part of a reset link.
-#[derive(Clone, PartialEq, Eq)]
-pub struct ResetToken([u8; 32]);
 
 impl ResetToken {
     pub(crate) fn assemble(user: UserId, derived: [u8; 24]) -> Self {
@@ -98,26 +99,7 @@ impl ResetToken {
     pub fn user(&self) -> UserId {
         user_of(&self.0)
     }
-
-    /// What the store holds instead of the token.
-    pub fn digest(&self) -> Digest {
-        Digest::of(&self.0)
-    }
-
-    /// The token itself, for the mail.
-    pub fn expose(&self) -> String {
-        URL_SAFE_NO_PAD.encode(self.0)
-    }
 }
-
-impl FromStr for ResetToken {
-    type Err = Invalid;
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        decode(text).map(Self)
-    }
-}
-
-redacted_debug!(UserToken, ServerKey, ResetToken);
 
 /// The value of `Authorization` or `auth_token`. The kinds differ in length.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -30,10 +30,10 @@ impl DeviceStore for SqlStore {
     async fn register(&self, registration: Registration) -> StoreResult<DeviceId> {
         let now = self.clock.now();
         self.transaction(async |c| {
-            let device = match refresh_device(c, &registration, now).await? {
+            let device = match write_device(c, REFRESH, &registration, now).await? {
                 Some(device) => device,
                 None => {
-                    let device = insert_device(c, &registration, now).await?;
+                    let device = write_device(c, INSERT, &registration, now).await?.ok_or(sqlx::Error::RowNotFound)?;
                     prune(c, &registration, device).await?;
                     device
                 }
@@ -122,45 +122,31 @@ fn device(row: &AnyRow) -> sqlx::Result<Device> {
 }
 
 /// The usual case: the device exists.
-async fn refresh_device(
+const REFRESH: &str = "UPDATE devices SET mobile_os = $4, seen = $5, signed_in = COALESCE($6, signed_in) \
+                       WHERE user_id = $1 AND app_id = $2 AND device_token = $3 RETURNING id";
+
+const INSERT: &str = "INSERT INTO devices (user_id, app_id, device_token, mobile_os, seen, signed_in) \
+                      VALUES ($1, $2, $3, $4, $5, $6) \
+                      ON CONFLICT (user_id, device_token, app_id) DO UPDATE SET mobile_os = excluded.mobile_os, \
+                      seen = excluded.seen, signed_in = COALESCE(excluded.signed_in, devices.signed_in) RETURNING id";
+
+/// Runs [`REFRESH`] or [`INSERT`].
+async fn write_device(
     connection: &mut AnyConnection,
+    sql: &'static str,
     registration: &Registration,
     now: Timestamp,
 ) -> sqlx::Result<Option<DeviceId>> {
-    let row = sqlx::query(
-        "UPDATE devices SET mobile_os = $4, seen = $5, signed_in = COALESCE($6, signed_in) \
-         WHERE user_id = $1 AND app_id = $2 AND device_token = $3 RETURNING id",
-    )
-    .bind(registration.user.0)
-    .bind(registration.app.0)
-    .bind(registration.device_token.as_str())
-    .bind(registration.mobile_os.as_str())
-    .bind(now.millis())
-    .bind(registration.signed_in.then_some(now.millis()))
-    .fetch_optional(connection)
-    .await?;
+    let row = sqlx::query(sql)
+        .bind(registration.user.0)
+        .bind(registration.app.0)
+        .bind(registration.device_token.as_str())
+        .bind(registration.mobile_os.as_str())
+        .bind(now.millis())
+        .bind(registration.signed_in.then_some(now.millis()))
+        .fetch_optional(connection)
+        .await?;
     row.map(|row| row.try_get("id").map(DeviceId)).transpose()
-}
-
-async fn insert_device(
-    connection: &mut AnyConnection,
-    registration: &Registration,
-    now: Timestamp,
-) -> sqlx::Result<DeviceId> {
-    let row = sqlx::query(
-        "INSERT INTO devices (user_id, app_id, device_token, mobile_os, seen, signed_in) VALUES ($1, $2, $3, $4, $5, $6) \
-         ON CONFLICT (user_id, device_token, app_id) DO UPDATE SET mobile_os = excluded.mobile_os, \
-         seen = excluded.seen, signed_in = COALESCE(excluded.signed_in, devices.signed_in) RETURNING id",
-    )
-    .bind(registration.user.0)
-    .bind(registration.app.0)
-    .bind(registration.device_token.as_str())
-    .bind(registration.mobile_os.as_str())
-    .bind(now.millis())
-    .bind(registration.signed_in.then_some(now.millis()))
-    .fetch_one(connection)
-    .await?;
-    row.try_get("id").map(DeviceId)
 }
 
 /// Makes room for a new device: deletes the least recently seen beyond `max_devices`, with their push registrations.
