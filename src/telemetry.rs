@@ -69,7 +69,6 @@ fn capped(metadata: &Metadata<'_>) -> bool {
 
 /// The log line of a request.
 #[derive(Debug, Clone, Copy)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct RequestLine<'a> {
     pub method: &'a str,
     /// The route's pattern, never the path.

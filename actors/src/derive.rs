@@ -56,7 +56,6 @@ struct PurposeKeys {
 
 /// Why the secrets are not usable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[expect(missing_docs, reason = "the messages say it")]
 pub enum KeyringError {
     #[error("there is no secret key")]
     Empty,
@@ -144,7 +143,6 @@ impl Keyring {
 }
 
 /// The codes of phone challenges. Both the sender and the verifier of codes use it.
-#[expect(missing_docs, reason = "the types say it")]
 pub struct PhoneCodes {
     pub keyring: Arc<Keyring>,
     pub digits: u32,

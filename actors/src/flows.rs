@@ -20,7 +20,6 @@ impl<P: 'static> Flows<P> {
         Self { ports: Rc::new(ports), tracker }
     }
 
-    /// What the flows work with.
     pub(crate) fn ports(&self) -> &P {
         &self.ports
     }
@@ -30,7 +29,6 @@ impl<P: 'static> Flows<P> {
         Rc::strong_count(&self.ports) as u64 - 1
     }
 
-    /// Starts a flow.
     pub(crate) fn run<T, F>(&self, flow: impl FnOnce(Rc<P>) -> F) -> ResponseFuture<T>
     where
         F: Future<Output = T> + 'static,

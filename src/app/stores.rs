@@ -135,7 +135,6 @@ fn replay(revocations: Arc<dyn RevocationStore>, clock: Arc<dyn Clock>) -> Befor
     })
 }
 
-/// Pings both stores.
 pub(crate) struct StoreReadiness {
     pub(crate) accounts: Database,
     pub(crate) sessions: Arc<dyn SessionStore>,

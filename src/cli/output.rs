@@ -5,9 +5,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use std::io::Write as _;
 
-/// How answers are written.
 pub(super) struct Output {
-    /// As JSON.
     pub(super) json: bool,
 }
 

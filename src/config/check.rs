@@ -31,7 +31,6 @@ impl Checks<'_> {
     }
 }
 
-/// Checks all rules.
 pub(super) fn check(config: &Config, faults: &mut Vec<Fault>) {
     let mut checks = Checks(faults);
     server(config, &mut checks);

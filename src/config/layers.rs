@@ -12,7 +12,6 @@ const DEFAULT: &str = include_str!("../../config/default.toml");
 /// All sources in one table. It has exactly the keys of the default, except in open tables.
 pub(super) struct Layers {
     pub(super) table: Table,
-    /// `config/default.toml`.
     pub(super) default: Table,
     pub(super) faults: Vec<Fault>,
 }

@@ -63,7 +63,6 @@ pub struct ConfigError(pub Vec<Fault>);
 
 /// The whole configuration. `Debug` and `Serialize` show no secret.
 #[derive(Clone, Debug, Serialize)]
-#[expect(missing_docs, reason = "each field is a section of config/default.toml")]
 pub struct Config {
     pub profile: Profile,
     pub server: ServerConfig,

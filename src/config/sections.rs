@@ -14,7 +14,6 @@ use std::time::Duration;
 /// `server.*`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "config/default.toml describes the keys")]
 pub struct ServerConfig {
     #[serde(deserialize_with = "listen_address")]
     pub bind: SocketAddr,
@@ -67,7 +66,6 @@ fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D:
 /// `database.*`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "config/default.toml describes the keys")]
 pub struct DatabaseConfig {
     pub url: SecretUrl,
     pub max_connections: u32,
@@ -86,7 +84,6 @@ impl DatabaseConfig {
 /// `redis.*`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "config/default.toml describes the keys")]
 pub struct RedisConfig {
     pub url: SecretUrl,
     pub pool_size: usize,
@@ -96,7 +93,6 @@ pub struct RedisConfig {
 /// `secrets.*`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "config/default.toml describes the keys")]
 pub struct SecretsConfig {
     pub keys: Vec<SecretKey>,
 }
@@ -114,7 +110,6 @@ pub enum MailTransport {
 /// `mail.*`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "config/default.toml describes the keys")]
 pub struct MailConfig {
     pub transport: MailTransport,
     pub smtp_url: SecretUrl,
@@ -135,7 +130,6 @@ pub enum SmsTransport {
 /// `sms.*`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "config/default.toml describes the keys")]
 pub struct SmsConfig {
     pub transport: SmsTransport,
     pub base_url: SecretUrl,
@@ -149,7 +143,6 @@ pub struct SmsConfig {
 /// One SMS provider.
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "config/default.toml describes the keys")]
 pub struct SmsProvider {
     pub base_url: SecretUrl,
     pub account_sid: String,
@@ -173,7 +166,6 @@ impl SmsConfig {
 /// `sandbox.*`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "config/default.toml describes the keys")]
 pub struct SandboxConfig {
     pub codes: BTreeMap<String, String>,
 }
@@ -181,7 +173,6 @@ pub struct SandboxConfig {
 /// `compat.*`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "config/default.toml describes the keys")]
 pub struct CompatConfig {
     pub auth_token_in_query: bool,
 }
@@ -189,7 +180,6 @@ pub struct CompatConfig {
 /// `log.*`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "config/default.toml describes the keys")]
 pub struct LogConfig {
     pub filter: String,
     pub format: Format,

@@ -54,7 +54,6 @@ impl Admission {
         &self.policy
     }
 
-    /// Admits or refuses a connection.
     pub(super) fn admit(self: &Arc<Self>, tcp: &TcpStream) -> Result<Admitted, Refusal> {
         let address = tcp.peer_addr().ok().map(|peer| peer.ip().to_canonical());
         self.count(address).map_err(|()| Refusal(Arc::clone(&self.lingering).try_acquire_owned().ok()))

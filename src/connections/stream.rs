@@ -24,9 +24,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 enum Phase {
     /// The rest of a request's head.
     Head,
-    /// The server's answer.
     Answer,
-    /// The next request.
     Idle,
 }
 
@@ -84,7 +82,6 @@ impl Deadlines {
     }
 }
 
-/// The stream of one connection.
 pub(super) struct Stream {
     tcp: TcpStream,
     deadlines: Deadlines,

@@ -11,7 +11,6 @@ use std::time::Duration;
 /// Limits on a request body.
 #[derive(Debug, Clone, Copy)]
 pub struct BodyLimits {
-    /// The largest size in bytes.
     pub bytes: usize,
     /// How long the body may take to arrive.
     pub time: Duration,

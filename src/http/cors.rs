@@ -39,7 +39,6 @@ impl Cors {
         Self(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect())
     }
 
-    /// Classifies a request.
     pub fn classify(&self, request: &ServiceRequest) -> CorsRequest {
         if self.0.is_empty() || !request.path().starts_with(API) {
             return CorsRequest::Irrelevant;

@@ -14,7 +14,6 @@ macro_rules! codes {
     ($($name:ident = $status:literal $text:literal $title:literal,)+) => {
         /// Every error code that a client can receive.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        #[expect(missing_docs, reason = "the titles in the table say it")]
         pub enum Code {
             $($name,)+
         }
@@ -76,7 +75,6 @@ impl Code {
 /// A refusal on its way to the client (RFC 9457).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
-    /// The row of the table.
     pub code: Code,
     /// One sentence about this occurrence. Never contains internal details.
     pub detail: Cow<'static, str>,

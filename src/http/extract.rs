@@ -27,7 +27,6 @@ const SECRETS: [&str; 5] = ["auth_token", "password", "current_password", "token
 pub struct Incoming {
     params: Params,
     authorization: Option<String>,
-    /// The address of the client.
     pub peer: IpAddr,
     /// The preferred language of `Accept-Language` among those of our messages.
     pub language: Option<Locale>,

@@ -65,7 +65,6 @@ impl Params {
         Ok(params)
     }
 
-    /// Appends more parameters.
     pub fn extend(&mut self, more: Self) {
         self.0.extend(more.0);
     }

@@ -17,7 +17,6 @@ macro_rules! ports {
     ($($actor:ident: $type:ident { $($port:ident: $message:ty,)+ })+) => {
         /// The recipient of each message: the actors of this worker, or a probe in tests.
         #[derive(Clone)]
-        #[expect(missing_docs, reason = "each field is named after its message")]
         pub struct Ports {
             $($(pub $port: Recipient<$message>,)+)+
         }
@@ -74,7 +73,6 @@ pub struct Settings {
     pub token_in_query: bool,
     /// Origins whose pages may call the API from a browser.
     pub cors_origins: Vec<String>,
-    /// Limits on request bodies.
     pub body: BodyLimits,
 }
 
@@ -86,10 +84,8 @@ pub trait Readiness: Send + Sync {
 }
 
 /// Everything that a handler can use. There is one per worker.
-#[expect(missing_docs, reason = "the types say it")]
 pub struct AppState {
     pub ports: Ports,
-    /// Shared by all workers.
     pub dispatcher: Arc<Dispatcher>,
     pub settings: Settings,
     pub readiness: Arc<dyn Readiness>,

@@ -1,7 +1,5 @@
 //! The messages of the account actor. The actor checks the credential.
 
-#![expect(missing_docs, reason = "most fields are what their names say")]
-
 use crate::domain::{AppName, Credential, DeviceToken, MobileOs, Password, PushToken, UserId};
 use crate::error::ErrorKind;
 use crate::stores::Device;
@@ -72,6 +70,5 @@ pub struct AccountSnapshot {
     pub passwords_changed: u64,
     /// Push registrations made or refreshed.
     pub devices_registered: u64,
-    /// Messages in progress.
     pub running: u64,
 }

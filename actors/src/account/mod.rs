@@ -24,13 +24,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 /// What the account actor works with.
-#[expect(missing_docs, reason = "the types say it")]
 pub struct AccountPorts {
     pub auth: Rc<Authenticator>,
     pub guard: Rc<PasswordGuard>,
     pub passwords: Rc<PasswordSetter>,
     pub devices: Arc<dyn DeviceStore>,
-    /// Starts with the default.
     pub counters: RefCell<AccountSnapshot>,
 }
 

@@ -16,7 +16,6 @@ const LOOK_BACK: Duration = Duration::from_secs(600);
 
 /// Applies revocations.
 #[derive(Clone)]
-#[expect(missing_docs, reason = "the types say it")]
 pub struct Revoker {
     pub revocations: Arc<dyn RevocationStore>,
     pub sessions: Arc<dyn SessionStore>,

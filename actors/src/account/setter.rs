@@ -17,15 +17,12 @@ use tokio_util::sync::CancellationToken;
 const NOTICE_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 /// Sets new passwords.
-#[expect(missing_docs, reason = "the types say it")]
 pub struct PasswordSetter {
     pub policy: PasswordPolicy,
     pub hashing: HashingPool,
     pub accounts: Arc<dyn AccountStore>,
     pub clock: Arc<dyn Clock>,
-    /// Delivers the notice.
     pub notifier: Recipient<Wake>,
-    /// Ends the sessions.
     pub revoker: Revoker,
 }
 

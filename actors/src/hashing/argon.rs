@@ -63,7 +63,6 @@ pub(super) fn agree(
     if tag == other_tag { Ok(took) } else { Err(cannot_start(DISAGREE)) }
 }
 
-/// The crate `argon2-rust`.
 pub(super) struct Simd(Hasher);
 
 impl Simd {
@@ -105,7 +104,6 @@ impl Argon2id for Simd {
     }
 }
 
-/// The crate `argon2`.
 pub(super) struct Reference(Vec<Block>);
 
 impl Reference {

@@ -41,7 +41,6 @@ pub enum Verified {
 /// The answer to a comparison.
 #[derive(Debug, Clone, Copy)]
 pub struct Comparison {
-    /// The result.
     pub verified: Verified,
     /// When a refusal may be sent.
     refuse_at: Instant,
@@ -211,7 +210,6 @@ impl HashingPool {
         Duration::from_secs_f64(STEP.powf(expected.as_secs_f64().log(STEP).ceil()))
     }
 
-    /// The state of the pool.
     pub fn observe(&self) -> HashingSnapshot {
         self.queue.observe()
     }

@@ -20,7 +20,6 @@ pub struct HashingPolicy {
     pub threads: usize,
     /// Milliseconds that a hash may wait for a thread. One that would wait longer is refused at once.
     pub max_wait_ms: u64,
-    /// The implementation of argon2.
     pub backend: HashingBackend,
 }
 
@@ -114,17 +113,14 @@ impl Cost {
         Ok(cost)
     }
 
-    /// KiB of memory.
     pub fn memory_kib(&self) -> u32 {
         self.memory_kib
     }
 
-    /// Passes over the memory.
     pub fn iterations(&self) -> u32 {
         self.iterations
     }
 
-    /// Lanes.
     pub fn lanes(&self) -> u32 {
         self.lanes
     }

@@ -12,9 +12,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 use tracing::Span;
 
-/// The state of the pool.
 #[derive(Debug, Clone, Copy, PartialEq)]
-#[expect(missing_docs, reason = "some names say it all")]
 pub struct HashingSnapshot {
     pub queued: usize,
     pub running: usize,
@@ -141,7 +139,6 @@ impl Queue {
         Duration::from_nanos((work as f64 * self.shared.state().nanos_per_unit) as u64)
     }
 
-    /// The state of the pool.
     pub fn observe(&self) -> HashingSnapshot {
         let state = self.shared.state();
         HashingSnapshot { queued: state.jobs.len(), ..state.counts }

@@ -14,7 +14,6 @@ use std::time::Duration;
 pub enum Source {
     /// A back end has a budget of its own instead of its address's.
     Key(KeyRowId),
-    /// An address of the network.
     Address(IpAddr),
 }
 

@@ -20,11 +20,8 @@ use std::time::Duration;
 
 /// The counters, which all nodes share.
 pub struct Limits {
-    /// Keeps them.
     pub store: Arc<dyn LimitStore>,
-    /// Names their subjects.
     pub subjects: Subjects,
-    /// The numbers.
     pub policy: LimitPolicy,
 }
 
@@ -37,7 +34,6 @@ pub struct Counter {
 
 /// A counter with the number of charges that fit into a window.
 #[derive(Clone, Copy, Debug)]
-#[expect(missing_docs, reason = "the types say it")]
 pub struct Budget {
     pub counter: Counter,
     pub rate: Rate,
@@ -45,7 +41,6 @@ pub struct Budget {
 
 /// A counter with the waits that grow with each charge.
 #[derive(Clone, Copy, Debug)]
-#[expect(missing_docs, reason = "the types say it")]
 pub struct Waits {
     pub counter: Counter,
     pub backoff: Backoff,

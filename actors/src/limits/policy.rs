@@ -8,7 +8,6 @@ use std::time::Duration;
 
 /// All numbers: three sections of the configuration.
 #[derive(Debug, Clone)]
-#[expect(missing_docs, reason = "the types say it")]
 pub struct LimitPolicy {
     pub passwords: PasswordLimits,
     pub phone_codes: PhonePolicy,

@@ -31,7 +31,6 @@ impl From<askama::Error> for Unsendable {
     }
 }
 
-/// Writes messages.
 pub(super) struct Composer {
     keyring: Arc<Keyring>,
     codes: Arc<PhoneCodes>,

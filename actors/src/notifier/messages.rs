@@ -19,7 +19,6 @@ pub struct DeliverDue;
 /// Stop leasing, finish the running deliveries within this time, and put the rest back into the queue.
 #[derive(Debug, Clone, Copy, Message)]
 #[rtype(result = "()")]
-#[expect(missing_docs, reason = "the name says it")]
 pub struct Drain {
     pub within: Duration,
 }
@@ -32,7 +31,6 @@ pub struct RecordReport {
     pub provider: String,
     /// `X-Twilio-Signature`; empty if there was none.
     pub signature: String,
-    /// The form.
     pub params: Vec<(String, String)>,
 }
 

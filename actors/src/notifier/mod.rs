@@ -38,7 +38,6 @@ use std::sync::Arc;
 
 /// The dependencies of the notifier.
 #[derive(Clone)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct NotifierPorts {
     pub outbox: Arc<dyn OutboxStore>,
     /// Derives codes and links.

@@ -13,7 +13,6 @@ const LEASE_MARGIN: Duration = Duration::from_secs(5);
 /// `delivery.*` of the configuration. `config/default.toml` explains the numbers.
 #[derive(Debug, Clone, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct DeliveryPolicy {
     /// Concurrent deliveries.
     pub mail_concurrency: usize,
@@ -50,7 +49,6 @@ pub struct DeliveryPolicy {
 
 /// The numbers of one channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct ChannelPolicy {
     /// Concurrent deliveries.
     pub concurrency: usize,

@@ -23,9 +23,7 @@ pub(super) struct Providers {
     clock: Arc<dyn Clock>,
 }
 
-/// One try with a provider.
 pub(super) struct Try {
-    /// The provider's index.
     pub(super) provider: u32,
     pub(super) name: String,
     pub(super) at: Timestamp,

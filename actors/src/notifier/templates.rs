@@ -8,7 +8,6 @@ use crate::domain::{Locale, ResetToken};
 use crate::transports::SingleLine;
 use askama::Template;
 
-/// The text of a mail.
 pub(super) struct MailText {
     pub(super) subject: SingleLine,
     pub(super) text: String,

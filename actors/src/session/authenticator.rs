@@ -22,7 +22,6 @@ pub enum Principal {
 }
 
 impl Principal {
-    /// The user.
     pub fn user(&self) -> UserId {
         match self {
             Self::User(user, _) => *user,
@@ -51,11 +50,9 @@ impl Principal {
 pub struct Authenticator {
     /// Sessions, through the cache of this thread's worker.
     pub sessions: Arc<dyn SessionStore>,
-    /// Keys and applications.
     pub accounts: Arc<dyn AccountStore>,
     /// Tells genuine tokens from forged ones.
     pub keyring: Arc<Keyring>,
-    /// The time now.
     pub clock: Arc<dyn Clock>,
     /// Decides when a use is written down.
     pub policy: SessionPolicy,

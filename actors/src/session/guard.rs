@@ -17,7 +17,6 @@ use std::time::Duration;
 const IN_PROGRESS: Duration = Duration::from_secs(1);
 
 /// Decides whether a password may be compared now.
-#[expect(missing_docs, reason = "the types say it")]
 pub struct PasswordGuard {
     pub limits: Rc<Limits>,
     pub accounts: Arc<dyn AccountStore>,

@@ -1,7 +1,5 @@
 //! The messages of the session actor. Everything in a message is parsed. The actor checks the credential.
 
-#![expect(missing_docs, reason = "most fields are what their names say")]
-
 use crate::clock::Timestamp;
 use crate::domain::{
     AppName, Credential, DeviceToken, Digest, Email, Locale, MobileOs, Password, PersonName, PushToken, UserId,
@@ -137,6 +135,5 @@ pub struct SessionSnapshot {
     pub refused: u64,
     /// Checks that found a session.
     pub checked: u64,
-    /// Messages in progress.
     pub running: u64,
 }

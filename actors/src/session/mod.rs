@@ -25,13 +25,11 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 /// What the session actor works with.
-#[expect(missing_docs, reason = "the types say it")]
 pub struct SessionPorts {
     pub auth: Rc<Authenticator>,
     pub guard: Rc<PasswordGuard>,
     pub devices: Arc<dyn DeviceStore>,
     pub hashing: HashingPool,
-    /// Starts with the default.
     pub counters: RefCell<SessionSnapshot>,
 }
 

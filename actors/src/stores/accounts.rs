@@ -9,7 +9,6 @@ use std::time::Duration;
 
 /// An account.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct User {
     pub id: UserId,
     pub email: Email,
@@ -42,7 +41,6 @@ pub struct Candidate {
 
 /// An account to create.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct NewUser {
     pub email: Email,
     pub first_name: PersonName,
@@ -53,7 +51,6 @@ pub struct NewUser {
 
 /// An account from another system.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct ImportedUser {
     pub user: NewUser,
     /// The cost of one comparison with its hash, in the unit of `hashing::Cost::work`. 0 for a hash of this server.
@@ -81,7 +78,6 @@ pub enum Created<Id> {
 
 /// An application that users sign in to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct Application {
     pub id: AppId,
     /// `app_id` to clients.
@@ -99,7 +95,6 @@ pub struct Application {
 
 /// An application to create.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "as in Application")]
 pub struct NewApplication {
     pub name: AppName,
     pub brand: String,
@@ -109,7 +104,6 @@ pub struct NewApplication {
 
 /// A server key. The key itself is not stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct KeyRecord {
     pub id: KeyRowId,
     pub app: AppId,
@@ -123,9 +117,7 @@ pub struct KeyRecord {
 
 /// A server key to create.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct NewKey {
-    /// The digest of the key.
     pub digest: Digest,
     pub app: AppId,
     /// The user it acts as.
@@ -135,7 +127,6 @@ pub struct NewKey {
 
 /// A change of password, with its consequences, in one transaction.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct PasswordChange {
     pub user: UserId,
     /// The hash that the decision was based on. Nothing changes if the account has another one by now.
@@ -143,7 +134,6 @@ pub struct PasswordChange {
     pub new_hash: String,
     /// A session that is not closed.
     pub keep: Option<Digest>,
-    /// The notice to the owner.
     pub notice: NewMessage,
 }
 

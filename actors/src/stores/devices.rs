@@ -7,7 +7,6 @@ use async_trait::async_trait;
 
 /// A device of a user in an application.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct Device {
     pub id: DeviceId,
     pub app: AppId,
@@ -22,7 +21,6 @@ pub struct Device {
 
 /// A device that signs in or registers.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct Registration {
     pub user: UserId,
     pub app: AppId,
@@ -39,7 +37,6 @@ pub struct Registration {
 
 /// Which push registration of a user to delete.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the names say it")]
 pub enum PushDrop {
     /// The one with this push token. If there is none, that of the device with this text as its `device_token`.
     Named {
@@ -81,7 +78,6 @@ pub trait DeviceStore: Send + Sync {
 /// Sessions that must end because of a change in SQL. It is written in the transaction of that change, and is applied to
 /// the token store until it is acknowledged.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct Revocation {
     pub id: i64,
     pub user: UserId,

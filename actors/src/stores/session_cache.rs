@@ -86,7 +86,6 @@ impl SessionCache {
         self.forgotten.iter_mut().for_each(|count| *count += 1);
     }
 
-    /// How many users have entries.
     pub(super) fn len(&self) -> usize {
         self.young.len() + self.old.len()
     }

@@ -9,7 +9,6 @@ use std::time::Duration;
 
 /// A live session. Times are whole seconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct Session {
     /// The digest of the token. It is also the session's public name.
     pub id: Digest,
@@ -32,10 +31,8 @@ impl Session {
 
 /// A session to open.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct NewSession {
     pub user: UserId,
-    /// The digest of its token.
     pub id: Digest,
     pub app: AppId,
     /// A live session on the same device is replaced.
@@ -61,7 +58,6 @@ pub enum Opening {
 
 /// Which sessions of a user to close.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub enum Close {
     One(Digest),
     /// All but this one.
@@ -104,7 +100,6 @@ pub trait SessionStore: Send + Sync {
 
 /// A phone code that is live. The code itself is not stored; see `derive`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct PhoneChallenge {
     /// Random. The code is derived from it.
     pub id: ChallengeId,
@@ -125,7 +120,6 @@ pub struct PhoneChallenge {
 
 /// A phone code to send. The `fresh_` fields are the challenge to start if there is none that can be sent again.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct PhoneRequest {
     pub user: UserId,
     /// The user's epoch, read from SQL before. A live challenge of an earlier epoch counts as revoked.
@@ -176,13 +170,11 @@ pub enum PhoneAnswer {
 
 /// A reset link that is live. The token itself is not stored; see `derive`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct ResetChallenge {
     /// Random. The token is derived from it.
     pub id: ChallengeId,
     /// The secret that the token is derived with.
     pub key: KeyId,
-    /// The digest of the token.
     pub digest: Digest,
     /// `None` if an older version of this program stored it.
     pub app: Option<AppId>,
@@ -193,7 +185,6 @@ pub struct ResetChallenge {
 
 /// A reset link to send. The `fresh_` fields are the challenge to start if there is no live one.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct ResetRequest {
     /// A decoy if no account has the address.
     pub user: UserId,
@@ -249,7 +240,6 @@ pub trait ChallengeStore: Send + Sync {
 
 /// At most `limit` charges in a fixed `window`, which opens with the first charge.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct Rate {
     pub limit: u32,
     pub window: Duration,

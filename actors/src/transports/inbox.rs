@@ -8,14 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A message as its recipient would see it.
 #[derive(Clone)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct InboxMessage {
     /// Counts up from 1.
     pub id: u64,
     pub received: Timestamp,
     /// `mail` or `sms`.
     pub channel: &'static str,
-    /// In snake case.
     pub kind: &'static str,
     pub to: String,
     /// `None` for an SMS.

@@ -37,7 +37,6 @@ impl SingleLine {
         Self(spaced.split_whitespace().collect::<Vec<_>>().join(" "))
     }
 
-    #[expect(missing_docs, reason = "the name says it")]
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -45,7 +44,6 @@ impl SingleLine {
 
 /// A mail that is ready to be sent.
 #[derive(Clone)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct Mail {
     /// The same at every try, so that receivers recognise a repetition. Characters of base64url.
     pub id: String,
@@ -61,7 +59,6 @@ pub struct Mail {
 
 /// An SMS that is ready to be sent.
 #[derive(Clone)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct Sms {
     /// In snake case; for the inbox.
     pub kind: &'static str,
@@ -87,7 +84,6 @@ pub struct Accepted {
 pub enum SendError {
     /// A temporary refusal of this message. It says nothing about the provider.
     #[error("{text}")]
-    #[expect(missing_docs, reason = "the names say it")]
     Transient { retry_after: Option<Duration>, text: String },
     /// This recipient or this content is refused for good.
     #[error("{0}")]
@@ -157,7 +153,6 @@ pub trait Transport<M>: Send + Sync {
 
 /// The providers of each channel, in the order in which they are tried.
 #[derive(Clone)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct Transports {
     pub mail: Vec<Arc<dyn Transport<Mail>>>,
     pub sms: Vec<Arc<dyn Transport<Sms>>>,
@@ -165,7 +160,6 @@ pub struct Transports {
 
 /// What a provider reports later about a message that it accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct DeliveryReport {
     /// The provider's own name for the message.
     pub reference: String,

@@ -19,9 +19,7 @@ pub struct TwilioSettings {
     pub name: String,
     /// The base of the API: `https://api.twilio.com`.
     pub base_url: String,
-    #[expect(missing_docs, reason = "the name says it")]
     pub account_sid: String,
-    #[expect(missing_docs, reason = "the name says it")]
     pub auth_token: String,
     /// A number in E.164, a name, or a messaging service (`MG…`).
     pub from: String,
@@ -31,7 +29,6 @@ pub struct TwilioSettings {
     pub callback_url: Option<String>,
     /// Allows plain HTTP to other machines.
     pub allow_plaintext: bool,
-    /// The time-out of a request.
     pub timeout: Duration,
 }
 

@@ -1,7 +1,5 @@
 //! The messages of the verification actor. The actor checks the credential.
 
-#![expect(missing_docs, reason = "most fields are what their names say")]
-
 use crate::derive::Code;
 use crate::domain::{AppName, Credential, Email, Locale, Password, ResetToken};
 use crate::error::ErrorKind;
@@ -71,6 +69,5 @@ pub struct VerificationSnapshot {
     pub resets_issued: u64,
     /// Passwords set by a link.
     pub resets_finished: u64,
-    /// Messages in progress.
     pub running: u64,
 }

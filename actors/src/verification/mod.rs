@@ -20,7 +20,6 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 /// What the verification actor works with.
-#[expect(missing_docs, reason = "the types say it")]
 pub struct VerificationPorts {
     pub auth: Rc<Authenticator>,
     /// Ends waits after a reset. Its limits are also those of codes and resets.
@@ -30,7 +29,6 @@ pub struct VerificationPorts {
     pub outbox: Arc<dyn OutboxStore>,
     pub notifier: Recipient<Wake>,
     pub codes: Arc<PhoneCodes>,
-    /// Starts with the default.
     pub counters: RefCell<VerificationSnapshot>,
 }
 

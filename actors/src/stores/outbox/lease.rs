@@ -21,12 +21,10 @@ pub struct Progress {
 
 /// A message that this node may deliver until the lease ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct Leased {
     pub id: MessageId,
     /// The number of the lease. It grows with every lease of the message, and only the newest one may settle it.
     pub lease: i64,
-    /// When the lease ends.
     pub until: Timestamp,
     /// When the message was queued.
     pub created: Timestamp,
@@ -38,7 +36,6 @@ pub struct Leased {
 
 /// The recipient's account at the time of the lease.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub enum AccountState {
     /// With the first name.
     Active(PersonName),
@@ -59,7 +56,6 @@ pub struct Branding {
 
 /// A request for messages that are due.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct LeaseRequest {
     pub channel: Channel,
     pub limit: usize,
@@ -75,7 +71,6 @@ pub struct LeaseRequest {
 pub struct Attempt {
     /// When it began.
     pub at: Timestamp,
-    /// The name of the provider.
     pub provider: String,
     /// `accepted`, or the label of a [`SendError`](crate::transports::SendError). A delivery report replaces `accepted`
     /// by `delivered`, `undelivered` or `failed`.
@@ -94,7 +89,6 @@ pub enum Next {
     /// A provider accepted it.
     Delivered,
     /// Another try, not before `at`.
-    #[expect(missing_docs, reason = "the names say it")]
     Retry { at: Timestamp, progress: Progress },
     /// Back into the queue as if it had not been leased, due at this time.
     Release(Timestamp),
@@ -106,7 +100,6 @@ pub enum Next {
 
 /// The end of a lease.
 #[derive(Clone, Debug)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct Settlement {
     pub id: MessageId,
     /// The number of the lease. An older one than the newest settles nothing.

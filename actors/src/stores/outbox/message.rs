@@ -15,7 +15,6 @@ use crate::domain::{AppId, Email, Locale, MessageId, Phone, UserId, named_values
 
 /// Where a message goes. It determines the channel.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub enum Destination {
     Mail(Email),
     Sms(Phone),
@@ -66,7 +65,6 @@ impl Destination {
 
 named_values! {
     /// A kind of transport. Limits, leases and providers are kept for each channel apart.
-    #[expect(missing_docs, reason = "the names say it")]
     pub enum Channel {
         Mail = "mail",
         Sms = "sms",
@@ -77,7 +75,6 @@ named_values! {
 /// What a message says. The text is rendered at delivery: a code or a link is derived from the challenge and the secret
 /// it was issued under. No row ever holds a code or a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub enum MessageKind {
     PhoneCode {
         challenge: ChallengeId,
@@ -104,7 +101,6 @@ impl MessageKind {
 
 /// A message to queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct NewMessage {
     pub kind: MessageKind,
     /// Negative for a decoy. Its row is dead from the start: the same work is done, and nothing is sent.
@@ -119,7 +115,6 @@ pub struct NewMessage {
 
 /// Restricts a list of the outbox. An empty field does not restrict it.
 #[derive(Clone, Debug, Default)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct OutboxFilter {
     pub id: Option<MessageId>,
     pub state: Option<MessageState>,
@@ -149,7 +144,6 @@ named_values! {
 
 /// One line of a list of the outbox.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names say it")]
 pub struct ListedMessage {
     pub id: MessageId,
     pub state: MessageState,

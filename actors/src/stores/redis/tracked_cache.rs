@@ -32,7 +32,6 @@ pub(super) struct TrackedConnection {
     pub(super) connection: MultiplexedConnection,
 }
 
-/// The result of [`TrackedCache::look_up`].
 pub(super) enum LookUp {
     Hit(Session),
     /// Read it over this connection, and end the read with [`TrackedCache::finish`].
@@ -85,7 +84,6 @@ impl TrackedCache {
         }
     }
 
-    /// Returns when a connection serves.
     pub(super) async fn serving(&self) {
         // The sender lives as long as `self`, so waiting cannot fail.
         let _ = self.serving.subscribe().wait_for(|serving| *serving).await;

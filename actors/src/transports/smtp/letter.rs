@@ -8,7 +8,6 @@ use lettre::message::header::{Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message, MultiPart};
 use std::time::{Duration, SystemTime};
 
-/// Envelope and content (RFC 5322).
 pub(super) struct Letter {
     pub(super) sender: Address,
     pub(super) recipient: Address,

@@ -10,13 +10,9 @@ use std::sync::atomic::{AtomicU8, Ordering};
 pub(super) enum Step {
     /// DNS, connection (with implicit TLS), greeting, EHLO.
     Greeting,
-    /// STARTTLS.
     Tls,
-    /// AUTH.
     Login,
-    /// `MAIL FROM`.
     Sender,
-    /// `RCPT TO`.
     Recipient,
     /// `DATA`, before the final dot was sent.
     Data,
