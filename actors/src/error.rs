@@ -13,7 +13,7 @@ pub enum ErrorKind {
     #[error("the token is invalid")]
     InvalidToken,
     /// The caller is authenticated but not permitted.
-    #[error("access is denied")]
+    #[error("the caller may not do this")]
     Forbidden,
     /// The server key lacks a scope.
     #[error("the key lacks the scope {0}")]

@@ -33,11 +33,11 @@ macro_rules! codes {
 
 codes! {
     MalformedRequest = 400 "malformed_request" "The request is malformed",
-    TokenInUrl = 400 "token_in_url" "Secrets are not accepted in the URL",
+    TokenInUrl = 400 "token_in_url" "A secret does not belong in the URL",
     ConflictingCredentials = 400 "conflicting_credentials" "The request has conflicting credentials",
     InvalidCredentials = 401 "invalid_credentials" "The e-mail address or the password is wrong",
     InvalidToken = 401 "invalid_token" "The token is missing or invalid",
-    Forbidden = 403 "forbidden" "Access is denied",
+    Forbidden = 403 "forbidden" "You may not do this",
     InsufficientScope = 403 "insufficient_scope" "The server key lacks the required scope",
     NotFound = 404 "not_found" "Not found",
     MethodNotAllowed = 405 "method_not_allowed" "The method is not allowed for this path",
