@@ -42,8 +42,8 @@ async fn the_backlog_of_a_slow_lane_takes_its_places_and_no_others() {
         world.queue_mail(&format!("u{n}@slow.example")).await;
     }
     let notifier = world.notifier();
-    eventually("the lane is full", async || relay.held().0 == 2).await;
-    // One after the other, so that there are many exchanges that could overfill the lane.
+    eventually("the group is full", async || relay.held().0 == 2).await;
+    // One after the other, so that there are many exchanges that could overfill the group.
     for n in 0..5 {
         let id = world.queue_mail(&format!("u{n}@quick.example")).await;
         let passed = async || world.state(id).await == MessageState::Delivered;

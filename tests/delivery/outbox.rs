@@ -124,13 +124,13 @@ async fn lanes_are_filled_and_not_overfilled(world: World) {
         leased.iter().map(|row| row.message.to.group().to_owned()).collect()
     };
     let two_a_lane = |running: &[(&str, usize)]| {
-        let running = running.iter().map(|(lane, count)| ((*lane).to_owned(), *count)).collect();
+        let running = running.iter().map(|(group, count)| ((*group).to_owned(), *count)).collect();
         LeaseRequest { per_group: 2, running, ..ask(10, 75) }
     };
     let first = world.lease(&two_a_lane(&[("slow.example", 1)])).await;
     assert_eq!(lanes(&first), ["slow.example", "quick.example"]);
     let second = world.lease(&two_a_lane(&[("slow.example", 2)])).await;
-    assert!(second.is_empty(), "its lane is full");
+    assert!(second.is_empty(), "its group is full");
     let third = world.lease(&two_a_lane(&[])).await;
     assert_eq!(lanes(&third), ["slow.example", "slow.example"]);
 }

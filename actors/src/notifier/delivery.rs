@@ -26,7 +26,7 @@ pub(super) struct Deliverer {
 }
 
 /// What happens to the message, and the try if one was made.
-type Outcome = (Next, Option<Attempt>);
+type DeliveryResult = (Next, Option<Attempt>);
 
 impl Deliverer {
     pub(super) fn new(ports: &NotifierPorts, providers: Arc<Providers>) -> Self {
@@ -54,7 +54,7 @@ impl Deliverer {
         Settlement { id: leased.id, lease: leased.lease, next, attempt }
     }
 
-    async fn attempt(&self, leased: &Leased) -> Outcome {
+    async fn attempt(&self, leased: &Leased) -> DeliveryResult {
         let now = self.clock.now();
         if now >= leased.message.expires {
             return (Next::Expired, None);
@@ -81,7 +81,7 @@ impl Deliverer {
         }
     }
 
-    fn conclude(&self, leased: &Leased, tried: Try) -> Outcome {
+    fn conclude(&self, leased: &Leased, tried: Try) -> DeliveryResult {
         let mut attempt = Attempt {
             at: tried.at,
             provider: tried.name,
