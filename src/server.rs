@@ -31,13 +31,13 @@ const START_PAUSE: Duration = Duration::from_millis(200);
 const MAINTENANCE_INTERVAL: Duration = Duration::from_millis(500);
 /// How often failure counts of unknown addresses are deleted, and how long they are kept. Low counts are kept for a day.
 /// High counts are kept longer, because an attacker could compare them with those of accounts, which stay.
-const DECOY_INTERVAL: Duration = Duration::from_secs(600);
+const UNKNOWN_ADDRESS_CLEANUP_INTERVAL: Duration = Duration::from_secs(600);
 const LOW_COUNT: i64 = 5;
 const KEEP_LOW_COUNTS: Duration = Duration::from_secs(86_400);
 const KEEP_HIGH_COUNTS: Duration = Duration::from_secs(90 * 86_400);
 /// How long a stop waits for work whose client has hung up.
 const DETACHED_WORK: Duration = Duration::from_millis(500);
-/// The part of the stop that is reserved for closing the stores.
+/// The part of the shutdown time that is reserved for closing the stores.
 const LAST_STEPS: Duration = Duration::from_secs(1);
 
 /// A server that listens. It answers while [`Server::run`] is awaited.
@@ -259,7 +259,7 @@ async fn maintain(revoker: Revoker, accounts: Database, hashing: HashingPool) {
         if let Ok(work) = accounts.costliest_import().await {
             hashing.expect_imported(work);
         }
-        if last_deletion.elapsed() >= DECOY_INTERVAL {
+        if last_deletion.elapsed() >= UNKNOWN_ADDRESS_CLEANUP_INTERVAL {
             last_deletion = Instant::now();
             while matches!(accounts.forget_decoys(LOW_COUNT, KEEP_LOW_COUNTS, KEEP_HIGH_COUNTS).await, Ok(1..)) {}
         }

@@ -1,8 +1,8 @@
 //! Secrets that are computed and never stored: phone codes, reset tokens, and the authentication codes of user tokens.
 //!
 //! Each is HMAC-SHA-256 under a key for its purpose, which HKDF (RFC 5869) derives from a secret of the configuration.
-//! A copy of a store therefore contains no usable secret, and a retry or a resend computes the same text again. Secrets
-//! are rotated by adding a new one in front: the newest issues, all verify.
+//! A copy of a store therefore contains no usable secret, and a retry or a resend computes the same text again. To rotate
+//! secrets, put a new one first: the first signs, and all verify.
 
 use crate::domain::{Digest, Email, Phone, ResetToken, UserId, UserToken, UserTokenBody, redacted_debug};
 use hkdf::Hkdf;

@@ -9,7 +9,7 @@ use toml::{Table, Value};
 
 const DEFAULT: &str = include_str!("../../config/default.toml");
 
-/// All sources in one table. It has exactly the keys of the default, except in open tables.
+/// All sources in one table. It has exactly the keys of the default, except in tables with free keys.
 pub(super) struct Layers {
     pub(super) table: Table,
     pub(super) default: Table,

@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// How many refused connections may linger until their answer is read. Further ones are closed at once.
 pub(super) const LINGERING: usize = 32;
-/// How long. Closing a connection with unread data resets it, and the client would lose the answer.
+/// How long one may linger. Closing a connection with unread data resets it, and the client would lose the answer.
 const LINGER: Duration = Duration::from_secs(1);
 /// How often refusals are logged.
 const LOG_EVERY: Duration = Duration::from_secs(60);

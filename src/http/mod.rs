@@ -1,4 +1,4 @@
-//! The HTTP layer. This file is the route table; each handler stands in the file of its resource.
+//! The HTTP layer. This file is the route table; each handler is in the file of its resource.
 //!
 //! ```text
 //!  request ──▶ middleware (id, log line, problem document) ──▶ suffix (.json) ──▶ a handler

@@ -149,7 +149,7 @@ impl Handler<RecordReport> for ProbeActor {
         match self.0.mood.lock().expect("not poisoned").clone() {
             Mood::Inactive => Err(ReportRefusal::NotGenuine),
             Mood::Refusing(kind) => Err(kind.into()),
-            _ => Ok(ReportEffect::Noted),
+            _ => Ok(ReportEffect::Recorded),
         }
     }
 }

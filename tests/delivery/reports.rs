@@ -24,7 +24,7 @@ async fn a_receipt_counts_once(world: World) {
     assert_eq!(report("first", ReportStatus::Undelivered, &["one", "two"]).await, ReportEffect::Repeated);
     assert_eq!(report("first", ReportStatus::Delivered, &["one", "two"]).await, ReportEffect::Repeated);
     deliver("second").await;
-    assert_eq!(report("second", ReportStatus::Delivered, &["one"]).await, ReportEffect::Noted);
+    assert_eq!(report("second", ReportStatus::Delivered, &["one"]).await, ReportEffect::Recorded);
     assert_eq!(world.state(id).await, MessageState::Delivered);
     assert_eq!(world.path(id).await, ["one: undelivered", "one: delivered"]);
     let dead = world.queue_mail("bob@example.com").await;
@@ -32,7 +32,7 @@ async fn a_receipt_counts_once(world: World) {
     let settlement =
         Settlement { id: dead, lease: leased.lease, next: Next::Delivered, attempt: Some(attempt("third")) };
     world.settle(settlement).await;
-    assert_eq!(report("third", ReportStatus::Failed, &["one"]).await, ReportEffect::Noted);
+    assert_eq!(report("third", ReportStatus::Failed, &["one"]).await, ReportEffect::Recorded);
     assert_eq!(world.state(dead).await, MessageState::Dead, "there is no other provider");
     assert_eq!(world.look(dead).await.last_error.as_deref(), Some("failed, error 30003"));
 }
@@ -41,7 +41,7 @@ async fn a_receipt_counts_once(world: World) {
 async fn an_attempt_that_was_logged_twice_is_one(world: World) {
     for (providers, expected, state) in [
         (&["one", "two"][..], ReportEffect::Requeued, MessageState::Retry),
-        (&["one"][..], ReportEffect::Noted, MessageState::Dead),
+        (&["one"][..], ReportEffect::Recorded, MessageState::Dead),
     ] {
         let id = world.queue_mail("ada@example.com").await;
         let leased = world.lease(&ask(1, 75)).await.remove(0);
@@ -100,12 +100,12 @@ async fn a_report_about_an_older_try_moves_nothing(world: World) {
     };
     world.settle(end(slow, "first")).await;
     world.settle(end(slow, "second")).await;
-    assert_eq!(report("second", &["one", "two"]).await, ReportEffect::Noted);
+    assert_eq!(report("second", &["one", "two"]).await, ReportEffect::Recorded);
     assert_eq!(world.state(id).await, MessageState::Leased, "it is being sent");
     world.settle(end(slow, "third")).await;
     world.settle(end(quick, "fourth")).await;
     for (reference, providers) in [("first", &["one", "two"][..]), ("third", &["one"])] {
-        assert_eq!(report(reference, providers).await, ReportEffect::Noted);
+        assert_eq!(report(reference, providers).await, ReportEffect::Recorded);
         assert_eq!(world.state(id).await, MessageState::Delivered, "{reference}");
     }
 }

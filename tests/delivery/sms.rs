@@ -219,7 +219,7 @@ async fn undelivered_fails_over_while_the_code_lives() {
     let sid = reference(&world, id).await;
     assert_eq!(
         DeliveryReport { provider: "two", sid: &sid, status: "delivered" }.report(&notifier).await,
-        ReportEffect::Noted
+        ReportEffect::Recorded
     );
     assert_eq!(world.path(id).await, ["one: undelivered", "two: delivered"]);
 
@@ -229,7 +229,7 @@ async fn undelivered_fails_over_while_the_code_lives() {
     world.advance(601);
     assert_eq!(
         DeliveryReport { provider: "one", sid: &sid, status: "failed" }.report(&notifier).await,
-        ReportEffect::Noted
+        ReportEffect::Recorded
     );
     assert_eq!(world.state(late).await, MessageState::Dead, "its code has expired");
     assert_eq!(two.accepted().len(), 1);
@@ -267,7 +267,7 @@ async fn a_thousand_forged_callbacks_change_nothing() {
     }
     assert_eq!(accepted, 0);
     assert_eq!(world.path(id).await, ["one: accepted"]);
-    assert_eq!(genuine.report(&notifier).await, ReportEffect::Noted, "and the genuine one is heard");
+    assert_eq!(genuine.report(&notifier).await, ReportEffect::Recorded, "and the genuine one is heard");
 }
 
 #[actix::test]
@@ -278,7 +278,7 @@ async fn a_report_that_overtakes_the_record_is_heard_all_the_same() {
     let early = DeliveryReport { provider: "one", sid: &format!("SM{:032x}", 1), status: "delivered" };
     let id = world.queue_sms(NUMBER);
     let (id, effect) = futures_util::join!(id, early.report(&notifier));
-    assert_eq!(effect, ReportEffect::Noted);
+    assert_eq!(effect, ReportEffect::Recorded);
     eventually("noted", async || world.path(id).await == ["one: delivered"]).await;
 }
 

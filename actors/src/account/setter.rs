@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
-/// How long the notice of a change is worth sending.
+/// The notice is not sent after this time.
 const NOTICE_LIFE: Duration = Duration::from_secs(24 * 3600);
 
 /// Sets new passwords.

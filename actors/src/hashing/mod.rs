@@ -50,7 +50,7 @@ impl Comparison {
     /// Waits until a refusal has taken as long as one by the most expensive hash in use: its time must not tell which
     /// hash an account has, or whether there is one (OWASP Authentication, "user enumeration"). This wait takes no
     /// thread of the pool.
-    pub async fn refusal_is_due(&self) {
+    pub async fn wait_before_refusal(&self) {
         tokio::time::sleep_until(self.refuse_at.into()).await;
     }
 }

@@ -1,4 +1,4 @@
-//! The hashing threads and their bounded queue. Jobs are known by their work, not by passwords or schemes.
+//! The hashing threads and their bounded queue. The queue knows only the cost of a job.
 
 use super::argon::Argon2id;
 use super::{HashingError, NO_THREAD, cannot_start};

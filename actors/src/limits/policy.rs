@@ -18,7 +18,7 @@ pub struct LimitPolicy {
 #[derive(Debug, Clone, Deserialize, Serialize, PartialEq, Eq)]
 #[serde(deny_unknown_fields)]
 pub struct PasswordLimits {
-    /// Switches all limits, those of phone codes and resets as well. The guesses of a code stay limited.
+    /// Enables all limits, those of phone codes and resets as well. The guesses of a code are always limited.
     pub enabled: bool,
     /// Wrong passwords for an account before waits begin.
     pub password_free: u32,

@@ -22,7 +22,7 @@ enum State {
         until: Timestamp,
     },
     /// A message is being tried. If its result does not come until then, another one may be tried.
-    Trial {
+    HalfOpen {
         until: Timestamp,
     },
 }
@@ -31,8 +31,8 @@ impl State {
     fn at(self, now: Timestamp) -> BreakerState {
         match self {
             Self::Closed { .. } => BreakerState::Closed,
-            Self::Open { until } | Self::Trial { until } if now < until => BreakerState::Open,
-            Self::Open { .. } | Self::Trial { .. } => BreakerState::HalfOpen,
+            Self::Open { until } | Self::HalfOpen { until } if now < until => BreakerState::Open,
+            Self::Open { .. } | Self::HalfOpen { .. } => BreakerState::HalfOpen,
         }
     }
 }
@@ -63,7 +63,7 @@ impl Breaker {
         let mut state = self.lock();
         let seen = state.at(now);
         if seen == BreakerState::HalfOpen {
-            *state = State::Trial { until: now.plus(time_out) };
+            *state = State::HalfOpen { until: now.plus(time_out) };
         }
         seen != BreakerState::Open
     }
@@ -78,7 +78,7 @@ impl Breaker {
         let mut state = self.lock();
         let failures = match *state {
             State::Closed { failures } => failures + 1,
-            State::Trial { .. } => self.failures_to_open,
+            State::HalfOpen { .. } => self.failures_to_open,
             // It was sent before the breaker opened, and changes nothing.
             State::Open { .. } => return false,
         };

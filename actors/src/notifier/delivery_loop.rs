@@ -1,5 +1,5 @@
-//! The loop that delivers what is in the outbox. Each turn hands in the deliveries that have ended and leases messages
-//! that are due, in one transaction. Deliveries that end meanwhile belong to the next turn.
+//! The loop that delivers what is in the outbox. Each turn records the completed deliveries and leases messages that
+//! are due, in one transaction. Deliveries that complete meanwhile belong to the next turn.
 //!
 //! A delivery counts as running until its end is on disk, so a crash repeats at most the running ones. No error ends the
 //! loop: while the store does not answer, ended deliveries are kept and the store is tried again.
@@ -24,7 +24,7 @@ const DELETE_EVERY: Duration = Duration::from_secs(3600);
 /// The first pause after an error of the store. The pauses double up to a second.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const MAX_PAUSE: Duration = Duration::from_secs(1);
-/// An end that could not be written for so long is dropped. Its lease has lapsed long before.
+/// A result that could not be written for this long is dropped. Its lease has lapsed long before.
 const UNWRITTEN_LIMIT: Duration = Duration::from_secs(900);
 
 /// The loop's state. One task owns it.

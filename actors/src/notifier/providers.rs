@@ -1,4 +1,4 @@
-//! The providers of each channel with their circuit breakers: chooses one, sends, and notes how it went.
+//! The providers of each channel with their circuit breakers: chooses one, sends, and records the result.
 
 use super::breaker::{Breaker, BreakerState};
 use super::compose::Composed;

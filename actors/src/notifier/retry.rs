@@ -3,11 +3,12 @@
 //! The five kinds of [`SendError`]:
 //! - *permanent*: the recipient or the content is refused. The message is dead.
 //! - *transient*: this message is refused for now. The waits grow, and their number is limited.
-//! - *provider's fault*: it says nothing about the message, which neither ages nor dies of it. The breaker limits the
-//!   tries. After a second failure in a row an SMS goes to the next provider.
-//! - *unconfirmed*: one more try is worth a possible duplicate. A second one is not, because that would make two.
-//! - *unanswered*: like a provider's fault, but the waits grow: a provider that is slow, and not down, sends the message
-//!   at every try.
+//! - *provider's fault*: it says nothing about the message, so it does not count against it. The breaker limits the
+//!   attempts. After a second failure in a row an SMS goes to the next provider.
+//! - *unconfirmed*: everything was handed over, and no answer came. It is sent once more, at the risk of a duplicate. After
+//!   the second time it counts as delivered.
+//! - *unanswered*: a request got no answer. It is like a provider's fault, but the waits grow: a provider that is only slow
+//!   sends the message at every attempt.
 
 use super::policy::DeliveryPolicy;
 use crate::clock::Timestamp;

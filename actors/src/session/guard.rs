@@ -44,7 +44,7 @@ impl From<&User> for Target {
 /// An attempt that the guard has allowed. Its outcome must be reported to the guard.
 #[derive(Debug)]
 #[must_use]
-pub struct Admission {
+pub struct PasswordAttempt {
     target: Target,
     charges: Charges,
     /// The address that the attempt came from.
@@ -71,16 +71,17 @@ impl PasswordGuard {
         target: Target,
         device: Option<&DeviceToken>,
         peer: Option<IpAddr>,
-    ) -> Result<Admission, ErrorKind> {
+    ) -> Result<PasswordAttempt, ErrorKind> {
         let charges = Charges::default();
-        let mut admission = Admission { target, charges, peer: None, address: None, waits: None, known_devices: None };
+        let mut attempt =
+            PasswordAttempt { target, charges, peer: None, address: None, waits: None, known_devices: None };
         if !self.limits.enabled() {
-            return Ok(admission);
+            return Ok(attempt);
         }
-        match self.charge(&mut admission, device, peer).await {
-            Ok(()) => Ok(admission),
+        match self.charge(&mut attempt, device, peer).await {
+            Ok(()) => Ok(attempt),
             Err(refusal) => {
-                self.withdraw(admission).await;
+                self.withdraw(attempt).await;
                 Err(refusal)
             }
         }
@@ -88,20 +89,20 @@ impl PasswordGuard {
 
     async fn charge(
         &self,
-        admission: &mut Admission,
+        attempt: &mut PasswordAttempt,
         device: Option<&DeviceToken>,
         peer: Option<IpAddr>,
     ) -> Result<(), ErrorKind> {
         let limits = &self.limits;
-        let Target { user, epoch, failures } = admission.target;
+        let Target { user, epoch, failures } = attempt.target;
         let since = self.clock.now().minus(limits.policy.passwords.known_device());
         let known = match device {
             Some(device) if self.devices.knows_device(user, device, since).await? => Some(device),
             _ => None,
         };
         if let Some(peer) = peer {
-            admission.peer = Some(peer);
-            let refusal = self.charge_address(admission, peer).await?;
+            attempt.peer = Some(peer);
+            let refusal = self.charge_address(attempt, peer).await?;
             if let (None, Some(wait)) = (known, refusal) {
                 return Err(ErrorKind::too_many_attempts(wait));
             }
@@ -109,10 +110,10 @@ impl PasswordGuard {
         let waits = match known {
             Some(device) => {
                 let budget = limits.known_devices(user, epoch);
-                if limits.charge_one(&mut admission.charges, budget).await?.is_err() {
+                if limits.charge_one(&mut attempt.charges, budget).await?.is_err() {
                     return Err(ErrorKind::TooManyAttempts { retry_after: None });
                 }
-                admission.known_devices = Some(budget.counter);
+                attempt.known_devices = Some(budget.counter);
                 limits.device_waits(user, epoch, device)
             }
             None if failures >= limits.policy.passwords.password_ceiling => {
@@ -120,37 +121,37 @@ impl PasswordGuard {
             }
             None => limits.account_waits(user),
         };
-        limits.charge_waits(&mut admission.charges, waits).await?.map_err(ErrorKind::too_many_attempts)?;
-        admission.waits = Some(waits.counter);
+        limits.charge_waits(&mut attempt.charges, waits).await?.map_err(ErrorKind::too_many_attempts)?;
+        attempt.waits = Some(waits.counter);
         Ok(())
     }
 
     /// Charges the address. If its budget is used up, returns when to retry. Attempts in progress count, so that
     /// parallel ones cannot exceed the budget together; but if only those fill it, the client may retry soon.
-    async fn charge_address(&self, admission: &mut Admission, peer: IpAddr) -> Result<Option<Duration>, ErrorKind> {
+    async fn charge_address(&self, attempt: &mut PasswordAttempt, peer: IpAddr) -> Result<Option<Duration>, ErrorKind> {
         let attempts = self.limits.address_attempts(peer);
-        if self.limits.charge_one(&mut admission.charges, attempts).await?.is_ok() {
-            admission.address = Some(attempts.counter);
+        if self.limits.charge_one(&mut attempt.charges, attempts).await?.is_ok() {
+            attempt.address = Some(attempts.counter);
             return Ok(None);
         }
         Ok(Some(self.limits.peek(self.limits.address_failures(peer)).await?.err().unwrap_or(IN_PROGRESS)))
     }
 
     /// The password was not compared after all, because the server is overloaded: gives back all charges.
-    pub async fn withdraw(&self, admission: Admission) {
-        self.limits.give_back(admission.charges).await;
+    pub async fn withdraw(&self, attempt: PasswordAttempt) {
+        self.limits.give_back(attempt.charges).await;
     }
 
     /// The password was wrong.
     ///
     /// # Errors
     /// A store does not answer.
-    pub async fn failed(&self, admission: Admission) -> Result<(), ErrorKind> {
-        if let Some(peer) = admission.peer {
+    pub async fn failed(&self, attempt: PasswordAttempt) -> Result<(), ErrorKind> {
+        if let Some(peer) = attempt.peer {
             let _ = self.limits.charge(&[self.limits.address_failures(peer)]).await?;
         }
-        if admission.waits.is_some() && admission.known_devices.is_none() {
-            self.accounts.count_failure(admission.target.user).await?;
+        if attempt.waits.is_some() && attempt.known_devices.is_none() {
+            self.accounts.count_failure(attempt.target.user).await?;
         }
         Ok(())
     }
@@ -159,15 +160,15 @@ impl PasswordGuard {
     ///
     /// # Errors
     /// A store does not answer.
-    pub async fn succeeded(&self, admission: Admission) -> Result<(), ErrorKind> {
-        for counter in admission.waits.into_iter().chain(admission.known_devices) {
+    pub async fn succeeded(&self, attempt: PasswordAttempt) -> Result<(), ErrorKind> {
+        for counter in attempt.waits.into_iter().chain(attempt.known_devices) {
             self.limits.clear(counter).await?;
         }
-        if let Some(counter) = admission.address {
+        if let Some(counter) = attempt.address {
             self.limits.refund(counter).await?;
         }
-        if admission.target.failures > 0 {
-            self.accounts.forget_failures(admission.target.user).await?;
+        if attempt.target.failures > 0 {
+            self.accounts.forget_failures(attempt.target.user).await?;
         }
         Ok(())
     }

@@ -12,7 +12,7 @@ mod sign_in;
 mod sign_out;
 
 pub use authenticator::{Authenticator, Principal};
-pub use guard::{Admission, PasswordGuard, Target};
+pub use guard::{PasswordAttempt, PasswordGuard, Target};
 pub use messages::*;
 pub use policy::SessionPolicy;
 

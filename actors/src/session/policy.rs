@@ -1,4 +1,4 @@
-//! How long sessions live, and when a use of one is written. Pure.
+//! How long sessions live, and when the last use of one is saved. Pure.
 
 use crate::clock::Timestamp;
 use crate::stores::Session;
@@ -17,7 +17,7 @@ pub struct SessionPolicy {
     pub most: usize,
     /// Devices that a user may have in one application. The least recently seen one is removed.
     pub most_devices: u32,
-    /// A use is written only when 1/n of the idle life has passed since the last one that was.
+    /// The last use is saved at most n times in the idle life.
     pub touch_fraction: u32,
 }
 

@@ -21,14 +21,14 @@ pub(super) async fn run(ports: &SessionPorts, request: SignIn) -> Result<SignedI
     let Candidate { user, failures } = ports.auth.accounts.candidate(&request.email, decoy).await?;
     let target = user.as_ref().map_or(Target { user: decoy, epoch: 0, failures }, Target::from);
     let device = request.device.as_ref().map(|(device, _)| device);
-    let admission = ports.guard.admit(target, device, Some(request.peer)).await?;
+    let attempt = ports.guard.admit(target, device, Some(request.peer)).await?;
 
     // Unknown accounts hash, too. A disabled account gets the same answer as a wrong password.
     let stored = user.as_ref().map(|user| user.password_hash.as_str());
     let comparison = match ports.hashing.for_caller(&request.caller).verify(&request.password, stored).await {
         Ok(comparison) => comparison,
         Err(overloaded) => {
-            ports.guard.withdraw(admission).await;
+            ports.guard.withdraw(attempt).await;
             return Err(overloaded.into());
         }
     };
@@ -36,12 +36,12 @@ pub(super) async fn run(ports: &SessionPorts, request: SignIn) -> Result<SignedI
         (Some(user), Verified::Yes | Verified::Outdated) if user.disabled.is_none() => user,
         _ => {
             ports.counters.borrow_mut().refused += 1;
-            ports.guard.failed(admission).await?;
-            comparison.refusal_is_due().await;
+            ports.guard.failed(attempt).await?;
+            comparison.wait_before_refusal().await;
             return Err(ErrorKind::InvalidCredentials);
         }
     };
-    ports.guard.succeeded(admission).await?;
+    ports.guard.succeeded(attempt).await?;
     if comparison.verified == Verified::Outdated {
         upgrade(ports, &user, &request.password, &request.caller).await;
     }

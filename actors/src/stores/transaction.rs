@@ -5,7 +5,7 @@ use sqlx::{Connection as _, Database, Pool, SqlSafeStr as _};
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
-/// Why an operation failed: the driver's error, or that the time was over.
+/// Why an operation failed: the driver's error or a time-out.
 pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
 
 /// Begins a transaction on SQLite that writes. It takes the write lock at once: a transaction that reads first and asks

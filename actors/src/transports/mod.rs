@@ -1,9 +1,9 @@
-//! Transports: the written mail and SMS, and the trait of what sends them.
+//! Transports: rendered mail and SMS, and the trait [`Transport`] that sends them.
 //!
 //! | transport | sends | for |
 //! | --- | --- | --- |
 //! | [`SmtpTransport`] | mail | a relay that speaks SMTP |
-//! | [`TwilioTransport`] | SMS | an HTTP API of Twilio's shape |
+//! | [`TwilioTransport`] | SMS | a Twilio-compatible HTTP API |
 //! | [`Inbox`] | both | development and load tests; keeps them in memory |
 //!
 //! A transport sends one message once and returns the result. The notifier decides when to try again, and with which

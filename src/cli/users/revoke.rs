@@ -1,5 +1,5 @@
 //! `users disable|sign-out|delete`: ends sessions, codes and resets. The change is made in SQL. This command applies it to
-//! the token store, or else the next server does that reaches both.
+//! the token store. If the token store cannot be reached, a server applies it later.
 
 use super::{Context, Database, Failure, find};
 use crate::app::TokenStore;

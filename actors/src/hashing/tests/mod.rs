@@ -192,7 +192,7 @@ async fn a_refusal_takes_as_long_as_the_costliest_hash_in_use() {
     for stored in [None, Some("no hash at all"), Some(bcrypt.as_str())] {
         let begun = Instant::now();
         let comparison = pool.verify(&password("wrong"), stored).await.expect("compared");
-        comparison.refusal_is_due().await;
+        comparison.wait_before_refusal().await;
         assert!(begun.elapsed() >= wait, "{stored:?}");
     }
     pool.expect_imported(0);

@@ -25,7 +25,7 @@ const GUESS: &str = "
 
 const DROP_PHONE: &str = "DELETE FROM phone_challenges WHERE user_id = ?1";
 
-/// Inserts a link, or replaces one that has expired or is of an earlier epoch. A living one stays.
+/// Inserts a link, or replaces one that has expired or is of an earlier epoch. A unexpired one stays.
 const PUT_RESET: &str = "
     INSERT INTO reset_challenges (user_id, id, key_id, digest, expires, app_id, epoch)
         VALUES (?1, ?2, ?3, ?4, ?5, ?7, ?8)
@@ -45,8 +45,8 @@ impl ChallengeStore for EmbeddedTokenStore {
         let now = self.inner.now();
         let work = async |db: &mut SqliteConnection| {
             // A challenge of an earlier epoch counts as revoked.
-            let living = living_phone(db, ask.user, now).await?.filter(|living| living.epoch >= ask.epoch);
-            let issue = decide(&ask, living, now);
+            let unexpired = living_phone(db, ask.user, now).await?.filter(|unexpired| unexpired.epoch >= ask.epoch);
+            let issue = decide(&ask, unexpired, now);
             if let PhoneIssue::Send { challenge, .. } = &issue {
                 put_phone(db, ask.user, challenge).await?;
             }
@@ -63,9 +63,9 @@ impl ChallengeStore for EmbeddedTokenStore {
     ) -> StoreResult<()> {
         let now = self.inner.now();
         let work = async |db: &mut SqliteConnection| match living_phone(db, user, now).await? {
-            Some(living) if living.id == sent.id && living.sends == sent.sends => {
+            Some(unexpired) if unexpired.id == sent.id && unexpired.sends == sent.sends => {
                 let mut restored = before.cloned().unwrap_or(PhoneChallenge { sends: 0, ..sent.clone() });
-                restored.guesses = living.guesses;
+                restored.guesses = unexpired.guesses;
                 put_phone(db, user, &restored).await
             }
             _ => Ok(()),
@@ -78,8 +78,8 @@ impl ChallengeStore for EmbeddedTokenStore {
         let work = async |db: &mut SqliteConnection| {
             let guess = sqlx::query(GUESS).bind(user.0).bind(now.millis()).bind(guesses);
             let Some(row) = guess.fetch_optional(&mut *db).await? else {
-                let living = living_phone(db, user, now).await?;
-                return Ok(living.map_or(PhoneAnswer::None, |it| PhoneAnswer::Exhausted(it.expires.since(now))));
+                let unexpired = living_phone(db, user, now).await?;
+                return Ok(unexpired.map_or(PhoneAnswer::None, |it| PhoneAnswer::Exhausted(it.expires.since(now))));
             };
             let challenge = phone_challenge(&row)?;
             // Both sides are keyed digests, so the time that a comparison takes tells nothing about a code.
@@ -136,9 +136,9 @@ impl ChallengeStore for EmbeddedTokenStore {
     }
 }
 
-/// Decides what to send: the living code for the same number if enough of its life is left, else the fresh one, which
+/// Decides what to send: the unexpired code for the same number if enough of its life is left, else the fresh one, which
 /// inherits guesses and sends.
-fn decide(ask: &PhoneRequest, living: Option<PhoneChallenge>, now: Timestamp) -> PhoneIssue {
+fn decide(ask: &PhoneRequest, unexpired: Option<PhoneChallenge>, now: Timestamp) -> PhoneIssue {
     let fresh = PhoneChallenge {
         id: ask.fresh_id,
         key: ask.fresh_key,
@@ -150,22 +150,22 @@ fn decide(ask: &PhoneRequest, living: Option<PhoneChallenge>, now: Timestamp) ->
         last_sent: now,
         epoch: ask.epoch,
     };
-    let Some(living) = living else { return PhoneIssue::Send { challenge: fresh, before: None } };
-    let life = living.expires.since(now);
-    if living.guesses >= ask.guesses {
+    let Some(unexpired) = unexpired else { return PhoneIssue::Send { challenge: fresh, before: None } };
+    let life = unexpired.expires.since(now);
+    if unexpired.guesses >= ask.guesses {
         return PhoneIssue::Exhausted(life);
     }
-    let wait = living.last_sent.plus(wait_after(living.sends, &ask.waits)).since(now);
+    let wait = unexpired.last_sent.plus(wait_after(unexpired.sends, &ask.waits)).since(now);
     if !wait.is_zero() {
         return PhoneIssue::Wait(wait);
     }
-    let sends = living.sends.saturating_add(1);
-    let challenge = if living.phone == fresh.phone && life >= ask.renew_below {
-        PhoneChallenge { sends, last_sent: now, ..living.clone() }
+    let sends = unexpired.sends.saturating_add(1);
+    let challenge = if unexpired.phone == fresh.phone && life >= ask.renew_below {
+        PhoneChallenge { sends, last_sent: now, ..unexpired.clone() }
     } else {
-        PhoneChallenge { sends, guesses: living.guesses, ..fresh }
+        PhoneChallenge { sends, guesses: unexpired.guesses, ..fresh }
     };
-    PhoneIssue::Send { challenge, before: Some(Box::new(living)) }
+    PhoneIssue::Send { challenge, before: Some(Box::new(unexpired)) }
 }
 
 /// The wait after so many sends. The last one repeats. A code that was not sent yet has no wait.
@@ -175,8 +175,8 @@ fn wait_after(sends: u32, waits: &[Duration]) -> Duration {
 }
 
 async fn living_phone(db: &mut SqliteConnection, user: UserId, now: Timestamp) -> sqlx::Result<Option<PhoneChallenge>> {
-    let living = sqlx::query(LIVING_PHONE).bind(user.0).bind(now.millis());
-    living.fetch_optional(db).await?.as_ref().map(phone_challenge).transpose()
+    let unexpired = sqlx::query(LIVING_PHONE).bind(user.0).bind(now.millis());
+    unexpired.fetch_optional(db).await?.as_ref().map(phone_challenge).transpose()
 }
 
 async fn put_phone(db: &mut SqliteConnection, user: UserId, challenge: &PhoneChallenge) -> sqlx::Result<()> {

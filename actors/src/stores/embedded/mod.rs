@@ -1,13 +1,13 @@
-//! The token side in a SQLite file, for one node without Redis. A restart signs nobody out.
+//! The token store in a SQLite file, for one node without Redis. A restart signs nobody out.
 //!
 //! Normally it is the file of the SQL side, with tables and a migrations table of its own. One connection writes, a few
-//! read. Checks are answered from a cache of sessions; see [`Inner::change_sessions`] and `upkeep` for how it stays
-//! true. Only digests are stored.
+//! read. Checks are answered from a cache of sessions; see [`Inner::change_sessions`] and `maintenance` for how it stays
+//! consistent. Only digests are stored.
 
 mod challenges;
 mod limits;
+mod maintenance;
 mod sessions;
-mod upkeep;
 
 use super::StoreResult;
 use super::session_cache::SessionCache;
@@ -105,7 +105,7 @@ impl EmbeddedTokenStore {
         };
         let writer = pool(1).connect_with(options.clone()).await.map_err(refused)?;
         let readers = pool(READERS).connect_with(options.read_only(true)).await.map_err(refused)?;
-        let changes = sqlx::query_scalar(upkeep::CHANGES).fetch_one(&readers).await.map_err(refused)?;
+        let changes = sqlx::query_scalar(maintenance::CHANGES).fetch_one(&readers).await.map_err(refused)?;
         let inner = Arc::new(Inner {
             readers,
             writer,
@@ -115,8 +115,8 @@ impl EmbeddedTokenStore {
             time_out,
         });
         #[expect(clippy::disallowed_methods, reason = "ends when the store is dropped")]
-        let upkeep = tokio::spawn(upkeep::run(inner.clone()));
-        Ok(Self { inner, _upkeep: Arc::new(AbortOnDropHandle::new(upkeep)) })
+        let maintenance = tokio::spawn(maintenance::run(inner.clone()));
+        Ok(Self { inner, _upkeep: Arc::new(AbortOnDropHandle::new(maintenance)) })
     }
 }
 
@@ -146,7 +146,7 @@ impl Inner {
 
     /// Changes sessions of `user` in a transaction. The cache has forgotten the user before this returns.
     ///
-    /// A commit that fails or times out may still have happened. It is not accounted for here, so `upkeep` takes it for
+    /// A commit that fails or times out may still have happened. It is not accounted for here, so `maintenance` takes it for
     /// a change of another process and clears the cache.
     async fn change_sessions<T>(
         &self,

@@ -22,7 +22,7 @@ pub enum ReportEffect {
     /// An earlier report settled the attempt: nothing changed.
     Repeated,
     /// The attempt is settled now.
-    Noted,
+    Recorded,
     /// The attempt failed, and the message waits for the next provider.
     Requeued,
 }

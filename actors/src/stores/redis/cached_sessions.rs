@@ -41,7 +41,7 @@ impl CachedSessions {
     async fn find_cached(&self, user: UserId, id: Digest) -> StoreResult<Option<Session>> {
         loop {
             let (read, mut connection) = match self.cache.look_up(user, id) {
-                LookUp::Hit(session) => return Ok(self.living(session)),
+                LookUp::Hit(session) => return Ok(self.unexpired(session)),
                 LookUp::Miss(read, connection) => (read, connection),
                 LookUp::NotServing => {
                     self.cache.serving().await;
@@ -54,7 +54,7 @@ impl CachedSessions {
                 Ok(None) => {
                     // A demoted Redis drops its data before the next health check notices it. Only a primary may
                     // answer "not there".
-                    match role::demand_primary(&mut connection.connection).await {
+                    match role::ensure_primary(&mut connection.connection).await {
                         Ok(()) => return Ok(None),
                         Err(error) => self.retry_if_lost(connection.number, error)?,
                     }
@@ -62,7 +62,7 @@ impl CachedSessions {
                 Ok(Some(value)) => {
                     let session = record::parse(id, &value)?;
                     self.cache.finish(read, &session);
-                    return Ok(self.living(session));
+                    return Ok(self.unexpired(session));
                 }
                 Err(error) => self.retry_if_lost(connection.number, error)?,
             }
@@ -70,9 +70,9 @@ impl CachedSessions {
     }
 
     /// The session, if it has not expired by the clock of Redis.
-    fn living(&self, session: Session) -> Option<Session> {
+    fn unexpired(&self, session: Session) -> Option<Session> {
         let ours = self.store.0.clock.now().millis();
-        record::lives(&session, Timestamp::from_millis(ours + self.cache.clock_skew())).then_some(session)
+        record::is_live(&session, Timestamp::from_millis(ours + self.cache.clock_skew())).then_some(session)
     }
 
     /// Succeeds if the read may be repeated on the next connection, because this one is lost.

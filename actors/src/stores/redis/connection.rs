@@ -19,7 +19,7 @@ const RETRY_AFTER: Duration = Duration::from_millis(100);
 
 enum Health {
     Alive,
-    /// No answer in time. Redis stalls, or the connection is dead and nobody has said so.
+    /// No answer in time. Redis stalls, or the connection is dead and was not closed.
     Late,
     Gone,
 }
@@ -122,7 +122,7 @@ async fn examine(
     cache: &TrackedCache,
     connection: &mut TrackedConnection,
 ) -> Result<(), RedisError> {
-    role::demand_primary(&mut connection.connection).await?;
+    role::ensure_primary(&mut connection.connection).await?;
     let (secs, micros): (i64, i64) = redis::cmd("TIME").query_async(&mut connection.connection).await?;
     let ours = store.0.clock.now().millis() - store.0.clock.offset_millis();
     cache.set_clock_skew(secs * 1000 + micros / 1000 - ours);

@@ -1,5 +1,5 @@
 //! Changes: scripts over a bounded pool of connections, each call bounded in time, so that a slow Redis becomes an error
-//! and not a pile of futures. Connections to a server that is no longer a primary are closed.
+//! and not an unbounded number of waiting calls. Connections to a server that is no longer a primary are closed.
 
 use super::super::StoreResult;
 use super::role;
@@ -23,7 +23,7 @@ impl BoundedPool {
         let info = client.get_connection_info().clone();
         let manager = Manager::new_with_config(info, connection_config(time_out)).expect("a parsed address");
         let primary = Hook::async_fn(|connection: &mut MultiplexedConnection, _| {
-            Box::pin(async { role::demand_primary(connection).await.map_err(HookError::Backend) })
+            Box::pin(async { role::ensure_primary(connection).await.map_err(HookError::Backend) })
         });
         let pool = Pool::builder(manager).max_size(size.max(1)).runtime(Runtime::Tokio1).post_create(primary);
         // A call that has waited for half of its time is refused before anything is sent. So a call that begins has the

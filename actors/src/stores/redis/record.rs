@@ -24,7 +24,7 @@ pub(super) fn parse(id: Digest, value: &[u8]) -> StoreResult<Session> {
 }
 
 /// Whether the session has not expired; in whole seconds, as in the scripts.
-pub(super) fn lives(session: &Session, now: Timestamp) -> bool {
+pub(super) fn is_live(session: &Session, now: Timestamp) -> bool {
     session.expires().secs() > now.secs()
 }
 
@@ -43,8 +43,8 @@ mod tests {
             let session = parse(id, line.as_bytes()).expect("well formed");
             assert_eq!((session.app, session.device), (AppId(7), None));
             assert_eq!(session.expires(), Timestamp::from_secs(200));
-            assert!(lives(&session, Timestamp::from_millis(199_999)));
-            assert!(!lives(&session, Timestamp::from_millis(200_000)));
+            assert!(is_live(&session, Timestamp::from_millis(199_999)));
+            assert!(!is_live(&session, Timestamp::from_millis(200_000)));
         }
     }
 

@@ -4,11 +4,11 @@
 use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind, Value, cmd};
 
-/// Succeeds on a primary, and for a user who may not run `ROLE`: then this Redis is taken for one.
+/// Succeeds on a primary, and for a user who may not run `ROLE`: then it is assumed to be a primary.
 ///
 /// # Errors
 /// `READONLY` on a replica, and the errors of the connection.
-pub(super) async fn demand_primary(connection: &mut MultiplexedConnection) -> RedisResult<()> {
+pub(super) async fn ensure_primary(connection: &mut MultiplexedConnection) -> RedisResult<()> {
     match cmd("ROLE").query_async::<Vec<Value>>(connection).await {
         Ok(reply) if reply.first().is_some_and(|role| matches!(role, Value::BulkString(name) if name == b"master")) => {
             Ok(())

@@ -51,7 +51,7 @@ pub(super) async fn examine(client: &Client, time_out: Duration) -> Result<(), S
             tracing::warn!("Redis does not allow INFO: make sure that maxmemory-policy is noeviction");
         }
         judge(at, &info)?;
-        role::demand_primary(&mut connection)
+        role::ensure_primary(&mut connection)
             .await
             .map_err(|error| if role::is_replica(&error) { replica(at) } else { unreachable(at, error) })?;
         try_commands(at, &mut connection).await

@@ -1,6 +1,6 @@
 //! One connection to the relay: opens it, and sends one mail over it step by step.
 
-use super::letter::Letter;
+use super::letter::EncodedMail;
 use super::reply::{self, Phase, Step};
 use super::{Accepted, SmtpSettings};
 use crate::transports::{SendError, plaintext_fault};
@@ -95,7 +95,7 @@ pub(super) struct Connection(AsyncSmtpConnection);
 
 impl Connection {
     /// Sends one mail. `phase` shows the current step.
-    pub(super) async fn transact(&mut self, letter: &Letter, phase: &Phase) -> Result<Accepted, Error> {
+    pub(super) async fn transact(&mut self, letter: &EncodedMail, phase: &Phase) -> Result<Accepted, Error> {
         phase.reach(Step::Sender);
         self.0.command(Mail::new(Some(letter.sender.clone()), vec![])).await?;
         phase.reach(Step::Recipient);

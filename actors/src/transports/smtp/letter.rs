@@ -8,7 +8,7 @@ use lettre::message::header::{Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message, MultiPart};
 use std::time::{Duration, SystemTime};
 
-pub(super) struct Letter {
+pub(super) struct EncodedMail {
     pub(super) sender: Address,
     pub(super) recipient: Address,
     pub(super) content: String,
@@ -16,7 +16,7 @@ pub(super) struct Letter {
     pub(super) own_sender: bool,
 }
 
-impl Letter {
+impl EncodedMail {
     /// Formats a mail. If the application's own sender is no address, the configured one is used.
     pub(super) fn write(mail: &Mail, from: &Mailbox, now: Timestamp) -> Result<Self, SendError> {
         let own = mail.from.as_ref().and_then(|text| sender(text.as_str()));
@@ -85,14 +85,14 @@ mod tests {
         }
     }
 
-    fn headers(letter: &Letter) -> String {
+    fn headers(letter: &EncodedMail) -> String {
         letter.content.split("\r\n\r\n").next().expect("headers").to_owned()
     }
 
     #[test]
     fn the_headers_are_there_and_no_other() {
         let from: Mailbox = "Portcullis <no-reply@example.org>".parse().expect("a sender");
-        let letter = Letter::write(&mail(), &from, Timestamp::from_secs(1_400_319_000)).expect("a letter");
+        let letter = EncodedMail::write(&mail(), &from, Timestamp::from_secs(1_400_319_000)).expect("a letter");
         let headers = headers(&letter);
         let names: Vec<_> = headers
             .lines()
@@ -113,7 +113,7 @@ mod tests {
 
     #[test]
     fn no_line_of_the_content_ends_it() {
-        let letter = |content: &str| Letter {
+        let letter = |content: &str| EncodedMail {
             sender: Address::new("a", "example.org").expect("an address"),
             recipient: Address::new("b", "example.org").expect("an address"),
             content: content.to_owned(),
@@ -128,11 +128,13 @@ mod tests {
     fn an_applications_own_sender_is_used_if_it_is_one() {
         let from: Mailbox = "no-reply@example.org".parse().expect("a sender");
         let with = |text| Mail { from: Some(SingleLine::new(text)), ..mail() };
-        let letter = Letter::write(&with("Beyond <hello@beyond.example>"), &from, Timestamp::from_secs(1_400_319_000))
-            .expect("a letter");
+        let letter =
+            EncodedMail::write(&with("Beyond <hello@beyond.example>"), &from, Timestamp::from_secs(1_400_319_000))
+                .expect("a letter");
         assert_eq!(letter.sender.to_string(), "hello@beyond.example");
-        let letter = Letter::write(&with("a@b.example\r\nBcc: x@y.zz"), &from, Timestamp::from_secs(1_400_319_000))
-            .expect("a letter");
+        let letter =
+            EncodedMail::write(&with("a@b.example\r\nBcc: x@y.zz"), &from, Timestamp::from_secs(1_400_319_000))
+                .expect("a letter");
         assert_eq!(letter.sender.to_string(), "no-reply@example.org");
     }
 }

@@ -81,7 +81,7 @@ impl SmtpTransport {
         }
     }
 
-    async fn deliver(&self, letter: &letter::Letter, phase: &Phase) -> Result<Accepted, SendError> {
+    async fn deliver(&self, letter: &letter::EncodedMail, phase: &Phase) -> Result<Accepted, SendError> {
         if let Some(mut connection) = self.take_idle() {
             let sent = connection.transact(letter, phase).await;
             let died = sent.as_ref().is_err_and(reply::is_dead_connection);
@@ -99,7 +99,7 @@ impl SmtpTransport {
         &self,
         mut connection: Connection,
         sent: Result<Accepted, lettre::transport::smtp::Error>,
-        letter: &letter::Letter,
+        letter: &letter::EncodedMail,
         phase: &Phase,
     ) -> Result<Accepted, SendError> {
         match sent {
@@ -125,7 +125,7 @@ impl Transport<Mail> for SmtpTransport {
     }
 
     async fn send(&self, mail: &Mail) -> Result<Accepted, SendError> {
-        let letter = letter::Letter::write(mail, &self.from, self.clock.now())?;
+        let letter = letter::EncodedMail::write(mail, &self.from, self.clock.now())?;
         let phase = Phase::default();
         match tokio::time::timeout(self.timeout, self.deliver(&letter, &phase)).await {
             Ok(answer) => answer,

@@ -41,7 +41,7 @@ pub(super) async fn record(
         return Ok(if repeated.is_some() { ReportEffect::Repeated } else { ReportEffect::Unknown });
     };
     if report.status == ReportStatus::Delivered {
-        return Ok(ReportEffect::Noted);
+        return Ok(ReportEffect::Recorded);
     }
     let (attempt, message): (i64, i64) = (settled.try_get("id")?, settled.try_get("message_id")?);
     let requeued = match next_provider(connection, message, provider, providers).await? {
@@ -76,7 +76,7 @@ pub(super) async fn record(
     .bind(report.reference.as_str())
     .execute(connection)
     .await?;
-    Ok(ReportEffect::Noted)
+    Ok(ReportEffect::Recorded)
 }
 
 /// The index of the next provider: the first one after `failed` in the circular list that has not failed with the message.
