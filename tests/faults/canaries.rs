@@ -1,5 +1,5 @@
-//! Nothing at rest opens a door: secrets are planted by using the server, then every file it wrote and its whole log
-//! are searched for them, as they are and as they are commonly encoded.
+//! Stored data contains no usable secret. The tests use the server with known secrets, and then search every file it
+//! wrote and its whole log for them, in plain form and in common encodings.
 
 use crate::http::{Answer, call};
 use crate::{inbox, setup};
@@ -11,7 +11,7 @@ use sqlx::{ConnectOptions as _, Row as _};
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
-/// A value that must not be found, and what it is.
+/// A value that must not be found, with a description.
 pub struct Canary {
     pub what: &'static str,
     pub bytes: Vec<u8>,
@@ -29,12 +29,12 @@ impl Canary {
         Self { what, bytes: secret.to_vec() }
     }
 
-    /// Every spelling that is searched for.
+    /// Every encoding that is searched for.
     fn spellings(&self) -> Vec<Vec<u8>> {
         let hex: String = self.bytes.iter().map(|byte| format!("{byte:02x}")).collect();
         let mut spellings = vec![self.bytes.clone(), hex.to_uppercase().into_bytes(), hex.into_bytes()];
-        // In base64 a value looks different at each of three offsets, and shares its first and last sign with its
-        // neighbours.
+        // In base64 a value has a different encoding at each of three offsets, and its first and last characters depend on
+        // its neighbours.
         for offset in 0..3 {
             let shifted = [&vec![0; offset][..], &self.bytes].concat();
             for engine in [STANDARD_NO_PAD, URL_SAFE_NO_PAD] {
@@ -51,7 +51,7 @@ impl Canary {
     }
 }
 
-/// Any bytes as text, a character each: text is searched quickly even where the tests are not optimised.
+/// Any bytes as text, one character per byte. Searching text is fast even in a debug build.
 pub fn text(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| char::from(*byte)).collect()
 }
@@ -78,7 +78,7 @@ async fn cells(database: &Path) -> Vec<String> {
     cells
 }
 
-/// Whether a code of six digits stands somewhere by itself: not within a longer number, nor as a fraction of a second.
+/// Whether the six digits of a code occur alone: not within a longer number or a fraction of a second.
 pub fn stands_alone(text: &str, code: &str) -> bool {
     text.match_indices(code).any(|(at, _)| {
         let (before, after) = (text[..at].chars().next_back(), text[at + code.len()..].chars().next());
@@ -145,7 +145,7 @@ fn nothing_at_rest_opens_a_door() {
         200
     );
 
-    // A crash now: the code and the link are alive, and the write-ahead log is not yet folded in.
+    // A crash at this point: the code and the link are valid, and the write-ahead log is not yet merged.
     server.kill();
     let mut canaries = vec![
         Canary::text("the first password", first),
@@ -178,7 +178,7 @@ fn nothing_at_rest_opens_a_door() {
 fn search(folder: &Path, canaries: &[Canary], code: &str) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let mut seen = 0;
-    // All are read before a database among them is opened: closing one folds its write-ahead log in and removes it.
+    // All files are read before a database is opened, because closing one merges and removes its write-ahead log.
     let read = |file: PathBuf| std::fs::read(&file).map(|bytes| (file, bytes)).expect("readable");
     for (file, bytes) in files(folder).into_iter().map(read).collect::<Vec<_>>() {
         let content = text(&bytes);

@@ -1,4 +1,4 @@
-//! More connections than the system gives files for: those that are there are served, and newcomers are told.
+//! More connections than the limit on open files allows: existing ones are served, and new ones are answered 503.
 
 use super::http::{Answer, Cut, call};
 use super::setup;
@@ -13,7 +13,7 @@ use std::time::Duration;
 const HARD: usize = 400;
 const LONG: Duration = Duration::from_secs(60);
 
-/// One more request on a connection that is kept.
+/// Another request on the same connection.
 fn ask(stream: &mut TcpStream) -> String {
     stream.write_all(b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\n\r\n").expect("sent");
     let mut bytes = [0; 4096];
@@ -59,7 +59,7 @@ fn an_exhausted_file_limit_still_accepts_and_closes_politely() {
     let refused = newcomer(server.address()).expect("an answer");
     assert_eq!(refused.status, 503, "{}", refused.body);
     assert_eq!(refused.text("code"), "overloaded");
-    // Who is in is served, by stores that open files of their own.
+    // Existing connections are served, also when a store opens further files.
     assert!(ask(&mut kept).starts_with("HTTP/1.1 200"));
     let said = fs::read_to_string(setup.log()).expect("a log");
     assert!(!said.contains("Too many open files") && said.contains("connections are refused"), "{said}");

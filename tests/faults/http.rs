@@ -1,5 +1,5 @@
-//! A blocking client that tells how far an exchange got: one connection a request, so that nothing is hidden by a
-//! pool or retried by a library.
+//! A blocking client that reports how far an exchange got. It opens one connection per request, so no pool and no retry
+//! of a library can hide a failure.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -15,7 +15,7 @@ pub struct Answer {
 /// How an exchange ended without an answer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Cut {
-    /// Nobody listens.
+    /// The connection was refused.
     Refused,
     /// The connection ended before the first byte of an answer.
     Unanswered,
@@ -28,7 +28,7 @@ pub fn call(address: SocketAddr, method: &str, path: &str, bearer: &str, form: &
     Asked::send(address, method, path, bearer, form)?.answer()
 }
 
-/// The same with header lines of the caller's own, each ended by `\r\n`.
+/// The same with additional header lines, each ended by `\r\n`.
 pub fn call_with(address: SocketAddr, method: &str, path: &str, headers: &str, form: &str) -> Result<Answer, Cut> {
     Asked::send_with(address, method, path, headers, form)?.answer()
 }
@@ -56,7 +56,7 @@ impl Asked {
 
     pub fn answer(mut self) -> Result<Answer, Cut> {
         let mut bytes = Vec::new();
-        // A reset after the answer loses nothing: what counts is whether the answer is whole.
+        // A connection reset after the answer does not matter if the answer is complete.
         let _ = self.0.read_to_end(&mut bytes);
         if bytes.is_empty() {
             return Err(Cut::Unanswered);
@@ -74,7 +74,7 @@ impl Asked {
 }
 
 impl Answer {
-    /// The text of a JSON field that is known to be there.
+    /// The text of a JSON field, which must exist.
     pub fn text(&self, field: &str) -> String {
         let json: serde_json::Value = serde_json::from_str(&self.body).expect("the answer is JSON");
         json[field].as_str().unwrap_or_else(|| panic!("{field} is in {}", self.status)).to_owned()

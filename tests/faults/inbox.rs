@@ -1,11 +1,11 @@
-//! What servers with an inbox have "sent", as it is read by those it was sent to.
+//! Reads the messages in the inbox of a server, as their recipients would.
 
 use crate::http::call;
 use portcullis_testkit::server::Server;
 use portcullis_testkit::wait::found_blocking;
 use serde_json::Value;
 
-/// What a message to somebody holds; whichever server delivers it, and that takes a moment.
+/// Waits for a message to a recipient in any of the inboxes, and returns its text.
 pub fn delivered(servers: &[&Server], to: &str, find: impl Fn(&str) -> Option<String>) -> String {
     let in_inbox = |server: &&Server| {
         let inbox = call(server.address(), "GET", "/dev/inbox.json", "", "").expect("answered");

@@ -36,7 +36,7 @@ fn stop(mut server: Server) {
     assert!(took < Duration::from_secs(12), "{took:?}");
 }
 
-/// The aim is half a second. The best of some starts may take four times as long, since other tests run as well.
+/// The aim is half a second. The fastest of several starts may take four times as long, since other tests run as well.
 #[test]
 fn the_server_listens_soon_after_its_start() {
     let mut first = Vec::new();
@@ -142,7 +142,7 @@ fn a_stop_under_load_answers_every_accepted_request() {
                         }
                         Err(Cut::Partial) => panic!("an answer was cut"),
                         Err(Cut::Refused | Cut::Unanswered) if late => break,
-                        // Sent just before the signal, and not yet accepted: it was still in the queue of the kernel.
+                        // Sent just before the signal and not yet accepted: it was in the queue of the kernel.
                         Err(Cut::Refused | Cut::Unanswered) => {
                             assert!(stopping.load(Ordering::SeqCst), "a request was dropped before the stop");
                             break;

@@ -1,5 +1,4 @@
-//! The server as an operator sees it: a process that is started, stopped, killed and restarted. And its files and log,
-//! which an attacker may read.
+//! The server as a process: started, stopped, killed and restarted; and its files and log, which an attacker may read.
 
 #![expect(clippy::disallowed_methods, reason = "tests start processes and tasks of their own")]
 

@@ -1,11 +1,11 @@
-//! The form of files: each explains itself first, none is long, and the repository speaks of itself alone.
+//! The form of files: each begins with its purpose, none is too long, and none mentions a machine or unfinished work.
 
 use super::tree;
 
-/// A file past this is two files.
+/// The largest number of lines of a file.
 const LONGEST: usize = 400;
 
-/// Everything at the top; beside it only files whose name begins with a dot, and what is built and run.
+/// The entries of the top level. Dotfiles and `target` are allowed as well.
 const TOP: [&str; 10] = [
     "Cargo.toml",
     "Cargo.lock",
@@ -50,7 +50,7 @@ fn the_top_level_is_fixed() {
 
 #[test]
 fn nothing_is_left_open_and_no_machine_is_named() {
-    // Put together here, so that this file does not find itself.
+    // Assembled here, so that the test does not find this file.
     let words = [
         ["TO", "DO"].concat(),
         ["FIX", "ME"].concat(),
@@ -64,7 +64,7 @@ fn nothing_is_left_open_and_no_machine_is_named() {
     ];
     for file in tree::all().iter().filter(|file| file.path != "Cargo.lock") {
         for word in &words {
-            // A path may stand inside a longer one (/network/); a word counts where it begins.
+            // A path may be part of a longer one (/network/), so only the beginning of a word counts.
             let begins = file.text.match_indices(word.as_str()).any(|(at, _)| {
                 let before = file.text[..at].chars().next_back();
                 !before.is_some_and(|c| c.is_alphanumeric() || c == '_')
@@ -74,7 +74,7 @@ fn nothing_is_left_open_and_no_machine_is_named() {
     }
 }
 
-/// Keys that every line of the log has, or that are there with a span: a field of that name would stand there twice.
+/// Keys that every log line has, or that come with a span. A field of the same name would be a duplicate key.
 const TAKEN: [&str; 10] =
     ["message", "timestamp", "level", "target", "span", "spans", "filename", "line_number", "threadName", "threadId"];
 
@@ -82,7 +82,7 @@ const TAKEN: [&str; 10] =
 fn no_field_of_the_log_has_a_name_that_is_taken() {
     for file in tree::rust() {
         for event in file.text.split("tracing::").skip(1).filter_map(|rest| rest.split_once("!(")) {
-            // The fields stand before the text.
+            // The fields are before the text.
             let fields = event.1.split('"').next().unwrap_or_default();
             for (name, _) in fields.split(',').filter_map(|field| field.split_once(" = ")) {
                 assert!(!TAKEN.contains(&name.trim()), "{}: a field is called {}", file.path, name.trim());

@@ -1,5 +1,5 @@
-//! A server that is killed between the two stores: the reset stands in PostgreSQL, and Redis never heard of it. Whatever
-//! server starts next accepts none of the old sessions.
+//! A server is killed between the two stores: the reset is in PostgreSQL but not in Redis. The next server that starts
+//! accepts none of the old sessions.
 //!
 //! A few rounds in every run; `PORTCULLIS_TEST_CRASHES=100` sets how many.
 
@@ -17,7 +17,7 @@ const CRASHES: &str = "PORTCULLIS_TEST_CRASHES";
 async fn a_crash_between_the_stores_leaves_no_session_behind() {
     let rounds: u32 = std::env::var(CRASHES).map_or(6, |rounds| rounds.parse().expect("a number of crashes"));
     let (redis, database) = (Redis::start().await, shared_database().await);
-    // What the gate swallows never arrives; what a stopped Redis is sent, it would do when it goes on.
+    // The gate discards what it receives. A stopped Redis would execute it when it continues.
     let gate = Gate::before(redis.address()).await;
     let fleet = Fleet::new(&format!("redis://{}", gate.address()), database.url()).with_short_redis_timeout();
     let (mut accepted, mut checks) = (0, 0);
@@ -46,7 +46,7 @@ async fn a_crash_between_the_stores_leaves_no_session_behind() {
 
         gate.open();
         server = fleet.start("a");
-        // From its very first moment on.
+        // From the first moment.
         eventually_blocking("all old sessions are refused", || {
             let statuses = old.each_ref().map(|token| check(&server, token));
             checks += statuses.len();

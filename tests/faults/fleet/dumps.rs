@@ -1,5 +1,5 @@
-//! Who steals a backup of either store gets in nowhere: what was planted by using a server is searched in a dump of
-//! PostgreSQL and in Redis' snapshot and log, as it is and as it is commonly encoded.
+//! A stolen backup contains no usable secret. The tests search a dump of PostgreSQL, and the snapshot and log of Redis, for
+//! known secrets in plain form and in common encodings.
 
 use super::{Fleet, PASSWORD, SECRET, ask, check, reset_token, set_password, settled, sign_in, try_sign_in};
 use crate::canaries::{Canary, files, stands_alone, text};
@@ -63,7 +63,7 @@ async fn a_backup_opens_no_door() {
         Canary::text("a reset token", &reset),
         Canary::decoded("the bytes of a reset token", &reset),
     ];
-    // While the code and the link live, and when they were used.
+    // While the code and the link are valid, and after they were used.
     search(&redis, &database, &canaries, &[&code, guess]).await;
     let verified = ask(&node, "POST", "/settings/verify_phone", &token, &format!("token={code}"));
     assert_eq!(verified.status, 200, "{}", verified.body);

@@ -1,5 +1,4 @@
-//! A Redis that comes back with nothing: what stood in it is refused on every node within a second, and never taken
-//! from memory.
+//! Redis restarts empty: every node refuses the former sessions within a second, and does not accept them from its cache.
 
 use super::{Fleet, PASSWORD, ask, check, reset_token, set_password, sign_in};
 use crate::inbox;

@@ -1,4 +1,4 @@
-//! A Redis without room (`noeviction`): nobody gets in, and whoever wants out gets out.
+//! A full Redis (`noeviction`): sign-in is refused, and sign-out works.
 
 use super::{Fleet, PASSWORD, ask, check, reset_token, set_password, sign_in, try_sign_in};
 use portcullis_testkit::postgres::shared_database;
@@ -7,7 +7,7 @@ use portcullis_testkit::redis::Redis;
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn signing_out_and_the_end_of_a_reset_need_no_room() {
     let (redis, database) = (Redis::start().await, shared_database().await);
-    // With the limits on: their counters need room as well, and must hold nobody in.
+    // With limits: their counters need room as well, and must not prevent a sign-out.
     let fleet = Fleet::new(&redis.url(), database.url()).with("limits.enabled", "true");
     let user = fleet.user("ada");
     let node = fleet.start("a");

@@ -1,6 +1,6 @@
-//! Redis or PostgreSQL killed, stalled, or behind a network that swallows everything: every call that needs it is a 503
-//! within half a second (here a little more: other tests run beside this one), nobody is let in meanwhile, and all is
-//! well again within seconds of its return, without a restart.
+//! Redis or PostgreSQL is killed, stalled, or behind a network that discards everything. Every call that needs it is answered
+//! 503 within half a second (a little more here, since other tests run as well), no access is granted meanwhile, and all
+//! calls work again within seconds of its return, without a restart.
 
 use super::{Fleet, PASSWORD, address, ask, check, ready, set_password, settled, try_sign_in};
 use crate::http::{Answer, call};
@@ -16,11 +16,11 @@ const SOON: Duration = Duration::from_millis(1_200);
 const RECOVERED: Duration = Duration::from_secs(5);
 const NUMBER: &str = "+12125550123";
 
-/// One server with one HTTP thread, so that what it knows is known to every request; and people who use it.
+/// A server with one HTTP thread, so that all requests share one cache; and its users.
 struct Scene {
     server: Server,
     user: i64,
-    /// Checked before, so it may be remembered.
+    /// Checked before, so it may be in the cache.
     known: String,
     /// Never checked.
     unknown: String,
@@ -55,7 +55,7 @@ impl Scene {
         Self { server, user, known, unknown, dead, key, reset, code, _fleet: fleet }
     }
 
-    /// What needs Redis: everything that asks who is there.
+    /// The calls that need Redis: everything with a session.
     fn need_redis(&self) -> Vec<Call> {
         let Self { user, unknown, key, reset, code, .. } = self;
         vec![
@@ -74,7 +74,7 @@ impl Scene {
         ]
     }
 
-    /// What needs PostgreSQL: everything but a look at sessions.
+    /// The calls that need PostgreSQL: everything but reading sessions.
     fn need_postgres(&self) -> Vec<Call> {
         let Self { known, key, reset, code, .. } = self;
         vec![
@@ -94,7 +94,7 @@ impl Scene {
         Call::new("POST", "/api/v1/tokens", "", &format!("email={}&password={PASSWORD}", address("ada")))
     }
 
-    /// What opens nothing, ever: a dead token, a made-up one, a wrong password.
+    /// Credentials that are never valid: a revoked token, a forged one, a wrong password.
     fn nobody_gets_in(&self) {
         assert_ne!(check(&self.server, &self.dead), 200, "a dead token");
         let forged = format!("{}{}", &self.known[..20], &self.unknown[20..]);
@@ -102,7 +102,7 @@ impl Scene {
         assert_ne!(try_sign_in(&self.server, "ada", "wrong-guess-8842").status, 200, "a wrong password");
     }
 
-    /// All of these at once, twice over: 503 each, in time.
+    /// Sends all of these at once, twice. Each is answered 503 in time.
     fn all_unavailable(&self, calls: &[Call], store: &str) {
         let mut slowest = Duration::ZERO;
         for _ in 0..2 {
@@ -120,7 +120,7 @@ impl Scene {
             }
             self.nobody_gets_in();
         }
-        // The other one is named too while a busy machine keeps it waiting.
+        // On a busy machine the other store may be named as well.
         eventually_blocking("only this store fails", || {
             let said = ready(&self.server);
             assert!(said.status == 503 && said.body.contains(store), "{}", said.body);
@@ -129,7 +129,7 @@ impl Scene {
         println!("{store}: 503 after {slowest:?} at most, of {} calls", calls.len() * 2);
     }
 
-    /// Everything works again; until then, nobody gets in.
+    /// Waits until everything works again. Until then no access is granted.
     fn recovers(&self, store: &str) {
         let took = eventually_blocking("all works again", || {
             self.nobody_gets_in();
@@ -142,7 +142,7 @@ impl Scene {
     }
 }
 
-/// Until it is answered with 200: a busy machine is no fault of the server's, whose patience here is that of a fleet.
+/// Repeats the request until it is answered 200, because a busy machine may exceed the short time-outs of this fleet.
 fn patiently(ask: impl Fn() -> Answer) -> Answer {
     let answer = found_blocking("an answer", || Some(ask()).filter(|answer| answer.status != 503));
     assert_eq!(answer.status, 200, "{}", answer.body);
@@ -213,7 +213,7 @@ async fn a_redis_that_the_network_swallows() {
     assert_eq!(settled(&scene.server, &scene.known), 200);
 }
 
-/// What was under way when the database went is not lost: the code and the link still work.
+/// A code and a link that were sent before the database failed still work afterwards.
 fn nothing_is_used_up(scene: &Scene) {
     let Scene { server, known, reset, code, .. } = scene;
     patiently(|| ask(server, "POST", "/settings/verify_phone", known, &format!("token={code}")));

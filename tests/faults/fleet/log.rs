@@ -1,5 +1,5 @@
 //! The log of a server on PostgreSQL, as a collector reads it: no line is lost, every line is one JSON object, and every
-//! field has its type and stands there once.
+//! field has its type and occurs once.
 
 use super::{Fleet, PASSWORD, address, ask, sign_in};
 use portcullis_testkit::postgres::shared_database;
@@ -9,7 +9,7 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::{Map, Value};
 use std::fmt;
 
-/// An object that refuses a key given twice, where `serde_json` would keep the last.
+/// An object that rejects duplicate keys. `serde_json` alone would keep the last one.
 struct Once(Map<String, Value>);
 
 impl<'de> Deserialize<'de> for Once {
@@ -34,7 +34,7 @@ impl<'de> Deserialize<'de> for Once {
     }
 }
 
-/// What a field must be, by its name.
+/// The type of a field, by its name.
 fn is_typed(key: &str, value: &Value) -> bool {
     match key {
         "status" | "micros" | "message_id" | "user" | "code" | "dead" | "ended" => value.is_u64(),

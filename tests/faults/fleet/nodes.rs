@@ -1,5 +1,4 @@
-//! Three nodes, one truth: what happens on one is so on all, within 200 ms (here five times that: other tests run
-//! beside this one).
+//! Three nodes: a change on one is visible on all within 200 ms (here a second, since other tests run as well).
 
 use super::{APP, Fleet, PASSWORD, ask, check, reset_token, set_password, sign_in, try_sign_in, until_all_refuse};
 use portcullis_testkit::postgres::{Database, shared_database};

@@ -1,4 +1,4 @@
-//! One outbox, two nodes: nothing is sent twice, and what a provider reports to one node is known to both.
+//! Two nodes with one outbox: nothing is sent twice, and a report to one node has its effect on both.
 
 use super::{APP, Fleet, PASSWORD, ask, sign_in};
 use crate::http::call_with;
@@ -49,7 +49,7 @@ async fn two_nodes_send_each_of_5000_messages_once() {
         let to = Destination::Sms(Phone::parse(&format!("+1212{}", 2_000_000 + n), "US").expect("a number"));
         challenge_message(key, user, app, to, SystemClock.now().plus(Duration::from_secs(600)))
     };
-    // Which node sent a message, its account tells.
+    // The account of a message shows which node sent it.
     let accounts = ["ACa", "ACb"];
     let nodes = accounts.map(|account| {
         let mut setup = fleet.node(account);

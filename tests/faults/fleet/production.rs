@@ -84,7 +84,7 @@ async fn from_an_empty_database_to_a_new_password() {
     }
 }
 
-/// What a start is refused with, a line each.
+/// The lines with which a start is refused.
 fn refused(fleet: &Fleet) -> Vec<String> {
     let setup = fleet.node("refused");
     setup.start().expect_err("it must not start");
@@ -102,7 +102,7 @@ async fn a_database_that_development_used_is_refused() {
     let command = |line: &str| line.split("portcullis ").nth(1).map(str::to_owned).unwrap_or_default();
     for (line, says) in [(key, "demo key"), (user, "demo password")] {
         assert!(line.contains(says), "{line}");
-        // What the line says to do is what helps.
+        // Doing what the line says helps.
         let command = command(line);
         fleet.run(&command.split(' ').collect::<Vec<_>>(), "");
     }

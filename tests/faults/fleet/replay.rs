@@ -1,5 +1,5 @@
-//! Revocations that Redis missed or forgot are applied again before anybody is believed over a new connection: there is
-//! no moment in which an old token is taken.
+//! Revocations that Redis missed or lost are applied again before a new connection serves checks. An old token is accepted
+//! at no moment.
 
 use super::{
     Fleet, Held, PASSWORD, check, ready, reset_token, set_password, settled, sign_in, try_sign_in, until_number,
@@ -11,7 +11,7 @@ use portcullis_testkit::redis::Redis;
 use portcullis_testkit::server::Server;
 use std::time::{Duration, Instant};
 
-/// Asks every server about every token until all have refused all, and a while longer; none may be taken meanwhile.
+/// Checks every token on every server until all were refused, and for a while longer. None may be accepted after that.
 fn never_taken(nodes: &[&Server], tokens: &[String]) {
     let began = Instant::now();
     let mut quiet = None;
