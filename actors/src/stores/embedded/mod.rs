@@ -1,7 +1,7 @@
 //! The token store in a SQLite file, for one node without Redis. A restart signs nobody out.
 //!
 //! Normally it is the file of the SQL side, with tables and a migrations table of its own. One connection writes, a few
-//! read. Checks are answered from a cache of sessions; see [`Inner::change_sessions`] and `maintenance` for how it stays
+//! read. Checks are answered from a cache of sessions; see `Inner::change_sessions` and `maintenance` for how it stays
 //! consistent. Only digests are stored.
 
 mod challenges;
@@ -48,7 +48,7 @@ struct Inner {
     /// One connection: other writers queue here, first come first served, and do not poll a lock.
     writer: SqlitePool,
     cache: Mutex<SessionCache>,
-    /// The last counted change that the cache reflects. Whoever compares it waits while a commit of ours is under way.
+    /// The last counted change that the cache reflects. It is locked while a commit of this process is in progress.
     reflected: tokio::sync::Mutex<i64>,
     clock: Arc<dyn Clock>,
     time_out: Duration,
