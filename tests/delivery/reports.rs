@@ -5,6 +5,7 @@ use crate::world::World;
 use portcullis_actors::clock::Clock as _;
 use portcullis_actors::stores::{Attempt, MessageState, Next, OutboxStore as _, ReportEffect, Settlement};
 use portcullis_actors::transports::{DeliveryReport, ReportStatus};
+use portcullis_testkit::wait::eventually;
 
 async fn a_receipt_counts_once(world: World) {
     let id = world.queue_mail("ada@example.com").await;
@@ -108,6 +109,43 @@ async fn a_report_about_an_older_try_moves_nothing(world: World) {
         assert_eq!(report(reference, providers).await, ReportEffect::Recorded);
         assert_eq!(world.state(id).await, MessageState::Delivered, "{reference}");
     }
+}
+
+/// A report on PostgreSQL that meets the commit of its attempt: the update does not see the attempt, and the next statement
+/// does. The report is not a repetition, and counts when it is looked up again.
+#[tokio::test]
+async fn a_report_that_meets_the_commit_of_its_attempt_counts_later() {
+    let database = portcullis_testkit::postgres::shared_database().await;
+    let world = World::on(database.url(), tempfile::tempdir().expect("a temporary folder")).await;
+    let id = world.queue_mail("ada@example.com").await;
+    let lease = world.lease(&ask(1, 75)).await.remove(0).lease;
+    // The trigger stops an update that has its snapshot, until the test releases the lock.
+    let mut connection = world.connection().await;
+    for statement in [
+        "CREATE FUNCTION wait_for_test() RETURNS trigger AS \
+         $$ BEGIN PERFORM pg_advisory_xact_lock(7); RETURN NULL; END $$ LANGUAGE plpgsql",
+        "CREATE TRIGGER wait_for_test BEFORE UPDATE ON outbox_attempts FOR EACH STATEMENT EXECUTE FUNCTION wait_for_test()",
+        "SELECT pg_advisory_lock(7)",
+    ] {
+        sqlx::raw_sql(statement).execute(&mut connection).await.expect("the statement is right");
+    }
+    let callback = DeliveryReport { reference: "late".to_owned(), status: ReportStatus::Undelivered, code: None };
+    let record = async || world.store.record_report("one", &callback, &["one", "two"]).await.expect("answered");
+    let commit = async {
+        let waiting = "SELECT COUNT(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted \
+                       AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+        let mut watcher = world.connection().await;
+        eventually("the update waits", async || {
+            sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut watcher).await.expect("a count") == 1
+        })
+        .await;
+        world.settle(Settlement { id, lease, next: Next::Delivered, attempt: Some(attempt("late")) }).await;
+        sqlx::raw_sql("SELECT pg_advisory_unlock(7)").execute(&mut connection).await.expect("unlocked");
+    };
+    let (met, ()) = tokio::join!(record(), commit);
+    assert_eq!(met, ReportEffect::Unknown);
+    assert_eq!(record().await, ReportEffect::Requeued);
+    assert_eq!(record().await, ReportEffect::Repeated);
 }
 
 on_every_database!(

@@ -28,20 +28,20 @@ async fn replace(
     user: &User,
 ) -> Result<(), ErrorKind> {
     let wrong = || ErrorKind::invalid("current_password", "is not the current password");
-    let admission = ports.guard.admit(Target::from(user), None, None).await?;
+    let attempt = ports.guard.admit(Target::from(user), None, None).await?;
     let hashing = ports.passwords.hashing.for_caller(&request.caller);
     match hashing.verify(&request.current, Some(&user.password_hash)).await.map(|compared| compared.verified) {
         Ok(Verified::Yes | Verified::Outdated) => {}
         Ok(Verified::No) => {
-            ports.guard.failed(admission).await?;
+            ports.guard.failed(attempt).await?;
             return Err(wrong());
         }
         Err(overloaded) => {
-            ports.guard.withdraw(admission).await;
+            ports.guard.withdraw(attempt).await;
             return Err(overloaded.into());
         }
     }
-    ports.guard.succeeded(admission).await?;
+    ports.guard.succeeded(attempt).await?;
     let hash = ports.passwords.hash(user, &request.new, &request.caller).await?;
     // False if another change came first: the given password is not the current one any more.
     if !ports.passwords.set(user, &hash, principal.app(), principal.session()).await? {

@@ -12,7 +12,7 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection};
 use std::time::Duration;
 
-const LIVING_PHONE: &str = "SELECT * FROM phone_challenges WHERE user_id = ?1 AND expires > ?2";
+const UNEXPIRED_PHONE: &str = "SELECT * FROM phone_challenges WHERE user_id = ?1 AND expires > ?2";
 
 const PUT_PHONE: &str = "
     INSERT OR REPLACE INTO phone_challenges
@@ -34,7 +34,7 @@ const PUT_RESET: &str = "
             app_id = excluded.app_id, epoch = excluded.epoch
         WHERE expires <= ?6 OR epoch < excluded.epoch";
 
-const LIVING_RESET: &str = "SELECT * FROM reset_challenges WHERE user_id = ?1";
+const UNEXPIRED_RESET: &str = "SELECT * FROM reset_challenges WHERE user_id = ?1";
 const FIND_RESET: &str = "SELECT * FROM reset_challenges WHERE user_id = ?1 AND digest = ?2 AND expires > ?3";
 const CONSUME_RESET: &str =
     "DELETE FROM reset_challenges WHERE user_id = ?1 AND digest = ?2 AND expires > ?3 RETURNING *";
@@ -45,7 +45,7 @@ impl ChallengeStore for EmbeddedTokenStore {
         let now = self.inner.now();
         let work = async |db: &mut SqliteConnection| {
             // A challenge of an earlier epoch counts as revoked.
-            let unexpired = living_phone(db, ask.user, now).await?.filter(|unexpired| unexpired.epoch >= ask.epoch);
+            let unexpired = unexpired_phone(db, ask.user, now).await?.filter(|unexpired| unexpired.epoch >= ask.epoch);
             let issue = decide(&ask, unexpired, now);
             if let PhoneIssue::Send { challenge, .. } = &issue {
                 put_phone(db, ask.user, challenge).await?;
@@ -62,7 +62,7 @@ impl ChallengeStore for EmbeddedTokenStore {
         before: Option<&PhoneChallenge>,
     ) -> StoreResult<()> {
         let now = self.inner.now();
-        let work = async |db: &mut SqliteConnection| match living_phone(db, user, now).await? {
+        let work = async |db: &mut SqliteConnection| match unexpired_phone(db, user, now).await? {
             Some(unexpired) if unexpired.id == sent.id && unexpired.sends == sent.sends => {
                 let mut restored = before.cloned().unwrap_or(PhoneChallenge { sends: 0, ..sent.clone() });
                 restored.guesses = unexpired.guesses;
@@ -78,7 +78,7 @@ impl ChallengeStore for EmbeddedTokenStore {
         let work = async |db: &mut SqliteConnection| {
             let guess = sqlx::query(GUESS).bind(user.0).bind(now.millis()).bind(guesses);
             let Some(row) = guess.fetch_optional(&mut *db).await? else {
-                let unexpired = living_phone(db, user, now).await?;
+                let unexpired = unexpired_phone(db, user, now).await?;
                 return Ok(unexpired.map_or(PhoneAnswer::None, |it| PhoneAnswer::Exhausted(it.expires.since(now))));
             };
             let challenge = phone_challenge(&row)?;
@@ -96,7 +96,7 @@ impl ChallengeStore for EmbeddedTokenStore {
         let now = self.inner.now();
         let restored = PhoneChallenge { guesses: challenge.guesses.saturating_sub(1), ..challenge.clone() };
         let work = async |db: &mut SqliteConnection| {
-            if restored.expires > now && living_phone(db, user, now).await?.is_none() {
+            if restored.expires > now && unexpired_phone(db, user, now).await?.is_none() {
                 put_phone(db, user, &restored).await?;
             }
             Ok(())
@@ -110,7 +110,7 @@ impl ChallengeStore for EmbeddedTokenStore {
         let fresh = ResetChallenge { id, key, digest, app: Some(app), expires: now.plus(life), epoch };
         let work = async |db: &mut SqliteConnection| {
             put_reset(db, user, &fresh, now).await?;
-            reset_challenge(&sqlx::query(LIVING_RESET).bind(user.0).fetch_one(db).await?)
+            reset_challenge(&sqlx::query(UNEXPIRED_RESET).bind(user.0).fetch_one(db).await?)
         };
         self.inner.transaction(work).await
     }
@@ -174,8 +174,12 @@ fn wait_after(sends: u32, waits: &[Duration]) -> Duration {
     waits.get(at as usize).or(waits.last()).copied().unwrap_or_default()
 }
 
-async fn living_phone(db: &mut SqliteConnection, user: UserId, now: Timestamp) -> sqlx::Result<Option<PhoneChallenge>> {
-    let unexpired = sqlx::query(LIVING_PHONE).bind(user.0).bind(now.millis());
+async fn unexpired_phone(
+    db: &mut SqliteConnection,
+    user: UserId,
+    now: Timestamp,
+) -> sqlx::Result<Option<PhoneChallenge>> {
+    let unexpired = sqlx::query(UNEXPIRED_PHONE).bind(user.0).bind(now.millis());
     unexpired.fetch_optional(db).await?.as_ref().map(phone_challenge).transpose()
 }
 
