@@ -37,11 +37,16 @@ pub(crate) async fn database(config: &Config, access: Access, clock: Arc<dyn Clo
     }
 }
 
+/// How long a start waits for a database server.
+const CONNECT_TIME_OUT: Duration = Duration::from_secs(3);
+
 pub(super) fn sql_settings(config: &Config) -> SqlSettings {
-    let mut settings = SqlSettings::new(config.database.url.expose());
-    settings.max_connections = config.database.max_connections;
-    settings.time_out = Duration::from_millis(config.database.timeout_ms);
-    settings
+    SqlSettings {
+        url: config.database.url.expose().to_owned(),
+        max_connections: config.database.max_connections,
+        time_out: Duration::from_millis(config.database.timeout_ms),
+        connect_time_out: CONNECT_TIME_OUT,
+    }
 }
 
 pub(super) fn redis_settings(config: &Config) -> RedisSettings {

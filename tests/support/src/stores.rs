@@ -1,5 +1,6 @@
 //! SQL stores with generous time-outs. Tests of the time-outs set their own.
 
+use crate::defaults;
 use portcullis_actors::clock::Clock;
 use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
 use std::path::Path;
@@ -11,7 +12,8 @@ pub const PATIENT: Duration = Duration::from_secs(20);
 
 /// Settings for a machine that is busy with other things.
 pub fn patient(url: impl Into<String>) -> SqlSettings {
-    SqlSettings { time_out: PATIENT, connect_time_out: PATIENT, ..SqlSettings::new(url) }
+    let max_connections = defaults().database.max_connections;
+    SqlSettings { url: url.into(), max_connections, time_out: PATIENT, connect_time_out: PATIENT }
 }
 
 /// Opens a database with [`patient`] settings.

@@ -46,18 +46,6 @@ pub struct SqlSettings {
     pub connect_time_out: Duration,
 }
 
-impl SqlSettings {
-    /// The defaults for the database at `url`.
-    pub fn new(url: impl Into<String>) -> Self {
-        Self {
-            url: url.into(),
-            max_connections: 10,
-            time_out: Duration::from_millis(400),
-            connect_time_out: Duration::from_secs(3),
-        }
-    }
-}
-
 impl std::fmt::Debug for SqlSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let Self { url: _, max_connections, time_out, connect_time_out } = self;

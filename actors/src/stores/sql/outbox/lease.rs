@@ -163,7 +163,12 @@ mod tests {
     #[tokio::test]
     async fn no_statement_of_the_delivery_loop_reads_settled_messages() {
         let folder = tempfile::tempdir().expect("a folder");
-        let settings = SqlSettings::new(format!("sqlite://{}", folder.path().join("test.db").display()));
+        let settings = SqlSettings {
+            url: format!("sqlite://{}", folder.path().join("test.db").display()),
+            max_connections: 1,
+            time_out: Duration::from_secs(20),
+            connect_time_out: Duration::from_secs(20),
+        };
         let store = SqlStore::connect(&settings, Arc::new(SystemClock)).await.expect("a database");
         let end = |id| Settlement { id: MessageId(id), lease: 1, next: Next::Delivered, attempt: None };
         let ends = [end(1), end(2)];
