@@ -11,11 +11,15 @@
 
 mod check;
 mod deliveries;
+#[allow(dead_code, reason = "the engine does not fill it yet")]
+mod figures;
 mod hash;
 mod http;
 mod measure;
 mod outage;
-#[expect(dead_code, reason = "the engine does not fill it yet")]
+#[allow(dead_code, reason = "the engine does not fill it yet")]
+mod progress;
+#[allow(dead_code, reason = "the engine does not fill it yet")]
 mod results;
 mod sides;
 mod sign_in;
