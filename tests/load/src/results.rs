@@ -174,7 +174,7 @@ impl Run {
 
 impl Latency {
     /// The percentiles of a log axis, 16 points for each halving of the rest, up to 99.999 and to what `count` values
-    /// can tell; `value` gives the value of a quantile (0 to 1), for example `Histogram::value_at_quantile`.
+    /// can tell, and the largest value; `value` gives the value of a quantile (0 to 1), for example `Histogram::value_at_quantile`.
     pub fn points(count: u64, value: impl Fn(f64) -> u64) -> Vec<Point> {
         if count == 0 {
             return Vec::new();
@@ -184,7 +184,7 @@ impl Latency {
             (0..=270).map(|step| (-f64::from(step) / 16.0).exp2()).take_while(|rest| *rest > least).collect();
         // The usual ones exactly, since tables look them up.
         rests.extend([0.5, 0.25, 0.1, 0.05, 0.01, 0.001, 0.000_1, 0.000_01].iter().filter(|rest| **rest >= least));
-        rests.push(least);
+        rests.extend([least, 0.0]);
         rests.sort_by(|a, b| b.total_cmp(a));
         rests.dedup();
         let point = |rest: f64| {
@@ -218,16 +218,17 @@ mod tests {
         assert_eq!(Latency::points(0, |_| 1), []);
         let points = Latency::points(100, |quantile| (quantile * 1e6) as u64);
         assert_eq!(points.first().map(|point| point.percentile), Some(0.0));
-        assert_eq!(points.last().map(|point| point.percentile), Some(99.0));
+        let last: Vec<f64> = points.iter().rev().map(|point| point.percentile).take(2).collect();
+        assert_eq!(last, [100.0, 99.0]);
         let latency = Latency { corrected: points, uncorrected: Vec::new() };
         assert_eq!(latency.corrected_at(50.0), Some(500_000));
-        assert_eq!((latency.corrected_at(99.9), latency.uncorrected_at(50.0)), (None, None));
+        assert_eq!((latency.corrected_at(99.9), latency.uncorrected_at(50.0)), (Some(1_000_000), None));
     }
 
     #[test]
     fn a_million_values_reach_five_nines() {
         let points = Latency::points(1_000_000, |quantile| (quantile * 1e9) as u64);
         assert!(points.windows(2).all(|pair| pair[0].percentile <= pair[1].percentile && pair[0].us <= pair[1].us));
-        assert_eq!(points.last(), Some(&Point { percentile: 99.999, us: 999_990_000 }));
+        assert_eq!(points.get(points.len() - 2), Some(&Point { percentile: 99.999, us: 999_990_000 }));
     }
 }
