@@ -42,6 +42,20 @@ pub fn latency(us: u64) -> String {
     }
 }
 
+/// The label of a grid line, which is a round number: `20,000`, `0.5`.
+pub fn round_number(value: f64) -> String {
+    if value >= 1_000.0 { number(value) } else { format!("{}", (value * 1e6).round() / 1e6) }
+}
+
+/// The same of a latency: `500 µs`, `10 ms`, `1 s`.
+pub fn round_latency(us: f64) -> String {
+    match us {
+        us if us < 1e3 => format!("{} µs", round_number(us)),
+        us if us < 1e6 => format!("{} ms", round_number(us / 1e3)),
+        us => format!("{} s", round_number(us / 1e6)),
+    }
+}
+
 /// Memory: `28.4 MiB`.
 pub fn bytes(value: u64) -> String {
     let (unit, size) = match value {
@@ -99,6 +113,8 @@ mod tests {
                 "1,200 s"
             ]
         );
+        assert_eq!([0.0, 0.5, 1.5, 20_000.0].map(round_number), ["0", "0.5", "1.5", "20,000"]);
+        assert_eq!([500.0, 1e3, 1e4, 2e6].map(round_latency), ["500 µs", "1 ms", "10 ms", "2 s"]);
         assert_eq!([512, 2_048, 29_780_000, 3 << 30].map(bytes), ["512 B", "2 KiB", "28.4 MiB", "3 GiB"]);
     }
 

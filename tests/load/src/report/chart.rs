@@ -69,12 +69,12 @@ pub enum Scale {
 }
 
 impl Scale {
-    /// From 0 to a round number at or above the largest value.
+    /// From 0 to a little more than the largest value.
     pub fn linear(values: impl Iterator<Item = f64>) -> Self {
         let largest = values.filter(|value| value.is_finite()).fold(0.0, f64::max);
         let largest = if largest > 0.0 { largest } else { 1.0 };
-        let step = step(largest / 4.0);
-        Self::Linear((largest / step - 1e-9).ceil() * step)
+        // Room above the largest value, so that its line does not run along the edge.
+        Self::Linear(largest * 1.06)
     }
 
     /// Between round numbers around all values that are at least `least`.
@@ -100,7 +100,7 @@ impl Scale {
     pub fn ticks(self, label: impl Fn(f64) -> String) -> Vec<Tick> {
         let values: Vec<f64> = match self {
             Self::Linear(largest) => {
-                let step = step(largest / 4.0);
+                let step = step(largest / 5.0);
                 (0..=10).map(|at| f64::from(at) * step).take_while(|value| *value <= largest * 1.000_001).collect()
             }
             Self::Log(from, to) => {
@@ -165,7 +165,7 @@ pub fn curve(name: &'static str, class: &'static str, scale: Scale, points: &[(f
     if let [(_, y)] = run[..] {
         run = vec![(0.0, y), (SIZE, y)];
     }
-    path(name, class, &[run])
+    path(name, class, &[run]).open()
 }
 
 fn path(name: &'static str, class: &'static str, runs: &[Vec<(f64, f64)>]) -> Line {
@@ -183,6 +183,13 @@ fn path(name: &'static str, class: &'static str, runs: &[Vec<(f64, f64)>]) -> Li
 }
 
 impl Line {
+    /// With the area between this line and a lower one, instead of that down to the axis.
+    pub fn down_to(mut self, lower: &Self) -> Self {
+        let back = lower.path.trim_start_matches('M').rsplit('L').collect::<Vec<_>>().join("L");
+        self.area = if back.is_empty() { String::new() } else { format!("{}L{back}Z", self.path) };
+        self
+    }
+
     /// Without the area below it.
     pub fn open(mut self) -> Self {
         self.area = String::new();
@@ -219,5 +226,14 @@ mod tests {
         );
         assert_eq!(super::line("a", "a", Scale::Linear(0.0), &[Some(0.0)]).path, "M0.0 1000.0L1000.0 1000.0");
         assert_eq!(super::line("a", "a", Scale::Linear(1.0), &[]).path, "");
+    }
+
+    #[test]
+    fn an_area_between_two_lines_runs_back_along_the_lower_one() {
+        let scale = Scale::Linear(10.0);
+        let lower = curve("b", "b", scale, &[(0.0, 1.0), (1.0, 2.0)]);
+        let upper = curve("a", "a", scale, &[(0.0, 5.0), (1.0, 9.0)]).down_to(&lower);
+        assert_eq!(upper.area, "M0.0 500.0L1000.0 100.0L1000.0 800.0L0.0 900.0Z");
+        assert_eq!(upper.down_to(&curve("c", "c", scale, &[])).area, "");
     }
 }

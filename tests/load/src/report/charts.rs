@@ -1,7 +1,7 @@
 //! The charts of a report, made of a run.
 
 use super::chart::{Chart, Column, Line, Scale, Tick, curve, line};
-use crate::figures::{bytes, clock, latency, number, percentile};
+use crate::figures::{bytes, clock, latency, number, percentile, round_latency, round_number};
 use crate::results::{Latency, Point, Run, Second};
 use std::time::Duration;
 
@@ -82,7 +82,9 @@ impl Time {
 
     fn ticks(&self) -> Vec<Tick> {
         let steps = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 43_200, 86_400];
-        let step = steps.into_iter().find(|step| self.seconds / step <= 6).unwrap_or(604_800);
+        // With hours the labels are longer.
+        let most = if self.seconds < 3_600 { 6 } else { 3 };
+        let step = steps.into_iter().find(|step| self.seconds / step <= most).unwrap_or(604_800);
         // The last bucket may stand for fewer seconds than it is wide.
         let all = (self.buckets.len() * self.per_bucket).max(1);
         (0..=self.seconds)
@@ -169,7 +171,7 @@ fn rate(run: &Run, time: &Time) -> Option<Chart> {
         x_title: time.x_title(),
         lines,
         x_ticks: time.ticks(),
-        y_ticks: scale.ticks(number),
+        y_ticks: scale.ticks(round_number),
         columns: time.columns(rows),
         caption: "Planned requests do not wait for the server. What was planned and not sent is dropped.".to_owned(),
     })
@@ -197,7 +199,7 @@ fn latency_over_time(time: &Time) -> Option<Chart> {
             time.line("p50", "p50", scale, half).open(),
         ],
         x_ticks: time.ticks(),
-        y_ticks: scale.ticks(|us| latency(us as u64)),
+        y_ticks: scale.ticks(round_latency),
         columns: time.columns(|bucket| {
             vec![
                 ("max", "max", shown(bucket.max)),
@@ -221,6 +223,9 @@ fn percentiles(latencies: &Latency) -> Option<Chart> {
     let scale = Scale::log(points.map(|point| point.us as f64), 1.0);
     let at = |point: &Point| ((nines(point.percentile) / width).min(1.0), point.us as f64);
     let places = |points: &[Point]| points.iter().map(at).collect::<Vec<_>>();
+    let corrected = curve("corrected", "corrected", scale, &places(&latencies.corrected));
+    let uncorrected = curve("uncorrected", "uncorrected", scale, &places(&latencies.uncorrected));
+    let corrected = corrected.down_to(&uncorrected);
     let ticks: Vec<f64> = [0.0, 90.0, 99.0, 99.9, 99.99, 99.999].into_iter().filter(|p| nines(*p) <= width).collect();
     let told: Vec<f64> = super::PERCENTILES.into_iter().filter(|percentile| *percentile <= last).collect();
     let columns = told.iter().enumerate().map(|(number, percent)| {
@@ -243,16 +248,10 @@ fn percentiles(latencies: &Latency) -> Option<Chart> {
     Some(Chart {
         title: "Latency by percentile",
         y_title: "latency, log scale".to_owned(),
-        x_title: "percentile".to_owned(),
-        lines: vec![
-            curve("corrected", "corrected", scale, &places(&latencies.corrected)),
-            curve("uncorrected", "uncorrected", scale, &places(&latencies.uncorrected)).open(),
-        ],
-        x_ticks: ticks
-            .into_iter()
-            .map(|p| Tick { at: nines(p) / width * 100.0, label: format!("{}%", percentile(p)) })
-            .collect(),
-        y_ticks: scale.ticks(|us| latency(us as u64)),
+        x_title: "percentile (%)".to_owned(),
+        lines: vec![corrected, uncorrected],
+        x_ticks: ticks.into_iter().map(|p| Tick { at: nines(p) / width * 100.0, label: percentile(p) }).collect(),
+        y_ticks: scale.ticks(round_latency),
         columns: columns.collect(),
         caption:
             "Corrected counts from the intended start: what a user waits. Uncorrected counts from sending: what a \
@@ -275,7 +274,7 @@ fn cpu(time: &Time) -> Option<Chart> {
         x_title: time.x_title(),
         lines: vec![time.line("CPU", "cpu", scale, value)],
         x_ticks: time.ticks(),
-        y_ticks: scale.ticks(number),
+        y_ticks: scale.ticks(round_number),
         columns: time.columns(|bucket| vec![("cpu", "cores", bucket.cpu.map_or_else(|| "–".to_owned(), number))]),
         caption: format!("{} cores in the mean.", number(mean)),
     })
@@ -293,7 +292,7 @@ fn memory(time: &Time) -> Option<Chart> {
         x_title: time.x_title(),
         lines: vec![time.line("memory", "memory", scale, value)],
         x_ticks: time.ticks(),
-        y_ticks: scale.ticks(number),
+        y_ticks: scale.ticks(round_number),
         columns: time.columns(|bucket| vec![("memory", "memory", bucket.rss.map_or_else(|| "–".to_owned(), bytes))]),
         caption: format!("{} at most.", bytes(largest)),
     })

@@ -102,25 +102,20 @@ impl Page<'_> {
             |p: f64| latencies.uncorrected_at(p).map_or_else(String::new, |us| format!("{} uncorrected", latency(us)));
         let tile = |name, value, detail, bad| Tile { name, value, detail, bad };
         vec![
-            tile(
-                "good answers per second",
-                number(per_second),
-                format!("of {} intended", number(settings.rate)),
-                false,
-            ),
+            tile("good per second", number(per_second), format!("of {} planned", number(settings.rate)), false),
             tile("p50", worst(50.0), sent(50.0), false),
             tile("p99", worst(99.0), sent(99.0), false),
             tile("p99.9", worst(99.9), sent(99.9), false),
             tile(
                 "errors",
                 percent(totals.errors, totals.sent),
-                format!("{} of {} sent", count(totals.errors), count(totals.sent)),
+                format!("{} of {}", count(totals.errors), count(totals.sent)),
                 totals.errors > 0,
             ),
             tile(
                 "dropped",
                 percent(totals.dropped, totals.planned),
-                format!("{} of {} planned", count(totals.dropped), count(totals.planned)),
+                format!("{} of {}", count(totals.dropped), count(totals.planned)),
                 totals.dropped > 0,
             ),
         ]
