@@ -81,18 +81,13 @@ impl Time {
     }
 
     fn ticks(&self) -> Vec<Tick> {
-        let steps = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 43_200, 86_400];
-        // With hours the labels are longer.
-        let most = if self.seconds < 3_600 { 6 } else { 3 };
-        let step = steps.into_iter().find(|step| self.seconds / step <= most).unwrap_or(604_800);
+        let steps = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1_800, 3_600, 7_200, 14_400, 21_600, 43_200, 86_400];
+        let step = steps.into_iter().find(|step| self.seconds / step <= 6).unwrap_or(604_800);
         // The last bucket may stand for fewer seconds than it is wide.
         let all = (self.buckets.len() * self.per_bucket).max(1);
         (0..=self.seconds)
             .step_by(step)
-            .map(|second| Tick {
-                at: second as f64 * 100.0 / all as f64,
-                label: clock(Duration::from_secs(second as u64)),
-            })
+            .map(|second| Tick { at: second as f64 * 100.0 / all as f64, label: self.label(second) })
             .collect()
     }
 
@@ -114,8 +109,14 @@ impl Time {
         self.buckets.iter().enumerate().map(column).collect()
     }
 
+    /// Minutes and seconds, or hours and minutes of a long run.
+    fn label(&self, second: usize) -> String {
+        let second = if self.seconds < 3_600 { second } else { second / 60 };
+        clock(Duration::from_secs(second as u64))
+    }
+
     fn x_title(&self) -> String {
-        let unit = if self.seconds > 3_600 { "h:min:s" } else { "min:s" };
+        let unit = if self.seconds < 3_600 { "min:s" } else { "h:min" };
         match self.per_bucket {
             1 => format!("time ({unit})"),
             some => format!("time ({unit}); each point is {some} s"),
@@ -276,7 +277,7 @@ fn cpu(time: &Time) -> Option<Chart> {
         x_ticks: time.ticks(),
         y_ticks: scale.ticks(round_number),
         columns: time.columns(|bucket| vec![("cpu", "cores", bucket.cpu.map_or_else(|| "–".to_owned(), number))]),
-        caption: format!("{} cores in the mean.", number(mean)),
+        caption: format!("{} cores on average.", number(mean)),
     })
 }
 
