@@ -88,7 +88,7 @@ impl State {
     fn release(&mut self, expected: u64, used: bool) {
         self.reserved_work -= expected;
         self.counts.reserved -= 1;
-        self.used_part += NEWEST * (f64::from(u8::from(used)) - self.used_part);
+        self.used_part += NEWEST_PLACE * (f64::from(u8::from(used)) - self.used_part);
     }
 }
 
@@ -105,8 +105,11 @@ pub(super) struct Queue {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// Weight of the newest job in the moving averages.
-const NEWEST: f64 = 0.125;
+/// Weight of the newest job in the moving averages of times.
+const NEWEST: f64 = 1.0 / 8.0;
+/// Weight of the newest place in the moving average of places that are used. Smaller, because hundreds of places may be
+/// taken at the same time, and one of them must not change what all of them count for.
+const NEWEST_PLACE: f64 = 1.0 / 64.0;
 
 impl Queue {
     /// Starts a thread for each of `hashers`. `sample` is how long `sample_work` took on this machine.

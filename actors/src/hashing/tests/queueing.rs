@@ -121,7 +121,7 @@ async fn a_place_counts_as_work_until_it_is_dropped_or_used() {
 #[tokio::test]
 async fn places_that_are_given_back_keep_nobody_out() {
     let (queue, _) = queue(1, secs(25));
-    for _ in 0..100 {
+    for _ in 0..300 {
         queue.reserve(1).expect("nothing before it");
     }
     // Requests that are likely to be refused as well, and a sign-in among them.
@@ -132,7 +132,7 @@ async fn places_that_are_given_back_keep_nobody_out() {
     // When places are used, they count again. The jobs are skipped, so that no time is learned from them.
     let gone = waiting();
     gone.cancel();
-    for _ in 0..30 {
+    for _ in 0..300 {
         let skipped = run(&queue, 1, gone.clone(), |_| Ok(())).await;
         assert_eq!(skipped, Err(HashingError::Overloaded { retry_after: secs(1) }));
     }
