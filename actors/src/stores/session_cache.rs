@@ -66,7 +66,9 @@ impl SessionCache {
         if *self.counter(user) != forgotten {
             return;
         }
-        let mut entries = self.young.remove(&user).or_else(|| self.old.remove(&user)).unwrap_or_default();
+        let known = self.young.remove(&user).or_else(|| self.old.remove(&user));
+        // Most users have one session, and a vector would begin with room for four.
+        let mut entries = known.unwrap_or_else(|| Vec::with_capacity(1));
         entries.retain(|(held, read)| held.id != session.id && began.saturating_duration_since(*read) < TIME_TO_LIVE);
         entries.push((session.clone(), began));
         self.young_with_room().insert(user, entries);
