@@ -41,7 +41,8 @@ async fn replace(
             return Err(overloaded.into());
         }
     }
-    ports.guard.succeeded(attempt).await?;
+    let forgiven = ports.guard.succeeded(&attempt).await?;
+    ports.guard.limits.store.forgive(&forgiven).await?;
     let hash = ports.passwords.hash(user, &request.new, &request.caller).await?;
     // False if another change came first: the given password is not the current one any more.
     if !ports.passwords.set(user, &hash, principal.app(), principal.session()).await? {
