@@ -84,7 +84,11 @@ impl Authenticator {
         if !self.keyring.vouches_for(token) {
             return Err(ErrorKind::InvalidToken);
         }
-        self.sessions.find(token.user(), token.digest()).await?.ok_or(ErrorKind::InvalidToken)
+        let (user, id) = (token.user(), token.digest());
+        match self.sessions.find_cached(user, id) {
+            Some(session) => Ok(session),
+            None => self.sessions.find(user, id).await?.ok_or(ErrorKind::InvalidToken),
+        }
     }
 
     /// The user behind a credential: the owner of a token, or the owner of a key with `owner:act`.
