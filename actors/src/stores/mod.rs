@@ -42,7 +42,7 @@ pub use accounts::{
 };
 pub use devices::{Device, DeviceStore, PushDrop, Registration, Revocation, RevocationStore};
 pub use outbox::{
-    AccountState, Attempt, Branding, Channel, Destination, LeaseRequest, Leased, ListedMessage, MessageKind,
+    AccountState, Attempt, Backlog, Branding, Channel, Destination, LeaseRequest, Leased, ListedMessage, MessageKind,
     MessageState, NewMessage, Next, OutboxFilter, OutboxStats, OutboxStore, Progress, ReportEffect, Settlement,
 };
 pub use tokens::{

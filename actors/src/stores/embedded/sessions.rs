@@ -71,10 +71,12 @@ impl SessionStore for EmbeddedTokenStore {
             let mut cache = self.inner.cache();
             let began = Instant::now();
             if let Some(session) = cache.get(user, id, began) {
+                self.checks.hits.add();
                 return Ok(Some(session).filter(|session| session.expires().secs() > now));
             }
             cache.begin(user, began)
         };
+        self.checks.misses.add();
         let find = sqlx::query(FIND).bind(user.0).bind(id.as_bytes().as_slice()).bind(now);
         let row = self.inner.read(async |db| find.fetch_optional(db).await?.as_ref().map(session).transpose()).await?;
         if let Some(session) = &row {

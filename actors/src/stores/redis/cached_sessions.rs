@@ -1,23 +1,25 @@
 //! The sessions for one HTTP worker: checks come from a cache that Redis invalidates, all else from the store.
 
 use super::super::{Close, NewSession, Opening, Session, SessionStore, StoreResult};
-use super::pool::late;
+use super::pool::{end_of_call, late};
 use super::tracked_cache::{LookUp, TrackedCache};
 use super::{RedisTokenStore, connection, record, role, sessions_key};
 use crate::clock::Timestamp;
 use crate::domain::{Digest, UserId};
 use crate::error::StoreError;
+use crate::metrics::{CallEnd, CheckMetrics};
 use async_trait::async_trait;
 use redis::RedisError;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 /// The sessions of [`RedisTokenStore::for_worker`]. Its connection is closed when it is dropped.
 pub struct CachedSessions {
     store: RedisTokenStore,
     cache: Arc<TrackedCache>,
+    checks: Arc<CheckMetrics>,
     _connection: AbortOnDropHandle<()>,
 }
 
@@ -30,7 +32,12 @@ impl CachedSessions {
         let cache = Arc::<TrackedCache>::default();
         store.caches().push(Arc::downgrade(&cache));
         let connection = tokio::spawn(connection::maintain(store.clone(), Arc::downgrade(&cache)));
-        Self { store, cache, _connection: AbortOnDropHandle::new(connection) }
+        Self { store, cache, checks: Arc::default(), _connection: AbortOnDropHandle::new(connection) }
+    }
+
+    /// What is counted of its checks.
+    pub fn checks(&self) -> Arc<CheckMetrics> {
+        Arc::clone(&self.checks)
     }
 
     /// How many users the cache holds; for metrics and tests.
@@ -41,7 +48,10 @@ impl CachedSessions {
     async fn find_cached(&self, user: UserId, id: Digest) -> StoreResult<Option<Session>> {
         loop {
             let (read, mut connection) = match self.cache.look_up(user, id) {
-                LookUp::Hit(session) => return Ok(self.unexpired(session)),
+                LookUp::Hit(session) => {
+                    self.checks.hits.add();
+                    return Ok(self.unexpired(session));
+                }
                 LookUp::Miss(read, connection) => (read, connection),
                 LookUp::NotServing => {
                     self.cache.serving().await;
@@ -50,7 +60,12 @@ impl CachedSessions {
             };
             let mut command = redis::cmd("HGET");
             command.arg(sessions_key(user)).arg(id.as_bytes().as_slice());
-            match command.query_async::<Option<Vec<u8>>>(&mut connection.connection).await {
+            self.checks.misses.add();
+            let began = Instant::now();
+            let answer = command.query_async::<Option<Vec<u8>>>(&mut connection.connection).await;
+            let end = answer.as_ref().map_or_else(end_of_call, |_| CallEnd::Ok);
+            self.store.0.pool.metrics.record(end, began.elapsed());
+            match answer {
                 Ok(None) => {
                     // A demoted Redis drops its data before the next health check notices it. Only a primary may
                     // answer "not there".
@@ -93,7 +108,10 @@ impl SessionStore for CachedSessions {
 
     async fn find(&self, user: UserId, id: Digest) -> StoreResult<Option<Session>> {
         let limit = self.store.0.timeout;
-        timeout(limit, self.find_cached(user, id)).await.unwrap_or_else(|_| Err(late(limit)))
+        timeout(limit, self.find_cached(user, id)).await.unwrap_or_else(|_| {
+            self.store.0.pool.metrics.record(CallEnd::Timeout, limit);
+            Err(late(limit))
+        })
     }
 
     async fn touch(&self, user: UserId, id: Digest, idle: Duration) -> StoreResult<bool> {
