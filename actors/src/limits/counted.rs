@@ -1,9 +1,8 @@
 //! Counts what each limit allows and refuses: a store of limits around another one. No flow needs to count.
 
 use super::budgets::SCOPES;
-use crate::domain::Digest;
 use crate::metrics::Counter;
-use crate::stores::{Backoff, LimitStore, Rate, StoreResult, Verdict};
+use crate::stores::{Admission, AttemptCharges, Budget, Forgiven, LimitStore, StoreResult, Verdict};
 use async_trait::async_trait;
 use std::sync::Arc;
 
@@ -26,6 +25,18 @@ impl LimitMetrics {
         SCOPES.into_iter().zip(&self.0)
     }
 
+    fn allowed(&self, scope: &str) {
+        if let Some(verdicts) = self.of(scope) {
+            verdicts.allowed.add();
+        }
+    }
+
+    fn refused(&self, scope: &str) {
+        if let Some(verdicts) = self.of(scope) {
+            verdicts.refused.add();
+        }
+    }
+
     fn of(&self, scope: &str) -> Option<&Verdicts> {
         let at = SCOPES.iter().position(|known| *known == scope)?;
         self.0.get(at)
@@ -38,42 +49,45 @@ pub struct CountedLimits {
     pub metrics: Arc<LimitMetrics>,
 }
 
-impl CountedLimits {
-    fn charged(&self, scope: &str, verdict: Verdict) -> Verdict {
-        if let Some(verdicts) = self.metrics.of(scope) {
-            match verdict {
-                Verdict::Allowed => verdicts.allowed.add(),
-                Verdict::Refused(_) => verdicts.refused.add(),
-            }
-        }
-        verdict
-    }
-}
-
 #[async_trait]
 impl LimitStore for CountedLimits {
-    async fn charge(&self, scope: &'static str, subject: Digest, rate: Rate) -> StoreResult<Verdict> {
-        Ok(self.charged(scope, self.store.charge(scope, subject, rate).await?))
+    async fn charge(&self, budget: Budget) -> StoreResult<Verdict> {
+        let verdict = self.store.charge(budget).await?;
+        match verdict {
+            Verdict::Allowed => self.metrics.allowed(budget.counter.scope),
+            Verdict::Refused(_) => self.metrics.refused(budget.counter.scope),
+        }
+        Ok(verdict)
     }
 
     /// Counts only a refusal: if there is room, nothing is charged.
-    async fn peek(&self, scope: &'static str, subject: Digest, rate: Rate) -> StoreResult<Verdict> {
-        match self.store.peek(scope, subject, rate).await? {
-            Verdict::Allowed => Ok(Verdict::Allowed),
-            refused => Ok(self.charged(scope, refused)),
+    async fn peek(&self, budget: Budget) -> StoreResult<Verdict> {
+        let verdict = self.store.peek(budget).await?;
+        if let Verdict::Refused(_) = verdict {
+            self.metrics.refused(budget.counter.scope);
         }
+        Ok(verdict)
     }
 
-    async fn refund(&self, scope: &'static str, subject: Digest) -> StoreResult<()> {
-        self.store.refund(scope, subject).await
+    /// Counts each charge, or the one limit that refused.
+    async fn admit(&self, attempt: &AttemptCharges) -> StoreResult<Admission> {
+        let admission = self.store.admit(attempt).await?;
+        let address = attempt.address.map(|address| address.attempts.counter.scope);
+        let (budget, waits) = (attempt.budget.map(|budget| budget.counter.scope), attempt.waits.counter.scope);
+        match &admission {
+            Admission::Admitted { address: charged } => {
+                let charges = [address.filter(|_| *charged), budget, Some(waits)];
+                charges.into_iter().flatten().for_each(|scope| self.metrics.allowed(scope));
+            }
+            Admission::AddressFull { .. } => address.into_iter().for_each(|scope| self.metrics.refused(scope)),
+            Admission::BudgetFull => budget.into_iter().for_each(|scope| self.metrics.refused(scope)),
+            Admission::Wait(_) => self.metrics.refused(waits),
+        }
+        Ok(admission)
     }
 
-    async fn charge_backoff(&self, scope: &'static str, subject: Digest, backoff: Backoff) -> StoreResult<Verdict> {
-        Ok(self.charged(scope, self.store.charge_backoff(scope, subject, backoff).await?))
-    }
-
-    async fn clear(&self, scope: &'static str, subject: Digest) -> StoreResult<()> {
-        self.store.clear(scope, subject).await
+    async fn forgive(&self, charges: &Forgiven) -> StoreResult<()> {
+        self.store.forgive(charges).await
     }
 }
 

@@ -17,7 +17,7 @@ use super::transaction::{BEGIN_IMMEDIATE, MeteredPool, bounded, transaction};
 use crate::clock::{Clock, Timestamp};
 use crate::domain::{Digest, UserId};
 use crate::error::{StartError, StoreError};
-use crate::metrics::{CheckMetrics, StoreMetrics};
+use crate::metrics::StoreMetrics;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, Row as _, Sqlite, SqliteConnection};
@@ -42,8 +42,6 @@ const COUNT_CHANGE: &str = "UPDATE session_changes SET commits = commits + 1 RET
 #[derive(Clone)]
 pub struct EmbeddedTokenStore {
     inner: Arc<Inner>,
-    /// Counts the checks of this clone.
-    checks: Arc<CheckMetrics>,
     _upkeep: Arc<AbortOnDropHandle<()>>,
 }
 
@@ -121,17 +119,7 @@ impl EmbeddedTokenStore {
         });
         #[expect(clippy::disallowed_methods, reason = "ends when the store is dropped")]
         let maintenance = tokio::spawn(maintenance::run(inner.clone()));
-        Ok(Self { inner, checks: Arc::default(), _upkeep: Arc::new(AbortOnDropHandle::new(maintenance)) })
-    }
-
-    /// The same store for one worker, whose checks are counted apart.
-    pub fn for_worker(&self) -> Self {
-        Self { checks: Arc::default(), ..self.clone() }
-    }
-
-    /// What is counted of the checks of this worker.
-    pub fn checks(&self) -> Arc<CheckMetrics> {
-        Arc::clone(&self.checks)
+        Ok(Self { inner, _upkeep: Arc::new(AbortOnDropHandle::new(maintenance)) })
     }
 
     /// What is counted of all calls that the cache did not answer.

@@ -1,13 +1,13 @@
 //! The sessions for one HTTP worker: checks come from a cache that Redis invalidates, all else from the store.
 
-use super::super::{Close, NewSession, Opening, Session, SessionStore, StoreResult};
+use super::super::{Close, NewSession, NotedDevice, Opening, PendingNote, Session, SessionStore, StoreResult};
 use super::pool::{end_of_call, late};
 use super::tracked_cache::{LookUp, TrackedCache};
 use super::{RedisTokenStore, connection, record, role, sessions_key};
 use crate::clock::Timestamp;
 use crate::domain::{Digest, UserId};
 use crate::error::StoreError;
-use crate::metrics::{CallEnd, CheckMetrics};
+use crate::metrics::CallEnd;
 use async_trait::async_trait;
 use redis::RedisError;
 use std::sync::Arc;
@@ -19,7 +19,6 @@ use tokio_util::task::AbortOnDropHandle;
 pub struct CachedSessions {
     store: RedisTokenStore,
     cache: Arc<TrackedCache>,
-    checks: Arc<CheckMetrics>,
     _connection: AbortOnDropHandle<()>,
 }
 
@@ -32,12 +31,7 @@ impl CachedSessions {
         let cache = Arc::<TrackedCache>::default();
         store.caches().push(Arc::downgrade(&cache));
         let connection = tokio::spawn(connection::maintain(store.clone(), Arc::downgrade(&cache)));
-        Self { store, cache, checks: Arc::default(), _connection: AbortOnDropHandle::new(connection) }
-    }
-
-    /// What is counted of its checks.
-    pub fn checks(&self) -> Arc<CheckMetrics> {
-        Arc::clone(&self.checks)
+        Self { store, cache, _connection: AbortOnDropHandle::new(connection) }
     }
 
     /// How many users the cache holds; for metrics and tests.
@@ -48,10 +42,7 @@ impl CachedSessions {
     async fn find_cached(&self, user: UserId, id: Digest) -> StoreResult<Option<Session>> {
         loop {
             let (read, mut connection) = match self.cache.look_up(user, id) {
-                LookUp::Hit(session) => {
-                    self.checks.hits.add();
-                    return Ok(self.unexpired(session));
-                }
+                LookUp::Hit(session) => return Ok(self.unexpired(session)),
                 LookUp::Miss(read, connection) => (read, connection),
                 LookUp::NotServing => {
                     self.cache.serving().await;
@@ -60,7 +51,6 @@ impl CachedSessions {
             };
             let mut command = redis::cmd("HGET");
             command.arg(sessions_key(user)).arg(id.as_bytes().as_slice());
-            self.checks.misses.add();
             let began = Instant::now();
             let answer = command.query_async::<Option<Vec<u8>>>(&mut connection.connection).await;
             let end = answer.as_ref().map_or_else(end_of_call, |_| CallEnd::Ok);
@@ -128,6 +118,22 @@ impl SessionStore for CachedSessions {
 
     async fn revoke(&self, user: UserId, epoch: i64, keep: Option<Digest>) -> StoreResult<()> {
         self.store.revoke(user, epoch, keep).await
+    }
+
+    fn noted(&self, user: UserId, id: Digest) -> Option<NotedDevice> {
+        self.cache.noted(user, id)
+    }
+
+    fn begin_note(&self, user: UserId) -> Option<PendingNote> {
+        Some(self.cache.begin_note(user))
+    }
+
+    fn note(&self, pending: PendingNote, id: Digest, device: NotedDevice) {
+        self.cache.note(pending, id, device);
+    }
+
+    async fn forget(&self, user: UserId) -> StoreResult<()> {
+        SessionStore::forget(&self.store, user).await
     }
 
     /// Succeeds if both checks and changes work.
