@@ -88,7 +88,17 @@ impl Authenticator {
             self.checks.refused.add();
             return Err(ErrorKind::InvalidToken);
         }
-        self.sessions.find(token.user(), token.digest()).await?.ok_or(ErrorKind::InvalidToken)
+        let (user, id) = (token.user(), token.digest());
+        match self.sessions.find_cached(user, id) {
+            Some(session) => {
+                self.checks.hits.add();
+                Ok(session)
+            }
+            None => {
+                self.checks.misses.add();
+                self.sessions.find(user, id).await?.ok_or(ErrorKind::InvalidToken)
+            }
+        }
     }
 
     /// The user behind a credential: the owner of a token, or the owner of a key with `owner:act`.

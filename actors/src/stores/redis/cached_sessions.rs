@@ -39,7 +39,7 @@ impl CachedSessions {
         self.cache.users()
     }
 
-    async fn find_cached(&self, user: UserId, id: Digest) -> StoreResult<Option<Session>> {
+    async fn look_up(&self, user: UserId, id: Digest) -> StoreResult<Option<Session>> {
         loop {
             let (read, mut connection) = match self.cache.look_up(user, id) {
                 LookUp::Hit(session) => return Ok(self.unexpired(session)),
@@ -98,10 +98,14 @@ impl SessionStore for CachedSessions {
 
     async fn find(&self, user: UserId, id: Digest) -> StoreResult<Option<Session>> {
         let limit = self.store.0.timeout;
-        timeout(limit, self.find_cached(user, id)).await.unwrap_or_else(|_| {
+        timeout(limit, self.look_up(user, id)).await.unwrap_or_else(|_| {
             self.store.0.pool.metrics.record(CallEnd::Timeout, limit);
             Err(late(limit))
         })
+    }
+
+    fn find_cached(&self, user: UserId, id: Digest) -> Option<Session> {
+        self.cache.hit(user, id).and_then(|session| self.unexpired(session))
     }
 
     async fn touch(&self, user: UserId, id: Digest, idle: Duration) -> StoreResult<bool> {
