@@ -11,7 +11,7 @@ use portcullis_actors::derive::{Keyring, PhoneCodes, Subjects};
 use portcullis_actors::hashing::HashingPool;
 use portcullis_actors::limits::{LimitPolicy, Limits};
 use portcullis_actors::notifier::NotifierActor;
-use portcullis_actors::session::{Authenticator, PasswordGuard, SessionActor, SessionPorts};
+use portcullis_actors::session::{Applications, Authenticator, PasswordGuard, SessionActor, SessionPorts};
 use portcullis_actors::transports::Inbox;
 use portcullis_actors::verification::{VerificationActor, VerificationPorts};
 use std::rc::Rc;
@@ -23,6 +23,7 @@ use tokio_util::task::TaskTracker;
 pub(crate) struct WorkerFactory {
     pub(crate) config: Arc<Config>,
     pub(crate) database: Database,
+    pub(crate) applications: Arc<Applications>,
     pub(crate) tokens: TokenStore,
     pub(crate) keyring: Arc<Keyring>,
     pub(crate) codes: Arc<PhoneCodes>,
@@ -57,6 +58,7 @@ impl WorkerFactory {
         let auth = Rc::new(Authenticator {
             sessions: self.tokens.sessions_of_worker(),
             accounts: accounts.clone(),
+            applications: Arc::clone(&self.applications),
             keyring: Arc::clone(&self.keyring),
             clock: Arc::clone(&self.clock),
             policy: config.sessions.clone(),
@@ -72,12 +74,7 @@ impl WorkerFactory {
                 resets: config.resets.clone(),
             },
         });
-        let guard = Rc::new(PasswordGuard {
-            limits,
-            accounts: accounts.clone(),
-            devices: accounts.clone(),
-            clock: Arc::clone(&self.clock),
-        });
+        let guard = Rc::new(PasswordGuard { limits, accounts: accounts.clone(), clock: Arc::clone(&self.clock) });
         let passwords = Rc::new(PasswordSetter {
             policy: config.passwords.clone(),
             hashing: self.hashing.clone(),
