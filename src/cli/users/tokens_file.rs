@@ -88,6 +88,7 @@ impl TokensFile {
                 idle: self.config.sessions.idle(),
                 absolute: self.config.sessions.absolute(),
                 max_sessions: self.config.sessions.most,
+                forgiven: Default::default(),
             });
             tokens.push(token);
         }
