@@ -14,6 +14,8 @@ use tokio_util::sync::CancellationToken;
 answers!(SessionActor: SignIn => run);
 
 pub(super) async fn run(ports: &SessionPorts, request: SignIn) -> Result<SignedIn, ErrorKind> {
+    // Before any store is asked: a full queue refuses without a query.
+    let place = ports.hashing.reserve(&request.caller)?;
     let Some(app) = ports.auth.applications.find(request.app.as_ref()).await? else {
         return Err(ErrorKind::invalid("app_id", "is not a known application"));
     };
@@ -27,7 +29,7 @@ pub(super) async fn run(ports: &SessionPorts, request: SignIn) -> Result<SignedI
 
     // Unknown accounts hash, too. A disabled account gets the same answer as a wrong password.
     let stored = user.as_ref().map(|user| user.password_hash.as_str());
-    let comparison = match ports.hashing.for_caller(&request.caller).verify(&request.password, stored).await {
+    let comparison = match place.verify(&request.password, stored).await {
         Ok(comparison) => comparison,
         Err(overloaded) => {
             ports.guard.withdraw(attempt).await;
@@ -45,7 +47,7 @@ pub(super) async fn run(ports: &SessionPorts, request: SignIn) -> Result<SignedI
     };
     let (first_name, last_name, id) = (user.first_name.clone(), user.last_name.clone(), user.id);
     let upgrade = comparison.verified == Verified::Outdated;
-    match finish(ports, request, &user, upgrade, Place { app: app.id, device: found }, &attempt).await {
+    match finish(ports, request, &user, upgrade, Client { app: app.id, device: found }, &attempt).await {
         Ok(token) => {
             ports.counters.borrow_mut().signed_in += 1;
             Ok(SignedIn { token, user: id, first_name, last_name })
@@ -60,8 +62,8 @@ pub(super) async fn run(ports: &SessionPorts, request: SignIn) -> Result<SignedI
     }
 }
 
-/// The application, and the device as it was found before the password was compared.
-struct Place {
+/// The application that the user signs in to, and the device as it was found before the password was compared.
+struct Client {
     app: AppId,
     device: Option<FoundDevice>,
 }
@@ -72,7 +74,7 @@ async fn finish(
     request: SignIn,
     user: &User,
     outdated: bool,
-    place: Place,
+    client: Client,
     attempt: &PasswordAttempt,
 ) -> Result<UserToken, ErrorKind> {
     let forgiven = ports.guard.succeeded(attempt).await?;
@@ -83,7 +85,7 @@ async fn finish(
         ports.auth.accounts.set_locale(user.id, locale).await?;
     }
     let policy = &ports.auth.policy;
-    let device = match (request.device, place.device) {
+    let device = match (request.device, client.device) {
         (None, _) => None,
         (Some((_, mobile_os)), Some(found))
             if !found.differs(mobile_os, request.push.as_ref())
@@ -92,7 +94,7 @@ async fn finish(
             Some(found.id)
         }
         (Some((device_token, mobile_os)), _) => {
-            let (user, app, push, max_devices) = (user.id, place.app, request.push, policy.most_devices);
+            let (user, app, push, max_devices) = (user.id, client.app, request.push, policy.most_devices);
             let registration = Registration { user, app, device_token, mobile_os, push, signed_in: true, max_devices };
             let Registered { device, taken_from } = ports.devices.register(registration).await?;
             // Opening the session makes caches forget the user, but not another one whose push token this was.
@@ -106,7 +108,7 @@ async fn finish(
     let opening = ports.auth.sessions.open(NewSession {
         user: user.id,
         id: token.digest(),
-        app: place.app,
+        app: client.app,
         device,
         epoch: user.epoch,
         idle: policy.idle(),
@@ -123,7 +125,8 @@ async fn finish(
 
 /// Replaces an outdated hash by a new one. The sign-in succeeds even if this fails.
 async fn upgrade(ports: &SessionPorts, user: &User, password: &Password, caller: &CancellationToken) {
-    let upgraded = match ports.hashing.for_caller(caller).hash(password).await {
+    let hashed = async { ports.hashing.reserve(caller)?.hash(password).await };
+    let upgraded = match hashed.await {
         Ok(new) => ports.auth.accounts.upgrade_hash(user.id, &user.password_hash, &new).await.map_err(ErrorKind::from),
         Err(overloaded) => Err(overloaded.into()),
     };
