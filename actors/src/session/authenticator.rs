@@ -1,5 +1,6 @@
 //! Checks credentials: the one place that decides whether a token or a server key is valid. Every actor uses it.
 
+use super::applications::Applications;
 use super::policy::SessionPolicy;
 use crate::clock::Clock;
 use crate::derive::Keyring;
@@ -51,6 +52,8 @@ pub struct Authenticator {
     /// Sessions, through the cache of this thread's worker.
     pub sessions: Arc<dyn SessionStore>,
     pub accounts: Arc<dyn AccountStore>,
+    /// For requests that name an application.
+    pub applications: Arc<Applications>,
     /// Tells genuine tokens from forged ones.
     pub keyring: Arc<Keyring>,
     pub clock: Arc<dyn Clock>,
@@ -122,6 +125,14 @@ impl Authenticator {
         let name = found.ok_or(ErrorKind::DependencyUnavailable(Dependency::Database))?.name;
         self.names.borrow_mut().insert(app, name.clone());
         Ok(name)
+    }
+
+    /// Push registrations of this user were changed in SQL: what workers noted about them is forgotten everywhere. If
+    /// the token store does not answer, other nodes may believe a note until its hour is over.
+    pub async fn registrations_changed(&self, user: UserId) {
+        if let Err(error) = self.sessions.forget(user).await {
+            tracing::info!(user = user.0, %error, "other nodes may not know of a change of push registrations");
+        }
     }
 
     /// Notes a use of this session. It is written once in a while and in the background: the answer does not wait for

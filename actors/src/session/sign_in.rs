@@ -1,14 +1,14 @@
 //! Sign in: a few calls to the stores and one hash.
 
-use super::guard::Target;
+use super::guard::{PasswordAttempt, Target};
 use super::messages::{SignIn, SignedIn};
 use super::{SessionActor, SessionPorts};
 use crate::derive::random_bytes;
-use crate::domain::Password;
+use crate::domain::{AppId, Password, UserToken};
 use crate::error::ErrorKind;
 use crate::flows::answers;
 use crate::hashing::Verified;
-use crate::stores::{Candidate, NewSession, Opening, Registration, User};
+use crate::stores::{Candidate, CandidateQuery, FoundDevice, NewSession, Opening, Registered, Registration, User};
 use tokio_util::sync::CancellationToken;
 
 answers!(SessionActor: SignIn => run);
@@ -16,13 +16,15 @@ answers!(SessionActor: SignIn => run);
 pub(super) async fn run(ports: &SessionPorts, request: SignIn) -> Result<SignedIn, ErrorKind> {
     // Before any store is asked: a full queue refuses without a query.
     let place = ports.hashing.reserve(&request.caller)?;
-    let Some(app) = ports.auth.accounts.application(request.app.as_ref()).await? else {
+    let Some(app) = ports.auth.applications.find(request.app.as_ref()).await? else {
         return Err(ErrorKind::invalid("app_id", "is not a known application"));
     };
     let decoy = ports.guard.limits.subjects.decoy(&request.email);
-    let Candidate { user, failures } = ports.auth.accounts.candidate(&request.email, decoy).await?;
-    let target = user.as_ref().map_or(Target { user: decoy, epoch: 0, failures }, Target::from);
     let device = request.device.as_ref().map(|(device, _)| device);
+    let query = CandidateQuery { email: &request.email, decoy, app: app.id, device };
+    let Candidate { user, failures, last_sign_in, device: found } = ports.auth.accounts.candidate(query).await?;
+    let (id, epoch) = user.as_ref().map_or((decoy, 0), |user| (user.id, user.epoch));
+    let target = Target { user: id, epoch, failures, last_sign_in };
     let attempt = ports.guard.admit(target, device, Some(request.peer)).await?;
 
     // Unknown accounts hash, too. A disabled account gets the same answer as a wrong password.
@@ -43,39 +45,79 @@ pub(super) async fn run(ports: &SessionPorts, request: SignIn) -> Result<SignedI
             return Err(ErrorKind::InvalidCredentials);
         }
     };
-    ports.guard.succeeded(attempt).await?;
-    if comparison.verified == Verified::Outdated {
-        upgrade(ports, &user, &request.password, &request.caller).await;
+    let (first_name, last_name, id) = (user.first_name.clone(), user.last_name.clone(), user.id);
+    let upgrade = comparison.verified == Verified::Outdated;
+    match finish(ports, request, &user, upgrade, Place { app: app.id, device: found }, &attempt).await {
+        Ok(token) => {
+            ports.counters.borrow_mut().signed_in += 1;
+            Ok(SignedIn { token, user: id, first_name, last_name })
+        }
+        Err(error) => {
+            // A 503 costs nobody anything. If only the answer of the store was lost, this gives back too much, once.
+            if error.is_not_done() {
+                ports.guard.withdraw(attempt).await;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// The application, and the device as it was found before the password was compared.
+struct Place {
+    app: AppId,
+    device: Option<FoundDevice>,
+}
+
+/// The password was right. Opening the session is the last step, and settles the charges of the attempt.
+async fn finish(
+    ports: &SessionPorts,
+    request: SignIn,
+    user: &User,
+    outdated: bool,
+    place: Place,
+    attempt: &PasswordAttempt,
+) -> Result<UserToken, ErrorKind> {
+    let forgiven = ports.guard.succeeded(attempt).await?;
+    if outdated {
+        upgrade(ports, user, &request.password, &request.caller).await;
     }
     if let Some(locale) = request.locale.filter(|locale| user.locale != Some(*locale)) {
         ports.auth.accounts.set_locale(user.id, locale).await?;
     }
-    let device = match request.device {
-        None => None,
-        Some((device_token, mobile_os)) => {
-            let (user, app, push) = (user.id, app.id, request.push);
-            let max_devices = ports.auth.policy.most_devices;
+    let policy = &ports.auth.policy;
+    let device = match (request.device, place.device) {
+        (None, _) => None,
+        (Some((_, mobile_os)), Some(found))
+            if !found.differs(mobile_os, request.push.as_ref())
+                && !policy.wants_sign_in(&found, ports.auth.clock.now()) =>
+        {
+            Some(found.id)
+        }
+        (Some((device_token, mobile_os)), _) => {
+            let (user, app, push, max_devices) = (user.id, place.app, request.push, policy.most_devices);
             let registration = Registration { user, app, device_token, mobile_os, push, signed_in: true, max_devices };
-            Some(ports.devices.register(registration).await?)
+            let Registered { device, taken_from } = ports.devices.register(registration).await?;
+            // Opening the session makes caches forget the user, but not another one whose push token this was.
+            if let Some(other) = taken_from.filter(|other| *other != user) {
+                ports.auth.registrations_changed(other).await;
+            }
+            Some(device)
         }
     };
-
     let token = ports.auth.keyring.issue_token(user.id, random_bytes());
     let opening = ports.auth.sessions.open(NewSession {
         user: user.id,
         id: token.digest(),
-        app: app.id,
+        app: place.app,
         device,
         epoch: user.epoch,
-        idle: ports.auth.policy.idle(),
-        absolute: ports.auth.policy.absolute(),
-        max_sessions: ports.auth.policy.most,
+        idle: policy.idle(),
+        absolute: policy.absolute(),
+        max_sessions: policy.most,
+        forgiven,
     });
     match opening.await? {
-        Opening::Opened(_) => {
-            ports.counters.borrow_mut().signed_in += 1;
-            Ok(SignedIn { token, user: user.id, first_name: user.first_name, last_name: user.last_name })
-        }
+        Opening::Opened(_) => Ok(token),
         // The password was changed, or the account disabled, while this password was being checked.
         Opening::StaleEpoch => Err(ErrorKind::InvalidCredentials),
     }

@@ -15,8 +15,29 @@ pub struct Device {
     pub mobile_os: MobileOs,
     /// `None` if no push token is registered.
     pub push: Option<PushToken>,
-    /// When it last signed in or registered.
+    /// When it last signed in or registered, as far as it was written: an actor writes it once in a while.
     pub seen: Timestamp,
+}
+
+/// The row of a device, as a sign-in or a registration finds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundDevice {
+    pub id: DeviceId,
+    pub mobile_os: MobileOs,
+    /// `None` if no push token is registered.
+    pub push: Option<PushToken>,
+    /// When it last signed in or registered, as far as it was written.
+    pub seen: Timestamp,
+    /// When a sign-in last succeeded on it in this application, as far as it was written; `None` also after a change of
+    /// password.
+    pub signed_in: Option<Timestamp>,
+}
+
+impl FoundDevice {
+    /// Whether a registration with these values would change more than times.
+    pub fn differs(&self, mobile_os: MobileOs, push: Option<&PushToken>) -> bool {
+        self.mobile_os != mobile_os || push.is_some_and(|push| self.push.as_ref() != Some(push))
+    }
 }
 
 /// A device that signs in or registers.
@@ -33,6 +54,14 @@ pub struct Registration {
     pub signed_in: bool,
     /// Devices that the user may have in the application, this one included. The least recently seen are deleted.
     pub max_devices: u32,
+}
+
+/// The result of [`DeviceStore::register`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Registered {
+    pub device: DeviceId,
+    /// The owner of another device that the push token was taken from.
+    pub taken_from: Option<UserId>,
 }
 
 /// Which push registration of a user to delete.
@@ -57,7 +86,10 @@ pub trait DeviceStore: Send + Sync {
     /// Creates or updates the device, and registers its push token if there is one. A push token of an application
     /// belongs to one device: the last to register it, also in a race. Beyond `max_devices` the least recently seen
     /// devices of the user in the application are deleted, with their registrations.
-    async fn register(&self, registration: Registration) -> StoreResult<DeviceId>;
+    async fn register(&self, registration: Registration) -> StoreResult<Registered>;
+
+    /// The device of a user in an application.
+    async fn find(&self, user: UserId, app: AppId, device: &DeviceToken) -> StoreResult<Option<FoundDevice>>;
 
     /// Deletes a push registration of this user. False if there was none. The device stays known.
     async fn drop_push(&self, user: UserId, which: PushDrop) -> StoreResult<bool>;
@@ -70,9 +102,6 @@ pub trait DeviceStore: Send + Sync {
 
     /// The user's devices with these ids, at most about 50. Deleted ones are left out.
     async fn devices_by_id(&self, user: UserId, ids: &[DeviceId]) -> StoreResult<Vec<Device>>;
-
-    /// Whether a sign-in as this user succeeded on this `device_token` since `since` and since the last change of password.
-    async fn knows_device(&self, user: UserId, device: &DeviceToken, since: Timestamp) -> StoreResult<bool>;
 }
 
 /// Sessions that must end because of a change in SQL. It is written in the transaction of that change, and is applied to

@@ -3,8 +3,8 @@
 use super::{Backend, change};
 use futures_util::future::{join, join_all};
 use portcullis_actors::clock::Clock as _;
-use portcullis_actors::domain::{AppId, DeviceId, DeviceToken, MobileOs, PushToken, UserId};
-use portcullis_actors::stores::{AccountStore as _, Device, DeviceStore as _, PushDrop, Registration};
+use portcullis_actors::domain::{AppId, DeviceId, DeviceToken, Email, MobileOs, PushToken, UserId};
+use portcullis_actors::stores::{AccountStore as _, CandidateQuery, Device, DeviceStore as _, PushDrop, Registration};
 use std::time::Duration;
 
 fn registration(user: UserId, app: AppId, device: &str, push: Option<&str>) -> Registration {
@@ -28,7 +28,7 @@ fn push_token(text: &str) -> PushToken {
 }
 
 async fn register(backend: &Backend, user: UserId, app: AppId, device: &str, push: Option<&str>) -> DeviceId {
-    backend.store.register(registration(user, app, device, push)).await.expect("registered")
+    backend.store.register(registration(user, app, device, push)).await.expect("registered").device
 }
 
 async fn devices(backend: &Backend, user: UserId) -> Vec<Device> {
@@ -46,7 +46,7 @@ pub(super) async fn a_device_is_one_row(backend: Backend) {
     assert_eq!((first.len(), first[0].id, first[0].app, &first[0].push), (1, id, app, &None));
     backend.clock.advance(Duration::from_secs(60));
     let again = Registration { mobile_os: MobileOs::Android, ..registration(user, app, "phone", Some("push")) };
-    assert_eq!(backend.store.register(again).await.expect("registered"), id);
+    assert_eq!(backend.store.register(again).await.expect("registered").device, id);
     backend.clock.advance(Duration::from_secs(60));
     assert_eq!(register(&backend, user, app, "phone", None).await, id);
     let second = devices(&backend, user).await;
@@ -82,6 +82,26 @@ pub(super) async fn a_push_token_follows_the_last_to_register_it(backend: Backen
     assert_eq!(pushes(&backend, grace).await, [push_token("new")], "and moves between one user's devices too");
 }
 
+pub(super) async fn a_registration_says_whose_push_token_it_took(backend: Backend) {
+    let (ada, grace, app) = (backend.user("ada").await, backend.user("grace").await, backend.app("fleet").await);
+    let taken = async |user, device: &str, push| {
+        backend.store.register(registration(user, app, device, push)).await.expect("registered").taken_from
+    };
+    assert_eq!(taken(ada, "phone", Some("push")).await, None);
+    assert_eq!(taken(ada, "phone", Some("push")).await, None, "it had it already");
+    assert_eq!(taken(grace, "phone", None).await, None);
+    assert_eq!(taken(grace, "phone", Some("push")).await, Some(ada));
+    assert_eq!(taken(grace, "tablet", Some("push")).await, Some(grace), "from another device of her own");
+    assert_eq!(taken(ada, "phone", Some("push")).await, Some(grace));
+    assert_eq!(backend.number("SELECT COUNT(*) FROM pushes").await, 1);
+
+    let find = async |user, device: &str| backend.store.find(user, app, &token(device)).await.expect("read");
+    let found = find(ada, "phone").await.expect("it is there");
+    assert_eq!((found.push, found.signed_in), (Some(push_token("push")), None));
+    assert_eq!(find(grace, "phone").await.expect("it is there").push, None);
+    assert_eq!(find(ada, "tablet").await, None);
+}
+
 pub(super) async fn a_push_token_has_one_owner_after_any_race(backend: Backend) {
     let (ada, grace) = (backend.user("ada").await, backend.user("grace").await);
     let app = backend.app("fleet").await;
@@ -109,7 +129,7 @@ pub(super) async fn a_device_has_one_push_token_after_any_race(backend: Backend)
     let (user, app) = (backend.user("ada").await, backend.app("fleet").await);
     let all = (0..40).map(|n| backend.store.register(registration(user, app, "phone", Some(&format!("push{n}")))));
     let registered: Vec<_> = join_all(all).await.into_iter().map(|one| one.expect("registered")).collect();
-    assert!(registered.iter().all(|id| *id == registered[0]));
+    assert!(registered.iter().all(|one| one.device == registered[0].device));
     assert_eq!(pushes(&backend, user).await.len(), 1);
     assert_eq!(backend.number("SELECT COUNT(*) FROM pushes").await, 1);
 }
@@ -152,7 +172,11 @@ pub(super) async fn a_registration_is_dropped_by_either_name(backend: Backend) {
 
 async fn knows(backend: &Backend, user: UserId, device: &str, days: u64) -> bool {
     let since = backend.clock.now().minus(Duration::from_secs(days * 86_400));
-    backend.store.knows_device(user, &token(device), since).await.expect("read")
+    let email = backend.store.user(user).await.expect("read").expect("a user").email;
+    let device = token(device);
+    let query = CandidateQuery { email: &email, decoy: UserId(-1), app: AppId(-1), device: Some(&device) };
+    let candidate = backend.store.candidate(query).await.expect("read");
+    candidate.last_sign_in.is_some_and(|last| last >= since)
 }
 
 async fn sign_in_on(backend: &Backend, user: UserId, app: AppId, device: &str) {
@@ -170,6 +194,39 @@ pub(super) async fn a_known_device_is_known_for_a_while(backend: Backend) {
     register(&backend, user, app, "phone", Some("push")).await;
     assert!(!knows(&backend, user, "phone", 90).await, "registering it again is no sign-in");
     assert!(knows(&backend, user, "phone", 92).await, "and takes nothing away");
+}
+
+pub(super) async fn a_sign_in_finds_its_device_with_its_push_token(backend: Backend) {
+    let (ada, app, other) = (backend.user("ada").await, backend.app("fleet").await, backend.app("other").await);
+    let (email, decoy) = (backend.store.user(ada).await.expect("read").expect("a user").email, UserId(-7));
+    let find = async |email: &Email, app, device: Option<&DeviceToken>| {
+        backend.store.candidate(CandidateQuery { email, decoy, app, device }).await.expect("read")
+    };
+    let (phone, tablet) = (token("phone"), token("tablet"));
+    assert_eq!(find(&email, app, Some(&phone)).await.device, None);
+
+    let id = register(&backend, ada, app, "phone", Some("push")).await;
+    let found = find(&email, app, Some(&phone)).await;
+    assert_eq!((found.user.map(|user| user.id), found.last_sign_in), (Some(ada), None));
+    let device = found.device.expect("it is registered");
+    assert_eq!((device.id, device.mobile_os, device.signed_in), (id, MobileOs::Ios, None));
+    assert_eq!(device.push, Some(push_token("push")));
+    assert_eq!(device.seen, devices(&backend, ada).await[0].seen);
+
+    backend.clock.advance(Duration::from_secs(60));
+    sign_in_on(&backend, ada, app, "phone").await;
+    let found = find(&email, app, Some(&phone)).await;
+    let device = found.device.expect("it is registered");
+    assert_eq!((device.signed_in, found.last_sign_in), (Some(device.seen), Some(device.seen)));
+    let elsewhere = find(&email, other, Some(&phone)).await;
+    assert_eq!((elsewhere.device, elsewhere.last_sign_in), (None, Some(device.seen)), "known, but not in this one");
+
+    for device in [Some(&tablet), None] {
+        let found = find(&email, app, device).await;
+        assert_eq!((found.user.map(|user| user.id), found.device, found.last_sign_in), (Some(ada), None, None));
+    }
+    let nobody = find(&"nobody@example.com".parse().expect("an address"), app, Some(&phone)).await;
+    assert!(nobody.user.is_none() && nobody.device.is_none() && nobody.last_sign_in.is_none(), "{nobody:?}");
 }
 
 pub(super) async fn only_a_sign_in_makes_a_device_known_and_a_new_password_forgets_it(backend: Backend) {
