@@ -53,6 +53,14 @@ macro_rules! routes {
                 }
             }
 
+            /// The methods of a path.
+            pub const fn verbs(self) -> &'static [$crate::http::route::Verb] {
+                use $crate::http::route::Verb;
+                match self {
+                    $(Self::$name => &[$(Verb::$method),+],)+
+                }
+            }
+
             /// The handler of the request's method at work. Other methods are refused with the list of supported ones
             /// (RFC 9110 §15.5.6).
             fn handle(self, state: &AppState, call: Call) -> $crate::http::route::Pending<'_> {
@@ -94,7 +102,7 @@ impl Verb {
         }
     }
 
-    const fn allow(self) -> &'static str {
+    pub const fn allow(self) -> &'static str {
         match self {
             Self::GET => "GET, HEAD",
             Self::POST => "POST",
