@@ -28,7 +28,7 @@ const LAYERS: &[&[&str]] = &[
     &["actors/src/stores"],
     &["actors/src/transports", "actors/src/hashing"],
     &["actors/src/derive.rs"],
-    &["actors/src/error.rs", "actors/src/clock.rs"],
+    &["actors/src/error.rs", "actors/src/clock.rs", "actors/src/metrics.rs"],
     &["actors/src/domain"],
 ];
 

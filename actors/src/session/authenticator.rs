@@ -7,6 +7,7 @@ use crate::derive::Keyring;
 use crate::domain::{AppId, AppName, Credential, Digest, KeyScope, UserId, UserToken};
 use crate::error::{Dependency, ErrorKind};
 use crate::flows::in_background;
+use crate::metrics::CheckMetrics;
 use crate::stores::{AccountStore, KeyRecord, Session, SessionStore};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -61,6 +62,8 @@ pub struct Authenticator {
     pub policy: SessionPolicy,
     /// Application names by number. A name never changes, so that nothing is ever removed.
     pub names: RefCell<HashMap<AppId, AppName>>,
+    /// Counts the checks of this thread.
+    pub checks: Arc<CheckMetrics>,
     /// Tracks the background work, which must end before the process does.
     pub tracker: TaskTracker,
 }
@@ -82,12 +85,19 @@ impl Authenticator {
     /// `InvalidToken`, or the token store does not answer.
     pub async fn find(&self, token: &UserToken) -> Result<Session, ErrorKind> {
         if !self.keyring.vouches_for(token) {
+            self.checks.refused.add();
             return Err(ErrorKind::InvalidToken);
         }
         let (user, id) = (token.user(), token.digest());
         match self.sessions.find_cached(user, id) {
-            Some(session) => Ok(session),
-            None => self.sessions.find(user, id).await?.ok_or(ErrorKind::InvalidToken),
+            Some(session) => {
+                self.checks.hits.add();
+                Ok(session)
+            }
+            None => {
+                self.checks.misses.add();
+                self.sessions.find(user, id).await?.ok_or(ErrorKind::InvalidToken)
+            }
         }
     }
 
@@ -129,6 +139,14 @@ impl Authenticator {
         let name = found.ok_or(ErrorKind::DependencyUnavailable(Dependency::Database))?.name;
         self.names.borrow_mut().insert(app, name.clone());
         Ok(name)
+    }
+
+    /// Push registrations of this user were changed in SQL: what workers noted about them is forgotten everywhere. If
+    /// the token store does not answer, other nodes may believe a note until its hour is over.
+    pub async fn registrations_changed(&self, user: UserId) {
+        if let Err(error) = self.sessions.forget(user).await {
+            tracing::info!(user = user.0, %error, "other nodes may not know of a change of push registrations");
+        }
     }
 
     /// Notes a use of this session. It is written once in a while and in the background: the answer does not wait for
