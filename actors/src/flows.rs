@@ -97,3 +97,54 @@ macro_rules! answers {
     )+};
 }
 pub(crate) use answers;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix::{MailboxError, System};
+
+    /// What a flow does before it answers.
+    #[derive(Debug, Clone, Copy, Message)]
+    #[rtype(result = "u32")]
+    enum Ask {
+        AtOnce,
+        Later,
+        PanicAtOnce,
+        PanicLater,
+    }
+
+    struct Asked(Flows<u32>);
+
+    impl Actor for Asked {
+        type Context = Context<Self>;
+    }
+
+    impl actix::Handler<Ask> for Asked {
+        type Result = Started<u32>;
+
+        fn handle(&mut self, ask: Ask, _: &mut Context<Self>) -> Self::Result {
+            self.0.run(|answer| async move {
+                if matches!(ask, Ask::Later | Ask::PanicLater) {
+                    tokio::task::yield_now().await;
+                }
+                assert!(matches!(ask, Ask::AtOnce | Ask::Later), "as the test wants it");
+                *answer
+            })
+        }
+    }
+
+    #[test]
+    fn a_panic_fails_its_own_request_only() {
+        System::new().block_on(async {
+            let tracker = TaskTracker::new();
+            let actor = Asked(Flows::new(7, tracker.clone())).start();
+            for panics in [Ask::PanicAtOnce, Ask::PanicLater] {
+                assert_eq!(actor.send(panics).await, Err(MailboxError::Closed), "{panics:?}");
+                assert_eq!(actor.send(Ask::AtOnce).await, Ok(7));
+                assert_eq!(actor.send(Ask::Later).await, Ok(7));
+            }
+            tracker.close();
+            tracker.wait().await;
+        });
+    }
+}
