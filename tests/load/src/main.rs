@@ -1,82 +1,79 @@
-//! The load kit. Every figure is a ratio within one run (or CPU time), since absolute ones say more about the
-//! machine than about the program. Loopback only; each run ends by itself.
+//! The load kit: sends the load of a scenario to a server, and says what users would have noticed. README has the results.
 //!
 //! ```text
-//! cargo build --release && cargo run --release -p portcullis-load -- check
+//! cargo build --release --workspace && target/release/portcullis-load check --threshold 'p99<25ms'
 //! ```
 //!
-//! Not here: pass or fail. A benchmark that fails a build on a busy machine teaches people to ignore it.
+//! `engine` sends and counts, `scenarios` has one file per scenario, `baselines` is the same work without the server,
+//! `kit.rs` is one run from its options to its results, `results.rs` the results, `report` shows them.
 
 #![expect(clippy::disallowed_methods, reason = "tests start processes and tasks of their own")]
 
-mod check;
-mod deliveries;
-#[allow(dead_code, reason = "the engine does not fill it yet")]
+mod baselines;
+mod engine;
 mod figures;
-mod hash;
-mod http;
+mod kit;
 mod measure;
-mod outage;
-#[allow(dead_code, reason = "the engine does not fill it yet")]
+mod options;
+mod pinning;
+mod proc;
 mod progress;
-#[allow(dead_code, reason = "the engine does not fill it yet")]
 mod report;
-#[allow(dead_code, reason = "the engine does not fill it yet")]
 mod results;
-mod sides;
-mod sign_in;
-mod sinks;
-mod storm;
+mod scenarios;
+mod sources;
+mod summary;
+mod target;
+mod thresholds;
 
 use clap::{Parser, Subcommand};
 use measure::Outcome;
+use options::Options;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Load and benchmarks of Portcullis.
+/// The server's allocator, so that the static answer differs from it in nothing else.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+/// Load tests of Portcullis.
+///
+/// Without --url the kit starts a release server, its stores and sinks, and pins the server to other cores than the rest.
+/// With --rate requests are sent when they are due, however slow the answers are. The exit code is 1 if a threshold failed.
 #[derive(Parser)]
+#[command(version)]
 struct Arguments {
     #[command(subcommand)]
     what: What,
-    /// Rounds of each side; the sides take turns.
-    #[arg(long, global = true, default_value_t = 8)]
-    rounds: usize,
-    /// Seconds of each round.
-    #[arg(long, global = true, default_value_t = 1.0)]
-    seconds: f64,
-    /// The server to measure.
-    #[arg(long, global = true, default_value = "target/release/portcullis")]
-    binary: PathBuf,
+    #[command(flatten)]
+    options: Options,
 }
 
 #[derive(Subcommand)]
 enum What {
-    /// The hashing pool beside a bare argon2 loop on as many threads.
-    Hash,
-    /// The check of a token beside a static answer of the same framework.
-    Check,
-    /// Sign-ins beside a bare argon2 loop, and their own CPU time beside the hash.
-    SignIn,
-    /// Checks during a storm of sign-ins.
-    Storm,
-    /// Mail and SMS through the outbox beside the bare client libraries.
-    Deliveries,
-    /// Answers to requests for a mail or an SMS while its provider fails.
-    Outage,
+    #[command(flatten)]
+    Scenario(scenarios::Scenario),
     /// Compare the results of two runs, as `--json` wrote them.
     #[command(after_help = "Example:\n  portcullis-load compare before.json after.json")]
     Compare { before: PathBuf, after: PathBuf },
     /// Write the report of a run that `--json` kept.
     #[command(after_help = "Example:\n  portcullis-load report run.json run.html")]
-    Report { run: PathBuf, html: PathBuf },
-    /// Serves the static answer (`check` starts this by itself).
+    Report { run: PathBuf, html_file: PathBuf },
+    /// Print the figures of several runs as a Markdown table.
+    #[command(after_help = "Example:\n  portcullis-load table check.json sign-in.json")]
+    Table { runs: Vec<PathBuf> },
+    /// Serves the static answer (scenarios start this by themselves).
     #[command(hide = true)]
-    StaticAnswer,
+    StaticAnswer {
+        #[arg(long, default_value_t = 1)]
+        workers: usize,
+    },
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
+    match run(Arguments::parse()) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
         Err(error) => {
             eprintln!("{error}");
             ExitCode::FAILURE
@@ -84,20 +81,19 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(arguments: &Arguments) -> Outcome<()> {
-    let client = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    match &arguments.what {
-        What::Hash => hash::run(arguments),
-        What::Check => client.block_on(check::run(arguments)),
-        What::SignIn => client.block_on(sign_in::run(arguments)),
-        What::Storm => client.block_on(storm::run(arguments)),
-        What::Deliveries => deliveries::run(arguments),
-        What::Outage => client.block_on(outage::run(arguments)),
+/// Whether all thresholds were met.
+fn run(arguments: Arguments) -> Outcome<bool> {
+    match arguments.what {
+        What::Scenario(scenario) => return scenarios::run(scenario, arguments.options),
         What::Compare { before, after } => {
-            print!("{}", report::compare::compare(&report::json::read(before)?, &report::json::read(after)?));
-            Ok(())
+            print!("{}", report::compare::compare(&report::json::read(&before)?, &report::json::read(&after)?));
         }
-        What::Report { run, html } => report::write_html(&report::json::read(run)?, html),
-        What::StaticAnswer => sides::static_answer(),
+        What::Report { run, html_file } => report::write_html(&report::json::read(&run)?, &html_file)?,
+        What::Table { runs } => {
+            let runs = runs.iter().map(|file| report::json::read(file)).collect::<Outcome<Vec<_>>>()?;
+            print!("{}", summary::table(&runs));
+        }
+        What::StaticAnswer { workers } => baselines::static_answer::serve(workers)?,
     }
+    Ok(true)
 }

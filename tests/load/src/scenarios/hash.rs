@@ -1,13 +1,10 @@
 //! The hashing pool beside a bare loop of the same implementation, at the same cost, on as many threads, equally nice.
 
 use crate::Arguments;
+use crate::baselines::argon2 as bare;
 use crate::measure::{Outcome, Pair, Round, cpu_time};
-use argon2_rust::params::Memory;
-use argon2_rust::{Algorithm, Argon2, Params, Version};
 use portcullis_actors::domain::Password;
 use portcullis_actors::hashing::{HashingPolicy, HashingPool};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
 /// Runs the rounds and prints the ratio.
@@ -23,7 +20,7 @@ pub fn run(arguments: &Arguments) -> Outcome<()> {
     println!("m={} KiB, t={}, {threads} threads", policy.memory_kib, policy.iterations);
     for _ in 0..arguments.rounds {
         let pooled = round(|| pooled(&pool, threads, length))?;
-        pair.rounds.push((pooled, round(|| Ok(bare(&policy, threads, length)))?));
+        pair.rounds.push((pooled, round(|| Ok(bare::count(&policy, threads, length)))?));
     }
     println!("{pair}");
     let (pool, bare): (Vec<_>, Vec<_>) = pair.rounds.iter().map(|(pool, bare)| (pool.cpu_ms(), bare.cpu_ms())).unzip();
@@ -64,38 +61,4 @@ fn pooled(pool: &HashingPool, threads: usize, length: Duration) -> Outcome<u64> 
         }
         Ok(count)
     })
-}
-
-/// How many hashes a bare loop makes on `threads` threads, each with its memory kept.
-pub fn bare(policy: &HashingPolicy, threads: usize, length: Duration) -> u64 {
-    let params = Params::builder()
-        .memory(Memory::kib(u64::from(policy.memory_kib)))
-        .passes(policy.iterations)
-        .lanes(policy.lanes)
-        .threads(1)
-        .build_or_panic();
-    let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, params);
-    let count = AtomicU64::new(0);
-    let end = Instant::now() + length;
-    thread::scope(|scope| {
-        for _ in 0..threads {
-            scope.spawn(|| {
-                as_nice_as_the_pool();
-                let mut hasher = argon2.hasher();
-                while Instant::now() < end {
-                    if hasher.hash_encoded(b"correct horse battery staple", b"sixteen bytes...").is_ok() {
-                        count.fetch_add(1, Ordering::Relaxed);
-                    }
-                }
-            });
-        }
-    });
-    count.into_inner()
-}
-
-/// On a busy machine niceness alone would decide the comparison.
-fn as_nice_as_the_pool() {
-    use rustix::process::{getpriority_process, setpriority_process};
-    let thread = Some(rustix::thread::gettid());
-    let _ = getpriority_process(thread).and_then(|nice| setpriority_process(thread, (nice + 5).min(19)));
 }

@@ -1,0 +1,99 @@
+//! Reads an answer as far as a load generator needs it: status, length, and whether the connection stays open.
+
+use std::fmt;
+
+/// The head of an answer.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Head {
+    pub status: u16,
+    /// Bytes of the head.
+    pub head: usize,
+    /// Bytes of the body.
+    pub body: usize,
+    /// The server closes the connection after this answer.
+    pub closes: bool,
+}
+
+/// What makes an answer unreadable.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Unreadable {
+    NotHttp,
+    /// `Transfer-Encoding`, or a body that ends with the connection. Portcullis sends neither.
+    NoLength,
+}
+
+impl fmt::Display for Unreadable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NotHttp => "an answer that is not HTTP/1.1",
+            Self::NoLength => "an answer without Content-Length",
+        })
+    }
+}
+
+/// The head at the beginning of these bytes; none if it is not complete.
+///
+/// # Errors
+/// When it is no head of an answer with a known length.
+pub fn head(bytes: &[u8]) -> Result<Option<Head>, Unreadable> {
+    let mut headers = [httparse::EMPTY_HEADER; 48];
+    let mut answer = httparse::Response::new(&mut headers);
+    let httparse::Status::Complete(head) = answer.parse(bytes).map_err(|_| Unreadable::NotHttp)? else {
+        return Ok(None);
+    };
+    let status = answer.code.ok_or(Unreadable::NotHttp)?;
+    let (mut body, mut closes) = (None, answer.version == Some(0));
+    for header in answer.headers.iter() {
+        let is = |name: &str| header.name.eq_ignore_ascii_case(name);
+        if is("content-length") {
+            let length = std::str::from_utf8(header.value).ok().and_then(|text| text.trim().parse().ok());
+            body = Some(length.ok_or(Unreadable::NotHttp)?);
+        } else if is("transfer-encoding") {
+            return Err(Unreadable::NoLength);
+        } else if is("connection") {
+            closes = header.value.eq_ignore_ascii_case(b"close");
+        }
+    }
+    let body = match (status, body) {
+        (204 | 304, _) => 0,
+        (_, Some(length)) => length,
+        (_, None) => return Err(Unreadable::NoLength),
+    };
+    Ok(Some(Head { status, head, body, closes }))
+}
+
+/// The code of a problem document, for example `overloaded`.
+pub fn code(body: &[u8]) -> Option<&str> {
+    let text = std::str::from_utf8(body).ok()?;
+    text.split_once("\"code\":\"")?.1.split('"').next()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_head_is_read_when_it_is_complete() {
+        let answer = b"HTTP/1.1 503 Service Unavailable\r\ncontent-length: 2\r\nConnection: close\r\n\r\n{}";
+        for end in 0..answer.len() - 2 {
+            assert_eq!(head(&answer[..end]), Ok(None), "{end}");
+        }
+        let read = Head { status: 503, head: answer.len() - 2, body: 2, closes: true };
+        assert_eq!(head(answer), Ok(Some(read)));
+    }
+
+    #[test]
+    fn an_answer_of_unknown_length_is_an_error() {
+        assert_eq!(head(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"), Err(Unreadable::NoLength));
+        assert_eq!(head(b"HTTP/1.1 200 OK\r\n\r\n"), Err(Unreadable::NoLength));
+        assert_eq!(head(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap().unwrap().body, 0);
+        assert_eq!(head(b"SSH-2.0-OpenSSH_9.2\r\n"), Err(Unreadable::NotHttp));
+        assert_eq!(head(b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n"), Err(Unreadable::NotHttp));
+    }
+
+    #[test]
+    fn the_code_of_a_problem_is_found() {
+        assert_eq!(code(br#"{"status":503,"code":"overloaded","retry_after":1}"#), Some("overloaded"));
+        assert_eq!(code(b"<html>"), None);
+    }
+}

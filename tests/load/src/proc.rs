@@ -1,0 +1,101 @@
+//! What the kernel says about processes and threads, and about the machine (proc(5)).
+
+use crate::measure::Outcome;
+use crate::results::Machine;
+use std::fs;
+use std::time::Duration;
+
+/// CPU time of a process, and its memory.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Sample {
+    /// User and system, of all threads; in ticks of 10 ms.
+    pub cpu: Duration,
+    /// Resident memory.
+    pub rss_bytes: u64,
+}
+
+/// Of a process that runs.
+///
+/// # Errors
+/// When there is no such process.
+pub fn sample(process: u32) -> Outcome<Sample> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+    Ok(Sample { cpu: ticks(&stat), rss_bytes: memory(process, "VmRSS")? })
+}
+
+/// A line of `status` that is in kilobytes, for example `VmHWM`, the peak of the resident memory.
+///
+/// # Errors
+/// When there is no such process or line.
+pub fn memory(process: u32, name: &str) -> Outcome<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')?.trim().strip_suffix(" kB"));
+    Ok(line.ok_or_else(|| format!("/proc/{process}/status has no {name}"))?.parse::<u64>()? * 1024)
+}
+
+/// CPU time of those threads of a process whose name begins like this.
+///
+/// # Errors
+/// When there is no such process.
+pub fn cpu_of_threads(process: u32, name: &str) -> Outcome<Duration> {
+    let mut sum = Duration::ZERO;
+    for task in fs::read_dir(format!("/proc/{process}/task"))? {
+        // A thread may end while it is asked.
+        let Ok(stat) = fs::read_to_string(task?.path().join("stat")) else { continue };
+        if stat.split_once('(').is_some_and(|(_, rest)| rest.starts_with(name)) {
+            sum += ticks(&stat);
+        }
+    }
+    Ok(sum)
+}
+
+/// Fields 14 and 15 of `stat`.
+fn ticks(stat: &str) -> Duration {
+    // The name in parentheses may hold spaces; what follows it does not.
+    let fields = stat.rsplit_once(')').map_or("", |(_, rest)| rest).split_whitespace();
+    let ticks: u64 = fields.skip(11).take(2).filter_map(|ticks| ticks.parse::<u64>().ok()).sum();
+    Duration::from_millis(ticks * 10)
+}
+
+/// CPU time of the calling thread, in nanoseconds where the kernel keeps them.
+pub fn cpu_of_this_thread() -> Duration {
+    let nanos = fs::read_to_string("/proc/thread-self/schedstat")
+        .ok()
+        .and_then(|text| text.split_whitespace().next()?.parse().ok())
+        .filter(|nanos| *nanos > 0);
+    nanos.map(Duration::from_nanos).unwrap_or_else(|| {
+        fs::read_to_string("/proc/thread-self/stat").map_or(Duration::ZERO, |stat| ticks(&stat))
+    })
+}
+
+/// This machine.
+pub fn machine(pinning: String) -> Machine {
+    let text = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let field = |line: &str| Some(line.split_once(':')?.1.trim().to_owned());
+    let model = text.lines().find(|line| line.starts_with("model name")).and_then(field);
+    let memory = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    let kilobytes = memory.lines().next().and_then(|line| line.split_whitespace().nth(1)?.parse::<u64>().ok());
+    Machine {
+        model: model.unwrap_or_else(|| "unknown".to_owned()),
+        cores: text.lines().filter(|line| line.starts_with("processor")).count(),
+        memory_bytes: kilobytes.unwrap_or_default() * 1024,
+        pinning,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_with_spaces_and_parentheses_is_no_field() {
+        let stat = "7 (a) b (c)) S 1 2 3 4 5 6 7 8 9 10 12 30 0 0 20 0 1 0 5";
+        assert_eq!(ticks(stat), Duration::from_millis(420));
+    }
+
+    #[test]
+    fn this_process_has_memory() {
+        assert!(sample(std::process::id()).unwrap().rss_bytes > 1_000_000);
+        assert!(memory(std::process::id(), "VmNothing").is_err());
+    }
+}
