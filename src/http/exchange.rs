@@ -5,6 +5,7 @@ use super::Route;
 use super::cors::{Cors, CorsRequest};
 use super::error::{Code, Problem};
 use super::extract::Call;
+use super::metrics::HttpMetrics;
 use super::route::Answer;
 use super::state::AppState;
 use crate::telemetry::RequestLine;
@@ -49,7 +50,7 @@ impl RequestHandler {
             (_, Ok(None)) => Err(Problem::not_found()),
             (_, Err(problem)) => Err(problem),
         };
-        exchange.end(answer, cors)
+        exchange.end(answer, cors, &self.state.metrics)
     }
 }
 
@@ -67,8 +68,8 @@ impl Exchange {
         Self { started: Instant::now(), id: RequestId::of(request), method: request.method().clone(), route }
     }
 
-    /// Writes the problem document of a refusal, adds the headers that every answer has, and logs the line.
-    fn end(self, answer: Answer, cors: CorsRequest) -> Response<BoxBody> {
+    /// Writes the problem document of a refusal, adds the headers that every answer has, counts the request and logs the line.
+    fn end(self, answer: Answer, cors: CorsRequest, metrics: &HttpMetrics) -> Response<BoxBody> {
         let (mut response, code) = match answer {
             Ok(response) => {
                 let code = response.extensions().get::<Code>().copied();
@@ -81,11 +82,13 @@ impl Exchange {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(X_REQUEST_ID.clone(), self.id.0.clone());
+        let took = self.started.elapsed();
+        metrics.record(self.route, &self.method, response.status(), took);
         RequestLine {
             method: self.method.as_str(),
             route: self.route.map_or("unmatched", Route::pattern),
             status: response.status().as_u16(),
-            took: self.started.elapsed(),
+            took,
             id: self.id.as_str(),
             outcome: code.map_or("ok", Code::as_str),
         }
