@@ -8,10 +8,11 @@ use crate::options::{Options, Sessions};
 use crate::pinning::{self, Cores};
 use crate::proc;
 use crate::report;
-use crate::results::{Arrivals, Baseline, Latency, Operation, Run, Second, Settings};
+use crate::results::{self, Arrivals, Baseline, Latency, Operation, Run, Second, Settings, Totals};
 use crate::summary;
 use crate::target::{Start, Target};
 use jiff::Timestamp;
+use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
@@ -153,11 +154,11 @@ impl Kit {
     pub fn in_turns(
         &self,
         mut ours: impl FnMut() -> Outcome<Measured>,
-        mut bare: impl FnMut() -> Outcome<Measured>,
+        mut bare: impl FnMut() -> Outcome<Pace>,
     ) -> Outcome<Turns> {
         let (mut rounds, mut all) = (Vec::new(), None::<Measured>);
         for _ in 0..self.options.rounds {
-            let bare = bare()?.pace();
+            let bare = bare()?;
             let round = ours()?;
             rounds.push((round.pace(), bare));
             match &mut all {
@@ -179,13 +180,10 @@ impl Kit {
             baseline.ratio = None;
         }
         let cpu = |pick: fn(&(Pace, Pace)) -> f64| median(turns.rounds.iter().map(pick)) * 1e6;
-        notes.push(format!(
-            "CPU time of the server per request: {} {:.2} µs, {} {:.2} µs",
-            names[0],
-            cpu(|round| round.0.cpu_each),
-            names[1],
-            cpu(|round| round.1.cpu_each)
-        ));
+        let (ours, bare) = (cpu(|round| round.0.cpu_each), cpu(|round| round.1.cpu_each));
+        if ours.is_finite() && bare.is_finite() {
+            notes.push(format!("CPU time per request: {} {ours:.2} µs, {} {bare:.2} µs", names[0], names[1]));
+        }
         (baseline, notes)
     }
 
@@ -226,11 +224,7 @@ impl Kit {
             latency: spread(&operation.corrected),
         };
         Run {
-            scenario: self.name.to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            began: self.began,
             target: target.text.clone(),
-            machine: proc::machine(Cores::text(self.cores.as_ref())),
             settings: Settings {
                 rate,
                 duration_s: measured.length.as_secs_f64(),
@@ -243,9 +237,28 @@ impl Kit {
             latency: Latency { corrected, uncorrected },
             operations: recording.operations.iter().map(operation).collect(),
             errors: recording.errors.clone(),
+            notes,
+            ..self.unmeasured("")
+        }
+    }
+
+    /// The results of a run that has figures but no load of the engine.
+    pub fn unmeasured(&self, what: &str) -> Run {
+        Run {
+            scenario: self.name.to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            began: self.began,
+            target: results::Target::Own(what.to_owned()),
+            machine: proc::machine(Cores::text(self.cores.as_ref())),
+            settings: Settings { rate: 0.0, duration_s: 0.0, users: 0, connections: 0, arrivals: Arrivals::Constant },
+            totals: Totals::default(),
+            seconds: Vec::new(),
+            latency: Latency::default(),
+            operations: Vec::new(),
+            errors: BTreeMap::new(),
             thresholds: Vec::new(),
             baselines: Vec::new(),
-            notes,
+            notes: Vec::new(),
         }
     }
 
@@ -282,7 +295,7 @@ pub fn rates_beside(names: [&str; 2], aim: Option<f64>, rounds: &[(f64, f64)]) -
     Baseline {
         name: names[0].to_owned(),
         beside: names[1].to_owned(),
-        unit: "per second".to_owned(),
+        unit: summary::PER_SECOND.to_owned(),
         measured: median(rounds.iter().map(|(ours, _)| *ours)),
         baseline: median(rounds.iter().map(|(_, bare)| *bare)),
         ratio: Some(median(rounds.iter().map(|(ours, bare)| ours / bare))).filter(|ratio| ratio.is_finite()),
@@ -290,10 +303,15 @@ pub fn rates_beside(names: [&str; 2], aim: Option<f64>, rounds: &[(f64, f64)]) -
     }
 }
 
-/// A figure that stands beside nothing.
+/// A figure that stands beside nothing; its name says what it may be at most.
 pub fn figure(name: &str, unit: &str, measured: f64) -> Baseline {
-    let (name, unit) = (name.to_owned(), unit.to_owned());
-    Baseline { name, beside: String::new(), unit, measured, baseline: 0.0, ratio: None, aim: None }
+    compared([name, ""], unit, measured, 0.0)
+}
+
+/// A figure that stands beside another of the same unit, and is no ratio.
+pub fn compared(names: [&str; 2], unit: &str, measured: f64, baseline: f64) -> Baseline {
+    let [name, beside] = names.map(str::to_owned);
+    Baseline { name, beside, unit: unit.to_owned(), measured, baseline, ratio: None, aim: None }
 }
 
 /// Without gaps, and with the server's CPU time and memory.

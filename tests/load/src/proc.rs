@@ -10,6 +10,8 @@ use std::time::Duration;
 pub struct Sample {
     /// User and system, of all threads; in ticks of 10 ms.
     pub cpu: Duration,
+    /// The part of the hashing threads.
+    pub hashing_cpu: Duration,
     /// Resident memory.
     pub rss_bytes: u64,
 }
@@ -20,7 +22,8 @@ pub struct Sample {
 /// When there is no such process.
 pub fn sample(process: u32) -> Outcome<Sample> {
     let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
-    Ok(Sample { cpu: ticks(&stat), rss_bytes: memory(process, "VmRSS")? })
+    let hashing_cpu = cpu_of_threads(process, "hashing")?;
+    Ok(Sample { cpu: ticks(&stat), hashing_cpu, rss_bytes: memory(process, "VmRSS")? })
 }
 
 /// A line of `status` that is in kilobytes, for example `VmHWM`, the peak of the resident memory.
@@ -34,10 +37,7 @@ pub fn memory(process: u32, name: &str) -> Outcome<u64> {
 }
 
 /// CPU time of those threads of a process whose name begins like this.
-///
-/// # Errors
-/// When there is no such process.
-pub fn cpu_of_threads(process: u32, name: &str) -> Outcome<Duration> {
+fn cpu_of_threads(process: u32, name: &str) -> Outcome<Duration> {
     let mut sum = Duration::ZERO;
     for task in fs::read_dir(format!("/proc/{process}/task"))? {
         // A thread may end while it is asked.

@@ -11,8 +11,8 @@ use std::sync::Arc;
 pub enum Pick {
     /// One after the other.
     InTurns,
-    /// Any of them.
-    Uniform,
+    /// Any of the first so many.
+    Uniform(usize),
 }
 
 /// Makes one kind of request, each for some user.
@@ -33,7 +33,7 @@ impl<F: Fn(&Endpoint, &User, &mut Vec<u8>)> Source for OfUsers<F> {
                 self.next += 1;
                 self.next % self.own.len()
             }
-            Pick::Uniform => rand::rng().random_range(0..self.own.len()),
+            Pick::Uniform(_) => rand::rng().random_range(0..self.own.len()),
         };
         let subject = self.own[at] as usize;
         (self.make)(&self.endpoint, &self.users[subject], request);
@@ -55,7 +55,10 @@ where
 {
     let (endpoint, users) = (target.endpoint.clone(), Arc::clone(&target.users));
     let source = move |share| -> Box<dyn Source> {
-        let own = share_of(users.len(), share);
+        let own = match pick {
+            Pick::Uniform(of) => share_of(users.len().min(of), share),
+            Pick::InTurns => share_of(users.len(), share),
+        };
         Box::new(OfUsers { endpoint: endpoint.clone(), users: Arc::clone(&users), own, pick, next: 0, make })
     };
     Stream { operations, load, good: 200, source: Box::new(source) }
@@ -78,7 +81,8 @@ pub fn push(to: &Endpoint, user: &User, request: &mut Vec<u8>) {
     to.request(request, "PUT", &path, Some(&user.token), &format!("mobile_os=ios&apn_token=push-{device}"));
 }
 
-fn sign_in_form(user: &User) -> String {
+/// The form of a sign-in.
+pub fn sign_in_form(user: &User) -> String {
     let User { email, password, device_token, .. } = user;
     format!("email={}&password={}&device_token={device_token}&mobile_os=ios", form(email), form(password))
 }

@@ -4,6 +4,9 @@ use crate::figures::{count, latency, number, percent};
 use crate::results::{Baseline, Run, Target};
 use std::fmt::Write as _;
 
+/// The unit of a baseline that has a ratio unless the client was the limit.
+pub const PER_SECOND: &str = "per second";
+
 /// What the terminal shows at the end of a run.
 pub fn text(run: &Run) -> String {
     let mut text = String::new();
@@ -75,7 +78,9 @@ fn beside(baseline: &Baseline) -> String {
     if beside.is_empty() {
         return format!("{name}: {} {unit}", number(*measured));
     }
-    let ratio = ratio.map_or_else(|| "no ratio".to_owned(), |ratio| format!("{ratio:.3}"));
+    let Some(ratio) = ratio.map(|ratio| format!("{ratio:.3}")) else {
+        return format!("{name}: {} {unit}; {beside}: {} {unit}; no ratio", number(*measured), number(*baseline));
+    };
     let aim = aim.map_or_else(String::new, |aim| format!(" (aim: at least {aim:.2})"));
     format!("{name} ÷ {beside}: {ratio}{aim}; {} and {} {unit}", number(*measured), number(*baseline))
 }
@@ -93,8 +98,8 @@ pub fn table(runs: &[Run]) -> String {
         let bare = if beside.is_empty() { String::new() } else { format!("{beside}: {} {unit}", number(*baseline)) };
         let ratio = match ratio {
             Some(ratio) => format!("{ratio:.2}"),
-            None if beside.is_empty() => String::new(),
-            None => "none: the client was the limit".to_owned(),
+            None if unit == PER_SECOND && !beside.is_empty() => "none: the client was the limit".to_owned(),
+            None => String::new(),
         };
         let aim = aim.map_or_else(String::new, |aim| format!("{aim:.2}"));
         text += &format!("| {name} | {} {unit} | {bare} | {ratio} | {aim} |\n", number(*measured));

@@ -39,6 +39,13 @@ impl Target {
         self.own.as_ref().map(|own| own.server.id())
     }
 
+    /// Its version and stores, or its URL.
+    pub fn name(&self) -> &str {
+        match &self.text {
+            results::Target::Own(text) | results::Target::Url(text) => text,
+        }
+    }
+
     /// A server that runs already.
     ///
     /// # Errors
@@ -65,6 +72,8 @@ fn read_users(file: &Path, most: Option<u64>) -> Outcome<Vec<User>> {
 /// A server of the kit, in a folder that goes with it, with its stores.
 pub struct Own {
     pub server: Server,
+    /// How it is started again.
+    pub setup: Setup,
     pub redis: Option<Redis>,
     _postgres: Option<Postgres>,
     _folder: TempDir,
@@ -114,7 +123,7 @@ impl Start<'_> {
             endpoint: Endpoint::at(server.address()),
             users: Arc::new(users),
             text: results::Target::Own(format!("{}, {database}, {sessions}", version.trim())),
-            own: Some(Own { server, redis, _postgres: postgres, _folder: folder }),
+            own: Some(Own { server, setup, redis, _postgres: postgres, _folder: folder }),
         })
     }
 }

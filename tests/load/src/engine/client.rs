@@ -49,12 +49,28 @@ impl Endpoint {
         Ok(Self { address, host, prefix: url.path().trim_end_matches('/').to_owned(), tls })
     }
 
-    /// Appends a request. `bearer` is the credential, `form` the body.
+    /// Appends a request with this credential and this form.
     pub fn request(&self, into: &mut Vec<u8>, method: &str, path: &str, bearer: Option<&str>, form: &str) {
+        self.request_from(into, method, path, bearer, form, None);
+    }
+
+    /// As if a proxy had received it from this address.
+    pub fn request_from(
+        &self,
+        into: &mut Vec<u8>,
+        method: &str,
+        path: &str,
+        bearer: Option<&str>,
+        form: &str,
+        from: Option<&str>,
+    ) {
         let mut put = |parts: &[&str]| parts.iter().for_each(|part| into.extend_from_slice(part.as_bytes()));
         put(&[method, " ", &self.prefix, path, " HTTP/1.1\r\nHost: ", &self.host, "\r\n"]);
         if let Some(bearer) = bearer {
             put(&["Authorization: Bearer ", bearer, "\r\n"]);
+        }
+        if let Some(from) = from {
+            put(&["X-Forwarded-For: ", from, "\r\n"]);
         }
         if !form.is_empty() {
             let length = form.len().to_string();

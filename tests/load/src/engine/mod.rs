@@ -101,8 +101,9 @@ pub struct Measured {
     /// The server once per second, with CPU time since the second before.
     pub samples: Vec<Option<Sample>>,
     pub length: Duration,
-    /// CPU time of the server.
+    /// CPU time of the server, and the part of its hashing threads.
     pub server_cpu: Duration,
+    pub hashing_cpu: Duration,
     /// CPU time of the busiest client thread, per second.
     pub client_busy: f64,
 }
@@ -120,10 +121,32 @@ pub struct Pace {
     pub client_busy: f64,
 }
 
+impl Pace {
+    /// Of work without a server and a client.
+    pub fn alone(rate: f64) -> Self {
+        Self { rate, cpu_each: f64::NAN, server_busy: f64::NAN, client_busy: 0.0 }
+    }
+}
+
 impl Measured {
     /// Good answers per second.
     pub fn rate(&self) -> f64 {
         self.recording.totals.good as f64 / self.length.as_secs_f64()
+    }
+
+    /// One of its operations.
+    pub fn operation(&self, name: &str) -> Option<&recording::Operation> {
+        self.recording.operations.iter().find(|operation| operation.name == name)
+    }
+
+    /// Good answers of one operation per second.
+    pub fn rate_of(&self, name: &str) -> f64 {
+        self.operation(name).map_or(0.0, |operation| operation.good as f64) / self.length.as_secs_f64()
+    }
+
+    /// CPU time of the server beside hashing, in seconds.
+    pub fn cpu_beside_hashing(&self) -> f64 {
+        (self.server_cpu.saturating_sub(self.hashing_cpu)).as_secs_f64()
     }
 
     /// In a few numbers.
@@ -143,6 +166,7 @@ impl Measured {
         self.samples.extend(round.samples);
         self.length += round.length;
         self.server_cpu += round.server_cpu;
+        self.hashing_cpu += round.hashing_cpu;
         self.client_busy = self.client_busy.max(round.client_busy);
     }
 }
@@ -180,8 +204,10 @@ pub fn run(plan: &Plan) -> Outcome<Measured> {
         for client in clients {
             client_busy = client_busy.max(client.join().map_err(|_| "a client thread panicked")??);
         }
-        let (samples, server_cpu) = watched?;
-        Ok(Measured { recording: merged(), samples, length: plan.length, server_cpu, client_busy })
+        let samples = watched?;
+        let sum = |pick: fn(&Sample) -> Duration| samples.iter().flatten().map(pick).sum();
+        let (server_cpu, hashing_cpu) = (sum(|sample| sample.cpu), sum(|sample| sample.hashing_cpu));
+        Ok(Measured { recording: merged(), samples, length: plan.length, server_cpu, hashing_cpu, client_busy })
     })
 }
 
@@ -190,7 +216,7 @@ fn watch(
     plan: &Plan,
     began: Instant,
     merged: impl Fn() -> Recording,
-) -> Outcome<(Vec<Option<Sample>>, Duration)> {
+) -> Outcome<Vec<Option<Sample>>> {
     let sample = || plan.process.map(proc::sample).transpose();
     let rate = plan.streams.iter().map(|stream| match stream.load {
         Load::Open { rate, .. } => rate,
@@ -198,14 +224,17 @@ fn watch(
     });
     let mut progress = plan.shown.then(|| Progress::start(&plan.name, rate.sum(), plan.length));
     thread::sleep(began.saturating_duration_since(Instant::now()));
-    let first = sample()?;
-    let (mut last, mut samples, mut good) = (first, Vec::new(), 0);
+    let (mut last, mut samples, mut good) = (sample()?, Vec::new(), 0);
     let (mut at, step) = (Duration::ZERO, Duration::from_secs(1));
     while at < plan.length {
         at = (at + step).min(plan.length);
         thread::sleep((began + at).saturating_duration_since(Instant::now()));
         let now = sample()?;
-        samples.push(now.zip(last).map(|(now, last)| Sample { cpu: now.cpu - last.cpu, ..now }));
+        samples.push(now.zip(last).map(|(now, last)| Sample {
+            cpu: now.cpu.saturating_sub(last.cpu),
+            hashing_cpu: now.hashing_cpu.saturating_sub(last.hashing_cpu),
+            ..now
+        }));
         last = now;
         if let Some(progress) = &mut progress {
             let so_far = merged();
@@ -222,8 +251,7 @@ fn watch(
     if let Some(progress) = progress {
         progress.finish();
     }
-    let cpu = last.zip(first).map_or(Duration::ZERO, |(last, first)| last.cpu - first.cpu);
-    Ok((samples, cpu))
+    Ok(samples)
 }
 
 /// One client thread; returns its CPU time per second of the measured part.

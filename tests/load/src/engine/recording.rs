@@ -23,6 +23,25 @@ pub struct Operation {
     pub statuses: BTreeMap<u16, u64>,
 }
 
+impl Operation {
+    fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            sent: 0,
+            good: 0,
+            corrected: latencies(3),
+            uncorrected: latencies(3),
+            refused: latencies(3),
+            statuses: BTreeMap::new(),
+        }
+    }
+
+    /// Answers with this status.
+    pub fn with(&self, status: u16) -> u64 {
+        self.statuses.get(&status).copied().unwrap_or_default()
+    }
+}
+
 /// What happened in one second of the run.
 struct Slice {
     counts: Second,
@@ -69,19 +88,10 @@ pub fn spread<C: hdrhistogram::Counter>(histogram: &Histogram<C>) -> Option<Spre
 
 impl Recording {
     pub fn new(names: &[&'static str], began: Instant, length: Duration) -> Self {
-        let operation = |name: &&'static str| Operation {
-            name,
-            sent: 0,
-            good: 0,
-            corrected: latencies(3),
-            uncorrected: latencies(3),
-            refused: latencies(3),
-            statuses: BTreeMap::new(),
-        };
         Self {
             began,
             ends: began + length,
-            operations: names.iter().map(operation).collect(),
+            operations: names.iter().map(|name| Operation::new(name)).collect(),
             totals: Totals::default(),
             errors: BTreeMap::new(),
             slices: Vec::new(),
@@ -165,7 +175,13 @@ impl Recording {
 
     /// Adds what another thread did at the same time (`after` is 0), or another run after so many seconds.
     pub fn add(&mut self, other: &Self, after: usize) {
-        for (operation, more) in self.operations.iter_mut().zip(&other.operations) {
+        for more in &other.operations {
+            let at = self.operations.iter().position(|operation| operation.name == more.name);
+            let at = at.unwrap_or_else(|| {
+                self.operations.push(Operation::new(more.name));
+                self.operations.len() - 1
+            });
+            let operation = &mut self.operations[at];
             operation.sent += more.sent;
             operation.good += more.good;
             // Histograms that resize themselves take every value.

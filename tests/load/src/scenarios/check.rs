@@ -26,7 +26,10 @@ pub fn run(kit: &Kit) -> Outcome<Run> {
     let length = kit.duration(12) / kit.options.rounds;
     let bare = Static::start(kit.server_cores())?;
     let ours = || kit.measure("check", &target, checks(), length);
-    let fixed = || kit.measure_at("static answer", Endpoint::at(bare.address), Some(bare.id()), checks(), length);
+    let fixed = || {
+        let endpoint = Endpoint::at(bare.address);
+        Ok(kit.measure_at("static answer", endpoint, Some(bare.id()), checks(), length)?.pace())
+    };
     let turns = kit.in_turns(ours, fixed)?;
     let mut run = kit.results(&target, load, &turns.ours);
     let (baseline, notes) = kit.ratio(["checks", "static answer"], Some(0.80), &turns);
@@ -35,7 +38,7 @@ pub fn run(kit: &Kit) -> Outcome<Run> {
     if kit.options.sessions == Sessions::Redis {
         let embedded = kit.own(USERS, Sessions::Embedded, &[])?;
         let stream = || vec![stream(&embedded, &["check"], load, Pick::InTurns, check)];
-        let turns = kit.in_turns(|| kit.measure("check, embedded", &embedded, stream(), length), ours)?;
+        let turns = kit.in_turns(|| kit.measure("check, embedded", &embedded, stream(), length), || Ok(ours()?.pace()))?;
         let (baseline, notes) = kit.ratio(["checks, embedded store", "checks, Redis"], Some(0.90), &turns);
         run.baselines.push(baseline);
         run.notes.extend(notes);

@@ -3,9 +3,10 @@
 //! Both sides send as many messages at a time over as many connections. Ours also leases each row, renders its text,
 //! and settles it on disk. And what one recipient who never answers costs a thousand others: no ratio, but seconds.
 
-use crate::Arguments;
-use crate::measure::{Outcome, median};
-use crate::sinks::SmtpSink;
+use crate::kit::{Kit, figure, rates_beside};
+use crate::measure::Outcome;
+use crate::results::{Baseline, Run};
+use crate::scenarios::sinks::SmtpSink;
 use actix::Actor as _;
 use lettre::message::MultiPart;
 use lettre::transport::smtp::PoolConfig;
@@ -38,35 +39,39 @@ const MAILS: usize = 2_000;
 /// At a time, and connections.
 const WORKERS: usize = 32;
 
-pub(crate) fn run(arguments: &Arguments) -> Outcome<()> {
-    actix::System::new().block_on(async {
-        let rounds = arguments.rounds.div_ceil(2);
-        let sink = SmtpSink::start()?;
-        let api = SmsApi::start();
-        let (mut mails, mut texts) = (Vec::new(), APIS.map(|_| Vec::new()));
-        for round in 1..=rounds {
-            let bare = bare_mail(sink.port).await?;
-            let ours = through_the_outbox(smtp(sink.port)?, inbox(), mail_to, MAILS, 0).await?;
-            println!("round {round}: mail, bare lettre {bare:.0}/s, through the outbox {ours:.0}/s");
-            mails.push(ours / bare);
-            for ((answer, messages), ratios) in APIS.iter().zip(&mut texts) {
-                api.answer(answer.clone());
-                let bare = bare_sms(&api.url(), *messages).await?;
-                let ours = through_the_outbox(inbox(), twilio(&api.url())?, sms_to, *messages, 0).await?;
-                println!("round {round}: SMS, {answer:?}: bare reqwest {bare:.0}/s, through the outbox {ours:.0}/s");
-                ratios.push(ours / bare);
-            }
+pub fn run(kit: &Kit) -> Outcome<Run> {
+    let mut run = kit.unmeasured("the notifier in the process of the load kit, SQLite");
+    run.baselines = actix::System::new().block_on(measured(kit))?;
+    Ok(run)
+}
+
+async fn measured(kit: &Kit) -> Outcome<Vec<Baseline>> {
+    let sink = SmtpSink::start()?;
+    let api = SmsApi::start();
+    let (mut mails, mut texts) = (Vec::new(), APIS.map(|_| Vec::new()));
+    for _ in 0..kit.options.rounds {
+        let bare = bare_mail(sink.port).await?;
+        mails.push((through_the_outbox(smtp(sink.port)?, inbox(), mail_to, MAILS, 0).await?, bare));
+        for ((answer, messages), rounds) in APIS.iter().zip(&mut texts) {
+            api.answer(answer.clone());
+            let bare = bare_sms(&api.url(), *messages).await?;
+            rounds.push((through_the_outbox(inbox(), twilio(&api.url())?, sms_to, *messages, 0).await?, bare));
         }
-        println!("mail: {:.2} of bare lettre (median of {rounds}; aim 0.7)", median(mails));
-        for ((answer, _), ratios) in APIS.iter().zip(texts) {
-            println!("SMS, {answer:?}: {:.2} of bare reqwest (median of {rounds}; aim 0.7)", median(ratios));
-        }
-        let mut relay = SmtpServer::start().await;
-        relay.behave(Behaviour::tarpit("rcpt", Duration::from_secs(300), "u500@")).await;
-        let pace = through_the_outbox(smtp(relay.port())?, inbox(), mail_to, 1_000, 1).await?;
-        println!("999 mails beside a recipient who never answers: {:.1} s (aim 10)", 1_000.0 / pace);
-        Ok(())
-    })
+    }
+    let mut all = vec![rates_beside(["mails through the outbox", "bare lettre"], Some(0.70), &mails)];
+    for ((answer, _), rounds) in APIS.iter().zip(&texts) {
+        let took = match answer {
+            Answer::After(time) => format!("{} ms", time.as_millis()),
+            _ => "no time".to_owned(),
+        };
+        let name = format!("SMS through the outbox, API that takes {took}");
+        all.push(rates_beside([&name, "bare reqwest"], Some(0.70), rounds));
+    }
+    let mut relay = SmtpServer::start().await;
+    relay.behave(Behaviour::tarpit("rcpt", Duration::from_secs(300), "u500@")).await;
+    let pace = through_the_outbox(smtp(relay.port())?, inbox(), mail_to, 1_000, 1).await?;
+    all.push(figure("999 mails beside a recipient who never answers (at most 10)", "s", 1_000.0 / pace));
+    Ok(all)
 }
 
 /// Messages a second, `WORKERS` at a time.

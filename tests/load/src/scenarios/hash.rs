@@ -1,40 +1,31 @@
-//! The hashing pool beside a bare loop of the same implementation, at the same cost, on as many threads, equally nice.
+//! The hashing pool beside a bare loop of the same implementation, at the same cost, on the same cores, equally nice.
 
-use crate::Arguments;
-use crate::baselines::argon2 as bare;
-use crate::measure::{Outcome, Pair, Round, cpu_time};
+use crate::baselines::argon2;
+use crate::kit::{Kit, rates_beside};
+use crate::measure::Outcome;
+use crate::pinning;
+use crate::results::Run;
 use portcullis_actors::domain::Password;
 use portcullis_actors::hashing::{HashingPolicy, HashingPool};
 use std::time::{Duration, Instant};
 
-/// Runs the rounds and prints the ratio.
-///
-/// # Errors
-/// When the pool does not start.
-pub fn run(arguments: &Arguments) -> Outcome<()> {
-    let policy = HashingPolicy { max_wait_ms: 60_000, ..portcullis_testkit::defaults().hashing };
-    let threads = policy.thread_count().map_err(|fault| fault.0)?;
-    let pool = HashingPool::start(&policy)?;
-    let length = Duration::from_secs_f64(arguments.seconds);
-    let mut pair = Pair { names: ("hashing pool", "bare argon2 loop"), rounds: Vec::new() };
-    println!("m={} KiB, t={}, {threads} threads", policy.memory_kib, policy.iterations);
-    for _ in 0..arguments.rounds {
-        let pooled = round(|| pooled(&pool, threads, length))?;
-        pair.rounds.push((pooled, round(|| Ok(bare::count(&policy, threads, length)))?));
+pub fn run(kit: &Kit) -> Outcome<Run> {
+    let threads = kit.server_core_count();
+    let policy = HashingPolicy {
+        max_wait_ms: 60_000,
+        threads: threads.try_into()?,
+        ..portcullis_testkit::defaults().hashing
+    };
+    let length = kit.duration(12) / kit.options.rounds;
+    let pool = pinning::on(kit.server_cores(), || Ok(HashingPool::start(&policy)?))?;
+    let mut rounds = Vec::new();
+    for _ in 0..kit.options.rounds {
+        let pooled = pooled(&pool, threads, length)? as f64 / length.as_secs_f64();
+        rounds.push((pooled, argon2::rate(&policy, kit.server_cores(), length)?));
     }
-    println!("{pair}");
-    let (pool, bare): (Vec<_>, Vec<_>) = pair.rounds.iter().map(|(pool, bare)| (pool.cpu_ms(), bare.cpu_ms())).unzip();
-    println!(
-        "CPU of a bare hash to that of a pooled one: {:.3}",
-        crate::measure::median(bare) / crate::measure::median(pool)
-    );
-    Ok(())
-}
-
-fn round(work: impl FnOnce() -> Outcome<u64>) -> Outcome<Round> {
-    let (begun, before) = (Instant::now(), cpu_time("self")?);
-    let count = work()?;
-    Ok(Round { count, wall: begun.elapsed(), cpu: cpu_time("self")? - before })
+    let mut run = kit.unmeasured("the hashing pool in the process of the load kit");
+    run.baselines.push(rates_beside(["hashes of the pool", "bare argon2 loop"], None, &rounds));
+    Ok(run)
 }
 
 /// Twice as many callers as threads, so that a thread always finds the next job waiting.

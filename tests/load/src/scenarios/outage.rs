@@ -2,18 +2,22 @@
 //! providers are healthy: an answer waits for no delivery. Both servers get requests at the same time, so that a slower
 //! moment of the machine is one for both.
 
-use crate::Arguments;
-use crate::http::{Calls, load, request};
+use crate::engine::client::Endpoint;
+use crate::engine::{Measured, Stream};
+use crate::kit::{Kit, compared};
 use crate::measure::Outcome;
-use crate::sides::Portcullis;
+use crate::results::Run;
+use crate::scenarios::sinks::{mail_settings, sms_settings};
+use crate::sources::{Pick, form, stream};
+use crate::target::{Target, User};
 use portcullis_testkit::sms::{Answer, SmsApi};
 use portcullis_testkit::smtp::{Behaviour, SmtpServer, Tls};
+use std::thread;
 use std::time::Duration;
 
-/// Connections that ask each server, and how often each does: 40 messages a second and server.
-const CONNECTIONS: usize = 4;
-const PAUSE: Duration = Duration::from_millis(100);
-const USERS: usize = 40;
+/// Messages per second and server.
+const RATE: f64 = 40.0;
+const USERS: u64 = 40;
 const MINUTE: Duration = Duration::from_secs(60);
 
 enum Fault {
@@ -21,97 +25,84 @@ enum Fault {
     Api(Answer),
 }
 
-/// Runs one stretch for each fault, and prints it.
-///
-/// # Errors
-/// When a server does not start, or python3-aiosmtpd is not there.
-pub async fn run(arguments: &Arguments) -> Outcome<()> {
+pub fn run(kit: &Kit) -> Outcome<Run> {
     let refusing = |status, code| Fault::Api(Answer::Refused(status, code, None));
-    for (name, fault) in [
-        ("relay refusing", Fault::Relay(Behaviour::closed())),
-        ("relay tarpitting", Fault::Relay(Behaviour::tarpit("rcpt", MINUTE, ""))),
-        ("relay 421", Fault::Relay(Behaviour::replying("mail", "421 4.3.2 closing", ""))),
-        ("relay 451", Fault::Relay(Behaviour::replying("rcpt", "451 4.7.1 later", ""))),
-        ("relay no AUTH", Fault::Relay(Behaviour::rejecting_logins())),
-        ("relay dropping", Fault::Relay(Behaviour::dropping_after_the_dot(""))),
-        ("API 401", refusing(401, 20_003)),
-        ("API 429", refusing(429, 20_429)),
-        ("API 500", refusing(500, 20_500)),
-        ("API timing out", Fault::Api(Answer::After(MINUTE))),
-    ] {
-        let (calm, faulty) = compare(arguments, &fault).await?;
-        let (calm_p99, faulty_p99) = (calm.percentile_ms(0.99), faulty.percentile_ms(0.99));
-        println!(
-            "{name:<17} p50 {:.2} to {:.2} ms, p99 {calm_p99:.2} to {faulty_p99:.2} ms ({:+.2}; aim at most +5), \
-             answers {:?} and {:?}",
-            calm.percentile_ms(0.5),
-            faulty.percentile_ms(0.5),
-            faulty_p99 - calm_p99,
-            calm.statuses,
-            faulty.statuses
-        );
+    let faults = [
+        ("a relay that refuses", Fault::Relay(Behaviour::closed())),
+        ("a relay that tarpits", Fault::Relay(Behaviour::tarpit("rcpt", MINUTE, ""))),
+        ("a relay with 421", Fault::Relay(Behaviour::replying("mail", "421 4.3.2 closing", ""))),
+        ("a relay with 451", Fault::Relay(Behaviour::replying("rcpt", "451 4.7.1 later", ""))),
+        ("a relay that refuses logins", Fault::Relay(Behaviour::rejecting_logins())),
+        ("a relay that drops connections", Fault::Relay(Behaviour::dropping_after_the_dot(""))),
+        ("an SMS API with 401", refusing(401, 20_003)),
+        ("an SMS API with 429", refusing(429, 20_429)),
+        ("an SMS API with 500", refusing(500, 20_500)),
+        ("an SMS API that times out", Fault::Api(Answer::After(MINUTE))),
+    ];
+    let length = kit.duration(60) / u32::try_from(faults.len())?;
+    let (mut results, mut all) = (None::<Run>, Vec::new());
+    for (name, fault) in &faults {
+        let (calm, faulty) = (Side::start(kit)?, Side::start(kit)?);
+        let mut faulty = faulty;
+        match fault {
+            Fault::Relay(behaviour) => kit.runtime.block_on(faulty.relay.behave(behaviour.clone())),
+            Fault::Api(answer) => faulty.api.answer(answer.clone()),
+        }
+        // Each side in a thread of its own: a system of an actor framework is one of a thread.
+        let (calm, measured) = thread::scope(|scope| {
+            let calm = scope.spawn(|| calm.asked(kit, fault, length).map_err(|error| error.to_string()));
+            let faulty = faulty.asked(kit, fault, length);
+            let calm = calm.join().map_err(|_| "a thread of the load kit panicked")??;
+            Outcome::Ok((calm, faulty?))
+        })?;
+        let names = [&format!("p99 of a request for a message, {name} (at most 5 more)"), "healthy provider"];
+        all.push(compared(names.map(AsRef::as_ref), "ms", p99_ms(&measured), p99_ms(&calm)));
+        if measured.recording.totals.errors > 0 {
+            return Err(format!("{name}: not all answers are 200: {:?}", measured.recording.errors).into());
+        }
+        results.get_or_insert(kit.results(&faulty.target, kit.open(RATE), &measured));
     }
-    Ok(())
+    let mut run = results.ok_or("no faults")?;
+    run.baselines = all;
+    run.notes.push("the latencies and the charts are those of the first fault".to_owned());
+    Ok(run)
 }
 
-async fn compare(arguments: &Arguments, fault: &Fault) -> Outcome<(Calls, Calls)> {
-    let calm = Side::start(arguments, fault).await?;
-    let mut faulty = Side::start(arguments, fault).await?;
-    match fault {
-        Fault::Relay(behaviour) => faulty.relay.behave(behaviour.clone()).await,
-        Fault::Api(answer) => faulty.api.answer(answer.clone()),
-    }
-    let length = Duration::from_secs_f64(arguments.seconds * arguments.rounds as f64);
-    let (calm, faulty) = tokio::join!(calm.asked_for(length), faulty.asked_for(length));
-    Ok((calm?, faulty?))
+fn p99_ms(measured: &Measured) -> f64 {
+    measured.operation("request").map_or(f64::NAN, |requests| requests.corrected.value_at_quantile(0.99) as f64 / 1e3)
 }
 
-/// A server with its providers, and its requests.
+/// A server with its providers.
 struct Side {
-    server: Portcullis,
+    target: Target,
     relay: SmtpServer,
     api: SmsApi,
-    asks: Vec<Vec<u8>>,
 }
 
 impl Side {
-    async fn start(arguments: &Arguments, fault: &Fault) -> Outcome<Self> {
-        let relay = SmtpServer::start_with(Tls::None, Some("portcullis:secret"), 5 * MINUTE).await;
+    fn start(kit: &Kit) -> Outcome<Self> {
+        let relay = kit.runtime.block_on(SmtpServer::start_with(Tls::None, Some("portcullis:secret"), 5 * MINUTE));
         let api = SmsApi::start();
         let (relay_url, api_url) = (format!("smtp://portcullis:secret@127.0.0.1:{}", relay.port()), api.url());
-        let settings = [
-            ("mail.transport", "smtp"),
-            ("mail.smtp_url", &relay_url),
-            ("sms.transport", "twilio"),
-            ("sms.base_url", &api_url),
-            ("sms.account_sid", "AC1"),
-            ("sms.auth_token", "secret"),
-            ("sms.from", "+15005550006"),
-        ];
-        let server = Portcullis::start(arguments, USERS, &settings)?;
-        let mut asks = Vec::new();
-        for user in 0..USERS {
-            asks.push(match fault {
-                Fault::Relay(_) => {
-                    let form = format!("email=load-{}%40example.invalid", user + 1);
-                    request("POST", "/api/v1/tokens/reset", None, &form)
-                }
-                Fault::Api(_) => {
-                    let form = format!("auth_token={}&phone=%2B1212{}", server.token(user).await?, 5_550_100 + user);
-                    request("POST", "/api/v1/settings/send_phone_verification", None, &form)
-                }
-            });
-        }
-        Ok(Self { server, relay, api, asks })
+        let settings = [&mail_settings(&relay_url)[..], &sms_settings(&api_url)].concat();
+        Ok(Self { target: kit.own(USERS, kit.options.sessions, &settings)?, relay, api })
     }
 
-    async fn asked_for(&self, length: Duration) -> Outcome<Calls> {
-        let turns = |first: usize| {
-            let mut asks = self.asks.clone();
-            asks.rotate_left(first);
-            asks
+    fn asked(&self, kit: &Kit, fault: &Fault, length: Duration) -> Outcome<Measured> {
+        let of = |make| -> Stream { stream(&self.target, &["request"], kit.open(RATE), Pick::InTurns, make) };
+        let requests = match fault {
+            Fault::Relay(_) => of(reset as fn(&Endpoint, &User, &mut Vec<u8>)),
+            Fault::Api(_) => of(send as fn(&Endpoint, &User, &mut Vec<u8>)),
         };
-        let connections = (0..CONNECTIONS).map(|n| turns(n * USERS / CONNECTIONS)).collect();
-        load(self.server.server.address(), connections, length, PAUSE).await
+        kit.measure("outage", &self.target, vec![requests], length)
     }
+}
+
+fn reset(to: &Endpoint, user: &User, request: &mut Vec<u8>) {
+    to.request(request, "POST", "/api/v1/tokens/reset", None, &format!("email={}", form(&user.email)));
+}
+
+fn send(to: &Endpoint, user: &User, request: &mut Vec<u8>) {
+    let form = format!("phone=%2B1212{}", 5_550_100 + user.user_id);
+    to.request(request, "POST", "/api/v1/settings/send_phone_verification", Some(&user.token), &form);
 }

@@ -1,16 +1,33 @@
-//! A sink for mail: speaks as much SMTP as a client needs to be rid of a mail, and keeps nothing.
+//! Where messages go: a sink for mail that speaks as much SMTP as a client needs to be rid of a mail, and keeps nothing; and
+//! the settings that lead a server to a sink.
 
 use std::io;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 
+/// The settings of a server whose SMS go to the test kit's API at this URL.
+pub fn sms_settings(url: &str) -> [(&'static str, &str); 5] {
+    [
+        ("sms.transport", "twilio"),
+        ("sms.base_url", url),
+        ("sms.account_sid", "AC1"),
+        ("sms.auth_token", "secret"),
+        ("sms.from", "+15005550006"),
+    ]
+}
+
+/// The settings of a server whose mail goes to the SMTP server at this URL.
+pub fn mail_settings(url: &str) -> [(&'static str, &str); 2] {
+    [("mail.transport", "smtp"), ("mail.smtp_url", url)]
+}
+
 /// On a free port and a thread of its own; ends with the process.
-pub(crate) struct SmtpSink {
-    pub(crate) port: u16,
+pub struct SmtpSink {
+    pub port: u16,
 }
 
 impl SmtpSink {
-    pub(crate) fn start() -> io::Result<Self> {
+    pub fn start() -> io::Result<Self> {
         let listener = std::net::TcpListener::bind(("127.0.0.1", 0))?;
         listener.set_nonblocking(true)?;
         let port = listener.local_addr()?.port();
