@@ -8,6 +8,7 @@ mod connect;
 mod endings;
 mod generate;
 mod import;
+mod load;
 mod outbox;
 mod production;
 mod reading;

@@ -45,9 +45,9 @@ pub struct Options {
     /// Where the kit's own server keeps its sessions.
     #[arg(long, global = true, value_enum, default_value_t = Sessions::Redis)]
     pub sessions: Sessions,
-    /// The kit's own server.
-    #[arg(long, global = true, default_value = "target/release/portcullis")]
-    pub binary: PathBuf,
+    /// The program of the kit's own server. Without it the one beside this program.
+    #[arg(long, global = true)]
+    pub binary: Option<PathBuf>,
     /// Write the results to this file.
     #[arg(long, global = true, value_name = "FILE")]
     pub json: Option<PathBuf>,

@@ -95,7 +95,10 @@ impl Start<'_> {
     /// # Errors
     /// When the binary is not built, or a part does not start.
     pub fn own(&self) -> Outcome<Target> {
-        let binary = &self.options.binary;
+        let binary = match &self.options.binary {
+            Some(binary) => binary.clone(),
+            None => std::env::current_exe()?.with_file_name("portcullis"),
+        };
         let binary = binary.canonicalize().map_err(|_| {
             format!("{} is not there: cargo build --release --workspace builds it", binary.display())
         })?;

@@ -16,6 +16,7 @@ mod sign_in;
 mod sinks;
 mod start;
 mod storm;
+mod wrk;
 
 use crate::kit::Kit;
 use crate::measure::Outcome;
@@ -56,6 +57,8 @@ pub enum Scenario {
     Start,
     /// The hashing pool beside a bare argon2 loop.
     Hash,
+    /// The rate that this kit counts beside that of wrk, which must be installed.
+    Wrk,
 }
 
 /// Runs one. Returns whether all thresholds were met.
@@ -79,6 +82,7 @@ pub fn run(scenario: Scenario, options: Options) -> Outcome<bool> {
         Scenario::Idle => ("idle", idle::run),
         Scenario::Start => ("start", start::run),
         Scenario::Hash => ("hash", hash::run),
+        Scenario::Wrk => ("wrk", wrk::run),
     };
     let kit = Kit::new(name, options)?;
     let results = run(&kit)?;
