@@ -1,12 +1,10 @@
 //! The caller's sessions: check the current one, list them, end them.
 
 use super::dispatch::Weight;
-use super::endpoint::{Answer, message};
 use super::error::Problem;
-use super::extract::{Incoming, last_segment};
+use super::extract::Call;
+use super::route::{Answer, json, message};
 use super::state::AppState;
-use actix_web::web::Data;
-use actix_web::{HttpRequest, HttpResponse};
 use portcullis_actors::domain::{Digest, Invalid, MobileOs, UserId};
 use portcullis_actors::session::{Check, CloseSession, CloseSessions, ListSessions};
 use serde::Serialize;
@@ -22,16 +20,16 @@ struct CheckAnswer<'a> {
 }
 
 /// `GET /sessions/current`: the check, which back ends make on every call of a phone.
-pub async fn check(state: Data<AppState>, incoming: Incoming) -> Answer {
-    let ask = Check(incoming.credential()?);
+pub async fn check(state: &AppState, mut call: Call) -> Answer {
+    let ask = Check(call.credential(state).await?);
     let session = state.dispatcher.ask(Weight::Ordinary, &state.ports.check, ask).await?;
-    Ok(HttpResponse::Ok().json(CheckAnswer {
+    json(&CheckAnswer {
         user_id: session.user,
         app_id: session.app.as_str(),
         session_id: session.id.to_text(),
         created_at: session.created.to_string(),
         expires_at: session.expires.to_string(),
-    }))
+    })
 }
 
 #[derive(Serialize)]
@@ -46,8 +44,8 @@ struct SessionItem<'a> {
 }
 
 /// `GET /sessions`
-pub async fn list(state: Data<AppState>, incoming: Incoming) -> Answer {
-    let ask = ListSessions(incoming.credential()?);
+pub async fn list(state: &AppState, mut call: Call) -> Answer {
+    let ask = ListSessions(call.credential(state).await?);
     let sessions = state.dispatcher.ask(Weight::Ordinary, &state.ports.list_sessions, ask).await?;
     let items: Vec<_> = sessions
         .iter()
@@ -61,19 +59,20 @@ pub async fn list(state: Data<AppState>, incoming: Incoming) -> Answer {
             current: session.current,
         })
         .collect();
-    Ok(HttpResponse::Ok().json(items))
+    json(&items)
 }
 
 /// `DELETE /sessions/:id`
-pub async fn close(state: Data<AppState>, request: HttpRequest, incoming: Incoming) -> Answer {
-    let credential = incoming.credential()?;
-    let id = Digest::from_text(&last_segment(&request)?).ok_or_else(Problem::not_found)?;
+pub async fn close(state: &AppState, mut call: Call) -> Answer {
+    let credential = call.credential(state).await?;
+    let id = Digest::from_text(&call.parameter()?).ok_or_else(Problem::not_found)?;
     state.dispatcher.ask(Weight::Ordinary, &state.ports.close_session, CloseSession { credential, id }).await?;
     message("Session ended.")
 }
 
 /// `DELETE /sessions`
-pub async fn close_all(state: Data<AppState>, incoming: Incoming) -> Answer {
+pub async fn close_all(state: &AppState, mut call: Call) -> Answer {
+    let incoming = call.read(state).await?;
     let mut fields = incoming.fields(&["others"])?;
     let credential = incoming.credential()?;
     // Not `optional`: an empty text is an error here, or it would end a session that the client wants to keep.
