@@ -18,9 +18,9 @@ use crate::clock::{Clock, Timestamp};
 use crate::domain::{Digest, UserId};
 use crate::error::{StartError, StoreError};
 use crate::metrics::StoreMetrics;
-use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
-use sqlx::{ConnectOptions as _, Connection as _, Row as _, Sqlite, SqliteConnection};
+use sqlx::{ConnectOptions as _, Connection as _, Row as _, SqlSafeStr as _, Sqlite, SqliteConnection};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -33,7 +33,12 @@ const CONNECT_TIME_OUT: Duration = Duration::from_secs(5);
 /// Connections that read. They serve only what the cache does not hold.
 const READERS: u32 = 4;
 
-static MIGRATIONS: Migrator = sqlx::migrate!("migrations/embedded");
+/// The steps of the tables, compiled in: number, name and text. A released step is never edited. A change is a new step.
+const STEPS: [(i64, &str, &str); 3] = [
+    (1, "tokens", include_str!("../../../migrations/embedded/0001_tokens.sql")),
+    (2, "reset application", include_str!("../../../migrations/embedded/0002_reset_application.sql")),
+    (3, "challenge epoch", include_str!("../../../migrations/embedded/0003_challenge_epoch.sql")),
+];
 
 /// Counts a commit that changes sessions, so that a process notices the changes of others.
 const COUNT_CHANGE: &str = "UPDATE session_changes SET commits = commits + 1 RETURNING commits";
@@ -181,7 +186,10 @@ impl Inner {
 
 /// Brings the tables up to date. Their migrations table is not that of the SQL side in the same file.
 async fn migrate(file: &Path) -> Result<(), StartError> {
-    let mut steps = Migrator::with_migrations(MIGRATIONS.iter().cloned().collect());
+    let step = |(number, name, text): (i64, &'static str, &'static str)| {
+        Migration::new(number, name.into(), MigrationType::Simple, text.into_sql_str(), false)
+    };
+    let mut steps = Migrator::with_migrations(STEPS.into_iter().map(step).collect());
     steps.dangerous_set_table_name("token_migrations");
     let path = file.display();
     bring_up_to_date(file, &steps).await.map_err(|error| match error {
