@@ -1,6 +1,6 @@
 //! A server from start to stop: opens the stores, starts the actors, listens last, and on a stop closes the listener first.
 
-use crate::app::{self, Access, Database, NodeClaim, StoreReadiness, TokenStore, WorkerFactory};
+use crate::app::{self, Access, Database, NodeClaim, StoreReadiness, TokenStore, TraceExporter, WorkerFactory};
 use crate::config::{Config, Profile};
 use crate::connections::{self, ConnectionPolicy, open_files};
 use crate::http::Settings;
@@ -51,6 +51,7 @@ pub struct Server {
     shutdown: Duration,
     stopped_at: Arc<OnceLock<Instant>>,
     claim: NodeClaim,
+    traces: Option<TraceExporter>,
 }
 
 /// Stops a server from another task. Cheap to clone.
@@ -111,6 +112,7 @@ impl Server {
             digits: config.phone_codes.digits,
             fixed: config.sandbox.codes.iter().map(|(to, code)| (to.clone(), Code::typed(code))).collect(),
         });
+        let traces = TraceExporter::start(&config.otlp)?;
         let notifier = NotifierActor::new(NotifierPorts {
             outbox: Arc::new(database.clone()),
             keyring: Arc::clone(&keyring),
@@ -119,6 +121,7 @@ impl Server {
             policy: config.delivery.clone(),
             codes: Arc::clone(&codes),
             public_url: public_url.clone(),
+            traces: traces.as_ref().map(TraceExporter::source),
         })
         .start();
 
@@ -138,6 +141,7 @@ impl Server {
             notifier: notifier.clone(),
             tracker: tracker.clone(),
             dispatcher: Arc::new(Dispatcher::new((&*config).into())),
+            traces: traces.as_ref().map(TraceExporter::requests),
             inbox,
         };
         let http = listen(socket, &config, workers).map_err(|error| bind_error(config.server.bind, &error))?;
@@ -153,6 +157,7 @@ impl Server {
             shutdown: config.server.shutdown(),
             stopped_at,
             claim: NodeClaim::watch(claim, async move || stopper.stop().await),
+            traces,
         })
     }
 
@@ -183,6 +188,9 @@ impl Server {
         let _ = tokio::time::timeout(left(), self.tracker.wait()).await;
         drop(self.maintenance);
         let _ = tokio::time::timeout(Duration::from_secs(1), self.database.close()).await;
+        if let Some(traces) = self.traces {
+            traces.stop().await;
+        }
         self.claim.release().and(ended)
     }
 }

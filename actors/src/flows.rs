@@ -3,7 +3,8 @@
 //! A panic in a flow fails one request. A client that hangs up does not stop a flow half-way. The server waits for
 //! all flows before it stops. This is the only place that starts tasks for actors.
 
-use actix::ResponseFuture;
+use crate::trace::Trace;
+use actix::{Message, ResponseFuture};
 use std::future::Future;
 use std::rc::Rc;
 use tokio_util::task::TaskTracker;
@@ -37,6 +38,26 @@ impl<P: 'static> Flows<P> {
     }
 }
 
+/// A message with the trace of its request. It carries the trace through the mailbox, since an actor works in another task
+/// than the sender.
+pub struct Traced<M> {
+    pub message: M,
+    /// `None` if the request is not traced.
+    pub trace: Option<Trace>,
+}
+
+impl<M: Message> Message for Traced<M> {
+    type Result = M::Result;
+}
+
+/// Lets `flow` work for `trace`.
+pub(crate) fn traced<T: 'static>(trace: Option<Trace>, flow: ResponseFuture<T>) -> ResponseFuture<T> {
+    match trace {
+        None => flow,
+        Some(trace) => Box::pin(trace.around(flow)),
+    }
+}
+
 /// Runs `task` beside the answer. No flow waits for it, but the process does when it ends.
 pub(crate) fn in_background(tracker: &TaskTracker, task: impl Future<Output = ()> + Send + 'static) {
     tracker.spawn(task);
@@ -52,6 +73,27 @@ macro_rules! answers {
                 self.flows.run(|ports| async move { $flow(&ports, message).await })
             }
         }
+
+        $crate::flows::takes_traced!($actor: $message);
     )+};
 }
 pub(crate) use answers;
+
+/// Lets an actor take a message with its trace, too.
+macro_rules! takes_traced {
+    ($actor:ty: $message:ty) => {
+        impl actix::Handler<$crate::flows::Traced<$message>> for $actor {
+            type Result = actix::ResponseFuture<<$message as actix::Message>::Result>;
+
+            fn handle(
+                &mut self,
+                traced: $crate::flows::Traced<$message>,
+                context: &mut actix::Context<Self>,
+            ) -> Self::Result {
+                let flow = actix::Handler::<$message>::handle(self, traced.message, context);
+                $crate::flows::traced(traced.trace, flow)
+            }
+        }
+    };
+}
+pub(crate) use takes_traced;

@@ -3,7 +3,7 @@
 use super::stores::{Database, TokenStore};
 use crate::config::Config;
 use crate::http::dispatch::Dispatcher;
-use crate::http::{AppState, Ports, Readiness, Settings};
+use crate::http::{AppState, Ports, Readiness, RequestTraces, Settings};
 use actix::{Actor as _, Addr};
 use portcullis_actors::account::{AccountActor, AccountPorts, PasswordSetter, Revoker};
 use portcullis_actors::clock::Clock;
@@ -34,6 +34,7 @@ pub(crate) struct WorkerFactory {
     pub(crate) dispatcher: Arc<Dispatcher>,
     pub(crate) settings: Settings,
     pub(crate) readiness: Arc<dyn Readiness>,
+    pub(crate) traces: Option<Arc<RequestTraces>>,
     pub(crate) inbox: Option<Inbox>,
 }
 
@@ -45,6 +46,7 @@ impl WorkerFactory {
             dispatcher: Arc::clone(&self.dispatcher),
             settings: self.settings.clone(),
             readiness: Arc::clone(&self.readiness),
+            traces: self.traces.clone(),
             inbox: self.inbox.clone(),
         }
     }

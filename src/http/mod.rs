@@ -27,10 +27,12 @@ mod settings;
 mod state;
 mod suffix;
 mod tokens;
+mod traces;
 
 pub use body::BodyLimits;
 pub(crate) use middleware::without_request;
 pub use state::{AppState, Ports, Readiness, Settings};
+pub use traces::{RequestTraces, TracePolicy};
 
 use actix_web::middleware::from_fn;
 use actix_web::web::{self, ServiceConfig, scope};

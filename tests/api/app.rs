@@ -75,6 +75,7 @@ impl App {
             dispatcher: dispatcher.clone(),
             settings: settings.clone(),
             readiness: readiness.clone(),
+            traces: None,
             inbox: inbox.clone(),
         };
         let server = serve(listener, 1, 1, setup.connections, state).expect("a listener");

@@ -28,7 +28,7 @@ const LAYERS: &[&[&str]] = &[
     &["actors/src/stores"],
     &["actors/src/transports", "actors/src/hashing"],
     &["actors/src/derive.rs"],
-    &["actors/src/error.rs", "actors/src/clock.rs"],
+    &["actors/src/error.rs", "actors/src/clock.rs", "actors/src/trace"],
     &["actors/src/domain"],
 ];
 
@@ -51,7 +51,10 @@ const NAMED_BY: &[(&str, &[&str])] = &[
     ("sqlx", &["actors/src/stores/sql", "actors/src/stores/embedded", "actors/src/stores/transaction.rs"]),
     ("redis", &["actors/src/stores/redis"]),
     ("lettre", &["actors/src/transports"]),
-    ("reqwest", &["actors/src/transports"]),
+    ("reqwest", &["actors/src/transports", "src/app/traces.rs"]),
+    ("opentelemetry", &["actors/src/trace", "src/app/traces.rs", "src/http/traces.rs"]),
+    ("opentelemetry_sdk", &["src/app/traces.rs"]),
+    ("opentelemetry_otlp", &["src/app/traces.rs"]),
     ("portcullis_actors::stores::sql", &["src/app"]),
     ("portcullis_actors::stores::redis", &["src/app"]),
     ("portcullis_actors::stores::embedded", &["src/app"]),

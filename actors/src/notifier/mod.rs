@@ -28,7 +28,9 @@ pub use policy::{ChannelPolicy, DeliveryPolicy};
 use crate::clock::Clock;
 use crate::derive::{Keyring, PhoneCodes};
 use crate::error::ErrorKind;
+use crate::flows::takes_traced;
 use crate::stores::{OutboxStore, ReportEffect};
+use crate::trace::TraceSource;
 use crate::transports::Transports;
 use actix::{Actor, AsyncContext as _, Context, Handler, ResponseFuture, WrapFuture as _};
 use delivery_loop::{DeliveryLoop, LoopHandle};
@@ -48,6 +50,8 @@ pub struct NotifierPorts {
     pub codes: Arc<PhoneCodes>,
     /// The address of this server for users.
     pub public_url: String,
+    /// Begins the spans of deliveries; `None` if nothing is traced.
+    pub traces: Option<TraceSource>,
 }
 
 /// Delivers the messages in the outbox; one in each process.
@@ -153,3 +157,5 @@ impl Handler<RecordReport> for NotifierActor {
         Box::pin(reports.record(report))
     }
 }
+
+takes_traced!(NotifierActor: RecordReport);

@@ -7,6 +7,7 @@ use super::{RedisTokenStore, connection, record, role, sessions_key};
 use crate::clock::Timestamp;
 use crate::domain::{Digest, UserId};
 use crate::error::StoreError;
+use crate::trace;
 use async_trait::async_trait;
 use redis::RedisError;
 use std::sync::Arc;
@@ -50,7 +51,9 @@ impl CachedSessions {
             };
             let mut command = redis::cmd("HGET");
             command.arg(sessions_key(user)).arg(id.as_bytes().as_slice());
-            match command.query_async::<Option<Vec<u8>>>(&mut connection.connection).await {
+            let span = trace::span(|| trace::store_call("redis", "find"));
+            let answer = command.query_async::<Option<Vec<u8>>>(&mut connection.connection).await;
+            match span.end(answer) {
                 Ok(None) => {
                     // A demoted Redis drops its data before the next health check notices it. Only a primary may
                     // answer "not there".

@@ -33,7 +33,7 @@ use crate::domain::UserId;
 use crate::error::StartError;
 use futures_util::future::BoxFuture;
 use pool::BoundedPool;
-use redis::{FromRedisValue, ScriptInvocation};
+use redis::FromRedisValue;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -111,7 +111,7 @@ impl RedisTokenStore {
         CachedSessions::start(self.clone())
     }
 
-    async fn run<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> StoreResult<T> {
+    async fn run<T: FromRedisValue>(&self, script: &scripts::Call<'_>) -> StoreResult<T> {
         self.0.pool.run(script).await
     }
 
