@@ -3,6 +3,7 @@
 
 use super::cors::{Cors, CorsRequest};
 use super::error::{Code, Problem};
+use super::traces::{self, RequestTraces};
 use crate::telemetry::RequestLine;
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -16,9 +17,11 @@ use actix_web::{Error, HttpResponse};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portcullis_actors::error::FieldError;
+use portcullis_actors::trace::Trace;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -30,16 +33,21 @@ const PROBLEM_JSON: &str = "application/problem+json";
 /// Only those of actix-web. A refusal is an answer.
 pub async fn wrap(
     cors: Rc<Cors>,
+    traces: Option<Arc<RequestTraces>>,
     request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
     let id = request_id(&request);
     let method = request.method().clone();
+    let trace = traces.and_then(|traces| traces.begin(request.headers()));
     let cors = cors.classify(&request);
     let mut response = match cors {
         CorsRequest::Preflight(_) => request.into_response(HttpResponse::NoContent().finish()),
-        _ => next.call(request).await?,
+        _ => match &trace {
+            None => next.call(request).await?,
+            Some(trace) => Box::pin(trace.clone().around(next.call(request))).await?,
+        },
     };
 
     let problem = response.response().error().map(|error| match error.as_error::<Problem>() {
@@ -63,13 +71,19 @@ pub async fn wrap(
     if let Ok(value) = HeaderValue::from_str(&id) {
         headers.insert(X_REQUEST_ID.clone(), value);
     }
+    let route = response.request().match_pattern();
+    let route = route.as_deref().unwrap_or("unmatched");
+    if let Some(trace) = &trace {
+        traces::end(trace, &method, route, response.status().as_u16(), code);
+    }
     RequestLine {
         method: method.as_str(),
-        route: response.request().match_pattern().as_deref().unwrap_or("unmatched"),
+        route,
         status: response.status().as_u16(),
         took: started.elapsed(),
         id: &id,
         outcome: code.map_or("ok", Code::as_str),
+        trace: || trace.as_ref().map(Trace::parent).or_else(|| traces::parent(response.request().headers())),
     }
     .log();
     Ok(response)

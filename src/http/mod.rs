@@ -42,12 +42,13 @@ use std::rc::Rc;
 /// Registers all routes.
 pub fn configure(config: &mut ServiceConfig, state: web::Data<AppState>) {
     let with_inbox = state.inbox.is_some();
+    let traces = state.traces.clone();
     let cors = Rc::new(cors::Cors::new(&state.settings.cors_origins));
     config.service(
         scope("")
             .app_data(state)
             .wrap(from_fn(suffix::strip))
-            .wrap(from_fn(move |request, next| middleware::wrap(Rc::clone(&cors), request, next)))
+            .wrap(from_fn(move |request, next| middleware::wrap(Rc::clone(&cors), traces.clone(), request, next)))
             .service(scope("/api/v1").configure(api).default_service(not_found()))
             .configure(|config| outside_the_api(config, with_inbox))
             .default_service(not_found()),

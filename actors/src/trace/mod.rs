@@ -157,7 +157,8 @@ pub fn sending(provider: &str) -> SpanBuilder {
 /// without a second argument. A best effort, for spans only.
 pub fn method_of<F>(_: &F) -> &'static str {
     let path = std::any::type_name::<F>();
-    path.split("::").filter(|part| !part.starts_with('{')).last().unwrap_or(path)
+    let method = path.split("::").filter(|part| !part.starts_with('{')).last().unwrap_or(path);
+    method.split('<').next().unwrap_or(method)
 }
 
 impl From<&SpanContext> for TraceParent {
@@ -180,19 +181,19 @@ mod tests {
 
     #[async_trait::async_trait]
     trait Accounts {
-        async fn candidate(&self) -> &'static str;
+        async fn candidate(&self, email: &str) -> &'static str;
     }
 
     #[async_trait::async_trait]
     impl Accounts for Store {
-        async fn candidate(&self) -> &'static str {
-            self.read(async || ()).await.0
+        async fn candidate(&self, email: &str) -> &'static str {
+            self.read(async || email.len()).await.0
         }
     }
 
     #[tokio::test]
     async fn the_method_of_a_closure_is_found() {
-        assert_eq!(Store.candidate().await, "candidate");
+        assert_eq!(Store.candidate("ada").await, "candidate");
     }
 
     #[tokio::test]
