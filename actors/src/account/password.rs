@@ -4,7 +4,7 @@ use super::messages::ChangePassword;
 use super::{AccountActor, AccountPorts};
 use crate::error::ErrorKind;
 use crate::flows::answers;
-use crate::hashing::Verified;
+use crate::hashing::{Reservation, Verified};
 use crate::session::{Principal, Target};
 use crate::stores::User;
 
@@ -12,25 +12,27 @@ answers!(AccountActor: ChangePassword => change);
 
 /// A stolen token gives no more guesses at the password than a sign-in does, and costs few hashes.
 pub(super) async fn change(ports: &AccountPorts, request: ChangePassword) -> Result<(), ErrorKind> {
+    // Before any store is asked: a full queue refuses without a query.
+    let place = ports.passwords.hashing.reserve(&request.caller)?;
     let principal = ports.auth.user(&request.credential).await?;
     let user = ports.auth.accounts.user(principal.user()).await?.filter(|user| user.disabled.is_none());
     let user = user.ok_or(ErrorKind::InvalidToken)?;
     let limits = &ports.guard.limits;
     let charges = limits.charge(&[limits.password_changes(user.id)]).await?;
     let charges = charges.map_err(ErrorKind::too_many_attempts)?;
-    limits.settle(charges, replace(ports, request, &principal, &user).await).await
+    limits.settle(charges, replace(ports, request, place, &principal, &user).await).await
 }
 
 async fn replace(
     ports: &AccountPorts,
     request: ChangePassword,
+    place: Reservation,
     principal: &Principal,
     user: &User,
 ) -> Result<(), ErrorKind> {
     let wrong = || ErrorKind::invalid("current_password", "is not the current password");
     let attempt = ports.guard.admit(Target::from(user), None, None).await?;
-    let hashing = ports.passwords.hashing.for_caller(&request.caller);
-    match hashing.verify(&request.current, Some(&user.password_hash)).await.map(|compared| compared.verified) {
+    match place.verify(&request.current, Some(&user.password_hash)).await.map(|compared| compared.verified) {
         Ok(Verified::Yes | Verified::Outdated) => {}
         Ok(Verified::No) => {
             ports.guard.failed(attempt).await?;
@@ -42,7 +44,8 @@ async fn replace(
         }
     }
     ports.guard.succeeded(attempt).await?;
-    let hash = ports.passwords.hash(user, &request.new, &request.caller).await?;
+    let place = ports.passwords.hashing.reserve(&request.caller)?;
+    let hash = ports.passwords.hash(user, &request.new, place).await?;
     // False if another change came first: the given password is not the current one any more.
     if !ports.passwords.set(user, &hash, principal.app(), principal.session()).await? {
         return Err(wrong());

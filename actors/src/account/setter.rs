@@ -5,13 +5,12 @@ use super::revocations::Revoker;
 use crate::clock::{Clock, Timestamp};
 use crate::domain::{AppId, Digest, Password};
 use crate::error::ErrorKind;
-use crate::hashing::HashingPool;
+use crate::hashing::{HashingPool, Reservation};
 use crate::notifier::Wake;
 use crate::stores::{AccountStore, Destination, MessageKind, NewMessage, PasswordChange, User};
 use actix::Recipient;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio_util::sync::CancellationToken;
 
 /// The notice is not sent after this time.
 const NOTICE_LIFE: Duration = Duration::from_secs(24 * 3600);
@@ -27,13 +26,13 @@ pub struct PasswordSetter {
 }
 
 impl PasswordSetter {
-    /// Checks a new password for `user` and hashes it. Nothing is stored yet.
+    /// Checks a new password for `user` and hashes it in the reserved place. Nothing is stored yet.
     ///
     /// # Errors
     /// `PasswordUnacceptable`, or `Overloaded`.
-    pub async fn hash(&self, user: &User, new: &Password, caller: &CancellationToken) -> Result<String, ErrorKind> {
+    pub async fn hash(&self, user: &User, new: &Password, place: Reservation) -> Result<String, ErrorKind> {
         self.policy.accept(new, &user.email).map_err(ErrorKind::PasswordUnacceptable)?;
-        Ok(self.hashing.for_caller(caller).hash(new).await?)
+        Ok(place.hash(new).await?)
     }
 
     /// Stores the new hash, queues the notice, and ends all sessions but `keep`. False, and nothing happens, if the

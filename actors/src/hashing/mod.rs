@@ -18,7 +18,7 @@ use crate::derive::random_bytes;
 use crate::domain::{Invalid, Password};
 use crate::error::{ErrorKind, StartError};
 use argon::{Parameters, Version};
-use queue::Queue;
+use queue::{Place, Queue};
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -93,6 +93,12 @@ pub struct HashingPool {
     queue: Arc<Queue>,
     cost: Cost,
     in_use: Arc<CostsInUse>,
+}
+
+/// A place in the queue of the pool for one hash. It counts as queued work from now on, and dropping it gives it back.
+pub struct Reservation {
+    pool: HashingPool,
+    place: Place,
     caller: CancellationToken,
 }
 
@@ -135,27 +141,63 @@ impl HashingPool {
         let parameters = Parameters { cost, version: Version::V19, salt: random_bytes::<16>().to_vec() };
         let took = argon::agree(&mut *hashers[0], &mut *other, &parameters)?;
         let queue = Arc::new(Queue::start(hashers, max_wait, (cost.work(), took))?);
-        Ok(Self { queue, cost, in_use: Arc::default(), caller: CancellationToken::new() })
+        Ok(Self { queue, cost, in_use: Arc::default() })
     }
 
-    /// The same pool for one caller: a hash that has not begun when `caller` is cancelled is not computed.
-    pub fn for_caller(&self, caller: &CancellationToken) -> Self {
-        Self { caller: caller.clone(), ..self.clone() }
+    /// Takes a place in the queue, to be taken before any store is asked for what the hash needs. The longest wait counts
+    /// from now. A hash that has not begun when `caller` is cancelled is not computed.
+    ///
+    /// # Errors
+    /// [`HashingError::Overloaded`]
+    pub fn reserve(&self, caller: &CancellationToken) -> Result<Reservation, HashingError> {
+        // Nearly all hashes have the current cost. That of a stored hash replaces it when it is known.
+        let place = self.queue.reserve(self.cost.work())?;
+        Ok(Reservation { pool: self.clone(), place, caller: caller.clone() })
     }
 
-    /// A new hash of the password's NFKC text, as a PHC string.
+    /// [`Reservation::hash`] for a caller that stays.
     ///
     /// # Errors
     /// [`HashingError`]
     pub async fn hash(&self, password: &Password) -> Result<String, HashingError> {
-        let (cost, salt, text) = (self.cost, random_bytes(), password.normalized());
-        let task = move |hasher: &mut dyn argon::Argon2id| stored::new_hash(hasher, cost, salt, &text);
-        self.queue.run(cost.work(), self.caller.clone(), task).await
+        self.reserve(&CancellationToken::new())?.hash(password).await
+    }
+
+    /// [`Reservation::verify`] for a caller that stays.
+    ///
+    /// # Errors
+    /// [`HashingError`]
+    pub async fn verify(&self, password: &Password, stored: Option<&str>) -> Result<Comparison, HashingError> {
+        self.reserve(&CancellationToken::new())?.verify(password, stored).await
     }
 
     /// Sets the cost of the most expensive imported hash; 0 if there is none.
     pub fn expect_imported(&self, work: u64) {
         self.in_use.imported.store(work, Ordering::Relaxed);
+    }
+
+    /// How long a comparison with the most expensive hash in use may take.
+    fn longest_comparison(&self) -> Duration {
+        let CostsInUse { imported, former } = &*self.in_use;
+        let most_expensive = self.cost.work().max(imported.load(Ordering::Relaxed)).max(former.load(Ordering::Relaxed));
+        let expected = self.queue.expected(most_expensive).mul_f64(SLACK).max(Duration::from_micros(1));
+        Duration::from_secs_f64(STEP.powf(expected.as_secs_f64().log(STEP).ceil()))
+    }
+
+    pub fn observe(&self) -> HashingSnapshot {
+        self.queue.observe()
+    }
+}
+
+impl Reservation {
+    /// A new hash of the password's NFKC text, as a PHC string.
+    ///
+    /// # Errors
+    /// [`HashingError`]
+    pub async fn hash(self, password: &Password) -> Result<String, HashingError> {
+        let (cost, salt, text) = (self.pool.cost, random_bytes(), password.normalized());
+        let task = move |hasher: &mut dyn argon::Argon2id| stored::new_hash(hasher, cost, salt, &text);
+        self.place.run(cost.work(), self.caller, task).await
     }
 
     /// Compares a password with a stored hash. If there is none, because there is no such account, or if it is invalid,
@@ -165,8 +207,8 @@ impl HashingPool {
     ///
     /// # Errors
     /// [`HashingError`]
-    pub async fn verify(&self, password: &Password, stored: Option<&str>) -> Result<Comparison, HashingError> {
-        let cost = self.cost;
+    pub async fn verify(self, password: &Password, stored: Option<&str>) -> Result<Comparison, HashingError> {
+        let cost = self.pool.cost;
         let stored = match stored.map(Stored::parse) {
             None => Stored::decoy(cost),
             Some(Ok(stored)) => stored,
@@ -176,7 +218,7 @@ impl HashingPool {
             }
         };
         if stored.is_ours() {
-            self.in_use.former.fetch_max(stored.work(), Ordering::Relaxed);
+            self.pool.in_use.former.fetch_max(stored.work(), Ordering::Relaxed);
         }
         let typed = Zeroizing::new(password.raw().to_owned());
         let normalized = Some(password.normalized()).filter(|normalized| *normalized != typed);
@@ -197,20 +239,8 @@ impl HashingPool {
             Ok((verified, begun))
         };
         // Computed before the comparison, whose own time must not show in it.
-        let longest = self.longest_comparison() * texts as u32;
-        let (verified, begun) = self.queue.run(work, self.caller.clone(), task).await?;
+        let longest = self.pool.longest_comparison() * texts as u32;
+        let (verified, begun) = self.place.run(work, self.caller, task).await?;
         Ok(Comparison { verified, refuse_at: begun + longest })
-    }
-
-    /// How long a comparison with the most expensive hash in use may take.
-    fn longest_comparison(&self) -> Duration {
-        let CostsInUse { imported, former } = &*self.in_use;
-        let most_expensive = self.cost.work().max(imported.load(Ordering::Relaxed)).max(former.load(Ordering::Relaxed));
-        let expected = self.queue.expected(most_expensive).mul_f64(SLACK).max(Duration::from_micros(1));
-        Duration::from_secs_f64(STEP.powf(expected.as_secs_f64().log(STEP).ceil()))
-    }
-
-    pub fn observe(&self) -> HashingSnapshot {
-        self.queue.observe()
     }
 }

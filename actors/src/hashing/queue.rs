@@ -1,4 +1,7 @@
 //! The hashing threads and their bounded queue. The queue knows only the cost of a job.
+//!
+//! A caller first takes a [`Place`], and is refused here if the queue is full. Then it asks the stores for what it needs,
+//! and runs its job in that place. So nothing is read for a request that would be refused anyway.
 
 use super::argon::Argon2id;
 use super::{HashingError, NO_THREAD, cannot_start};
@@ -14,6 +17,8 @@ use tracing::Span;
 
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct HashingSnapshot {
+    /// Places whose jobs are not known yet.
+    pub reserved: usize,
     pub queued: usize,
     pub running: usize,
     /// Jobs that were computed since the start.
@@ -45,20 +50,29 @@ type Run = Box<dyn FnOnce(Slot<'_>) -> (Outcome, Reply) + Send>;
 struct Job {
     /// In the unit of `Cost::work`.
     work: u64,
-    queued_at: Instant,
+    /// When its place was taken. Jobs are sorted by it.
+    since: Instant,
     span: Span,
     run: Run,
 }
 
 struct State {
     jobs: VecDeque<Job>,
-    /// Work of all queued and running jobs.
+    /// Work of all places, and of queued and running jobs.
     open_work: u64,
     /// Moving average of a thread's time for one unit of work.
     nanos_per_unit: f64,
     /// Its `queued` is not kept: it is `jobs.len()`.
     counts: HashingSnapshot,
     stopping: bool,
+}
+
+impl State {
+    /// Gives back a place for `expected` units of work.
+    fn release(&mut self, expected: u64) {
+        self.open_work = self.open_work.saturating_sub(expected);
+        self.counts.reserved -= 1;
+    }
 }
 
 struct Shared {
@@ -88,8 +102,16 @@ impl Queue {
         (sample_work, sample): (u64, Duration),
     ) -> Result<Self, StartError> {
         let nanos = sample.as_nanos() as f64;
-        let counts =
-            HashingSnapshot { queued: 0, running: 0, done: 0, shed: 0, skipped: 0, failed: 0, average_ms: nanos / 1e6 };
+        let counts = HashingSnapshot {
+            reserved: 0,
+            queued: 0,
+            running: 0,
+            done: 0,
+            shed: 0,
+            skipped: 0,
+            failed: 0,
+            average_ms: nanos / 1e6,
+        };
         let nanos_per_unit = nanos / sample_work.max(1) as f64;
         let state = State { jobs: VecDeque::new(), open_work: 0, nanos_per_unit, counts, stopping: false };
         let shared =
@@ -106,12 +128,51 @@ impl Queue {
         Ok(queue)
     }
 
+    /// Takes a place for a job of about `work` units, or refuses it at once if it would wait too long.
+    ///
+    /// # Errors
+    /// [`HashingError::Overloaded`]
+    pub fn reserve(self: &Arc<Self>, work: u64) -> Result<Place, HashingError> {
+        let shared = &self.shared;
+        let mut state = shared.state();
+        let all_busy = state.counts.reserved + state.jobs.len() + state.counts.running >= shared.threads;
+        let ahead = if all_busy { state.open_work as f64 * state.nanos_per_unit / shared.threads as f64 } else { 0.0 };
+        let wait = Duration::from_nanos(ahead as u64);
+        if wait > shared.max_wait {
+            state.counts.shed += 1;
+            return Err(overloaded(wait.saturating_sub(shared.max_wait)));
+        }
+        state.open_work += work;
+        state.counts.reserved += 1;
+        Ok(Place { queue: Arc::clone(self), work: Some(work), since: Instant::now() })
+    }
+
+    /// How long a thread takes for `work`, estimated from the last jobs.
+    pub fn expected(&self, work: u64) -> Duration {
+        Duration::from_nanos((work as f64 * self.shared.state().nanos_per_unit) as u64)
+    }
+
+    pub fn observe(&self) -> HashingSnapshot {
+        let state = self.shared.state();
+        HashingSnapshot { queued: state.jobs.len(), ..state.counts }
+    }
+}
+
+/// A place in the queue for a job that is not known yet. It counts as work until it is used or dropped.
+pub(super) struct Place {
+    queue: Arc<Queue>,
+    /// The expected work; `None` when the job has taken the place over.
+    work: Option<u64>,
+    since: Instant,
+}
+
+impl Place {
     /// Runs `task`, which takes `work` units, on a thread of the pool, unless `caller` is cancelled before it begins.
     ///
     /// # Errors
-    /// [`HashingError::Overloaded`]: it would wait, or has waited, too long, or `caller` is cancelled.
+    /// [`HashingError::Overloaded`]: too much time has passed since the place was taken, or `caller` is cancelled.
     /// [`HashingError::Failed`]: it panicked. And those of `task`.
-    pub async fn run<T, F>(&self, work: u64, caller: CancellationToken, task: F) -> Result<T, HashingError>
+    pub async fn run<T, F>(mut self, work: u64, caller: CancellationToken, task: F) -> Result<T, HashingError>
     where
         T: Send + 'static,
         F: FnOnce(&mut dyn Argon2id) -> Result<T, HashingError> + Send + 'static,
@@ -129,19 +190,31 @@ impl Queue {
             };
             (outcome, Box::new(move || drop(sender.send(result))))
         };
-        let job = Job { work, queued_at: Instant::now(), span: Span::current(), run: Box::new(run) };
-        self.shared.admit(job)?;
+        let job = Job { work, since: self.since, span: Span::current(), run: Box::new(run) };
+        self.enqueue(job);
         result.await.unwrap_or(Err(HashingError::Failed))
     }
 
-    /// How long a thread takes for `work`, estimated from the last jobs.
-    pub fn expected(&self, work: u64) -> Duration {
-        Duration::from_nanos((work as f64 * self.shared.state().nanos_per_unit) as u64)
+    /// Queues the job behind those whose places were taken earlier.
+    fn enqueue(&mut self, job: Job) {
+        let shared = &self.queue.shared;
+        let mut state = shared.state();
+        if let Some(expected) = self.work.take() {
+            state.release(expected);
+        }
+        state.open_work += job.work;
+        let position = state.jobs.partition_point(|earlier| earlier.since <= job.since);
+        state.jobs.insert(position, job);
+        drop(state);
+        shared.wake.notify_one();
     }
+}
 
-    pub fn observe(&self) -> HashingSnapshot {
-        let state = self.shared.state();
-        HashingSnapshot { queued: state.jobs.len(), ..state.counts }
+impl Drop for Place {
+    fn drop(&mut self) {
+        if let Some(expected) = self.work {
+            self.queue.shared.state().release(expected);
+        }
     }
 }
 
@@ -160,23 +233,6 @@ impl Shared {
     /// The panic of a job is caught before the lock is taken, so the state is valid even if the lock is poisoned.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Queues the job, or refuses it at once if it would wait too long.
-    fn admit(&self, job: Job) -> Result<(), HashingError> {
-        let mut state = self.state();
-        let all_busy = state.jobs.len() + state.counts.running >= self.threads;
-        let ahead = if all_busy { state.open_work as f64 * state.nanos_per_unit / self.threads as f64 } else { 0.0 };
-        let wait = Duration::from_nanos(ahead as u64);
-        if wait > self.max_wait {
-            state.counts.shed += 1;
-            return Err(overloaded(wait.saturating_sub(self.max_wait)));
-        }
-        state.open_work += job.work;
-        state.jobs.push_back(job);
-        drop(state);
-        self.wake.notify_one();
-        Ok(())
     }
 
     /// The next job; `None` when the pool stops.
@@ -199,7 +255,7 @@ impl Shared {
         lower_priority();
         while let Some(job) = self.next() {
             let begun = Instant::now();
-            let waited = begun.saturating_duration_since(job.queued_at);
+            let waited = begun.saturating_duration_since(job.since);
             let slot: Slot<'_> = match waited.checked_sub(self.max_wait) {
                 Some(excess) if !excess.is_zero() => Err(overloaded(excess)),
                 _ => Ok(&mut *hasher),

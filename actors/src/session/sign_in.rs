@@ -14,6 +14,8 @@ use tokio_util::sync::CancellationToken;
 answers!(SessionActor: SignIn => run);
 
 pub(super) async fn run(ports: &SessionPorts, request: SignIn) -> Result<SignedIn, ErrorKind> {
+    // Before any store is asked: a full queue refuses without a query.
+    let place = ports.hashing.reserve(&request.caller)?;
     let Some(app) = ports.auth.accounts.application(request.app.as_ref()).await? else {
         return Err(ErrorKind::invalid("app_id", "is not a known application"));
     };
@@ -25,7 +27,7 @@ pub(super) async fn run(ports: &SessionPorts, request: SignIn) -> Result<SignedI
 
     // Unknown accounts hash, too. A disabled account gets the same answer as a wrong password.
     let stored = user.as_ref().map(|user| user.password_hash.as_str());
-    let comparison = match ports.hashing.for_caller(&request.caller).verify(&request.password, stored).await {
+    let comparison = match place.verify(&request.password, stored).await {
         Ok(comparison) => comparison,
         Err(overloaded) => {
             ports.guard.withdraw(attempt).await;
@@ -81,7 +83,8 @@ pub(super) async fn run(ports: &SessionPorts, request: SignIn) -> Result<SignedI
 
 /// Replaces an outdated hash by a new one. The sign-in succeeds even if this fails.
 async fn upgrade(ports: &SessionPorts, user: &User, password: &Password, caller: &CancellationToken) {
-    let upgraded = match ports.hashing.for_caller(caller).hash(password).await {
+    let hashed = async { ports.hashing.reserve(caller)?.hash(password).await };
+    let upgraded = match hashed.await {
         Ok(new) => ports.auth.accounts.upgrade_hash(user.id, &user.password_hash, &new).await.map_err(ErrorKind::from),
         Err(overloaded) => Err(overloaded.into()),
     };

@@ -6,6 +6,7 @@ use crate::derive::random_bytes;
 use crate::domain::{AppId, UserId};
 use crate::error::{Dependency, ErrorKind};
 use crate::flows::answers;
+use crate::hashing::Reservation;
 use crate::limits::Charges;
 use crate::stores::{Destination, MessageKind, NewMessage, ResetChallenge, ResetRequest, User};
 
@@ -61,6 +62,8 @@ pub(super) async fn inspect(ports: &VerificationPorts, InspectReset(token): Insp
 }
 
 pub(super) async fn finish(ports: &VerificationPorts, request: FinishReset) -> Result<(), ErrorKind> {
+    // Before any store is asked: a full queue refuses without a query.
+    let place = ports.passwords.hashing.reserve(&request.caller)?;
     let (user, digest) = (request.token.user(), request.token.digest());
     if ports.challenges.find_reset(user, digest).await?.is_none() {
         return Err(ErrorKind::ResetTokenInvalid);
@@ -74,14 +77,14 @@ pub(super) async fn finish(ports: &VerificationPorts, request: FinishReset) -> R
             Charges::default()
         }
     };
-    limits.settle(charges, replace(ports, request).await).await
+    limits.settle(charges, replace(ports, request, place).await).await
 }
 
 /// The password is checked and hashed before the link is used up, so that an unacceptable password costs no link.
-async fn replace(ports: &VerificationPorts, request: FinishReset) -> Result<(), ErrorKind> {
+async fn replace(ports: &VerificationPorts, request: FinishReset, place: Reservation) -> Result<(), ErrorKind> {
     let (user, digest) = (request.token.user(), request.token.digest());
     let account = enabled(ports, user).await?;
-    let hash = ports.passwords.hash(&account, &request.password, &request.caller).await?;
+    let hash = ports.passwords.hash(&account, &request.password, place).await?;
     let challenge = ports.challenges.consume_reset(user, digest).await?.ok_or(ErrorKind::ResetTokenInvalid)?;
     if let Err(error) = set(ports, account, &hash, &challenge).await {
         if error.is_not_done() {

@@ -6,7 +6,7 @@ use futures_util::future::join_all;
 use portcullis_actors::account::ChangePassword;
 use portcullis_actors::derive::Subjects;
 use portcullis_actors::domain::{AppId, Credential, MobileOs, UserId, UserToken};
-use portcullis_actors::error::ErrorKind;
+use portcullis_actors::error::{Dependency, ErrorKind};
 use portcullis_actors::hashing::{HashingPolicy, HashingPool};
 use portcullis_actors::stores::{AccountStore as _, DeviceStore as _, NewUser, Rate, Registration, Verdict};
 use portcullis_testkit::accounts::{add_user, new_user};
@@ -321,4 +321,34 @@ pub(super) async fn a_try_that_nobody_had_time_for_costs_nothing(database: Datab
     assert!(overloaded >= 20, "the pool was not busy enough: {overloaded}");
     let failures = house.database.store.user(user).await.expect("the store answers").expect("a user").failures;
     assert_eq!(failures, 0);
+}
+
+pub(super) async fn a_full_queue_refuses_before_any_store_is_asked(database: Database, tokens: Tokens) {
+    // Hashes that take long, so that few places fill the queue.
+    let costly = HashingPolicy { memory_kib: 65_536, ..cheap() };
+    let house = House::furnish(database, tokens, costly, defaults().limits).await;
+    let user = house.user("ada", RIGHT).await;
+    let token = house.sign_in(0, "ada", RIGHT).await.expect("signs in");
+    let reset = house.reset_token(user).await;
+    // Each query fails from now on.
+    house.database.store.close().await;
+    let nobody = CancellationToken::new();
+    let mut places = Vec::new();
+    while let Ok(place) = house.hashing.reserve(&nobody) {
+        places.push(place);
+    }
+    let answers = async || {
+        [
+            house.sign_in_from(0, "ada", RIGHT, HOME, None).await.map(|_| ()),
+            house.change(&token, RIGHT, "another password").await,
+            house.finish(reset.clone(), "another password").await,
+        ]
+    };
+    for refused in answers().await {
+        assert!(matches!(refused, Err(ErrorKind::Overloaded { .. })), "{refused:?}");
+    }
+    drop(places);
+    for asked in answers().await {
+        assert_eq!(asked, Err(ErrorKind::DependencyUnavailable(Dependency::Database)));
+    }
 }

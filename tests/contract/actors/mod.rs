@@ -75,6 +75,7 @@ pairs! {
         tries_under_way_hold_nobody_for_long,
         a_password_is_changed_so_many_times_an_hour,
         a_try_that_nobody_had_time_for_costs_nothing,
+        a_full_queue_refuses_before_any_store_is_asked,
         a_try_whose_client_has_gone_is_not_looked_at_and_costs_nothing,
     }
     introspection {

@@ -11,10 +11,18 @@
 
 mod check;
 mod deliveries;
+#[allow(dead_code, reason = "the engine does not fill it yet")]
+mod figures;
 mod hash;
 mod http;
 mod measure;
 mod outage;
+#[allow(dead_code, reason = "the engine does not fill it yet")]
+mod progress;
+#[allow(dead_code, reason = "the engine does not fill it yet")]
+mod report;
+#[allow(dead_code, reason = "the engine does not fill it yet")]
+mod results;
 mod sides;
 mod sign_in;
 mod sinks;
@@ -55,6 +63,12 @@ enum What {
     Deliveries,
     /// Answers to requests for a mail or an SMS while its provider fails.
     Outage,
+    /// Compare the results of two runs, as `--json` wrote them.
+    #[command(after_help = "Example:\n  portcullis-load compare before.json after.json")]
+    Compare { before: PathBuf, after: PathBuf },
+    /// Write the report of a run that `--json` kept.
+    #[command(after_help = "Example:\n  portcullis-load report run.json run.html")]
+    Report { run: PathBuf, html: PathBuf },
     /// Serves the static answer (`check` starts this by itself).
     #[command(hide = true)]
     StaticAnswer,
@@ -72,13 +86,18 @@ fn main() -> ExitCode {
 
 fn run(arguments: &Arguments) -> Outcome<()> {
     let client = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    match arguments.what {
+    match &arguments.what {
         What::Hash => hash::run(arguments),
         What::Check => client.block_on(check::run(arguments)),
         What::SignIn => client.block_on(sign_in::run(arguments)),
         What::Storm => client.block_on(storm::run(arguments)),
         What::Deliveries => deliveries::run(arguments),
         What::Outage => client.block_on(outage::run(arguments)),
+        What::Compare { before, after } => {
+            print!("{}", report::compare::compare(&report::json::read(before)?, &report::json::read(after)?));
+            Ok(())
+        }
+        What::Report { run, html } => report::write_html(&report::json::read(run)?, html),
         What::StaticAnswer => sides::static_answer(),
     }
 }

@@ -32,10 +32,20 @@ fn secs(secs: u64) -> Duration {
 }
 
 /// Threads that expect ten seconds for a unit of work.
-fn queue(threads: usize, max_wait: Duration) -> (Queue, Arc<AtomicUsize>) {
+fn queue(threads: usize, max_wait: Duration) -> (Arc<Queue>, Arc<AtomicUsize>) {
     let alive = Arc::new(AtomicUsize::new(threads));
     let hashers = (0..threads).map(|_| Box::new(Idle(Arc::clone(&alive))) as Box<dyn Argon2id>).collect();
-    (Queue::start(hashers, max_wait, (1, secs(10))).expect("the system gives threads"), alive)
+    (Arc::new(Queue::start(hashers, max_wait, (1, secs(10))).expect("the system gives threads")), alive)
+}
+
+/// Takes a place and runs the task in it.
+async fn run<T: Send + 'static>(
+    queue: &Arc<Queue>,
+    work: u64,
+    caller: CancellationToken,
+    task: impl FnOnce(&mut dyn Argon2id) -> Result<T, HashingError> + Send + 'static,
+) -> Result<T, HashingError> {
+    queue.reserve(work)?.run(work, caller, task).await
 }
 
 /// A caller that stays.
@@ -65,15 +75,16 @@ async fn until(queue: &Queue, seen: impl Fn(HashingSnapshot) -> bool) {
 async fn what_would_wait_too_long_is_refused_at_once() {
     let (queue, _) = queue(1, secs(25));
     let (open, gate) = mpsc::channel();
-    let mut first = pin!(queue.run(1, waiting(), held(gate)));
+    let mut first = pin!(run(&queue, 1, waiting(), held(gate)));
     assert!(poll!(&mut first).is_pending());
     until(&queue, |seen| seen.running == 1).await;
-    let (mut second, mut third) = (pin!(queue.run(1, waiting(), |_| Ok(2))), pin!(queue.run(1, waiting(), |_| Ok(3))));
+    let (mut second, mut third) =
+        (pin!(run(&queue, 1, waiting(), |_| Ok(2))), pin!(run(&queue, 1, waiting(), |_| Ok(3))));
     assert!(poll!(&mut second).is_pending(), "10 s of work before it");
     assert!(poll!(&mut third).is_pending(), "20 s of work before it");
     // 30 s before it: five too many, and waiting is asked for in whole seconds past that.
     assert_eq!(
-        queue.run(1, waiting(), |_| Ok(4)).now_or_never(),
+        run(&queue, 1, waiting(), |_| Ok(4)).now_or_never(),
         Some(Err(HashingError::Overloaded { retry_after: secs(6) }))
     );
     let seen = queue.observe();
@@ -86,16 +97,72 @@ async fn what_would_wait_too_long_is_refused_at_once() {
 }
 
 #[tokio::test]
+async fn a_place_counts_as_work_until_it_is_dropped_or_used() {
+    let (queue, _) = queue(1, secs(25));
+    let unused =
+        [queue.reserve(1), queue.reserve(1), queue.reserve(1)].map(|place| place.expect("at most 20 s before it"));
+    assert_eq!(queue.reserve(1).err(), Some(HashingError::Overloaded { retry_after: secs(6) }), "30 s before it");
+    let seen = queue.observe();
+    assert_eq!((seen.reserved, seen.queued, seen.shed), (3, 0, 1));
+    drop(unused);
+    assert_eq!(queue.observe().reserved, 0);
+
+    // The work of the job replaces what was expected.
+    let (open, gate) = mpsc::channel();
+    let mut large = pin!(queue.reserve(1).expect("nothing before it").run(3, waiting(), held(gate)));
+    assert!(poll!(&mut large).is_pending());
+    assert_eq!(queue.observe().reserved, 0);
+    assert_eq!(queue.reserve(1).err(), Some(HashingError::Overloaded { retry_after: secs(6) }), "30 s before it");
+    drop(open);
+    assert_eq!(large.await, Ok(()));
+    queue.reserve(1).expect("nothing before it");
+}
+
+#[tokio::test]
+async fn jobs_run_in_the_order_of_their_places_and_an_unused_place_holds_up_nobody() {
+    let (queue, _) = queue(1, secs(100));
+    let (open, gate) = mpsc::channel();
+    let mut first = pin!(run(&queue, 1, waiting(), held(gate)));
+    assert!(poll!(&mut first).is_pending());
+    let [early, unused, late] = [(); 3].map(|()| queue.reserve(1).expect("room"));
+    let order = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let note = |name: &'static str| {
+        let order = Arc::clone(&order);
+        move |_: &mut dyn Argon2id| {
+            order.lock().expect("not poisoned").push(name);
+            Ok(())
+        }
+    };
+    let (mut late, mut early) =
+        (pin!(late.run(1, waiting(), note("late"))), pin!(early.run(1, waiting(), note("early"))));
+    assert!(poll!(&mut late).is_pending());
+    assert!(poll!(&mut early).is_pending());
+    drop(open);
+    assert_eq!((first.await, early.await, late.await), (Ok(()), Ok(()), Ok(())));
+    assert_eq!(*order.lock().expect("not poisoned"), ["early", "late"]);
+    drop(unused);
+}
+
+#[tokio::test]
+async fn the_time_before_a_place_is_used_counts_as_waiting() {
+    let (queue, _) = queue(1, Duration::from_millis(50));
+    let place = queue.reserve(1).expect("nothing before it");
+    tokio::time::sleep(Duration::from_millis(60)).await;
+    let late = place.run(1, waiting(), |_| -> Result<(), HashingError> { panic!("it is not to run") });
+    assert_eq!(late.await, Err(HashingError::Overloaded { retry_after: secs(1) }));
+}
+
+#[tokio::test]
 async fn large_work_is_weighed_and_an_idle_thread_takes_any() {
     let (queue, _) = queue(2, secs(25));
     let (open, gate) = mpsc::channel();
-    let mut large = pin!(queue.run(1_000, waiting(), held(gate)));
+    let mut large = pin!(run(&queue, 1_000, waiting(), held(gate)));
     assert!(poll!(&mut large).is_pending());
-    assert_eq!(queue.run(1, waiting(), |_| Ok(())).await, Ok(()), "the other thread is idle");
+    assert_eq!(run(&queue, 1, waiting(), |_| Ok(())).await, Ok(()), "the other thread is idle");
     let (open_too, gate) = mpsc::channel();
-    let mut small = pin!(queue.run(1, waiting(), held(gate)));
+    let mut small = pin!(run(&queue, 1, waiting(), held(gate)));
     assert!(poll!(&mut small).is_pending());
-    let refused = queue.run(1, waiting(), |_| Ok(())).now_or_never();
+    let refused = run(&queue, 1, waiting(), |_| Ok(())).now_or_never();
     assert!(matches!(refused, Some(Err(HashingError::Overloaded { .. }))), "behind the large one");
     drop((open, open_too));
     assert_eq!((large.await, small.await), (Ok(()), Ok(())));
@@ -105,10 +172,10 @@ async fn large_work_is_weighed_and_an_idle_thread_takes_any() {
 async fn nobody_is_served_after_waiting_too_long() {
     let (queue, _) = queue(1, Duration::from_millis(50));
     let (open, gate) = mpsc::channel();
-    let mut first = pin!(queue.run(0, waiting(), held(gate)));
+    let mut first = pin!(run(&queue, 0, waiting(), held(gate)));
     assert!(poll!(&mut first).is_pending());
     until(&queue, |seen| seen.running == 1).await;
-    let mut second = pin!(queue.run(0, waiting(), |_| -> Result<(), HashingError> { panic!("it is not to run") }));
+    let mut second = pin!(run(&queue, 0, waiting(), |_| -> Result<(), HashingError> { panic!("it is not to run") }));
     assert!(poll!(&mut second).is_pending(), "no work is known to be before it");
     tokio::time::sleep(Duration::from_millis(60)).await;
     drop(open);
@@ -121,13 +188,13 @@ async fn nobody_is_served_after_waiting_too_long() {
 async fn a_job_that_nobody_waits_for_is_skipped() {
     let (queue, _) = queue(1, secs(25));
     let (open, gate) = mpsc::channel();
-    let mut first = pin!(queue.run(1, waiting(), held(gate)));
+    let mut first = pin!(run(&queue, 1, waiting(), held(gate)));
     assert!(poll!(&mut first).is_pending());
     until(&queue, |seen| seen.running == 1).await;
     let ran = Arc::new(AtomicUsize::new(0));
     {
         let ran = Arc::clone(&ran);
-        let mut gone = pin!(queue.run(1, waiting(), move |_| Ok(ran.fetch_add(1, Ordering::SeqCst))));
+        let mut gone = pin!(run(&queue, 1, waiting(), move |_| Ok(ran.fetch_add(1, Ordering::SeqCst))));
         assert!(poll!(&mut gone).is_pending());
     }
     drop(open);
@@ -140,11 +207,12 @@ async fn a_job_that_nobody_waits_for_is_skipped() {
 async fn a_job_whose_caller_has_gone_is_skipped_and_its_flow_is_told() {
     let (queue, _) = queue(1, secs(25));
     let (open, gate) = mpsc::channel();
-    let mut first = pin!(queue.run(1, waiting(), held(gate)));
+    let mut first = pin!(run(&queue, 1, waiting(), held(gate)));
     assert!(poll!(&mut first).is_pending());
     until(&queue, |seen| seen.running == 1).await;
     let caller = waiting();
-    let mut second = pin!(queue.run(1, caller.clone(), |_| -> Result<(), HashingError> { panic!("it is not to run") }));
+    let mut second =
+        pin!(run(&queue, 1, caller.clone(), |_| -> Result<(), HashingError> { panic!("it is not to run") }));
     assert!(poll!(&mut second).is_pending());
     caller.cancel();
     drop(open);
@@ -158,10 +226,10 @@ async fn a_job_whose_caller_has_gone_is_skipped_and_its_flow_is_told() {
 async fn a_panic_fails_one_job_and_leaves_its_thread_to_the_next() {
     let (queue, alive) = queue(1, secs(25));
     for _ in 0..3 {
-        let ended: Result<(), _> = queue.run(1, waiting(), |_| panic!("a bug")).await;
+        let ended: Result<(), _> = run(&queue, 1, waiting(), |_| panic!("a bug")).await;
         assert_eq!(ended, Err(HashingError::Failed));
     }
-    assert_eq!(queue.run(1, waiting(), |_| Ok(7)).await, Ok(7));
+    assert_eq!(run(&queue, 1, waiting(), |_| Ok(7)).await, Ok(7));
     assert_eq!(alive.load(Ordering::SeqCst), 1);
     until(&queue, |seen| (seen.failed, seen.done, seen.running) == (3, 1, 0)).await;
 }
@@ -169,7 +237,7 @@ async fn a_panic_fails_one_job_and_leaves_its_thread_to_the_next() {
 #[tokio::test]
 async fn dropping_the_queue_joins_its_threads() {
     let (queue, alive) = queue(3, secs(25));
-    assert_eq!(queue.run(1, waiting(), |_| Ok(())).await, Ok(()));
+    assert_eq!(run(&queue, 1, waiting(), |_| Ok(())).await, Ok(()));
     drop(queue);
     assert_eq!(alive.load(Ordering::SeqCst), 0, "each thread has ended and dropped its hasher");
 }
@@ -182,7 +250,7 @@ async fn a_hashing_thread_is_nicer_than_the_rest() {
         let thread = rustix::thread::gettid();
         rustix::process::getpriority_process(Some(thread)).expect("a thread may ask for its own")
     };
-    let hashing = queue.run(1, waiting(), move |_| Ok(nice())).await.expect("asked");
+    let hashing = run(&queue, 1, waiting(), move |_| Ok(nice())).await.expect("asked");
     assert_eq!(hashing, (nice() + 5).min(19));
 }
 
@@ -193,7 +261,7 @@ async fn the_span_follows_the_work() {
     let (queue, _) = queue(1, secs(25));
     let _guard = tracing::subscriber::set_default(tracing_subscriber::registry().with(entered));
     let span = tracing::info_span!("request");
-    tracing::Instrument::instrument(queue.run(1, waiting(), |_| Ok(())), span).await.expect("done");
+    tracing::Instrument::instrument(run(&queue, 1, waiting(), |_| Ok(())), span).await.expect("done");
     let threads = threads.lock().expect("not poisoned").clone();
     assert!(threads.iter().any(|name| name == "hashing-0"), "{threads:?}");
 }

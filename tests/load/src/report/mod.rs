@@ -1,0 +1,210 @@
+//! The report of a run: one HTML file that needs no network and no script. `report.html` is its template, and escapes
+//! every text. `chart.rs` and `charts.rs` draw, `json.rs` writes and reads the figures, `compare.rs` compares two runs.
+
+mod chart;
+mod charts;
+pub mod compare;
+#[cfg(test)]
+pub mod example;
+pub mod json;
+#[cfg(test)]
+mod tests;
+
+use crate::figures::{bytes, clock, count, latency, number, percent, percentile};
+use crate::measure::Outcome;
+use crate::results::{Arrivals, Baseline, Operation, Run, Target};
+use askama::Template;
+use chart::Chart;
+use std::path::Path;
+use std::time::Duration;
+
+/// The percentiles of tables.
+const PERCENTILES: [f64; 9] = [50.0, 75.0, 90.0, 95.0, 99.0, 99.9, 99.99, 99.999, 100.0];
+
+/// Writes the report of a run.
+///
+/// # Errors
+/// When the file cannot be written.
+pub fn write_html(run: &Run, file: &Path) -> Outcome<()> {
+    let page = html(run)?;
+    Ok(std::fs::write(file, page).map_err(|error| format!("{}: {error}", file.display()))?)
+}
+
+fn html(run: &Run) -> Result<String, askama::Error> {
+    Page { run, charts: charts::all(run) }.render()
+}
+
+#[derive(Template)]
+#[template(path = "report.html", config = "src/report/askama.toml")]
+struct Page<'a> {
+    run: &'a Run,
+    charts: Vec<Chart>,
+}
+
+/// A figure in large type.
+struct Tile {
+    name: &'static str,
+    value: String,
+    /// Said below it.
+    detail: String,
+    /// Something a reader should notice.
+    bad: bool,
+}
+
+/// A name and its value.
+struct Fact {
+    name: &'static str,
+    value: String,
+}
+
+impl Page<'_> {
+    /// The verdict's class and text.
+    fn verdict(&self) -> (&'static str, String) {
+        let all = self.run.thresholds.len();
+        let failed = self.run.thresholds.iter().filter(|threshold| !threshold.passed).count();
+        match (all, failed) {
+            (0, _) => ("none", "no thresholds set".to_owned()),
+            (1, 0) => ("passed", "threshold passed".to_owned()),
+            (1, _) => ("failed", "threshold failed".to_owned()),
+            (_, 0) => ("passed", format!("all {all} thresholds passed")),
+            _ => ("failed", format!("{failed} of {all} thresholds failed")),
+        }
+    }
+
+    fn target(&self) -> &str {
+        match &self.run.target {
+            Target::Own(text) | Target::Url(text) => text,
+        }
+    }
+
+    fn date(&self) -> String {
+        self.run.began.strftime("%Y-%m-%d %H:%M UTC").to_string()
+    }
+
+    fn length_text(&self) -> String {
+        match self.length() {
+            length if length < Duration::from_secs(100) => format!("{} s", number(length.as_secs_f64())),
+            length if length < Duration::from_secs(3_600) => format!("{} min", clock(length)),
+            length => format!("{} h", clock(length)),
+        }
+    }
+
+    fn length(&self) -> Duration {
+        Duration::try_from_secs_f64(self.run.settings.duration_s).unwrap_or_default()
+    }
+
+    fn tiles(&self) -> Vec<Tile> {
+        let Run { totals, settings, latency: latencies, .. } = self.run;
+        let seconds = self.length().as_secs_f64();
+        let per_second = if seconds > 0.0 { totals.good as f64 / seconds } else { 0.0 };
+        let worst = |p: f64| latencies.corrected_at(p).map_or_else(|| "–".to_owned(), latency);
+        let sent =
+            |p: f64| latencies.uncorrected_at(p).map_or_else(String::new, |us| format!("{} uncorrected", latency(us)));
+        let tile = |name, value, detail, bad| Tile { name, value, detail, bad };
+        vec![
+            tile("good per second", number(per_second), format!("of {} planned", number(settings.rate)), false),
+            tile("p50", worst(50.0), sent(50.0), false),
+            tile("p99", worst(99.0), sent(99.0), false),
+            tile("p99.9", worst(99.9), sent(99.9), false),
+            tile(
+                "errors",
+                percent(totals.errors, totals.sent),
+                format!("{} of {}", count(totals.errors), count(totals.sent)),
+                totals.errors > 0,
+            ),
+            tile(
+                "dropped",
+                percent(totals.dropped, totals.planned),
+                format!("{} of {}", count(totals.dropped), count(totals.planned)),
+                totals.dropped > 0,
+            ),
+        ]
+    }
+
+    /// Percentile, corrected, uncorrected.
+    fn percentiles(&self) -> Vec<(String, String, String)> {
+        let latencies = &self.run.latency;
+        let row = |p: f64| {
+            let uncorrected = latencies.uncorrected_at(p).map_or_else(|| "–".to_owned(), latency);
+            Some((format!("{}%", percentile(p)), latency(latencies.corrected_at(p)?), uncorrected))
+        };
+        PERCENTILES.into_iter().filter_map(row).collect()
+    }
+
+    /// Kind, count, share of all errors.
+    fn errors(&self) -> Vec<(&str, String, f64)> {
+        let all = self.run.errors.values().sum::<u64>().max(1);
+        let mut errors: Vec<_> = self.run.errors.iter().collect();
+        errors.sort_by(|a, b| b.1.cmp(a.1));
+        let share = |number: u64| number as f64 * 100.0 / all as f64;
+        errors.into_iter().map(|(kind, number)| (kind.as_str(), count(*number), share(*number))).collect()
+    }
+
+    /// Of each kind of request: name, sent, share that was good, p50, p99, max.
+    fn operations(&self) -> Vec<(&str, [String; 5])> {
+        let row = |operation: &Operation| {
+            let [half, most, max] = operation.latency.map_or_else(
+                || ["–", "–", "–"].map(str::to_owned),
+                |spread| [spread.p50_us, spread.p99_us, spread.max_us].map(latency),
+            );
+            [count(operation.sent), percent(operation.good, operation.sent), half, most, max]
+        };
+        self.run.operations.iter().map(|operation| (operation.name.as_str(), row(operation))).collect()
+    }
+
+    fn facts(&self) -> Vec<Fact> {
+        let Run { settings, machine, target, .. } = self.run;
+        let (whose, target) = match target {
+            Target::Own(text) => ("server", format!("{text}, started by the kit")),
+            Target::Url(text) => ("server", text.clone()),
+        };
+        let arrivals = match settings.arrivals {
+            Arrivals::Constant => "open, at a constant distance",
+            Arrivals::Poisson => "open, Poisson",
+        };
+        let pinning = if machine.pinning.is_empty() { "none" } else { &machine.pinning };
+        [
+            (whose, target),
+            ("intended rate", format!("{} per second", number(settings.rate))),
+            ("duration", self.length_text()),
+            ("arrivals", arrivals.to_owned()),
+            ("users", count(settings.users)),
+            ("connections", count(settings.connections)),
+            ("processor", machine.model.clone()),
+            ("cores", count(machine.cores as u64)),
+            ("memory", bytes(machine.memory_bytes)),
+            ("pinning", pinning.to_owned()),
+        ]
+        .map(|(name, value)| Fact { name, value })
+        .into()
+    }
+}
+
+/// What the template shows of a comparison with a baseline.
+impl Baseline {
+    fn finite(&self) -> Option<f64> {
+        self.ratio.filter(|ratio| ratio.is_finite())
+    }
+
+    fn ratio_text(&self) -> String {
+        self.finite().map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2}"))
+    }
+
+    fn rates_text(&self) -> String {
+        format!("{} ÷ {} {}", number(self.measured), number(self.baseline), self.unit)
+    }
+
+    /// The ratio in percent of the bar.
+    fn bar(&self) -> f64 {
+        self.finite().map_or(0.0, |ratio| (ratio * 100.0).clamp(0.0, 100.0))
+    }
+
+    /// Class and text of the judgement.
+    fn judgement(&self) -> (&'static str, String) {
+        match (self.finite(), self.aim) {
+            (Some(ratio), Some(aim)) if ratio >= aim => ("passed", format!("meets the aim of {aim:.2}")),
+            (Some(_), Some(aim)) => ("failed", format!("below the aim of {aim:.2}")),
+            _ => ("none", String::new()),
+        }
+    }
+}
