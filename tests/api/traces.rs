@@ -62,7 +62,7 @@ async fn the_delivery_of_a_message_belongs_to_the_trace_of_its_request() {
     let live = traced_by_callers(&collector).await;
     let (_, signed_in) = live.sign_in("password").await;
     let token = signed_in["token"].as_str().expect("a token");
-    let form = [("phone_number", "+12125550123")];
+    let form = [("phone", "+12125550123")];
     let ask = live.request(Method::POST, "/api/v1/settings/send_phone_verification").bearer_auth(token).form(&form);
     let answer = ask.header("traceparent", traceparent("01")).send().await.expect("an answer");
     assert_eq!(answer.status(), 200);

@@ -14,3 +14,4 @@ mod serve;
 mod shell;
 mod slips;
 mod sole;
+mod traces;

@@ -15,6 +15,7 @@ use opentelemetry::{Context, KeyValue};
 use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 tokio::task_local! {
     /// The trace of the request or delivery that this task works for.
@@ -114,9 +115,10 @@ pub fn span(describe: impl FnOnce() -> SpanBuilder) -> Span {
 }
 
 impl Span {
-    pub fn set(&mut self, attribute: impl FnOnce() -> KeyValue) {
+    /// Records how long the work waited before it began.
+    pub fn set_wait(&mut self, wait: Duration) {
         if let Some(span) = &mut self.0 {
-            span.set_attribute(attribute());
+            span.set_attribute(KeyValue::new("portcullis.wait_ms", wait.as_secs_f64() * 1e3));
         }
     }
 
@@ -135,6 +137,11 @@ pub fn store_call(system: &'static str, operation: &'static str) -> SpanBuilder 
     SpanBuilder::from_name(format!("{system} {operation}"))
         .with_kind(SpanKind::Client)
         .with_attributes([KeyValue::new("db.system.name", system), KeyValue::new("db.operation.name", operation)])
+}
+
+/// The span of work of this process.
+pub fn work(name: &'static str) -> SpanBuilder {
+    SpanBuilder::from_name(name)
 }
 
 /// The span of an attempt to deliver a message of the outbox.
