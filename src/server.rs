@@ -13,6 +13,7 @@ use portcullis_actors::derive::{Code, PhoneCodes, Subjects, random_bytes};
 use portcullis_actors::error::StartError;
 use portcullis_actors::hashing::HashingPool;
 use portcullis_actors::notifier::{Drain, NotifierActor, NotifierPorts};
+use portcullis_actors::session::Applications;
 use portcullis_actors::stores::AccountStore;
 use std::io;
 use std::net::SocketAddr;
@@ -26,7 +27,7 @@ const BACKLOG: u32 = 4096;
 /// How often a step of the start is attempted, and the pause between attempts.
 const START_ATTEMPTS: u32 = 5;
 const START_PAUSE: Duration = Duration::from_millis(200);
-/// How often pending revocations are applied and imported hashes are looked for. A change by the command line takes
+/// How often pending revocations are applied, applications read and imported hashes looked for. A change by the command line takes
 /// effect within a second.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_millis(500);
 /// How often failure counts of unknown addresses are deleted, and how long they are kept. Low counts are kept for a day.
@@ -126,12 +127,19 @@ impl Server {
         .start();
 
         let tracker = TaskTracker::new();
-        let maintenance = maintain(revoker, database.clone(), hashing.clone());
+        let applications = Arc::new(Applications::new(Arc::new(database.clone())));
+        let maintenance = {
+            let (work, applications) = (maintain(revoker, database.clone(), hashing.clone()), applications.clone());
+            async move {
+                futures_util::join!(work, keep_fresh(&applications));
+            }
+        };
         let workers = WorkerFactory {
             settings: Settings { public_url, ..Settings::from(&*config) },
             readiness: Arc::new(StoreReadiness { accounts: database.clone(), sessions: tokens.sessions() }),
             config: Arc::clone(&config),
             database: database.clone(),
+            applications,
             tokens,
             keyring,
             codes,
@@ -255,6 +263,18 @@ fn listen(socket: TcpSocket, config: &Config, workers: WorkerFactory) -> io::Res
     }
     let state = move || workers.start_worker();
     connections::serve(listener, config.server.worker_count(), shutdown, policy, state)
+}
+
+/// Reads the applications again and again. Other work must not delay it.
+async fn keep_fresh(applications: &Applications) {
+    let mut ticks = tokio::time::interval(MAINTENANCE_INTERVAL);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        if let Err(error) = applications.refresh().await {
+            tracing::debug!(%error, "the applications were not read");
+        }
+    }
 }
 
 /// Work in the background: applies revocations, looks for imported hashes, deletes old failure counts.

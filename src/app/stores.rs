@@ -3,13 +3,16 @@
 use crate::config::Config;
 use crate::http::Readiness;
 use async_trait::async_trait;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use portcullis_actors::account::Revoker;
 use portcullis_actors::clock::Clock;
 use portcullis_actors::error::{Dependency, StartError};
 use portcullis_actors::stores::embedded::EmbeddedTokenStore;
 use portcullis_actors::stores::redis::{BeforeServing, RedisSettings, RedisTokenStore};
 use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
-use portcullis_actors::stores::{AccountStore as _, ChallengeStore, LimitStore, RevocationStore, SessionStore};
+use portcullis_actors::stores::{
+    AccountStore as _, ChallengeStore, LimitStore, NewSession, Opening, RevocationStore, SessionStore, StoreResult,
+};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -113,6 +116,15 @@ impl TokenStore {
         match self {
             Self::Embedded(store) => Arc::new(store.clone()),
             Self::Redis(store) => Arc::new(store.for_worker()),
+        }
+    }
+
+    /// Opens many sessions, in as few commits or round trips as the store allows.
+    pub(crate) async fn open_all(&self, all: Vec<NewSession>) -> StoreResult<Vec<Opening>> {
+        match self {
+            Self::Embedded(store) => store.open_all(&all).await,
+            // As many at a time as keep its connections busy.
+            Self::Redis(store) => stream::iter(all).map(|new| store.open(new)).buffered(32).try_collect().await,
         }
     }
 

@@ -110,9 +110,15 @@ impl Context {
 
     /// The SQL database, with a longer time-out than that of requests, because lists and imports take longer.
     async fn database(&self, config: &Config, access: Access) -> Result<Database, Failure> {
+        Ok(app::database(&self.patient(config), access, Arc::new(SystemClock)).await?)
+    }
+
+    /// With longer time-outs than those of requests.
+    fn patient(&self, config: &Config) -> Config {
         let mut config = config.clone();
         config.database.timeout_ms = config.database.timeout_ms.max(TIMEOUT_MS);
-        Ok(app::database(&config, access, Arc::new(SystemClock)).await?)
+        config.redis.timeout_ms = config.redis.timeout_ms.max(TIMEOUT_MS);
+        config
     }
 }
 

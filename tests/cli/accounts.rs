@@ -78,6 +78,7 @@ fn wrong_usage_is_2_and_help_has_an_example() {
         &["outbox", "retry", "1", "--dead"],
         &["outbox", "list", "--state", "lost"],
         &["users", "generate", "--count", "0"],
+        &["users", "generate", "--count", "1", "--force"],
         &["fly"],
     ] {
         let ended = shell.run(wrong);

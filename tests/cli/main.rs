@@ -6,6 +6,7 @@ mod accounts;
 mod configuration;
 mod connect;
 mod endings;
+mod generate;
 mod import;
 mod outbox;
 mod production;

@@ -82,6 +82,26 @@ async fn sigterm_ends_it_in_order() {
     assert!(took < Duration::from_secs(10), "{took:?}");
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn http_threads_are_nicer_than_hashing_threads() {
+    let server = Shell::new("development").with("server.workers", "2").with("hashing.threads", "2").serve();
+    let mut seen = Vec::new();
+    for thread in std::fs::read_dir(format!("/proc/{}/task", server.id())).expect("it runs") {
+        // The name is in brackets. The 17th field after it is the niceness.
+        let stat = std::fs::read_to_string(thread.expect("a thread").path().join("stat")).unwrap_or_default();
+        let Some((name, rest)) = stat.split_once('(').and_then(|(_, rest)| rest.rsplit_once(')')) else { continue };
+        let nice: i32 = rest.split_whitespace().nth(16).and_then(|nice| nice.parse().ok()).expect("a number");
+        seen.push((name.to_owned(), nice));
+    }
+    let nice = |prefix: &str| -> Vec<i32> {
+        seen.iter().filter(|(name, _)| name.starts_with(prefix)).map(|(_, nice)| *nice).collect()
+    };
+    let (hashing, http) = (nice("hashing-"), nice("actix-rt"));
+    assert_eq!((hashing.len(), http.len()), (2, 2), "{seen:?}");
+    assert!(http.iter().all(|http| *http == (hashing[0] + 1).min(19)), "{seen:?}");
+}
+
 #[actix_web::test]
 async fn two_servers_run_in_one_process() {
     let folders = [tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder")];

@@ -1,6 +1,8 @@
-//! The house rules that a machine can check: the order of layers, the form of files, the README's tables.
+//! The house rules that a machine can check: the order of layers, the form of files, the tables of the README, and
+//! numbers that several files have.
 
 mod form;
 mod layers;
+mod mix;
 mod readme;
 mod tree;

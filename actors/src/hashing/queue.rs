@@ -58,8 +58,13 @@ struct Job {
 
 struct State {
     jobs: VecDeque<Job>,
-    /// Work of all places, and of queued and running jobs.
+    /// Work of all queued and running jobs.
     open_work: u64,
+    /// Expected work of all places.
+    reserved_work: u64,
+    /// Moving average of the part of the places that get a job. The others are given back, because the request was
+    /// refused.
+    used_part: f64,
     /// Moving average of a thread's time for one unit of work.
     nanos_per_unit: f64,
     /// Its `queued` is not kept: it is `jobs.len()`.
@@ -68,10 +73,22 @@ struct State {
 }
 
 impl State {
-    /// Gives back a place for `expected` units of work.
-    fn release(&mut self, expected: u64) {
-        self.open_work = self.open_work.saturating_sub(expected);
+    /// The work before a new job. A place counts for as much as is likely to come of it: requests that are refused for
+    /// other reasons, even a flood of them, must not keep sign-ins out of an idle pool.
+    fn work_ahead(&self) -> f64 {
+        self.open_work as f64 + self.reserved_work as f64 * self.used_part
+    }
+
+    /// Jobs that are queued, running, or likely to come.
+    fn jobs_ahead(&self) -> f64 {
+        (self.jobs.len() + self.counts.running) as f64 + self.counts.reserved as f64 * self.used_part
+    }
+
+    /// A place for `expected` units of work ends: a job has taken it over, or it was given back.
+    fn release(&mut self, expected: u64, used: bool) {
+        self.reserved_work -= expected;
         self.counts.reserved -= 1;
+        self.used_part += NEWEST_PLACE * (f64::from(u8::from(used)) - self.used_part);
     }
 }
 
@@ -88,8 +105,11 @@ pub(super) struct Queue {
     threads: Vec<JoinHandle<()>>,
 }
 
-/// Weight of the newest job in the moving averages.
-const NEWEST: f64 = 0.125;
+/// Weight of the newest job in the moving averages of times.
+const NEWEST: f64 = 1.0 / 8.0;
+/// Weight of the newest place in the moving average of places that are used. Smaller, because hundreds of places may be
+/// taken at the same time, and one of them must not change what all of them count for.
+const NEWEST_PLACE: f64 = 1.0 / 64.0;
 
 impl Queue {
     /// Starts a thread for each of `hashers`. `sample` is how long `sample_work` took on this machine.
@@ -113,7 +133,15 @@ impl Queue {
             average_ms: nanos / 1e6,
         };
         let nanos_per_unit = nanos / sample_work.max(1) as f64;
-        let state = State { jobs: VecDeque::new(), open_work: 0, nanos_per_unit, counts, stopping: false };
+        let state = State {
+            jobs: VecDeque::new(),
+            open_work: 0,
+            reserved_work: 0,
+            used_part: 1.0,
+            nanos_per_unit,
+            counts,
+            stopping: false,
+        };
         let shared =
             Arc::new(Shared { state: Mutex::new(state), wake: Condvar::new(), max_wait, threads: hashers.len() });
         let mut queue = Self { shared, threads: Vec::new() };
@@ -135,14 +163,14 @@ impl Queue {
     pub fn reserve(self: &Arc<Self>, work: u64) -> Result<Place, HashingError> {
         let shared = &self.shared;
         let mut state = shared.state();
-        let all_busy = state.counts.reserved + state.jobs.len() + state.counts.running >= shared.threads;
-        let ahead = if all_busy { state.open_work as f64 * state.nanos_per_unit / shared.threads as f64 } else { 0.0 };
+        let all_busy = state.jobs_ahead() >= shared.threads as f64;
+        let ahead = if all_busy { state.work_ahead() * state.nanos_per_unit / shared.threads as f64 } else { 0.0 };
         let wait = Duration::from_nanos(ahead as u64);
         if wait > shared.max_wait {
             state.counts.shed += 1;
             return Err(overloaded(wait.saturating_sub(shared.max_wait)));
         }
-        state.open_work += work;
+        state.reserved_work += work;
         state.counts.reserved += 1;
         Ok(Place { queue: Arc::clone(self), work: Some(work), since: Instant::now() })
     }
@@ -158,7 +186,7 @@ impl Queue {
     }
 }
 
-/// A place in the queue for a job that is not known yet. It counts as work until it is used or dropped.
+/// A place in the queue for a job that is not known yet. It counts as expected work until it is used or dropped.
 pub(super) struct Place {
     queue: Arc<Queue>,
     /// The expected work; `None` when the job has taken the place over.
@@ -200,7 +228,7 @@ impl Place {
         let shared = &self.queue.shared;
         let mut state = shared.state();
         if let Some(expected) = self.work.take() {
-            state.release(expected);
+            state.release(expected, true);
         }
         state.open_work += job.work;
         let position = state.jobs.partition_point(|earlier| earlier.since <= job.since);
@@ -213,7 +241,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         if let Some(expected) = self.work {
-            self.queue.shared.state().release(expected);
+            self.queue.shared.state().release(expected, false);
         }
     }
 }
@@ -252,7 +280,6 @@ impl Shared {
 
     /// The loop of one thread.
     fn serve(&self, mut hasher: Box<dyn Argon2id>) {
-        lower_priority();
         while let Some(job) = self.next() {
             let begun = Instant::now();
             let waited = begun.saturating_duration_since(job.since);
@@ -292,23 +319,4 @@ impl Shared {
 /// The client may retry after whole seconds, at least one.
 fn overloaded(excess: Duration) -> HashingError {
     HashingError::Overloaded { retry_after: Duration::from_secs(excess.as_secs() + 1) }
-}
-
-/// Added to the niceness of a hashing thread: when all cores are busy, it gets about a quarter of a normal share.
-#[cfg(target_os = "linux")]
-const NICENESS: i32 = 5;
-
-/// Leaves time for checks while many users sign in. On Linux each thread has its own niceness; other systems keep
-/// theirs.
-fn lower_priority() {
-    #[cfg(target_os = "linux")]
-    {
-        use rustix::process::{getpriority_process, setpriority_process};
-        let thread = Some(rustix::thread::gettid());
-        let lowered =
-            getpriority_process(thread).and_then(|nice| setpriority_process(thread, (nice + NICENESS).min(19)));
-        if let Err(error) = lowered {
-            tracing::debug!(%error, "a hashing thread keeps its priority");
-        }
-    }
 }

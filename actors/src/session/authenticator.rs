@@ -1,5 +1,6 @@
 //! Checks credentials: the one place that decides whether a token or a server key is valid. Every actor uses it.
 
+use super::applications::Applications;
 use super::policy::SessionPolicy;
 use crate::clock::Clock;
 use crate::derive::Keyring;
@@ -51,6 +52,8 @@ pub struct Authenticator {
     /// Sessions, through the cache of this thread's worker.
     pub sessions: Arc<dyn SessionStore>,
     pub accounts: Arc<dyn AccountStore>,
+    /// For requests that name an application.
+    pub applications: Arc<Applications>,
     /// Tells genuine tokens from forged ones.
     pub keyring: Arc<Keyring>,
     pub clock: Arc<dyn Clock>,

@@ -3,11 +3,11 @@
 //! Known and unknown accounts take the same steps, with the same calls to the stores, and get the same answers. Which
 //! counters there are and what fits into them is decided in `limits`.
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::domain::{DeviceToken, UserId};
 use crate::error::ErrorKind;
 use crate::limits::{Charges, Counter, Limits};
-use crate::stores::{AccountStore, DeviceStore, User};
+use crate::stores::{AccountStore, User};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -20,7 +20,6 @@ const IN_PROGRESS: Duration = Duration::from_secs(1);
 pub struct PasswordGuard {
     pub limits: Rc<Limits>,
     pub accounts: Arc<dyn AccountStore>,
-    pub devices: Arc<dyn DeviceStore>,
     pub clock: Arc<dyn Clock>,
 }
 
@@ -33,11 +32,13 @@ pub struct Target {
     pub epoch: i64,
     /// Wrong passwords in a row.
     pub failures: i64,
+    /// When a sign-in last succeeded on the device of the attempt.
+    pub last_sign_in: Option<Timestamp>,
 }
 
 impl From<&User> for Target {
     fn from(user: &User) -> Self {
-        Self { user: user.id, epoch: user.epoch, failures: user.failures }
+        Self { user: user.id, epoch: user.epoch, failures: user.failures, last_sign_in: None }
     }
 }
 
@@ -94,12 +95,9 @@ impl PasswordGuard {
         peer: Option<IpAddr>,
     ) -> Result<(), ErrorKind> {
         let limits = &self.limits;
-        let Target { user, epoch, failures } = attempt.target;
+        let Target { user, epoch, failures, last_sign_in } = attempt.target;
         let since = self.clock.now().minus(limits.policy.passwords.known_device());
-        let known = match device {
-            Some(device) if self.devices.knows_device(user, device, since).await? => Some(device),
-            _ => None,
-        };
+        let known = device.filter(|_| last_sign_in.is_some_and(|last| last >= since));
         if let Some(peer) = peer {
             attempt.peer = Some(peer);
             let refusal = self.charge_address(attempt, peer).await?;

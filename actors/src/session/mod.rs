@@ -1,8 +1,9 @@
 //! Sessions: sign in, sign out, check, list, close.
 //!
 //! `messages` is the interface, `policy` decides without I/O, `authenticator` checks credentials for all actors,
-//! `guard` limits guesses at passwords. The flows are `sign_in`, `sign_out` and `sessions`.
+//! `applications` has the applications in memory, `guard` limits guesses at passwords. The flows are `sign_in`, `sign_out` and `sessions`.
 
+mod applications;
 mod authenticator;
 mod guard;
 mod messages;
@@ -11,6 +12,7 @@ mod sessions;
 mod sign_in;
 mod sign_out;
 
+pub use applications::Applications;
 pub use authenticator::{Authenticator, Principal};
 pub use guard::{PasswordAttempt, PasswordGuard, Target};
 pub use messages::*;

@@ -1,9 +1,13 @@
 //! How long sessions live, and when the last use of one is saved. Pure.
 
 use crate::clock::Timestamp;
-use crate::stores::Session;
+use crate::stores::{FoundDevice, Session};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
+
+/// For how long a further use of a device is not written. A phone in daily use is then written twice a day, and 90 days
+/// of a known device, or the order of 50 devices by their last use, do not depend on half a day.
+const DEVICE_USE_EXACT_TO: Duration = Duration::from_secs(12 * 3600);
 
 /// `sessions.*` of the configuration.
 #[derive(Debug, Clone, Deserialize, Serialize, PartialEq, Eq)]
@@ -42,12 +46,23 @@ impl SessionPolicy {
         now.since(self.last_seen(session)) >= self.idle() / self.touch_fraction.max(1)
             && session.idle_expires < session.absolute_expires
     }
+
+    /// Whether a registration on a device now is to be written, although it changes only times.
+    pub fn wants_registration(&self, device: &FoundDevice, now: Timestamp) -> bool {
+        now.since(device.seen) >= DEVICE_USE_EXACT_TO
+    }
+
+    /// The same for a sign-in. The first one on a device makes it a known one.
+    pub fn wants_sign_in(&self, device: &FoundDevice, now: Timestamp) -> bool {
+        let signed_in = device.signed_in.is_some_and(|last| now.since(last) < DEVICE_USE_EXACT_TO);
+        !signed_in || self.wants_registration(device, now)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{AppId, Digest};
+    use crate::domain::{AppId, DeviceId, Digest, MobileOs};
 
     const POLICY: SessionPolicy = SessionPolicy {
         idle_secs: 1_209_600,
@@ -73,6 +88,24 @@ mod tests {
         let session = session(0, 1_209_600);
         assert!(!POLICY.wants_touch(&session, Timestamp::from_secs(60_479)));
         assert!(POLICY.wants_touch(&session, Timestamp::from_secs(60_480)));
+    }
+
+    #[test]
+    fn a_use_of_a_device_is_written_twice_a_day() {
+        let device = |signed_in: Option<i64>| FoundDevice {
+            id: DeviceId(1),
+            mobile_os: MobileOs::Ios,
+            push: None,
+            seen: Timestamp::from_secs(1000),
+            signed_in: signed_in.map(Timestamp::from_secs),
+        };
+        let (soon, late) = (Timestamp::from_secs(44_199), Timestamp::from_secs(44_200));
+        assert!(!POLICY.wants_registration(&device(None), soon));
+        assert!(POLICY.wants_registration(&device(None), late));
+        assert!(!POLICY.wants_sign_in(&device(Some(1000)), soon));
+        assert!(POLICY.wants_sign_in(&device(Some(1000)), late));
+        assert!(POLICY.wants_sign_in(&device(Some(999)), soon), "a registration since then is no sign-in");
+        assert!(POLICY.wants_sign_in(&device(None), soon), "the first sign-in");
     }
 
     #[test]

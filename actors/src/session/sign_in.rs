@@ -8,7 +8,7 @@ use crate::domain::Password;
 use crate::error::ErrorKind;
 use crate::flows::answers;
 use crate::hashing::Verified;
-use crate::stores::{Candidate, NewSession, Opening, Registration, User};
+use crate::stores::{Candidate, CandidateQuery, NewSession, Opening, Registration, User};
 use tokio_util::sync::CancellationToken;
 
 answers!(SessionActor: SignIn => run);
@@ -16,13 +16,15 @@ answers!(SessionActor: SignIn => run);
 pub(super) async fn run(ports: &SessionPorts, request: SignIn) -> Result<SignedIn, ErrorKind> {
     // Before any store is asked: a full queue refuses without a query.
     let place = ports.hashing.reserve(&request.caller)?;
-    let Some(app) = ports.auth.accounts.application(request.app.as_ref()).await? else {
+    let Some(app) = ports.auth.applications.find(request.app.as_ref()).await? else {
         return Err(ErrorKind::invalid("app_id", "is not a known application"));
     };
     let decoy = ports.guard.limits.subjects.decoy(&request.email);
-    let Candidate { user, failures } = ports.auth.accounts.candidate(&request.email, decoy).await?;
-    let target = user.as_ref().map_or(Target { user: decoy, epoch: 0, failures }, Target::from);
     let device = request.device.as_ref().map(|(device, _)| device);
+    let query = CandidateQuery { email: &request.email, decoy, app: app.id, device };
+    let Candidate { user, failures, last_sign_in, device: found } = ports.auth.accounts.candidate(query).await?;
+    let (id, epoch) = user.as_ref().map_or((decoy, 0), |user| (user.id, user.epoch));
+    let target = Target { user: id, epoch, failures, last_sign_in };
     let attempt = ports.guard.admit(target, device, Some(request.peer)).await?;
 
     // Unknown accounts hash, too. A disabled account gets the same answer as a wrong password.
@@ -50,9 +52,15 @@ pub(super) async fn run(ports: &SessionPorts, request: SignIn) -> Result<SignedI
     if let Some(locale) = request.locale.filter(|locale| user.locale != Some(*locale)) {
         ports.auth.accounts.set_locale(user.id, locale).await?;
     }
-    let device = match request.device {
-        None => None,
-        Some((device_token, mobile_os)) => {
+    let device = match (request.device, found) {
+        (None, _) => None,
+        (Some((_, mobile_os)), Some(found))
+            if !found.differs(mobile_os, request.push.as_ref())
+                && !ports.auth.policy.wants_sign_in(&found, ports.auth.clock.now()) =>
+        {
+            Some(found.id)
+        }
+        (Some((device_token, mobile_os)), _) => {
             let (user, app, push) = (user.id, app.id, request.push);
             let max_devices = ports.auth.policy.most_devices;
             let registration = Registration { user, app, device_token, mobile_os, push, signed_in: true, max_devices };

@@ -1,8 +1,10 @@
 //! Traits of the SQL side: accounts, applications and server keys.
 
-use super::{Revocation, StoreResult};
+use super::{FoundDevice, Revocation, StoreResult};
 use crate::clock::Timestamp;
-use crate::domain::{AppId, AppName, Digest, Email, KeyRowId, KeyScope, Locale, PersonName, Phone, UserId};
+use crate::domain::{
+    AppId, AppName, DeviceToken, Digest, Email, KeyRowId, KeyScope, Locale, PersonName, Phone, UserId,
+};
 use crate::stores::NewMessage;
 use async_trait::async_trait;
 use std::time::Duration;
@@ -30,6 +32,17 @@ pub struct User {
     pub created: Timestamp,
 }
 
+/// What a sign-in asks for.
+#[derive(Clone, Copy, Debug)]
+pub struct CandidateQuery<'a> {
+    pub email: &'a Email,
+    /// Stands for the account if no account has the address.
+    pub decoy: UserId,
+    pub app: AppId,
+    /// The device that the client names.
+    pub device: Option<&'a DeviceToken>,
+}
+
 /// The account that a sign-in may be for.
 #[derive(Clone, Debug)]
 pub struct Candidate {
@@ -37,6 +50,11 @@ pub struct Candidate {
     pub user: Option<User>,
     /// Wrong passwords in a row, of the account or of its decoy.
     pub failures: i64,
+    /// When a sign-in to the account last succeeded on the device, in any application, since the last change of
+    /// password.
+    pub last_sign_in: Option<Timestamp>,
+    /// The device of the account in the application.
+    pub device: Option<FoundDevice>,
 }
 
 /// An account to create.
@@ -143,9 +161,9 @@ pub trait AccountStore: Send + Sync {
     /// Disabled or not.
     async fn user_by_email(&self, email: &Email) -> StoreResult<Option<User>>;
 
-    /// The account of an address, for a sign-in, with its wrong passwords or, if there is no account, those of `decoy`. One
-    /// statement for both, so that they take the same time.
-    async fn candidate(&self, email: &Email, decoy: UserId) -> StoreResult<Candidate>;
+    /// All that a sign-in needs to know of an address: its account, wrong passwords, and the device with its push token.
+    /// One statement, the same with and without an account, so that both take the same time.
+    async fn candidate(&self, query: CandidateQuery<'_>) -> StoreResult<Candidate>;
 
     /// Disabled or not.
     async fn user(&self, id: UserId) -> StoreResult<Option<User>>;

@@ -15,8 +15,29 @@ pub struct Device {
     pub mobile_os: MobileOs,
     /// `None` if no push token is registered.
     pub push: Option<PushToken>,
-    /// When it last signed in or registered.
+    /// When it last signed in or registered, as far as it was written: an actor writes it once in a while.
     pub seen: Timestamp,
+}
+
+/// The row of a device, as a sign-in or a registration finds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FoundDevice {
+    pub id: DeviceId,
+    pub mobile_os: MobileOs,
+    /// `None` if no push token is registered.
+    pub push: Option<PushToken>,
+    /// When it last signed in or registered, as far as it was written.
+    pub seen: Timestamp,
+    /// When a sign-in last succeeded on it in this application, as far as it was written; `None` also after a change of
+    /// password.
+    pub signed_in: Option<Timestamp>,
+}
+
+impl FoundDevice {
+    /// Whether a registration with these values would change more than times.
+    pub fn differs(&self, mobile_os: MobileOs, push: Option<&PushToken>) -> bool {
+        self.mobile_os != mobile_os || push.is_some_and(|push| self.push.as_ref() != Some(push))
+    }
 }
 
 /// A device that signs in or registers.
@@ -70,9 +91,6 @@ pub trait DeviceStore: Send + Sync {
 
     /// The user's devices with these ids, at most about 50. Deleted ones are left out.
     async fn devices_by_id(&self, user: UserId, ids: &[DeviceId]) -> StoreResult<Vec<Device>>;
-
-    /// Whether a sign-in as this user succeeded on this `device_token` since `since` and since the last change of password.
-    async fn knows_device(&self, user: UserId, device: &DeviceToken, since: Timestamp) -> StoreResult<bool>;
 }
 
 /// Sessions that must end because of a change in SQL. It is written in the transaction of that change, and is applied to

@@ -37,10 +37,10 @@ pub mod redis;
 pub mod sql;
 
 pub use accounts::{
-    AccountStore, Application, Candidate, Created, ImportedUser, KeyRecord, NewApplication, NewKey, NewUser,
-    PasswordChange, User,
+    AccountStore, Application, Candidate, CandidateQuery, Created, ImportedUser, KeyRecord, NewApplication, NewKey,
+    NewUser, PasswordChange, User,
 };
-pub use devices::{Device, DeviceStore, PushDrop, Registration, Revocation, RevocationStore};
+pub use devices::{Device, DeviceStore, FoundDevice, PushDrop, Registration, Revocation, RevocationStore};
 pub use outbox::{
     AccountState, Attempt, Branding, Channel, Destination, LeaseRequest, Leased, ListedMessage, MessageKind,
     MessageState, NewMessage, Next, OutboxFilter, OutboxStats, OutboxStore, Progress, ReportEffect, Settlement,

@@ -21,7 +21,7 @@ const TRIES: usize = 5;
 
 /// Over the limits nothing is sent, and the answer is the same.
 pub(super) async fn issue(ports: &VerificationPorts, request: IssueReset) -> Result<(), ErrorKind> {
-    let Some(app) = ports.auth.accounts.application(request.app.as_ref()).await? else {
+    let Some(app) = ports.auth.applications.find(request.app.as_ref()).await? else {
         return Err(ErrorKind::invalid("app_id", "is not a known application"));
     };
     let limits = &ports.guard.limits;
@@ -115,7 +115,7 @@ async fn set(
     let app = match challenge.app {
         Some(app) => app,
         None => {
-            let default = ports.auth.accounts.application(None).await?;
+            let default = ports.auth.applications.find(None).await?;
             default.ok_or(ErrorKind::DependencyUnavailable(Dependency::Database))?.id
         }
     };

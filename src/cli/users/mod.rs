@@ -6,6 +6,7 @@ mod password_prompt;
 mod revoke;
 mod set_password;
 mod show;
+mod tokens_file;
 
 use super::{Access, Context, Failure};
 use crate::app::Database;
@@ -63,7 +64,7 @@ pub(super) enum UsersCommand {
     #[command(after_help = "Example:\n  portcullis users enable 42")]
     Enable(UserArgument),
     /// Create users load-1@example.invalid, load-2@… for load tests (not in production).
-    #[command(after_help = "Example:\n  PORTCULLIS_PROFILE=loadtest portcullis users generate --count 100000")]
+    #[command(after_help = generate::HELP)]
     Generate(generate::GenerateArguments),
 }
 
@@ -96,7 +97,7 @@ pub(super) async fn run(context: &Context, command: UsersCommand) -> Result<(), 
     let (access, used): (_, &[&str]) = match &command {
         UsersCommand::Add(_) => (Access::Create, &["database", "passwords", "hashing"]),
         UsersCommand::Import(_) => (Access::Create, &["database", "phone_codes"]),
-        UsersCommand::Generate(_) => (Access::Create, &["database", "hashing"]),
+        UsersCommand::Generate(arguments) => (Access::Create, arguments.sections()),
         UsersCommand::List { .. } => (Access::Read, &["database"]),
         UsersCommand::Show(_) => (Access::Read, &["database", "redis", "sessions"]),
         UsersCommand::Enable(_) => (Access::Change, &["database"]),

@@ -20,7 +20,7 @@ use portcullis_actors::hashing::{HashingPolicy, HashingPool};
 use portcullis_actors::limits::{LimitPolicy, Limits, PasswordLimits, PhonePolicy, ResetPolicy};
 use portcullis_actors::notifier::Wake;
 use portcullis_actors::session::{
-    Authenticator, Check, PasswordGuard, SessionActor, SessionPolicy, SessionPorts, SignIn,
+    Applications, Authenticator, Check, PasswordGuard, SessionActor, SessionPolicy, SessionPorts, SignIn,
 };
 use portcullis_actors::stores::{AccountStore as _, NewUser, ResetRequest};
 use portcullis_actors::verification::{FinishReset, VerificationActor, VerificationPorts};
@@ -144,10 +144,12 @@ impl House {
                 resets: ResetPolicy { total_hour: 30, ..config.resets },
             },
         });
+        let applications = Arc::new(Applications::new(store.clone()));
         let auth = |sessions| {
             Rc::new(Authenticator {
                 sessions,
                 accounts: store.clone(),
+                applications: applications.clone(),
                 keyring: keyring.clone(),
                 clock: tokens.clock.clone(),
                 policy: SessionPolicy { idle_secs: 3600, absolute_secs: 7200, ..config.sessions.clone() },
@@ -155,12 +157,8 @@ impl House {
                 tracker: tokio_util::task::TaskTracker::new(),
             })
         };
-        let guard = Rc::new(PasswordGuard {
-            limits: limits.clone(),
-            accounts: store.clone(),
-            devices: store.clone(),
-            clock: tokens.clock.clone(),
-        });
+        let guard =
+            Rc::new(PasswordGuard { limits: limits.clone(), accounts: store.clone(), clock: tokens.clock.clone() });
         let passwords = Rc::new(PasswordSetter {
             policy: PasswordPolicy { refuse_common: false, ..config.passwords },
             hashing: hashing.clone(),

@@ -3,8 +3,8 @@
 use super::{Backend, change};
 use futures_util::future::{join, join_all};
 use portcullis_actors::clock::Clock as _;
-use portcullis_actors::domain::{AppId, DeviceId, DeviceToken, MobileOs, PushToken, UserId};
-use portcullis_actors::stores::{AccountStore as _, Device, DeviceStore as _, PushDrop, Registration};
+use portcullis_actors::domain::{AppId, DeviceId, DeviceToken, Email, MobileOs, PushToken, UserId};
+use portcullis_actors::stores::{AccountStore as _, CandidateQuery, Device, DeviceStore as _, PushDrop, Registration};
 use std::time::Duration;
 
 fn registration(user: UserId, app: AppId, device: &str, push: Option<&str>) -> Registration {
@@ -152,7 +152,11 @@ pub(super) async fn a_registration_is_dropped_by_either_name(backend: Backend) {
 
 async fn knows(backend: &Backend, user: UserId, device: &str, days: u64) -> bool {
     let since = backend.clock.now().minus(Duration::from_secs(days * 86_400));
-    backend.store.knows_device(user, &token(device), since).await.expect("read")
+    let email = backend.store.user(user).await.expect("read").expect("a user").email;
+    let device = token(device);
+    let query = CandidateQuery { email: &email, decoy: UserId(-1), app: AppId(-1), device: Some(&device) };
+    let candidate = backend.store.candidate(query).await.expect("read");
+    candidate.last_sign_in.is_some_and(|last| last >= since)
 }
 
 async fn sign_in_on(backend: &Backend, user: UserId, app: AppId, device: &str) {
@@ -170,6 +174,39 @@ pub(super) async fn a_known_device_is_known_for_a_while(backend: Backend) {
     register(&backend, user, app, "phone", Some("push")).await;
     assert!(!knows(&backend, user, "phone", 90).await, "registering it again is no sign-in");
     assert!(knows(&backend, user, "phone", 92).await, "and takes nothing away");
+}
+
+pub(super) async fn a_sign_in_finds_its_device_with_its_push_token(backend: Backend) {
+    let (ada, app, other) = (backend.user("ada").await, backend.app("fleet").await, backend.app("other").await);
+    let (email, decoy) = (backend.store.user(ada).await.expect("read").expect("a user").email, UserId(-7));
+    let find = async |email: &Email, app, device: Option<&DeviceToken>| {
+        backend.store.candidate(CandidateQuery { email, decoy, app, device }).await.expect("read")
+    };
+    let (phone, tablet) = (token("phone"), token("tablet"));
+    assert_eq!(find(&email, app, Some(&phone)).await.device, None);
+
+    let id = register(&backend, ada, app, "phone", Some("push")).await;
+    let found = find(&email, app, Some(&phone)).await;
+    assert_eq!((found.user.map(|user| user.id), found.last_sign_in), (Some(ada), None));
+    let device = found.device.expect("it is registered");
+    assert_eq!((device.id, device.mobile_os, device.signed_in), (id, MobileOs::Ios, None));
+    assert_eq!(device.push, Some(push_token("push")));
+    assert_eq!(device.seen, devices(&backend, ada).await[0].seen);
+
+    backend.clock.advance(Duration::from_secs(60));
+    sign_in_on(&backend, ada, app, "phone").await;
+    let found = find(&email, app, Some(&phone)).await;
+    let device = found.device.expect("it is registered");
+    assert_eq!((device.signed_in, found.last_sign_in), (Some(device.seen), Some(device.seen)));
+    let elsewhere = find(&email, other, Some(&phone)).await;
+    assert_eq!((elsewhere.device, elsewhere.last_sign_in), (None, Some(device.seen)), "known, but not in this one");
+
+    for device in [Some(&tablet), None] {
+        let found = find(&email, app, device).await;
+        assert_eq!((found.user.map(|user| user.id), found.device, found.last_sign_in), (Some(ada), None, None));
+    }
+    let nobody = find(&"nobody@example.com".parse().expect("an address"), app, Some(&phone)).await;
+    assert!(nobody.user.is_none() && nobody.device.is_none() && nobody.last_sign_in.is_none(), "{nobody:?}");
 }
 
 pub(super) async fn only_a_sign_in_makes_a_device_known_and_a_new_password_forgets_it(backend: Backend) {

@@ -80,6 +80,7 @@ suite! {
         a_device_has_one_push_token_after_any_race,
         a_registration_is_dropped_by_either_name,
         a_known_device_is_known_for_a_while,
+        a_sign_in_finds_its_device_with_its_push_token,
         only_a_sign_in_makes_a_device_known_and_a_new_password_forgets_it,
         a_user_has_so_many_devices_and_the_least_recently_seen_goes,
         devices_are_read_by_their_numbers,

@@ -119,6 +119,28 @@ async fn a_place_counts_as_work_until_it_is_dropped_or_used() {
 }
 
 #[tokio::test]
+async fn places_that_are_given_back_keep_nobody_out() {
+    let (queue, _) = queue(1, secs(25));
+    for _ in 0..300 {
+        queue.reserve(1).expect("nothing before it");
+    }
+    // Requests that are likely to be refused as well, and a sign-in among them.
+    let others: Vec<_> = (0..20).map(|_| queue.reserve(1).expect("little is expected of the others")).collect();
+    assert_eq!(run(&queue, 1, waiting(), |_| Err::<(), _>(HashingError::Failed)).await, Err(HashingError::Failed));
+    drop(others);
+
+    // When places are used, they count again. The jobs are skipped, so that no time is learned from them.
+    let gone = waiting();
+    gone.cancel();
+    for _ in 0..300 {
+        let skipped = run(&queue, 1, gone.clone(), |_| Ok(())).await;
+        assert_eq!(skipped, Err(HashingError::Overloaded { retry_after: secs(1) }));
+    }
+    let _places = [(); 3].map(|()| queue.reserve(1).expect("at most 20 s before it"));
+    assert!(matches!(queue.reserve(1), Err(HashingError::Overloaded { .. })), "nearly 30 s before it");
+}
+
+#[tokio::test]
 async fn jobs_run_in_the_order_of_their_places_and_an_unused_place_holds_up_nobody() {
     let (queue, _) = queue(1, secs(100));
     let (open, gate) = mpsc::channel();
@@ -240,18 +262,6 @@ async fn dropping_the_queue_joins_its_threads() {
     assert_eq!(run(&queue, 1, waiting(), |_| Ok(())).await, Ok(()));
     drop(queue);
     assert_eq!(alive.load(Ordering::SeqCst), 0, "each thread has ended and dropped its hasher");
-}
-
-#[cfg(target_os = "linux")]
-#[tokio::test]
-async fn a_hashing_thread_is_nicer_than_the_rest() {
-    let (queue, _) = queue(1, secs(25));
-    let nice = || {
-        let thread = rustix::thread::gettid();
-        rustix::process::getpriority_process(Some(thread)).expect("a thread may ask for its own")
-    };
-    let hashing = run(&queue, 1, waiting(), move |_| Ok(nice())).await.expect("asked");
-    assert_eq!(hashing, (nice() + 5).min(19));
 }
 
 #[tokio::test]

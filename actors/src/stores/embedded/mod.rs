@@ -4,6 +4,7 @@
 //! read. Checks are answered from a cache of sessions; see `Inner::change_sessions` and `maintenance` for how it stays
 //! consistent. Only digests are stored.
 
+mod bulk;
 mod challenges;
 mod limits;
 mod maintenance;

@@ -4,8 +4,8 @@
 use super::{SqlStore, apps, deletion, installation, keys, outbox, users};
 use crate::domain::{AppId, AppName, Digest, Email, KeyRowId, Locale, Phone, UserId};
 use crate::stores::{
-    AccountStore, Application, Candidate, Created, ImportedUser, KeyRecord, NewApplication, NewKey, NewUser,
-    PasswordChange, Revocation, StoreResult, User,
+    AccountStore, Application, Candidate, CandidateQuery, Created, ImportedUser, KeyRecord, NewApplication, NewKey,
+    NewUser, PasswordChange, Revocation, StoreResult, User,
 };
 use async_trait::async_trait;
 use std::time::Duration;
@@ -23,8 +23,8 @@ impl AccountStore for SqlStore {
         self.read(async |c| users::by_email(c, email).await).await
     }
 
-    async fn candidate(&self, email: &Email, decoy: UserId) -> StoreResult<Candidate> {
-        self.read(async |c| users::candidate(c, email, decoy).await).await
+    async fn candidate(&self, query: CandidateQuery<'_>) -> StoreResult<Candidate> {
+        self.read(async |c| users::candidate(c, query).await).await
     }
 
     async fn user(&self, id: UserId) -> StoreResult<Option<User>> {

@@ -4,10 +4,10 @@
 //! race. The row of the device is written first: its lock orders concurrent registrations of one device.
 
 use super::SqlStore;
-use super::rows::{maybe_parsed, parsed, time};
+use super::rows::{maybe_parsed, maybe_time, parsed, time};
 use crate::clock::Timestamp;
-use crate::domain::{AppId, DeviceId, DeviceToken, PushToken, UserId};
-use crate::stores::{Device, DeviceStore, PushDrop, Registration, StoreResult};
+use crate::domain::{AppId, DeviceId, PushToken, UserId};
+use crate::stores::{Device, DeviceStore, FoundDevice, PushDrop, Registration, StoreResult};
 use async_trait::async_trait;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
@@ -94,20 +94,6 @@ impl DeviceStore for SqlStore {
         })
         .await
     }
-
-    async fn knows_device(&self, user: UserId, device: &DeviceToken, since: Timestamp) -> StoreResult<bool> {
-        self.read(async |c| {
-            let row =
-                sqlx::query("SELECT id FROM devices WHERE user_id = $1 AND device_token = $2 AND signed_in >= $3")
-                    .bind(user.0)
-                    .bind(device.as_str())
-                    .bind(since.millis())
-                    .fetch_optional(c)
-                    .await?;
-            Ok(row.is_some())
-        })
-        .await
-    }
 }
 
 fn device(row: &AnyRow) -> sqlx::Result<Device> {
@@ -119,6 +105,18 @@ fn device(row: &AnyRow) -> sqlx::Result<Device> {
         push: maybe_parsed(row, "token")?,
         seen: time(row, "seen")?,
     })
+}
+
+/// The device of a statement that names it so, if it has one.
+pub(super) fn found(row: &AnyRow) -> sqlx::Result<Option<FoundDevice>> {
+    let Some(id) = row.try_get::<Option<i64>, _>("device_id")? else { return Ok(None) };
+    Ok(Some(FoundDevice {
+        id: DeviceId(id),
+        mobile_os: parsed(row, "mobile_os")?,
+        push: maybe_parsed(row, "token")?,
+        seen: time(row, "seen")?,
+        signed_in: maybe_time(row, "signed_in")?,
+    }))
 }
 
 /// The usual case: the device exists.

@@ -8,6 +8,7 @@
 
 mod accounts;
 mod apps;
+mod bulk;
 mod deletion;
 mod devices;
 mod inspect;

@@ -3,8 +3,8 @@
 use super::rows::{maybe_parsed, maybe_time, parsed, time, unreadable};
 use super::{devices, revocations};
 use crate::clock::Timestamp;
-use crate::domain::{Digest, Email, Locale, Phone, UserId};
-use crate::stores::{Candidate, Created, ImportedUser, PasswordChange, Revocation, User};
+use crate::domain::{DeviceToken, Digest, Email, Locale, Phone, UserId};
+use crate::stores::{Candidate, CandidateQuery, Created, ImportedUser, PasswordChange, Revocation, User};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 use std::collections::HashMap;
@@ -43,20 +43,33 @@ pub(super) async fn by_email(connection: &mut AnyConnection, email: &Email) -> s
 }
 
 /// One statement for an account and for a decoy, so that its time does not tell them apart.
-pub(super) async fn candidate(connection: &mut AnyConnection, email: &Email, decoy: UserId) -> sqlx::Result<Candidate> {
+pub(super) async fn candidate(connection: &mut AnyConnection, query: CandidateQuery<'_>) -> sqlx::Result<Candidate> {
     let row = sqlx::query(
-        "SELECT u.id, u.email, first_name, last_name, password_hash, admin, disabled, phone, locale, epoch, u.created, \
-         COALESCE(w.failures, 0) AS failures FROM (SELECT CAST($1 AS TEXT) AS email) typed \
-         LEFT JOIN users u ON u.email = typed.email \
-         LEFT JOIN wrong_passwords w ON w.user_id = COALESCE(u.id, $2)",
+        "SELECT n.id, email, first_name, last_name, password_hash, admin, disabled, phone, locale, epoch, created, \
+         COALESCE(w.failures, 0) AS failures, \
+         (SELECT MAX(k.signed_in) FROM devices k WHERE k.user_id = n.account AND k.device_token = n.device) \
+         AS last_sign_in, d.id AS device_id, d.mobile_os, d.seen, d.signed_in, p.token \
+         FROM (SELECT u.*, COALESCE(u.id, $2) AS account, typed.device \
+         FROM (SELECT CAST($1 AS TEXT) AS address, CAST($3 AS TEXT) AS device) typed \
+         LEFT JOIN users u ON u.email = typed.address) n \
+         LEFT JOIN wrong_passwords w ON w.user_id = n.account \
+         LEFT JOIN devices d ON d.user_id = n.account AND d.device_token = n.device AND d.app_id = $4 \
+         LEFT JOIN pushes p ON p.device_id = d.id",
     )
-    .bind(email.as_str())
-    .bind(decoy.0)
+    .bind(query.email.as_str())
+    .bind(query.decoy.0)
+    .bind(query.device.map(DeviceToken::as_str))
+    .bind(query.app.0)
     .fetch_one(connection)
     .await?;
     let there = row.try_get::<Option<i64>, _>("id")?.is_some();
     let user = there.then(|| user(&row)).transpose()?;
-    Ok(Candidate { user, failures: row.try_get("failures")? })
+    Ok(Candidate {
+        user,
+        failures: row.try_get("failures")?,
+        last_sign_in: maybe_time(&row, "last_sign_in")?,
+        device: devices::found(&row)?,
+    })
 }
 
 pub(super) async fn by_id(connection: &mut AnyConnection, id: UserId) -> sqlx::Result<Option<User>> {

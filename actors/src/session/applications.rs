@@ -1,0 +1,70 @@
+//! The applications, in memory: a sign-in does not ask SQL for its application.
+//!
+//! One is shared by all threads. [`Applications::refresh`] is called regularly, since the command line and other nodes
+//! add applications and choose the default one. What was read longer ago than [`VALID`] is not used.
+
+use crate::domain::AppName;
+use crate::stores::{AccountStore, Application, StoreResult};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+use tokio::time::Instant;
+
+/// A change elsewhere takes effect within a second, also if a refresh is late.
+const VALID: Duration = Duration::from_secs(1);
+
+/// All applications as they were read last.
+pub struct Applications {
+    accounts: Arc<dyn AccountStore>,
+    read: RwLock<Option<Read>>,
+}
+
+#[derive(Clone)]
+struct Read {
+    applications: Arc<[Application]>,
+    began: Instant,
+}
+
+impl Applications {
+    /// Reads nothing yet.
+    pub fn new(accounts: Arc<dyn AccountStore>) -> Self {
+        Self { accounts, read: RwLock::default() }
+    }
+
+    /// Reads all applications.
+    ///
+    /// # Errors
+    /// SQL does not answer. What was read before stays for its time.
+    pub async fn refresh(&self) -> StoreResult<()> {
+        let began = Instant::now();
+        let applications = self.accounts.applications().await?.into();
+        let mut read = self.read.write().unwrap_or_else(PoisonError::into_inner);
+        if read.as_ref().is_none_or(|earlier| earlier.began < began) {
+            *read = Some(Read { applications, began });
+        }
+        Ok(())
+    }
+
+    /// By name, or the default application if there is no name. SQL is asked for a name that is not in memory, and for
+    /// all if they were not read for a while.
+    ///
+    /// # Errors
+    /// SQL does not answer.
+    pub async fn find(&self, name: Option<&AppName>) -> StoreResult<Option<Application>> {
+        match self.remembered(name) {
+            Some(application) => Ok(Some(application)),
+            None => self.accounts.application(name).await,
+        }
+    }
+
+    fn remembered(&self, name: Option<&AppName>) -> Option<Application> {
+        let read = self.read.read().unwrap_or_else(PoisonError::into_inner).clone()?;
+        if read.began.elapsed() >= VALID {
+            return None;
+        }
+        let named = |application: &&Application| match name {
+            Some(name) => application.name == *name,
+            None => application.is_default,
+        };
+        read.applications.iter().find(named).cloned()
+    }
+}
