@@ -1,7 +1,7 @@
 //! Connections: how many are allowed, and how long a slow client may take.
 //!
 //! ```text
-//!  accept ──▶ admission (total, per address) ──▶ stream (deadlines) ──▶ actix-http ──▶ the routes of `http`
+//!  accept ──▶ admission (total, per address) ──▶ stream (deadlines) ──▶ actix-http ──▶ `http`
 //!                     └─ 503 and closed                └─ 408 and closed
 //! ```
 //!
@@ -12,16 +12,16 @@ mod admission;
 pub mod open_files;
 mod stream;
 
-use crate::http::{self, AppState};
+use crate::http::{AppState, RequestHandler};
 use actix_http::{HttpService, KeepAlive, Protocol, Request};
 use actix_server::Server;
-use actix_service::{ServiceFactoryExt as _, apply_fn_factory, map_config};
-use actix_web::dev::{AppConfig, Service as _, fn_service};
-use actix_web::{App, Error, web};
+use actix_service::{ServiceFactoryExt as _, fn_service};
 use admission::Admission;
 use ipnet::IpNet;
+use std::convert::Infallible;
 use std::io;
 use std::net::TcpListener;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 use stream::{Deadlines, Stream};
@@ -67,24 +67,23 @@ where
     let admission = Arc::new(Admission::new(policy));
     let stopping = builder.graceful_shutdown_signal();
     let service = move || {
-        let (state, stopping, admission) = (web::Data::new(state()), stopping.clone(), Arc::clone(&admission));
-        let app = App::new().configure(|routes| http::configure(routes, state));
-        let app = map_config(app, |()| AppConfig::default()).map_err(|error: Error| error.error_response());
+        let (stopping, admission) = (stopping.clone(), Arc::clone(&admission));
+        let handler = Rc::new(RequestHandler::new(state()));
         // A request arrives here when its head is complete. Until the answer, the limits of the HTTP layer apply.
-        let app = apply_fn_factory(app, |request: Request, app| {
-            let deadlines = request.conn_data::<Deadlines>().cloned();
-            if let Some(deadlines) = &deadlines {
-                deadlines.head_received();
-            }
-            let answer = app.call(request);
+        let answer = move |request: Request| {
+            let handler = Rc::clone(&handler);
             async move {
-                let answer = answer.await;
+                let deadlines = request.conn_data::<Deadlines>().cloned();
+                if let Some(deadlines) = &deadlines {
+                    deadlines.head_received();
+                }
+                let answer = handler.answer(request).await;
                 if let Some(deadlines) = &deadlines {
                     deadlines.answered();
                 }
-                answer
+                Ok::<_, Infallible>(answer)
             }
-        });
+        };
         let http = HttpService::build()
             .graceful_shutdown_signal(move || {
                 let stopping = stopping.clone();
@@ -98,7 +97,7 @@ where
             .on_connect_ext(|stream: &Stream, data| {
                 data.insert(stream.deadlines());
             })
-            .finish(app);
+            .finish(answer);
         fn_service(move |tcp: TcpStream| {
             let admission = Arc::clone(&admission);
             async move {

@@ -1,7 +1,7 @@
 //! CORS (Fetch §3.3): which origins may read the API from a browser, including errors and preflight requests.
 //! Credentials are not allowed, because there are no cookies.
 
-use actix_web::dev::ServiceRequest;
+use actix_http::Request;
 use actix_web::http::Method;
 use actix_web::http::header::{
     ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
@@ -39,11 +39,11 @@ impl Cors {
         Self(origins.iter().filter_map(|origin| HeaderValue::from_str(origin).ok()).collect())
     }
 
-    pub fn classify(&self, request: &ServiceRequest) -> CorsRequest {
+    pub fn classify(&self, request: &Request) -> CorsRequest {
         if self.0.is_empty() || !request.path().starts_with(API) {
             return CorsRequest::Irrelevant;
         }
-        let headers = request.headers();
+        let headers = request.head().headers();
         match headers.get(ORIGIN).filter(|origin| self.0.contains(origin)).cloned() {
             None => CorsRequest::OtherOrigin,
             Some(origin)

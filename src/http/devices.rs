@@ -1,12 +1,11 @@
 //! Push registrations: the caller's own, and those of any user for back ends.
 
 use super::dispatch::Weight;
-use super::endpoint::{Answer, message};
 use super::error::Problem;
-use super::extract::{Incoming, UserInPath, last_segment};
+use super::extract::Call;
+use super::route::{Answer, message};
 use super::state::AppState;
-use actix_web::web::Data;
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::HttpResponse;
 use portcullis_actors::account::{DropDevice, ListDevices, ListedDevice, RegisterDevice, UserDevices};
 use portcullis_actors::domain::{DeviceToken, PushToken};
 use portcullis_actors::error::ErrorKind;
@@ -38,15 +37,16 @@ fn list_of(devices: &[ListedDevice]) -> Answer {
 }
 
 /// The device in the path. An invalid one is answered 422, like a parameter.
-fn device_in_path(request: &HttpRequest) -> Result<Result<DeviceToken, ErrorKind>, Problem> {
-    let text = last_segment(request)?;
+fn device_in_path(call: &Call) -> Result<Result<DeviceToken, ErrorKind>, Problem> {
+    let text = call.parameter()?;
     Ok(text.parse::<DeviceToken>().map_err(|why| ErrorKind::invalid("device_token", why.to_string())))
 }
 
 /// `PUT /devices/:device_token`
-pub async fn register(state: Data<AppState>, request: HttpRequest, incoming: Incoming) -> Answer {
+pub async fn register(state: &AppState, mut call: Call) -> Answer {
+    let incoming = call.read(state).await?;
     let mut fields = incoming.fields(&["mobile_os", "apn_token"])?;
-    let device_token = device_in_path(&request)?;
+    let device_token = device_in_path(&call)?;
     let credential = incoming.credential()?;
     let mobile_os = fields.required_mobile_os();
     let push = fields.required("apn_token");
@@ -57,14 +57,16 @@ pub async fn register(state: Data<AppState>, request: HttpRequest, incoming: Inc
 }
 
 /// `GET /devices`
-pub async fn list(state: Data<AppState>, incoming: Incoming) -> Answer {
+pub async fn list(state: &AppState, mut call: Call) -> Answer {
+    let incoming = call.read(state).await?;
     let ask = ListDevices(incoming.credential()?);
     list_of(&state.dispatcher.ask(Weight::Ordinary, &state.ports.list_devices, ask).await?)
 }
 
 /// `DELETE /devices/:device_token`
-pub async fn drop(state: Data<AppState>, request: HttpRequest, incoming: Incoming) -> Answer {
-    let device_token = device_in_path(&request)?;
+pub async fn drop(state: &AppState, mut call: Call) -> Answer {
+    let incoming = call.read(state).await?;
+    let device_token = device_in_path(&call)?;
     let credential = incoming.credential()?;
     let ask = DropDevice { credential, device_token: device_token? };
     state.dispatcher.ask(Weight::Ordinary, &state.ports.drop_device, ask).await?;
@@ -72,7 +74,9 @@ pub async fn drop(state: Data<AppState>, request: HttpRequest, incoming: Incomin
 }
 
 /// `GET /users/:id/devices`
-pub async fn of_user(state: Data<AppState>, UserInPath(user): UserInPath, incoming: Incoming) -> Answer {
+pub async fn of_user(state: &AppState, mut call: Call) -> Answer {
+    let user = call.user()?;
+    let incoming = call.read(state).await?;
     let credential = incoming.credential().map_err(Problem::for_server_keys)?;
     let ask = UserDevices { credential, user };
     let devices = state.dispatcher.ask(Weight::Ordinary, &state.ports.user_devices, ask).await;

@@ -7,17 +7,17 @@ use super::error::{Code, Problem};
 use super::params::{self, Params};
 use super::state::AppState;
 use super::{body, peer};
-use actix_web::dev::Payload;
-use actix_web::http::header::{ACCEPT_LANGUAGE, AUTHORIZATION};
-use actix_web::{FromRequest, HttpRequest, web};
+use actix_http::Request;
+use actix_web::http::Method;
+use actix_web::http::header::{ACCEPT_LANGUAGE, AUTHORIZATION, HeaderMap};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use futures_util::future::LocalBoxFuture;
 use percent_encoding::percent_decode_str;
 use portcullis_actors::domain::{AppName, Credential, Invalid, Locale, MobileOs, UserId};
 use portcullis_actors::error::{ErrorKind, FieldError};
-use std::future::{Ready, ready};
+use std::borrow::Cow;
 use std::net::IpAddr;
+use std::ops::Range;
 use std::str::FromStr;
 
 /// Parameters that are refused in a query string, because URLs end in logs and histories (RFC 6750 §5.3).
@@ -32,43 +32,84 @@ pub struct Incoming {
     pub language: Option<Locale>,
 }
 
-impl FromRequest for Incoming {
-    type Error = Problem;
-    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+/// A request whose route is known. Nothing of it is read yet.
+pub struct Call {
+    request: Request,
+    /// The place of the route's parameter in the path.
+    parameter: Range<usize>,
+}
 
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let request = request.clone();
-        let mut payload = payload.take();
-        Box::pin(async move {
-            let settings = &state(&request)?.settings;
-            let mut params = Params::from_form(request.query_string().as_bytes());
-            let secrets = if settings.token_in_query { &SECRETS[1..] } else { &SECRETS };
-            if let Some(name) = params.any_of(secrets) {
-                return Err(Problem::new(Code::TokenInUrl, format!("Send {name} in the request body.")));
-            }
-            params.extend(body::read(request.headers(), &mut payload, settings.body).await?);
-            let language = request.headers().get(ACCEPT_LANGUAGE).and_then(|header| header.to_str().ok());
-            Ok(Self {
-                params,
-                authorization: authorization(&request)?,
-                peer: peer::address(&request, &settings.trusted_proxies),
-                language: language.and_then(Locale::from_accept_language),
-            })
+impl Call {
+    pub fn new(request: Request, parameter: Range<usize>) -> Self {
+        Self { request, parameter }
+    }
+
+    pub fn method(&self) -> &Method {
+        self.request.method()
+    }
+
+    pub fn headers(&self) -> &HeaderMap {
+        self.request.head().headers()
+    }
+
+    /// Reads parameters, credential and what else a handler uses of a request.
+    ///
+    /// # Errors
+    /// A request that cannot be parsed, or a secret in its URL.
+    pub async fn read(&mut self, state: &AppState) -> Result<Incoming, Problem> {
+        let settings = &state.settings;
+        let mut params = Params::from_form(self.request.uri().query().unwrap_or_default().as_bytes());
+        let secrets = if settings.token_in_query { &SECRETS[1..] } else { &SECRETS };
+        if let Some(name) = params.any_of(secrets) {
+            return Err(Problem::new(Code::TokenInUrl, format!("Send {name} in the request body.")));
+        }
+        params.extend(self.body(state).await?);
+        let language = self.headers().get(ACCEPT_LANGUAGE).and_then(|header| header.to_str().ok());
+        Ok(Incoming {
+            params,
+            authorization: self.authorization()?,
+            peer: peer::address(&self.request, &settings.trusted_proxies),
+            language: language.and_then(Locale::from_accept_language),
         })
     }
-}
 
-fn state(request: &HttpRequest) -> Result<&web::Data<AppState>, Problem> {
-    request.app_data::<web::Data<AppState>>().ok_or_else(Problem::not_found)
-}
-
-fn authorization(request: &HttpRequest) -> Result<Option<String>, Problem> {
-    let mut lines = request.headers().get_all(AUTHORIZATION);
-    let first = lines.next().map(|line| String::from_utf8_lossy(line.as_bytes()).into_owned());
-    if lines.next().is_some() {
-        return Err(Problem::new(Code::ConflictingCredentials, "Send only one Authorization header."));
+    /// The parameters in the body.
+    ///
+    /// # Errors
+    /// Those of [`body::read`].
+    pub async fn body(&mut self, state: &AppState) -> Result<Params, Problem> {
+        let mut payload = self.request.take_payload();
+        body::read(self.headers(), &mut payload, state.settings.body).await
     }
-    Ok(first)
+
+    fn authorization(&self) -> Result<Option<String>, Problem> {
+        let mut lines = self.headers().get_all(AUTHORIZATION);
+        let first = lines.next().map(|line| String::from_utf8_lossy(line.as_bytes()).into_owned());
+        if lines.next().is_some() {
+            return Err(Problem::new(Code::ConflictingCredentials, "Send only one Authorization header."));
+        }
+        Ok(first)
+    }
+
+    /// The parameter in the path, percent-decoded.
+    ///
+    /// # Errors
+    /// `malformed_request` if it is not UTF-8.
+    pub fn parameter(&self) -> Result<Cow<'_, str>, Problem> {
+        let raw = &self.request.uri().path()[self.parameter.clone()];
+        percent_decode_str(raw).decode_utf8().map_err(|_| Problem::malformed("The path must be UTF-8."))
+    }
+
+    /// The user in the path.
+    ///
+    /// # Errors
+    /// `not_found` if the parameter is not a positive number.
+    pub fn user(&self) -> Result<UserId, Problem> {
+        let text = self.parameter().unwrap_or_default();
+        let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+        let number = text.parse().ok().filter(|number| digits && *number > 0);
+        number.map(UserId).ok_or_else(Problem::not_found)
+    }
 }
 
 /// The token of `Authorization: Bearer …` (RFC 6750 §2.1); the scheme's case does not matter (RFC 9110 §11.1).
@@ -220,29 +261,4 @@ impl FromStr for Language {
         let tag = text.len() <= 255 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
         if tag { Ok(Self(text.parse().ok())) } else { Err(Invalid("must be a language tag")) }
     }
-}
-
-/// The user id in the path. Anything but a positive number is answered 404.
-pub struct UserInPath(pub UserId);
-
-impl FromRequest for UserInPath {
-    type Error = Problem;
-    type Future = Ready<Result<Self, Problem>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let text = request.match_info().get("user_id").unwrap_or_default();
-        let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
-        let number = text.parse().ok().filter(|number| digits && *number > 0);
-        ready(number.map(|number| Self(UserId(number))).ok_or_else(Problem::not_found))
-    }
-}
-
-/// The last segment of the path, percent-decoded.
-///
-/// # Errors
-/// `malformed_request` if it is not UTF-8.
-pub fn last_segment(request: &HttpRequest) -> Result<String, Problem> {
-    let raw = request.uri().path().rsplit('/').next().unwrap_or_default();
-    let decoded = percent_decode_str(raw).decode_utf8();
-    decoded.map(String::from).map_err(|_| Problem::malformed("The path must be UTF-8."))
 }

@@ -1,17 +1,17 @@
 //! `PUT /password`: sets a new password, by the current password or by the token of a reset link.
 
 use super::dispatch::{Weight, caller};
-use super::endpoint::{Answer, message};
-use super::extract::{Incoming, ShortText};
+use super::extract::{Call, ShortText};
+use super::route::{Answer, message};
 use super::state::AppState;
-use actix_web::web::Data;
 use portcullis_actors::account::ChangePassword;
 use portcullis_actors::domain::ResetToken;
 use portcullis_actors::error::ErrorKind;
 use portcullis_actors::verification::FinishReset;
 
 /// A reset token needs no other credential. Without one, a user token and the current password are required.
-pub async fn set(state: Data<AppState>, incoming: Incoming) -> Answer {
+pub async fn set(state: &AppState, mut call: Call) -> Answer {
+    let incoming = call.read(state).await?;
     let (caller, _guard) = caller();
     let mut fields = incoming.fields(&["password", "current_password", "reset_token"])?;
     if fields.text("reset_token").is_some() {

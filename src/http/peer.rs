@@ -1,15 +1,15 @@
 //! The address of the client, also behind trusted proxies.
 
-use actix_web::HttpRequest;
-use actix_web::http::header::{HeaderMap, HeaderValue};
+use actix_http::Request;
+use actix_http::header::{HeaderMap, HeaderValue};
 use ipnet::IpNet;
 use std::net::{IpAddr, Ipv4Addr};
 
 /// The address of the connection. If that is a trusted proxy: the right-most address in `X-Forwarded-For` that is not a
 /// trusted proxy. Clients can write anything to the left of it.
-pub fn address(request: &HttpRequest, trusted: &[IpNet]) -> IpAddr {
+pub fn address(request: &Request, trusted: &[IpNet]) -> IpAddr {
     let connection = request.peer_addr().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.ip().to_canonical());
-    forwarded(connection, request.headers(), trusted)
+    forwarded(connection, request.head().headers(), trusted)
 }
 
 fn forwarded(connection: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {

@@ -1,12 +1,11 @@
 //! The caller's sessions: check the current one, list them, end them.
 
 use super::dispatch::Weight;
-use super::endpoint::{Answer, message};
 use super::error::Problem;
-use super::extract::{Incoming, last_segment};
+use super::extract::Call;
+use super::route::{Answer, message};
 use super::state::AppState;
-use actix_web::web::Data;
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::HttpResponse;
 use portcullis_actors::domain::{Digest, Invalid, MobileOs, UserId};
 use portcullis_actors::session::{Check, CloseSession, CloseSessions, ListSessions};
 use serde::Serialize;
@@ -22,7 +21,8 @@ struct CheckAnswer<'a> {
 }
 
 /// `GET /sessions/current`: the check, which back ends make on every call of a phone.
-pub async fn check(state: Data<AppState>, incoming: Incoming) -> Answer {
+pub async fn check(state: &AppState, mut call: Call) -> Answer {
+    let incoming = call.read(state).await?;
     let ask = Check(incoming.credential()?);
     let session = state.dispatcher.ask(Weight::Ordinary, &state.ports.check, ask).await?;
     Ok(HttpResponse::Ok().json(CheckAnswer {
@@ -46,7 +46,8 @@ struct SessionItem<'a> {
 }
 
 /// `GET /sessions`
-pub async fn list(state: Data<AppState>, incoming: Incoming) -> Answer {
+pub async fn list(state: &AppState, mut call: Call) -> Answer {
+    let incoming = call.read(state).await?;
     let ask = ListSessions(incoming.credential()?);
     let sessions = state.dispatcher.ask(Weight::Ordinary, &state.ports.list_sessions, ask).await?;
     let items: Vec<_> = sessions
@@ -65,15 +66,16 @@ pub async fn list(state: Data<AppState>, incoming: Incoming) -> Answer {
 }
 
 /// `DELETE /sessions/:id`
-pub async fn close(state: Data<AppState>, request: HttpRequest, incoming: Incoming) -> Answer {
-    let credential = incoming.credential()?;
-    let id = Digest::from_text(&last_segment(&request)?).ok_or_else(Problem::not_found)?;
+pub async fn close(state: &AppState, mut call: Call) -> Answer {
+    let credential = call.read(state).await?.credential()?;
+    let id = Digest::from_text(&call.parameter()?).ok_or_else(Problem::not_found)?;
     state.dispatcher.ask(Weight::Ordinary, &state.ports.close_session, CloseSession { credential, id }).await?;
     message("Session ended.")
 }
 
 /// `DELETE /sessions`
-pub async fn close_all(state: Data<AppState>, incoming: Incoming) -> Answer {
+pub async fn close_all(state: &AppState, mut call: Call) -> Answer {
+    let incoming = call.read(state).await?;
     let mut fields = incoming.fields(&["others"])?;
     let credential = incoming.credential()?;
     // Not `optional`: an empty text is an error here, or it would end a session that the client wants to keep.

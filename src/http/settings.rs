@@ -1,15 +1,15 @@
 //! Phone verification under `/settings`, in the form that deployed clients use.
 
 use super::dispatch::Weight;
-use super::endpoint::{Answer, message};
-use super::extract::{Incoming, ShortText};
+use super::extract::{Call, ShortText};
+use super::route::{Answer, message};
 use super::state::AppState;
-use actix_web::web::Data;
 use portcullis_actors::derive::Code;
 use portcullis_actors::verification::{IssueCode, VerifyCode};
 
 /// `POST /settings/send_phone_verification`
-pub async fn send_code(state: Data<AppState>, incoming: Incoming) -> Answer {
+pub async fn send_code(state: &AppState, mut call: Call) -> Answer {
+    let incoming = call.read(state).await?;
     let mut fields = incoming.fields(&["phone"])?;
     let credential = incoming.credential()?;
     let phone = fields.required("phone");
@@ -30,7 +30,8 @@ fn with_plus(phone: String) -> String {
 }
 
 /// `POST /settings/verify_phone`
-pub async fn verify_code(state: Data<AppState>, incoming: Incoming) -> Answer {
+pub async fn verify_code(state: &AppState, mut call: Call) -> Answer {
+    let incoming = call.read(state).await?;
     let mut fields = incoming.fields(&["token"])?;
     let credential = incoming.credential()?;
     let digits = fields.required("token");

@@ -1,12 +1,11 @@
 //! Sign-in, sign-out, reset mails and introspection under `/tokens`, in the form that deployed clients use.
 
 use super::dispatch::{Weight, caller};
-use super::endpoint::{Answer, message};
 use super::error::Problem;
-use super::extract::{Incoming, Language, ShortText, UserInPath};
+use super::extract::{Call, Incoming, Language, ShortText};
+use super::route::{Answer, message};
 use super::state::AppState;
 use actix_web::HttpResponse;
-use actix_web::web::Data;
 use portcullis_actors::domain::{AppName, Email, MobileOs, UserId, UserToken};
 use portcullis_actors::session::{Introspect, Introspection, SignIn, SignOut};
 use portcullis_actors::verification::IssueReset;
@@ -26,7 +25,8 @@ struct UserInfo<'a> {
 }
 
 /// `POST /tokens`
-pub async fn sign_in(state: Data<AppState>, incoming: Incoming) -> Answer {
+pub async fn sign_in(state: &AppState, mut call: Call) -> Answer {
+    let incoming = call.read(state).await?;
     let mut fields =
         incoming.fields(&["email", "password", "device_token", "mobile_os", "app_id", "apn_token", "locale"])?;
     let email = fields.required("email");
@@ -54,7 +54,9 @@ pub async fn sign_in(state: Data<AppState>, incoming: Incoming) -> Answer {
 }
 
 /// `DELETE /tokens/:user_id`
-pub async fn sign_out(state: Data<AppState>, UserInPath(user): UserInPath, incoming: Incoming) -> Answer {
+pub async fn sign_out(state: &AppState, mut call: Call) -> Answer {
+    let user = call.user()?;
+    let incoming = call.read(state).await?;
     let mut fields = incoming.fields(&["apn_token"])?;
     let credential = incoming.credential()?;
     let push = fields.optional("apn_token");
@@ -64,7 +66,8 @@ pub async fn sign_out(state: Data<AppState>, UserInPath(user): UserInPath, incom
 }
 
 /// `POST /tokens/reset`
-pub async fn send_reset(state: Data<AppState>, incoming: Incoming) -> Answer {
+pub async fn send_reset(state: &AppState, mut call: Call) -> Answer {
+    let incoming = call.read(state).await?;
     let mut fields = incoming.fields(&["email", "app_id"])?;
     let email: Option<Email> = fields.required("email");
     let app: Option<AppName> = fields.optional("app_id");
@@ -84,11 +87,12 @@ enum IntrospectionAnswer<'a> {
 }
 
 /// `POST /tokens/introspect`
-pub async fn introspect(state: Data<AppState>, incoming: Incoming) -> Answer {
-    introspection(state, incoming).await.map_err(Problem::for_oauth_clients)
+pub async fn introspect(state: &AppState, mut call: Call) -> Answer {
+    let incoming = call.read(state).await?;
+    introspection(state, &incoming).await.map_err(Problem::for_oauth_clients)
 }
 
-async fn introspection(state: Data<AppState>, incoming: Incoming) -> Answer {
+async fn introspection(state: &AppState, incoming: &Incoming) -> Answer {
     let mut fields = incoming.fields(&["token"])?;
     let (credential, app) = incoming.client()?;
     let token = fields.required("token").map(|ShortText(text)| text.parse::<UserToken>().ok());

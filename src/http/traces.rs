@@ -38,8 +38,7 @@ impl RequestTraces {
 
     /// Opens the span of a request; `None` if it is not traced. A request of a traced caller is traced, the others by
     /// chance, and none above the limit.
-    pub fn begin(&self, headers: &HeaderMap) -> Option<Trace> {
-        let parent = parent(headers);
+    pub fn begin(&self, parent: Option<TraceParent>) -> Option<Trace> {
         let wanted = parent.map_or_else(|| rand::random::<f64>() < self.policy.sample, |parent| parent.sampled);
         if !wanted || !self.admits(self.started.elapsed().as_secs()) {
             return None;
@@ -65,11 +64,11 @@ pub fn parent(headers: &HeaderMap) -> Option<TraceParent> {
 
 /// Ends the span of a request. `route` is the route's pattern, never the path. Refusals are no errors of the server
 /// (OpenTelemetry, HTTP spans, "Status").
-pub fn end(trace: &Trace, method: &Method, route: &str, status: u16, code: Option<Code>) {
+pub fn end(trace: &Trace, method: &Method, route: &'static str, status: u16, code: Option<Code>) {
     let method = known(method);
     trace.rename(format!("{} {route}", method.unwrap_or("HTTP")));
     trace.set(KeyValue::new("http.request.method", method.unwrap_or("_OTHER")));
-    trace.set(KeyValue::new("http.route", route.to_owned()));
+    trace.set(KeyValue::new("http.route", route));
     trace.set(KeyValue::new("http.response.status_code", i64::from(status)));
     trace.set_outcome(code.map_or("ok", Code::as_str));
     let is_error = status >= 500;
@@ -106,11 +105,11 @@ mod tests {
     fn the_caller_decides_and_chance_without_one() {
         let unsampled = VALID.replace("-01", "-00");
         let (never, always) = (traces(0.0, 100), traces(1.0, 100));
-        assert!(never.begin(&headers(&[VALID])).is_some());
-        assert!(always.begin(&headers(&[&unsampled])).is_none());
+        assert!(never.begin(parent(&headers(&[VALID]))).is_some());
+        assert!(always.begin(parent(&headers(&[&unsampled]))).is_none());
         for invalid in [&headers(&[]), &headers(&["00-0-0-01"]), &headers(&[VALID, VALID])] {
-            assert!(never.begin(invalid).is_none());
-            assert!(always.begin(invalid).is_some());
+            assert!(never.begin(parent(invalid)).is_none());
+            assert!(always.begin(parent(invalid)).is_some());
         }
     }
 

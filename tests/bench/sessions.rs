@@ -6,7 +6,7 @@ use portcullis_actors::clock::SystemClock;
 use portcullis_actors::domain::{AppId, Digest, UserId};
 use portcullis_actors::stores::embedded::EmbeddedTokenStore;
 use portcullis_actors::stores::redis::{RedisSettings, RedisTokenStore};
-use portcullis_actors::stores::{Close, NewSession, SessionStore};
+use portcullis_actors::stores::{Close, Forgiven, NewSession, SessionStore};
 use portcullis_testkit::redis::Redis;
 use portcullis_testkit::stores::PATIENT;
 use std::sync::Arc;
@@ -38,6 +38,7 @@ fn new_session(number: u64) -> NewSession {
         idle: Duration::from_secs(14 * 86_400),
         absolute: Duration::from_secs(30 * 86_400),
         max_sessions: 20,
+        forgiven: Forgiven::default(),
     }
 }
 

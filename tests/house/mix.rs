@@ -43,7 +43,8 @@ fn mix(text: &str) -> Option<BTreeMap<String, u32>> {
     let mut parts = block.split('"').skip(1);
     let mut mix = BTreeMap::new();
     while let (Some(name), Some(number)) = (parts.next(), parts.next()) {
-        let digits: String = number.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
+        let digits: String =
+            number.chars().skip_while(|c| !c.is_ascii_digit()).take_while(char::is_ascii_digit).collect();
         mix.insert(name.to_owned(), digits.parse().ok()?);
     }
     Some(mix)

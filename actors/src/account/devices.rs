@@ -2,10 +2,12 @@
 
 use super::messages::{DropDevice, ListDevices, ListedDevice, RegisterDevice, UserDevices};
 use super::{AccountActor, AccountPorts};
-use crate::domain::{AppId, Credential, KeyScope, UserId};
+use crate::clock::Timestamp;
+use crate::domain::{AppId, Credential, DeviceId, Digest, KeyScope, UserId};
 use crate::error::ErrorKind;
 use crate::flows::answers;
-use crate::stores::{Device, PushDrop, Registration};
+use crate::session::Principal;
+use crate::stores::{Device, NotedDevice, PushDrop, Registered, Registration};
 
 answers!(AccountActor:
     RegisterDevice => register,
@@ -14,28 +16,77 @@ answers!(AccountActor:
     UserDevices => of_user,
 );
 
+/// An app registers at each launch, nearly always what is registered already. That is answered from memory, else from
+/// one read, and SQL is written only if something is new or the row has not been written for half a day.
+///
+/// What is in memory was confirmed by SQL, and is forgotten with the session: `registrations_changed` makes all caches forget.
 pub(super) async fn register(ports: &AccountPorts, request: RegisterDevice) -> Result<ListedDevice, ErrorKind> {
-    let (user, app) = caller(ports, &request.credential).await?;
+    let principal = ports.auth.user(&request.credential).await?;
+    let app = ports.auth.app_name(principal.app()).await?;
+    let (id, seen) = match unchanged(ports, &request, &principal).await? {
+        Some(registered) => registered,
+        None => write(ports, &request, &principal).await?,
+    };
+    ports.counters.borrow_mut().devices_registered += 1;
+    let RegisterDevice { device_token, mobile_os, push, .. } = request;
+    let device = Device { id, app: principal.app(), device_token, mobile_os, push: Some(push), seen };
+    Ok(ListedDevice { app, device })
+}
+
+/// The device if it is registered just so, with the time that was written last.
+async fn unchanged(
+    ports: &AccountPorts,
+    request: &RegisterDevice,
+    principal: &Principal,
+) -> Result<Option<(DeviceId, Timestamp)>, ErrorKind> {
+    let RegisterDevice { device_token, mobile_os, push, .. } = request;
+    let (auth, user, session) = (&ports.auth, principal.user(), principal.session());
+    let is_recent = |seen| !auth.policy.wants_registration(seen, auth.clock.now());
+    let registration = fingerprint(request);
+    let noted = session.and_then(|session| auth.sessions.noted(user, session));
+    if let Some(noted) = noted.filter(|noted| noted.registration == registration && is_recent(noted.seen)) {
+        return Ok(Some((noted.device, noted.seen)));
+    }
+    let pending = session.and_then(|session| Some((session, auth.sessions.begin_note(user)?)));
+    let found = ports.devices.find(user, principal.app(), device_token).await?;
+    let Some(found) = found.filter(|found| !found.differs(*mobile_os, Some(push)) && is_recent(found.seen)) else {
+        return Ok(None);
+    };
+    if let Some((session, pending)) = pending {
+        auth.sessions.note(pending, session, NotedDevice { registration, device: found.id, seen: found.seen });
+    }
+    Ok(Some((found.id, found.seen)))
+}
+
+async fn write(
+    ports: &AccountPorts,
+    request: &RegisterDevice,
+    principal: &Principal,
+) -> Result<(DeviceId, Timestamp), ErrorKind> {
+    let user = principal.user();
     let registration = Registration {
         user,
-        app,
+        app: principal.app(),
         device_token: request.device_token.clone(),
         mobile_os: request.mobile_os,
         push: Some(request.push.clone()),
         signed_in: false,
         max_devices: ports.auth.policy.most_devices,
     };
-    let id = ports.devices.register(registration).await?;
-    ports.counters.borrow_mut().devices_registered += 1;
-    let device = Device {
-        id,
-        app,
-        device_token: request.device_token,
-        mobile_os: request.mobile_os,
-        push: Some(request.push),
-        seen: ports.auth.clock.now(),
-    };
-    Ok(ListedDevice { app: ports.auth.app_name(app).await?, device })
+    let Registered { device, taken_from } = ports.devices.register(registration).await?;
+    ports.auth.registrations_changed(user).await;
+    if let Some(other) = taken_from.filter(|other| *other != user) {
+        ports.auth.registrations_changed(other).await;
+    }
+    Ok((device, ports.auth.clock.now()))
+}
+
+/// What is registered, in a few bytes. The user and the application are those of the session that it is noted with.
+fn fingerprint(RegisterDevice { device_token, mobile_os, push, .. }: &RegisterDevice) -> Digest {
+    let device = device_token.as_str();
+    Digest::of(
+        format!("{mobile_os}:{}:{device}:{}", device.len(), push.as_str(), mobile_os = mobile_os.as_str()).as_bytes(),
+    )
 }
 
 pub(super) async fn list(
@@ -49,7 +100,11 @@ pub(super) async fn list(
 pub(super) async fn drop_one(ports: &AccountPorts, request: DropDevice) -> Result<(), ErrorKind> {
     let (user, app) = caller(ports, &request.credential).await?;
     let which = PushDrop::Device { device_token: request.device_token, app };
-    if ports.devices.drop_push(user, which).await? { Ok(()) } else { Err(ErrorKind::NotFound) }
+    if !ports.devices.drop_push(user, which).await? {
+        return Err(ErrorKind::NotFound);
+    }
+    ports.auth.registrations_changed(user).await;
+    Ok(())
 }
 
 pub(super) async fn of_user(ports: &AccountPorts, request: UserDevices) -> Result<Vec<ListedDevice>, ErrorKind> {

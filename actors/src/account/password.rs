@@ -43,7 +43,8 @@ async fn replace(
             return Err(overloaded.into());
         }
     }
-    ports.guard.succeeded(attempt).await?;
+    let forgiven = ports.guard.succeeded(&attempt).await?;
+    ports.guard.limits.store.forgive(&forgiven).await?;
     let place = ports.passwords.hashing.reserve(&request.caller)?;
     let hash = ports.passwords.hash(user, &request.new, place).await?;
     // False if another change came first: the given password is not the current one any more.

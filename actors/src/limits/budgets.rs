@@ -1,11 +1,11 @@
 //! The list of all budgets and waits. Each has a scope and a subject; the store keeps only a keyed digest of the
 //! subject.
 //!
-//! Scopes and subjects name counters in stores that outlive a release: a change starts a counter afresh.
+//! Scopes, subjects and accounts name counters in stores that outlive a release: a change starts a counter afresh.
 
-use super::{Budget, Counter, Limits, Waits};
+use super::Limits;
 use crate::domain::{DeviceToken, Digest, Email, KeyRowId, Phone, UserId};
-use crate::stores::{Backoff, Rate};
+use crate::stores::{AddressCharges, Backoff, Budget, Counter, Rate, Waits};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -20,14 +20,18 @@ pub enum Source {
 impl Limits {
     /// Attempts at the password of an account from unknown devices.
     pub fn account_waits(&self, user: UserId) -> Waits {
-        self.waits("password", &user.to_string(), self.policy.passwords.backoff())
+        Waits {
+            counter: self.of_account(user, "password", &user.to_string()),
+            backoff: self.policy.passwords.backoff(),
+        }
     }
 
     /// Attempts at the password of an account on one known device. They are kept as long as the device is known.
     pub fn device_waits(&self, user: UserId, epoch: i64, device: &DeviceToken) -> Waits {
         let passwords = &self.policy.passwords;
         let backoff = Backoff { forget: passwords.known_device(), ..passwords.backoff() };
-        self.waits("password-device", &format!("{user}/{epoch}/{}", device.as_str()), backoff)
+        let subject = format!("{user}/{epoch}/{}", device.as_str());
+        Waits { counter: self.of_account(user, "password-device", &subject), backoff }
     }
 
     /// Wrong passwords on all known devices of an account together.
@@ -35,11 +39,16 @@ impl Limits {
         let passwords = &self.policy.passwords;
         let limit = u32::try_from(passwords.password_ceiling).unwrap_or(u32::MAX);
         let rate = Rate { limit, window: passwords.known_device() };
-        self.budget("password-devices", &format!("{user}/{epoch}"), rate)
+        Budget { counter: self.of_account(user, "password-devices", &format!("{user}/{epoch}")), rate }
+    }
+
+    /// What an attempt from an address is charged to. With `refuses`, it is refused if the address has no room.
+    pub fn address(&self, peer: IpAddr, refuses: bool) -> AddressCharges {
+        AddressCharges { attempts: self.address_attempts(peer), failures: self.address_failures(peer), refuses }
     }
 
     /// Attempts from an address: those in progress, and those that failed.
-    pub fn address_attempts(&self, peer: IpAddr) -> Budget {
+    fn address_attempts(&self, peer: IpAddr) -> Budget {
         self.budget("password-address", &network_of(peer), ten_minutes(self.policy.passwords.password_per_address))
     }
 
@@ -105,15 +114,15 @@ impl Limits {
     }
 
     fn counter(&self, scope: &'static str, subject: &str) -> Counter {
-        Counter { scope, subject: self.subjects.of(subject) }
+        Counter::shared(scope, self.subjects.of(subject))
+    }
+
+    fn of_account(&self, user: UserId, scope: &'static str, subject: &str) -> Counter {
+        Counter::of(user, scope, self.subjects.of(subject))
     }
 
     fn budget(&self, scope: &'static str, subject: &str, rate: Rate) -> Budget {
         Budget { counter: self.counter(scope, subject), rate }
-    }
-
-    fn waits(&self, scope: &'static str, subject: &str, backoff: Backoff) -> Waits {
-        Waits { counter: self.counter(scope, subject), backoff }
     }
 }
 

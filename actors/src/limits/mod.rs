@@ -12,9 +12,8 @@ pub use budgets::Source;
 pub use policy::{LimitPolicy, PasswordLimits, PhonePolicy, ResetPolicy};
 
 use crate::derive::Subjects;
-use crate::domain::Digest;
 use crate::error::ErrorKind;
-use crate::stores::{Backoff, LimitStore, Rate, StoreResult, Verdict};
+use crate::stores::{Budget, Counter, Forgiven, LimitStore, StoreResult, Verdict};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,27 +22,6 @@ pub struct Limits {
     pub store: Arc<dyn LimitStore>,
     pub subjects: Subjects,
     pub policy: LimitPolicy,
-}
-
-/// A counter: what it counts (`[a-z0-9-]+`), and for whom.
-#[derive(Clone, Copy, Debug)]
-pub struct Counter {
-    scope: &'static str,
-    subject: Digest,
-}
-
-/// A counter with the number of charges that fit into a window.
-#[derive(Clone, Copy, Debug)]
-pub struct Budget {
-    pub counter: Counter,
-    pub rate: Rate,
-}
-
-/// A counter with the waits that grow with each charge.
-#[derive(Clone, Copy, Debug)]
-pub struct Waits {
-    pub counter: Counter,
-    pub backoff: Backoff,
 }
 
 /// What was charged. Must be given back if the step that it was charged for did not happen.
@@ -84,60 +62,31 @@ impl Limits {
     }
 
     /// Charges one budget more.
-    ///
-    /// # Errors
-    /// The token store does not answer.
-    pub(crate) async fn charge_one(&self, charges: &mut Charges, budget: Budget) -> Fits<()> {
+    async fn charge_one(&self, charges: &mut Charges, budget: Budget) -> Fits<()> {
         if !self.enabled() {
             return Ok(Ok(()));
         }
-        let Counter { scope, subject } = budget.counter;
-        Ok(charges.add(budget.counter, self.store.charge(scope, subject, budget.rate).await?))
-    }
-
-    /// Charges an attempt that may have to wait.
-    ///
-    /// # Errors
-    /// The token store does not answer.
-    pub(crate) async fn charge_waits(&self, charges: &mut Charges, waits: Waits) -> Fits<()> {
-        let Counter { scope, subject } = waits.counter;
-        Ok(charges.add(waits.counter, self.store.charge_backoff(scope, subject, waits.backoff).await?))
+        let verdict = self.store.charge(budget).await?;
+        Ok(fits(verdict).map(|()| charges.0.push(budget.counter)))
     }
 
     /// Whether one more charge would fit, without charging it.
     ///
     /// # Errors
     /// The token store does not answer.
-    pub async fn peek(&self, Budget { counter, rate }: Budget) -> Fits<()> {
+    pub async fn peek(&self, budget: Budget) -> Fits<()> {
         if !self.enabled() {
             return Ok(Ok(()));
         }
-        Ok(fits(self.store.peek(counter.scope, counter.subject, rate).await?))
-    }
-
-    /// Forgets all charges of a counter.
-    ///
-    /// # Errors
-    /// The token store does not answer.
-    pub async fn clear(&self, Counter { scope, subject }: Counter) -> StoreResult<()> {
-        self.store.clear(scope, subject).await
-    }
-
-    /// Gives one charge back.
-    ///
-    /// # Errors
-    /// The token store does not answer.
-    pub async fn refund(&self, Counter { scope, subject }: Counter) -> StoreResult<()> {
-        self.store.refund(scope, subject).await
+        Ok(fits(self.store.peek(budget).await?))
     }
 
     /// Gives back the charges for a step that did not happen. If the store does not answer, they stay until their
     /// window closes.
-    pub async fn give_back(&self, charges: Charges) {
-        for counter in charges.0 {
-            if let Err(error) = self.refund(counter).await {
-                tracing::info!(scope = counter.scope, %error, "a charge was not given back");
-            }
+    pub async fn give_back(&self, Charges(refunded): Charges) {
+        let scopes: Vec<&str> = refunded.iter().map(|counter| counter.scope).collect();
+        if let Err(error) = self.store.forgive(&Forgiven { cleared: vec![], refunded }).await {
+            tracing::info!(?scopes, %error, "charges were not given back");
         }
     }
 
@@ -175,12 +124,9 @@ impl Limits {
     }
 }
 
-impl Charges {
-    /// Keeps the counter if it was charged.
-    fn add(&mut self, counter: Counter, verdict: Verdict) -> Result<(), Duration> {
-        fits(verdict)?;
-        self.0.push(counter);
-        Ok(())
+impl FromIterator<Counter> for Charges {
+    fn from_iter<T: IntoIterator<Item = Counter>>(charged: T) -> Self {
+        Self(charged.into_iter().collect())
     }
 }
 

@@ -127,6 +127,14 @@ impl Authenticator {
         Ok(name)
     }
 
+    /// Push registrations of this user were changed in SQL: what workers noted about them is forgotten everywhere. If
+    /// the token store does not answer, other nodes may believe a note until its hour is over.
+    pub async fn registrations_changed(&self, user: UserId) {
+        if let Err(error) = self.sessions.forget(user).await {
+            tracing::info!(user = user.0, %error, "other nodes may not know of a change of push registrations");
+        }
+    }
+
     /// Notes a use of this session. It is written once in a while and in the background: the answer does not wait for
     /// it, and if the store fails, the session only looks older than it is.
     pub fn note_use(&self, user: UserId, session: &Session) {

@@ -6,8 +6,8 @@
 use crate::clock::{Clock, Timestamp};
 use crate::domain::{DeviceToken, UserId};
 use crate::error::ErrorKind;
-use crate::limits::{Charges, Counter, Limits};
-use crate::stores::{AccountStore, User};
+use crate::limits::Limits;
+use crate::stores::{AccountStore, Admission, AttemptCharges, Backoff, Counter, Forgiven, User, Waits};
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -47,97 +47,71 @@ impl From<&User> for Target {
 #[must_use]
 pub struct PasswordAttempt {
     target: Target,
-    charges: Charges,
     /// The address that the attempt came from.
     peer: Option<IpAddr>,
     /// The counter of attempts from that address, if the attempt was charged to it.
     address: Option<Counter>,
-    /// The counter of the growing waits.
-    waits: Option<Counter>,
-    /// The counter of all known devices, if this is one of them.
-    known_devices: Option<Counter>,
+    /// The counters of the account that were charged: the growing waits, and that of all known devices if this is one.
+    account: Vec<Counter>,
+    /// Whether a wrong password counts towards the ceiling of the account.
+    counts: bool,
 }
 
 impl PasswordGuard {
-    /// Charges an attempt.
+    /// Charges an attempt, in one step of the store.
     ///
     /// A known device has waits of its own and is not refused when its address has used up its budget: an attacker must
     /// not lock the owner out. All known devices of an account share one budget. A new password starts new counters for
     /// known devices.
     ///
     /// # Errors
-    /// `TooManyAttempts`, or a store does not answer. Nothing stays charged then.
+    /// `TooManyAttempts`, and nothing is charged; or the store does not answer.
     pub async fn admit(
         &self,
         target: Target,
         device: Option<&DeviceToken>,
         peer: Option<IpAddr>,
     ) -> Result<PasswordAttempt, ErrorKind> {
-        let charges = Charges::default();
-        let mut attempt =
-            PasswordAttempt { target, charges, peer: None, address: None, waits: None, known_devices: None };
-        if !self.limits.enabled() {
-            return Ok(attempt);
-        }
-        match self.charge(&mut attempt, device, peer).await {
-            Ok(()) => Ok(attempt),
-            Err(refusal) => {
-                self.withdraw(attempt).await;
-                Err(refusal)
-            }
-        }
-    }
-
-    async fn charge(
-        &self,
-        attempt: &mut PasswordAttempt,
-        device: Option<&DeviceToken>,
-        peer: Option<IpAddr>,
-    ) -> Result<(), ErrorKind> {
         let limits = &self.limits;
-        let Target { user, epoch, failures, last_sign_in } = attempt.target;
-        let since = self.clock.now().minus(limits.policy.passwords.known_device());
+        if !limits.enabled() {
+            return Ok(PasswordAttempt { target, peer: None, address: None, account: vec![], counts: false });
+        }
+        let Target { user, epoch, failures, last_sign_in } = target;
+        let passwords = &limits.policy.passwords;
+        let since = self.clock.now().minus(passwords.known_device());
         let known = device.filter(|_| last_sign_in.is_some_and(|last| last >= since));
-        if let Some(peer) = peer {
-            attempt.peer = Some(peer);
-            let refusal = self.charge_address(attempt, peer).await?;
-            if let (None, Some(wait)) = (known, refusal) {
-                return Err(ErrorKind::too_many_attempts(wait));
-            }
-        }
-        let waits = match known {
-            Some(device) => {
-                let budget = limits.known_devices(user, epoch);
-                if limits.charge_one(&mut attempt.charges, budget).await?.is_err() {
-                    return Err(ErrorKind::TooManyAttempts { retry_after: None });
-                }
-                attempt.known_devices = Some(budget.counter);
-                limits.device_waits(user, epoch, device)
-            }
-            None if failures >= limits.policy.passwords.password_ceiling => {
-                return Err(ErrorKind::TooManyAttempts { retry_after: None });
-            }
-            None => limits.account_waits(user),
+        // Only a reset helps now. The store is asked all the same: the address comes first.
+        let exhausted = known.is_none() && failures >= passwords.password_ceiling;
+        let charges = AttemptCharges {
+            address: peer.map(|peer| limits.address(peer, known.is_none())),
+            budget: known.map(|_| limits.known_devices(user, epoch)),
+            waits: match known {
+                Some(device) => limits.device_waits(user, epoch, device),
+                None if exhausted => never(limits.account_waits(user)),
+                None => limits.account_waits(user),
+            },
         };
-        limits.charge_waits(&mut attempt.charges, waits).await?.map_err(ErrorKind::too_many_attempts)?;
-        attempt.waits = Some(waits.counter);
-        Ok(())
-    }
-
-    /// Charges the address. If its budget is used up, returns when to retry. Attempts in progress count, so that
-    /// parallel ones cannot exceed the budget together; but if only those fill it, the client may retry soon.
-    async fn charge_address(&self, attempt: &mut PasswordAttempt, peer: IpAddr) -> Result<Option<Duration>, ErrorKind> {
-        let attempts = self.limits.address_attempts(peer);
-        if self.limits.charge_one(&mut attempt.charges, attempts).await?.is_ok() {
-            attempt.address = Some(attempts.counter);
-            return Ok(None);
+        match limits.store.admit(&charges).await? {
+            Admission::Admitted { address } => Ok(PasswordAttempt {
+                target,
+                peer,
+                address: charges.address.filter(|_| address).map(|charged| charged.attempts.counter),
+                account: [Some(charges.waits.counter), charges.budget.map(|budget| budget.counter)]
+                    .into_iter()
+                    .flatten()
+                    .collect(),
+                counts: known.is_none(),
+            }),
+            // If only attempts in progress fill it, the client may retry soon.
+            Admission::AddressFull { failures } => Err(ErrorKind::too_many_attempts(failures.unwrap_or(IN_PROGRESS))),
+            Admission::Wait(wait) if !exhausted => Err(ErrorKind::too_many_attempts(wait)),
+            Admission::Wait(_) | Admission::BudgetFull => Err(ErrorKind::TooManyAttempts { retry_after: None }),
         }
-        Ok(Some(self.limits.peek(self.limits.address_failures(peer)).await?.err().unwrap_or(IN_PROGRESS)))
     }
 
-    /// The password was not compared after all, because the server is overloaded: gives back all charges.
+    /// The password was not compared after all, or a later step failed: gives back all charges.
     pub async fn withdraw(&self, attempt: PasswordAttempt) {
-        self.limits.give_back(attempt.charges).await;
+        self.limits.give_back(attempt.account.into_iter().chain(attempt.address).collect()).await;
     }
 
     /// The password was wrong.
@@ -148,27 +122,22 @@ impl PasswordGuard {
         if let Some(peer) = attempt.peer {
             let _ = self.limits.charge(&[self.limits.address_failures(peer)]).await?;
         }
-        if attempt.waits.is_some() && attempt.known_devices.is_none() {
+        if attempt.counts {
             self.accounts.count_failure(attempt.target.user).await?;
         }
         Ok(())
     }
 
-    /// The password was right: gives back the charges, and forgets earlier wrong passwords.
+    /// The password was right: forgets earlier wrong passwords, and returns the charges to forgive. That is a step of
+    /// the token store, so it can be one with opening a session.
     ///
     /// # Errors
-    /// A store does not answer.
-    pub async fn succeeded(&self, attempt: PasswordAttempt) -> Result<(), ErrorKind> {
-        for counter in attempt.waits.into_iter().chain(attempt.known_devices) {
-            self.limits.clear(counter).await?;
-        }
-        if let Some(counter) = attempt.address {
-            self.limits.refund(counter).await?;
-        }
+    /// SQL does not answer.
+    pub async fn succeeded(&self, attempt: &PasswordAttempt) -> Result<Forgiven, ErrorKind> {
         if attempt.target.failures > 0 {
             self.accounts.forget_failures(attempt.target.user).await?;
         }
-        Ok(())
+        Ok(Forgiven { cleared: attempt.account.clone(), refunded: attempt.address.into_iter().collect() })
     }
 
     /// The password was replaced: ends the waits that protected the old one.
@@ -176,6 +145,11 @@ impl PasswordGuard {
     /// # Errors
     /// The token store does not answer.
     pub async fn forget(&self, user: UserId) -> Result<(), ErrorKind> {
-        Ok(self.limits.clear(self.limits.account_waits(user).counter).await?)
+        let cleared = vec![self.limits.account_waits(user).counter];
+        Ok(self.limits.store.forgive(&Forgiven { cleared, refunded: vec![] }).await?)
     }
+}
+
+fn never(waits: Waits) -> Waits {
+    Waits { backoff: Backoff { max_tries: 0, ..waits.backoff }, ..waits }
 }

@@ -48,14 +48,14 @@ impl SessionPolicy {
     }
 
     /// Whether a registration on a device now is to be written, although it changes only times.
-    pub fn wants_registration(&self, device: &FoundDevice, now: Timestamp) -> bool {
-        now.since(device.seen) >= DEVICE_USE_EXACT_TO
+    pub fn wants_registration(&self, seen: Timestamp, now: Timestamp) -> bool {
+        now.since(seen) >= DEVICE_USE_EXACT_TO
     }
 
     /// The same for a sign-in. The first one on a device makes it a known one.
     pub fn wants_sign_in(&self, device: &FoundDevice, now: Timestamp) -> bool {
         let signed_in = device.signed_in.is_some_and(|last| now.since(last) < DEVICE_USE_EXACT_TO);
-        !signed_in || self.wants_registration(device, now)
+        !signed_in || self.wants_registration(device.seen, now)
     }
 }
 
@@ -100,8 +100,8 @@ mod tests {
             signed_in: signed_in.map(Timestamp::from_secs),
         };
         let (soon, late) = (Timestamp::from_secs(44_199), Timestamp::from_secs(44_200));
-        assert!(!POLICY.wants_registration(&device(None), soon));
-        assert!(POLICY.wants_registration(&device(None), late));
+        assert!(!POLICY.wants_registration(Timestamp::from_secs(1000), soon));
+        assert!(POLICY.wants_registration(Timestamp::from_secs(1000), late));
         assert!(!POLICY.wants_sign_in(&device(Some(1000)), soon));
         assert!(POLICY.wants_sign_in(&device(Some(1000)), late));
         assert!(POLICY.wants_sign_in(&device(Some(999)), soon), "a registration since then is no sign-in");

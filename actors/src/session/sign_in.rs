@@ -1,14 +1,14 @@
 //! Sign in: a few calls to the stores and one hash.
 
-use super::guard::Target;
+use super::guard::{PasswordAttempt, Target};
 use super::messages::{SignIn, SignedIn};
 use super::{SessionActor, SessionPorts};
 use crate::derive::random_bytes;
-use crate::domain::Password;
+use crate::domain::{AppId, Password, UserToken};
 use crate::error::ErrorKind;
 use crate::flows::answers;
 use crate::hashing::Verified;
-use crate::stores::{Candidate, CandidateQuery, NewSession, Opening, Registration, User};
+use crate::stores::{Candidate, CandidateQuery, FoundDevice, NewSession, Opening, Registered, Registration, User};
 use tokio_util::sync::CancellationToken;
 
 answers!(SessionActor: SignIn => run);
@@ -45,45 +45,79 @@ pub(super) async fn run(ports: &SessionPorts, request: SignIn) -> Result<SignedI
             return Err(ErrorKind::InvalidCredentials);
         }
     };
-    ports.guard.succeeded(attempt).await?;
-    if comparison.verified == Verified::Outdated {
-        upgrade(ports, &user, &request.password, &request.caller).await;
+    let (first_name, last_name, id) = (user.first_name.clone(), user.last_name.clone(), user.id);
+    let upgrade = comparison.verified == Verified::Outdated;
+    match finish(ports, request, &user, upgrade, Place { app: app.id, device: found }, &attempt).await {
+        Ok(token) => {
+            ports.counters.borrow_mut().signed_in += 1;
+            Ok(SignedIn { token, user: id, first_name, last_name })
+        }
+        Err(error) => {
+            // A 503 costs nobody anything. If only the answer of the store was lost, this gives back too much, once.
+            if error.is_not_done() {
+                ports.guard.withdraw(attempt).await;
+            }
+            Err(error)
+        }
+    }
+}
+
+/// The application, and the device as it was found before the password was compared.
+struct Place {
+    app: AppId,
+    device: Option<FoundDevice>,
+}
+
+/// The password was right. Opening the session is the last step, and settles the charges of the attempt.
+async fn finish(
+    ports: &SessionPorts,
+    request: SignIn,
+    user: &User,
+    outdated: bool,
+    place: Place,
+    attempt: &PasswordAttempt,
+) -> Result<UserToken, ErrorKind> {
+    let forgiven = ports.guard.succeeded(attempt).await?;
+    if outdated {
+        upgrade(ports, user, &request.password, &request.caller).await;
     }
     if let Some(locale) = request.locale.filter(|locale| user.locale != Some(*locale)) {
         ports.auth.accounts.set_locale(user.id, locale).await?;
     }
-    let device = match (request.device, found) {
+    let policy = &ports.auth.policy;
+    let device = match (request.device, place.device) {
         (None, _) => None,
         (Some((_, mobile_os)), Some(found))
             if !found.differs(mobile_os, request.push.as_ref())
-                && !ports.auth.policy.wants_sign_in(&found, ports.auth.clock.now()) =>
+                && !policy.wants_sign_in(&found, ports.auth.clock.now()) =>
         {
             Some(found.id)
         }
         (Some((device_token, mobile_os)), _) => {
-            let (user, app, push) = (user.id, app.id, request.push);
-            let max_devices = ports.auth.policy.most_devices;
+            let (user, app, push, max_devices) = (user.id, place.app, request.push, policy.most_devices);
             let registration = Registration { user, app, device_token, mobile_os, push, signed_in: true, max_devices };
-            Some(ports.devices.register(registration).await?)
+            let Registered { device, taken_from } = ports.devices.register(registration).await?;
+            // Opening the session makes caches forget the user, but not another one whose push token this was.
+            if let Some(other) = taken_from.filter(|other| *other != user) {
+                ports.auth.registrations_changed(other).await;
+            }
+            Some(device)
         }
     };
-
     let token = ports.auth.keyring.issue_token(user.id, random_bytes());
     let opening = ports.auth.sessions.open(NewSession {
         user: user.id,
         id: token.digest(),
-        app: app.id,
+        app: place.app,
         device,
         epoch: user.epoch,
-        idle: ports.auth.policy.idle(),
-        absolute: ports.auth.policy.absolute(),
-        max_sessions: ports.auth.policy.most,
+        idle: policy.idle(),
+        absolute: policy.absolute(),
+        max_sessions: policy.most,
+        forgiven,
     });
     match opening.await? {
-        Opening::Opened(_) => {
-            ports.counters.borrow_mut().signed_in += 1;
-            Ok(SignedIn { token, user: user.id, first_name: user.first_name, last_name: user.last_name })
-        }
+        Opening::Opened(_) => Ok(token),
         // The password was changed, or the account disabled, while this password was being checked.
         Opening::StaleEpoch => Err(ErrorKind::InvalidCredentials),
     }

@@ -40,7 +40,9 @@ async fn by_token(ports: &SessionPorts, request: &SignOut, token: &UserToken) ->
             // A device token is not secret. An old token and a device token together must not stop the owner's pushes.
             None => PushDrop::Token(name),
         };
-        ports.devices.drop_push(request.user, which).await?;
+        if ports.devices.drop_push(request.user, which).await? {
+            ports.auth.registrations_changed(request.user).await;
+        }
     }
     if let Some(session) = session {
         ports.auth.sessions.close(request.user, Close::One(session.id)).await?;
@@ -61,7 +63,9 @@ async fn by_key(ports: &SessionPorts, request: &SignOut, key: &KeyRecord) -> Res
         return Err(ErrorKind::NotFound);
     }
     if let Some(name) = request.push.clone() {
-        ports.devices.drop_push(request.user, PushDrop::Named { name, app: key.app }).await?;
+        if ports.devices.drop_push(request.user, PushDrop::Named { name, app: key.app }).await? {
+            ports.auth.registrations_changed(request.user).await;
+        }
     }
     if revokes {
         ports.auth.sessions.close(request.user, Close::InApp(key.app)).await?;

@@ -56,6 +56,14 @@ pub struct Registration {
     pub max_devices: u32,
 }
 
+/// The result of [`DeviceStore::register`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Registered {
+    pub device: DeviceId,
+    /// The owner of another device that the push token was taken from.
+    pub taken_from: Option<UserId>,
+}
+
 /// Which push registration of a user to delete.
 #[derive(Clone, Debug)]
 pub enum PushDrop {
@@ -78,7 +86,10 @@ pub trait DeviceStore: Send + Sync {
     /// Creates or updates the device, and registers its push token if there is one. A push token of an application
     /// belongs to one device: the last to register it, also in a race. Beyond `max_devices` the least recently seen
     /// devices of the user in the application are deleted, with their registrations.
-    async fn register(&self, registration: Registration) -> StoreResult<DeviceId>;
+    async fn register(&self, registration: Registration) -> StoreResult<Registered>;
+
+    /// The device of a user in an application.
+    async fn find(&self, user: UserId, app: AppId, device: &DeviceToken) -> StoreResult<Option<FoundDevice>>;
 
     /// Deletes a push registration of this user. False if there was none. The device stays known.
     async fn drop_push(&self, user: UserId, which: PushDrop) -> StoreResult<bool>;

@@ -25,6 +25,7 @@
 //! - Time on the token side is the clock of the store, so that all nodes agree. Hence these traits take *durations*.
 
 mod accounts;
+mod counters;
 mod devices;
 mod outbox;
 mod session_cache;
@@ -40,14 +41,18 @@ pub use accounts::{
     AccountStore, Application, Candidate, CandidateQuery, Created, ImportedUser, KeyRecord, NewApplication, NewKey,
     NewUser, PasswordChange, User,
 };
-pub use devices::{Device, DeviceStore, FoundDevice, PushDrop, Registration, Revocation, RevocationStore};
+pub use counters::{
+    AddressCharges, Admission, AttemptCharges, Backoff, Budget, Counter, Forgiven, LimitStore, Rate, Verdict, Waits,
+};
+pub use devices::{Device, DeviceStore, FoundDevice, PushDrop, Registered, Registration, Revocation, RevocationStore};
 pub use outbox::{
     AccountState, Attempt, Branding, Channel, Destination, LeaseRequest, Leased, ListedMessage, MessageKind,
     MessageState, NewMessage, Next, OutboxFilter, OutboxStats, OutboxStore, Progress, ReportEffect, Settlement,
 };
+pub use session_cache::PendingNote;
 pub use tokens::{
-    Backoff, ChallengeStore, Close, LimitStore, NewSession, Opening, PhoneAnswer, PhoneChallenge, PhoneIssue,
-    PhoneRequest, Rate, ResetChallenge, ResetRequest, Session, SessionStore, Verdict,
+    ChallengeStore, Close, NewSession, NotedDevice, Opening, PhoneAnswer, PhoneChallenge, PhoneIssue, PhoneRequest,
+    ResetChallenge, ResetRequest, Session, SessionStore,
 };
 
 use crate::error::StoreError;

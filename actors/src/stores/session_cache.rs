@@ -3,8 +3,11 @@
 //!
 //! A reply may arrive after the notice that it is out of date. So a read begins with [`SessionCache::begin`], and
 //! [`SessionCache::finish`] keeps its reply only if nothing about that user was forgotten in between.
+//!
+//! With a session, a push registration may be noted that SQL has confirmed. It stays when the session is read again, and
+//! is forgotten with it.
 
-use super::Session;
+use super::{NotedDevice, Session};
 use crate::domain::{Digest, UserId};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,14 +16,25 @@ use tokio::time::Instant;
 /// How long an entry is valid after it was read.
 pub(super) const TIME_TO_LIVE: Duration = Duration::from_secs(30);
 
+/// How long a note is valid. If a process dies between a change in SQL and the call that makes all caches forget, a note
+/// may be wrong. This bounds for how long a lost registration is taken for one that exists.
+const NOTE_VALID: Duration = Duration::from_secs(3600);
+
 /// Users in one half of the cache, at most.
 const HALF: usize = 32_768;
 
 /// Counters of what was forgotten. Users whose numbers are equal modulo this share one.
 const COUNTERS: usize = 1024;
 
-/// The sessions of one user, each with the time when it was read.
-type Entries = Vec<(Session, Instant)>;
+/// The sessions of one user.
+type Entries = Vec<Entry>;
+
+struct Entry {
+    session: Session,
+    read: Instant,
+    /// With the time when SQL was asked.
+    noted: Option<(NotedDevice, Instant)>,
+}
 
 /// Approximately least recently used. When the young half is full, the old half is dropped and the young one takes its
 /// place. An entry that is used moves to the young half.
@@ -38,6 +52,10 @@ pub(super) struct PendingRead {
     forgotten: u64,
 }
 
+/// A question to SQL whose answer is to be noted.
+#[derive(Clone, Copy, Debug)]
+pub struct PendingNote(PendingRead);
+
 impl Default for SessionCache {
     fn default() -> Self {
         Self { young: HashMap::new(), old: HashMap::new(), forgotten: vec![0; COUNTERS] }
@@ -51,8 +69,32 @@ impl SessionCache {
             let entries = self.old.remove(&user)?;
             self.young_with_room().insert(user, entries);
         }
-        let (session, read) = self.young.get(&user)?.iter().find(|(session, _)| session.id == id)?;
-        (now.saturating_duration_since(*read) < TIME_TO_LIVE).then(|| session.clone())
+        let entry = self.young.get(&user)?.iter().find(|entry| entry.session.id == id)?;
+        (now.saturating_duration_since(entry.read) < TIME_TO_LIVE).then(|| entry.session.clone())
+    }
+
+    /// What was noted with a session.
+    pub(super) fn noted(&self, user: UserId, id: Digest, now: Instant) -> Option<NotedDevice> {
+        let entries = self.young.get(&user).or_else(|| self.old.get(&user))?;
+        let (device, asked) = entries.iter().find(|entry| entry.session.id == id)?.noted?;
+        (now.saturating_duration_since(asked) < NOTE_VALID).then_some(device)
+    }
+
+    /// Call it before SQL is asked.
+    pub(super) fn begin_note(&mut self, user: UserId, now: Instant) -> PendingNote {
+        PendingNote(self.begin(user, now))
+    }
+
+    /// Notes the answer, if the session is here and nothing about the user was forgotten since.
+    pub(super) fn note(&mut self, PendingNote(question): PendingNote, id: Digest, device: NotedDevice) {
+        let PendingRead { user, began, forgotten } = question;
+        if *self.counter(user) != forgotten {
+            return;
+        }
+        let entries = self.young.get_mut(&user).or_else(|| self.old.get_mut(&user));
+        if let Some(entry) = entries.into_iter().flatten().find(|entry| entry.session.id == id) {
+            entry.noted = Some((device, began));
+        }
     }
 
     /// Call it before the store is asked.
@@ -66,9 +108,14 @@ impl SessionCache {
         if *self.counter(user) != forgotten {
             return;
         }
-        let mut entries = self.young.remove(&user).or_else(|| self.old.remove(&user)).unwrap_or_default();
-        entries.retain(|(held, read)| held.id != session.id && began.saturating_duration_since(*read) < TIME_TO_LIVE);
-        entries.push((session.clone(), began));
+        let known = self.young.remove(&user).or_else(|| self.old.remove(&user));
+        // Most users have one session, and a vector would begin with room for four.
+        let mut entries = known.unwrap_or_else(|| Vec::with_capacity(1));
+        let noted = entries.iter().find(|entry| entry.session.id == session.id).and_then(|entry| entry.noted);
+        entries.retain(|entry| {
+            entry.session.id != session.id && began.saturating_duration_since(entry.read) < TIME_TO_LIVE
+        });
+        entries.push(Entry { session: session.clone(), read: began, noted });
         self.young_with_room().insert(user, entries);
     }
 
@@ -107,7 +154,7 @@ impl SessionCache {
 mod tests {
     use super::*;
     use crate::clock::Timestamp;
-    use crate::domain::AppId;
+    use crate::domain::{AppId, DeviceId};
 
     const USER: UserId = UserId(42);
 
@@ -141,6 +188,39 @@ mod tests {
             assert_eq!(cache.get(USER, id, now), Some(session("a")));
             change(&mut cache);
             assert_eq!(cache.get(USER, id, now), None);
+        }
+    }
+
+    fn noted(n: u8) -> NotedDevice {
+        NotedDevice { registration: Digest::of(&[n]), device: DeviceId(1), seen: Timestamp::from_secs(0) }
+    }
+
+    #[test]
+    fn a_note_is_forgotten_with_its_session_and_after_an_hour() {
+        let (mut cache, now) = (SessionCache::default(), Instant::now());
+        let id = session("a").id;
+        let pending = cache.begin_note(USER, now);
+        cache.note(pending, id, noted(1));
+        assert_eq!(cache.noted(USER, id, now), None, "the session is not here, so nobody says when it changes");
+
+        read(&mut cache, USER, "a", now);
+        cache.note(pending, id, noted(1));
+        assert_eq!(cache.noted(USER, id, now), Some(noted(1)));
+        assert_eq!(cache.noted(USER, session("b").id, now), None);
+        read(&mut cache, USER, "a", now + TIME_TO_LIVE);
+        read(&mut cache, USER, "b", now + TIME_TO_LIVE);
+        assert_eq!(cache.noted(USER, id, now + TIME_TO_LIVE), Some(noted(1)), "it was read again");
+        assert_eq!(cache.noted(USER, id, now + NOTE_VALID), None);
+        for change in [SessionCache::clear, |cache: &mut SessionCache| cache.forget(USER)] {
+            read(&mut cache, USER, "a", now);
+            let overtaken = cache.begin_note(USER, now);
+            cache.note(overtaken, id, noted(2));
+            assert_eq!(cache.noted(USER, id, now), Some(noted(2)));
+            change(&mut cache);
+            read(&mut cache, USER, "a", now);
+            assert_eq!(cache.noted(USER, id, now), None);
+            cache.note(overtaken, id, noted(2));
+            assert_eq!(cache.noted(USER, id, now), None, "it was asked before the change");
         }
     }
 

@@ -1,6 +1,6 @@
-//! The traits of the token side: sessions, challenges and counters. Everything here expires by itself.
+//! The traits of the token side: sessions and challenges. Everything here expires by itself.
 
-use super::StoreResult;
+use super::{Forgiven, PendingNote, StoreResult};
 use crate::clock::Timestamp;
 use crate::derive::{ChallengeId, KeyId};
 use crate::domain::{AppId, DeviceId, Digest, Phone, UserId};
@@ -45,6 +45,18 @@ pub struct NewSession {
     pub absolute: Duration,
     /// Live sessions that the user may have, this one included. The oldest are closed.
     pub max_sessions: usize,
+    /// Charges of the attempt, forgiven in the same step, also if the epoch is stale: the password was right.
+    pub forgiven: Forgiven,
+}
+
+/// A push registration that SQL has confirmed, as a cache of sessions keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NotedDevice {
+    /// Names what was registered: the device, its system and the push token.
+    pub registration: Digest,
+    pub device: DeviceId,
+    /// As [`super::FoundDevice::seen`].
+    pub seen: Timestamp,
 }
 
 /// The result of [`SessionStore::open`].
@@ -93,6 +105,22 @@ pub trait SessionStore: Send + Sync {
     /// It may be applied late and any number of times, also to a store that has lost data: what was opened or issued in
     /// `epoch` or later stays, and the stored epoch never decreases. Works on a full store.
     async fn revoke(&self, user: UserId, epoch: i64, keep: Option<Digest>) -> StoreResult<()>;
+
+    /// What was noted with a session. A cache forgets it with the session: when anything about the user changes, and
+    /// without a connection to the store. It is also forgotten an hour after [`SessionStore::begin_note`]. A store without
+    /// a cache notes nothing.
+    fn noted(&self, user: UserId, id: Digest) -> Option<NotedDevice>;
+
+    /// Call it before SQL is asked what to note.
+    fn begin_note(&self, user: UserId) -> Option<PendingNote>;
+
+    /// Notes a registration with a session, unless the session is not in the cache or something about the user changed
+    /// since [`SessionStore::begin_note`].
+    fn note(&self, pending: PendingNote, id: Digest, device: NotedDevice);
+
+    /// Makes every cache forget the user, as a change of a session does: at once in this process and within 200 ms in
+    /// others. Call it when registrations of the user were changed in SQL. Works on a full store.
+    async fn forget(&self, user: UserId) -> StoreResult<()>;
 
     /// Succeeds if the store can be written to; for readiness.
     async fn ping(&self) -> StoreResult<()>;
@@ -236,55 +264,4 @@ pub trait ChallengeStore: Send + Sync {
     /// Restores a challenge that was used up for a change that could not be committed then. Does nothing if there is
     /// another live challenge.
     async fn restore_reset(&self, user: UserId, challenge: &ResetChallenge) -> StoreResult<()>;
-}
-
-/// At most `limit` charges in a fixed `window`, which opens with the first charge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate {
-    pub limit: u32,
-    pub window: Duration,
-}
-
-/// Exponential backoff: some free tries, then waits that double. A try is charged *before* it is made, and a success
-/// clears the counter.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Backoff {
-    /// Tries without a wait.
-    pub free: u32,
-    /// The first wait.
-    pub first: Duration,
-    /// The longest wait.
-    pub longest: Duration,
-    /// The counter is forgotten after this time without a try.
-    pub forget: Duration,
-    /// After this many tries in a row all are refused until the counter is forgotten.
-    pub max_tries: u32,
-}
-
-/// The result of a charge.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It was charged.
-    Allowed,
-    /// It was not charged. How long to wait.
-    Refused(Duration),
-}
-
-/// Counters, shared by all nodes. `scope` names the limit (`[a-z-]+`), `subject` the account, address or number.
-#[async_trait]
-pub trait LimitStore: Send + Sync {
-    /// Charges one, if there is room.
-    async fn charge(&self, scope: &'static str, subject: Digest, rate: Rate) -> StoreResult<Verdict>;
-
-    /// What [`LimitStore::charge`] would return, without charging.
-    async fn peek(&self, scope: &'static str, subject: Digest, rate: Rate) -> StoreResult<Verdict>;
-
-    /// Takes one charge back, not below zero, and ends the wait that it caused.
-    async fn refund(&self, scope: &'static str, subject: Digest) -> StoreResult<()>;
-
-    /// Charges a try, unless a wait is running or there were too many tries.
-    async fn charge_backoff(&self, scope: &'static str, subject: Digest, backoff: Backoff) -> StoreResult<Verdict>;
-
-    /// Forgets a counter.
-    async fn clear(&self, scope: &'static str, subject: Digest) -> StoreResult<()>;
 }

@@ -101,6 +101,14 @@ impl fmt::Debug for Trace {
     }
 }
 
+/// Does one step of the work of `trace`: `step` polls it. In front of a future of any size this costs no memory.
+pub fn within<T>(trace: Option<&Trace>, step: impl FnOnce() -> T) -> T {
+    match trace {
+        None => step(),
+        Some(trace) => CURRENT.sync_scope(trace.clone(), step),
+    }
+}
+
 /// The trace of this task; `None` if its request is not traced.
 pub fn current() -> Option<Trace> {
     CURRENT.try_with(Trace::clone).ok()

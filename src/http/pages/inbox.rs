@@ -1,9 +1,10 @@
 //! The messages that were "sent" in development: `/dev/inbox` and `/dev/inbox.json`. Registered only if there is an inbox.
 
+use crate::http::extract::Call;
+use crate::http::route::Answer;
 use crate::http::state::AppState;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::web::Data;
 use askama::Template;
 use portcullis_actors::transports::{Inbox, InboxMessage};
 use serde::Serialize;
@@ -46,13 +47,13 @@ struct Page {
 }
 
 /// `GET /dev/inbox`, which reloads itself.
-pub async fn html(state: Data<AppState>) -> HttpResponse {
-    super::html(StatusCode::OK, WITH_STYLES, &Page { items: items(&state) })
+pub async fn html(state: &AppState, _: Call) -> Answer {
+    Ok(super::html(StatusCode::OK, WITH_STYLES, &Page { items: items(state) }))
 }
 
 /// `GET /dev/inbox.json`
-pub async fn json(state: Data<AppState>) -> HttpResponse {
-    HttpResponse::Ok().json(items(&state))
+pub async fn json(state: &AppState, _: Call) -> Answer {
+    Ok(HttpResponse::Ok().json(items(state)))
 }
 
 fn items(state: &AppState) -> Vec<Item> {

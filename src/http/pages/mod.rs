@@ -7,6 +7,9 @@ pub mod reset;
 mod translations;
 
 use crate::http::error::Code;
+use crate::http::extract::Call;
+use crate::http::route::Answer;
+use crate::http::state::AppState;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER, X_FRAME_OPTIONS};
@@ -41,8 +44,8 @@ fn refused(code: Code, status: StatusCode, retry_after: Option<u64>, page: &impl
 }
 
 /// `GET /pages/style.css`
-pub async fn style() -> HttpResponse {
-    HttpResponse::Ok()
+pub async fn style(_: &AppState, _: Call) -> Answer {
+    Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "text/css; charset=utf-8"))
-        .body(include_str!("templates/style.css"))
+        .body(include_str!("templates/style.css")))
 }

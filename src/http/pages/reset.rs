@@ -5,12 +5,12 @@ use super::translations::{self, Texts};
 use super::{STRICT, html, origin, refused};
 use crate::http::dispatch::{Weight, caller};
 use crate::http::error::{Code, Problem};
-use crate::http::extract::{Incoming, last_segment};
+use crate::http::extract::Call;
+use crate::http::route::Answer;
 use crate::http::state::AppState;
+use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::ACCEPT_LANGUAGE;
-use actix_web::web::Data;
-use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use portcullis_actors::domain::{Locale, Password, ResetToken};
 use portcullis_actors::verification::{FinishReset, InspectReset, IssueReset};
@@ -40,26 +40,27 @@ struct Note<'a> {
 }
 
 /// `GET /password/reset/:token`
-pub async fn show(state: Data<AppState>, request: HttpRequest) -> HttpResponse {
-    let texts = texts_for(&request);
-    let Some(token) = token(&request) else { return expired(texts) };
-    match state.dispatcher.ask(Weight::Ordinary, &state.ports.inspect_reset, InspectReset(token)).await {
+pub async fn show(state: &AppState, call: Call) -> Answer {
+    let texts = texts_for(&call);
+    let Some(token) = token(&call) else { return Ok(expired(texts)) };
+    Ok(match state.dispatcher.ask(Weight::Ordinary, &state.ports.inspect_reset, InspectReset(token)).await {
         Ok(()) => html(StatusCode::OK, STRICT, &Form { texts, fault: None }),
         Err(problem) => failed(texts, &problem),
-    }
+    })
 }
 
 /// `POST /password/reset/:token` with `password` and `repeat`.
 ///
 /// # Errors
 /// When the body cannot be parsed.
-pub async fn submit(state: Data<AppState>, request: HttpRequest, incoming: Incoming) -> Result<HttpResponse, Problem> {
-    let texts = texts_for(&request);
-    if !origin::is_own(request.headers(), &state.settings.public_url) {
+pub async fn submit(state: &AppState, mut call: Call) -> Answer {
+    let incoming = call.read(state).await?;
+    let texts = texts_for(&call);
+    if !origin::is_own(call.headers(), &state.settings.public_url) {
         return Ok(foreign(texts));
     }
     let fields = incoming.fields(&["password", "repeat"])?;
-    let Some(token) = token(&request) else { return Ok(expired(texts)) };
+    let Some(token) = token(&call) else { return Ok(expired(texts)) };
     let password = match new_password(texts, fields.text("password"), fields.text("repeat")) {
         Ok(password) => password,
         Err(fault) => return Ok(form_again(texts, Code::InvalidParameters, fault)),
@@ -76,13 +77,10 @@ pub async fn submit(state: Data<AppState>, request: HttpRequest, incoming: Incom
 }
 
 /// `GET /password/reset`
-pub async fn forgotten(request: HttpRequest) -> HttpResponse {
-    let texts = texts_for(&request);
-    html(
-        StatusCode::OK,
-        STRICT,
-        &RequestForm { texts, title: texts.forgotten_title, text: texts.forgotten, fault: None },
-    )
+pub async fn forgotten(_: &AppState, call: Call) -> Answer {
+    let texts = texts_for(&call);
+    let form = RequestForm { texts, title: texts.forgotten_title, text: texts.forgotten, fault: None };
+    Ok(html(StatusCode::OK, STRICT, &form))
 }
 
 /// `POST /password/reset` with `email`: the same request as `POST /api/v1/tokens/reset`, with the same limits. Its answer
@@ -90,13 +88,10 @@ pub async fn forgotten(request: HttpRequest) -> HttpResponse {
 ///
 /// # Errors
 /// When the body cannot be parsed.
-pub async fn request_link(
-    state: Data<AppState>,
-    request: HttpRequest,
-    incoming: Incoming,
-) -> Result<HttpResponse, Problem> {
-    let texts = texts_for(&request);
-    if !origin::is_own(request.headers(), &state.settings.public_url) {
+pub async fn request_link(state: &AppState, mut call: Call) -> Answer {
+    let incoming = call.read(state).await?;
+    let texts = texts_for(&call);
+    if !origin::is_own(call.headers(), &state.settings.public_url) {
         return Ok(foreign(texts));
     }
     let email = incoming.fields(&["email"])?.text("email").and_then(|text| text.trim().parse().ok());
@@ -146,11 +141,11 @@ fn failed(texts: &Texts, problem: &Problem) -> HttpResponse {
     refused(problem.code, problem.code.status(), problem.retry_after_secs(), &note)
 }
 
-fn token(request: &HttpRequest) -> Option<ResetToken> {
-    last_segment(request).ok()?.parse().ok()
+fn token(call: &Call) -> Option<ResetToken> {
+    call.parameter().ok()?.parse().ok()
 }
 
-fn texts_for(request: &HttpRequest) -> &'static Texts {
-    let header = request.headers().get(ACCEPT_LANGUAGE).and_then(|header| header.to_str().ok());
+fn texts_for(call: &Call) -> &'static Texts {
+    let header = call.headers().get(ACCEPT_LANGUAGE).and_then(|header| header.to_str().ok());
     translations::in_language(header.and_then(Locale::from_accept_language).unwrap_or_default())
 }

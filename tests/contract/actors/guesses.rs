@@ -8,7 +8,9 @@ use portcullis_actors::derive::Subjects;
 use portcullis_actors::domain::{AppId, Credential, MobileOs, UserId, UserToken};
 use portcullis_actors::error::{Dependency, ErrorKind};
 use portcullis_actors::hashing::{HashingPolicy, HashingPool};
-use portcullis_actors::stores::{AccountStore as _, DeviceStore as _, NewUser, Rate, Registration, Verdict};
+use portcullis_actors::stores::{
+    AccountStore as _, Budget, Counter, DeviceStore as _, Forgiven, NewUser, Rate, Registration, Verdict,
+};
 use portcullis_testkit::accounts::{add_user, new_user};
 use portcullis_testkit::defaults;
 use std::time::Duration;
@@ -194,7 +196,7 @@ impl House {
         let credential = Credential::User(token.clone());
         let ask =
             ChangePassword { credential, current: parsed(current), new: parsed(new), caller: CancellationToken::new() };
-        self.accounts.send(ask).await.expect("the actor answers")
+        self.accounts[0].send(ask).await.expect("the actor answers")
     }
 }
 
@@ -259,14 +261,16 @@ pub(super) async fn tries_under_way_hold_nobody_for_long(database: Database, tok
     let house = guarded(database, tokens).await;
     house.user("ada", RIGHT).await;
     let address = Subjects::new(&[8; 32]).of("192.0.2.1");
-    let rate = Rate { limit: 20, window: Duration::from_secs(600) };
+    let counter = Counter { scope: "password-address", subject: address, account: None };
+    let budget = Budget { counter, rate: Rate { limit: 20, window: Duration::from_secs(600) } };
     for _ in 0..20 {
-        let verdict = house.tokens.limits.charge("password-address", address, rate).await.expect("the store answers");
+        let verdict = house.tokens.limits.charge(budget).await.expect("the store answers");
         assert_eq!(verdict, Verdict::Allowed);
     }
     let held = wait(house.sign_in_from(0, "ada", RIGHT, HOME, None).await);
     assert_eq!(held, Some(Duration::from_secs(1)));
-    house.tokens.limits.refund("password-address", address).await.expect("the store answers");
+    let decided = Forgiven { cleared: vec![], refunded: vec![counter] };
+    house.tokens.limits.forgive(&decided).await.expect("the store answers");
     house.sign_in_from(0, "ada", RIGHT, HOME, None).await.expect("one of them was decided");
 }
 

@@ -1,5 +1,6 @@
 //! What the actors promise over both stores, on every pair of backends: {SQLite, PostgreSQL} × {SQLite, Redis}.
 
+mod costs;
 mod guesses;
 mod introspection;
 mod messages;
@@ -96,6 +97,11 @@ pairs! {
         all_resets_of_an_hour_have_a_bound,
         the_notice_speaks_for_the_application_of_the_reset,
     }
+    costs {
+        a_sign_in_on_an_unchanged_device_reads_once_and_writes_nothing_to_sql,
+        an_unchanged_push_registration_asks_nobody,
+        a_push_registration_that_was_lost_elsewhere_is_written_again,
+    }
     sight {
         what_is_decided_is_counted,
     }
@@ -119,7 +125,8 @@ struct House {
     tokens: Tokens,
     sessions: [Addr<SessionActor>; 2],
     resets: Addr<VerificationActor>,
-    accounts: Addr<AccountActor>,
+    accounts: [Addr<AccountActor>; 2],
+    applications: Arc<Applications>,
     keyring: Arc<Keyring>,
     hashing: HashingPool,
 }
@@ -187,15 +194,19 @@ impl House {
             codes: Arc::new(PhoneCodes { keyring: keyring.clone(), digits: 6, fixed: HashMap::new() }),
             counters: Default::default(),
         });
-        let accounts = AccountActor::new(AccountPorts {
-            auth: auth(tokens.sessions.clone()),
-            guard: guard.clone(),
-            passwords,
-            devices: store.clone(),
-            counters: Default::default(),
-        });
+        let account = |sessions| {
+            AccountActor::new(AccountPorts {
+                auth: auth(sessions),
+                guard: guard.clone(),
+                passwords: passwords.clone(),
+                devices: store.clone(),
+                counters: Default::default(),
+            })
+            .start()
+        };
+        let accounts = [account(tokens.sessions.clone()), account(tokens.elsewhere.clone())];
         let sessions = [session(tokens.sessions.clone()), session(tokens.elsewhere.clone())];
-        Self { sessions, resets: resets.start(), accounts: accounts.start(), database, tokens, keyring, hashing }
+        Self { sessions, resets: resets.start(), accounts, applications, database, tokens, keyring, hashing }
     }
 
     /// A user with this password.

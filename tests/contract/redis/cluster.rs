@@ -1,8 +1,9 @@
 //! Every script runs on a cluster: it touches one slot, and only the keys that it was given.
 
-use super::{ADA, connect, digest, open, phone_ask, reset_ask};
+use super::{ADA, connect, digest, new_session, open, phone_ask, reset_ask};
 use portcullis_actors::stores::{
-    Backoff, ChallengeStore, Close, LimitStore, PhoneAnswer, PhoneIssue, Rate, SessionStore, Verdict,
+    Admission, AttemptCharges, Backoff, Budget, ChallengeStore, Close, Counter, Forgiven, LimitStore, NewSession,
+    PhoneAnswer, PhoneIssue, Rate, SessionStore, Verdict, Waits,
 };
 use portcullis_testkit::redis::Redis;
 use portcullis_testkit::wait::eventually;
@@ -40,12 +41,22 @@ async fn every_script_touches_one_slot() {
     store.revoke(ADA, 1, None).await.expect("one slot");
 
     let rate = Rate { limit: 1, window: Duration::from_secs(60) };
-    assert_eq!(store.charge("test", digest("x"), rate).await.expect("one slot"), Verdict::Allowed);
-    assert!(matches!(store.peek("test", digest("x"), rate).await.expect("one slot"), Verdict::Refused(_)));
-    store.refund("test", digest("x")).await.expect("one slot");
-    store.clear("test", digest("x")).await.expect("one slot");
+    let counter = Counter::shared("test", digest("x"));
+    assert_eq!(store.charge(Budget { counter, rate }).await.expect("one slot"), Verdict::Allowed);
+    assert!(matches!(
+        store.peek(Budget { counter: Counter::shared("test", digest("x")), rate }).await.expect("one slot"),
+        Verdict::Refused(_)
+    ));
+    store.forgive(&Forgiven { cleared: vec![], refunded: vec![counter] }).await.expect("one slot");
+    store.forgive(&Forgiven { cleared: vec![counter], refunded: vec![] }).await.expect("one slot");
     let second = Duration::from_secs(1);
     let backoff = Backoff { free: 1, first: second, longest: second, forget: Duration::from_secs(60), max_tries: 9 };
-    assert_eq!(store.charge_backoff("test", digest("x"), backoff).await.expect("one slot"), Verdict::Allowed);
+    // All counters of an account share its slot, with its sessions. Those of an address are elsewhere.
+    let own = |scope| Counter { scope, account: Some(ADA), ..counter };
+    let (budget, waits) = (Budget { counter: own("budget"), rate }, Waits { counter: own("waits"), backoff });
+    let attempt = AttemptCharges { address: None, budget: Some(budget), waits };
+    assert_eq!(store.admit(&attempt).await.expect("one slot"), Admission::Admitted { address: false });
+    let forgiven = Forgiven { cleared: vec![own("waits")], refunded: vec![own("budget")] };
+    store.open(NewSession { forgiven, ..new_session(ADA, "b", 1) }).await.expect("one slot");
     store.ping().await.expect("one slot");
 }

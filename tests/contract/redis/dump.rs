@@ -4,7 +4,7 @@ use super::{ADA, connect, new_session, phone_ask, reset_ask};
 use portcullis_actors::derive::{Keyring, Subjects, random_bytes};
 use portcullis_actors::domain::{Email, Phone};
 use portcullis_actors::stores::{
-    ChallengeStore, LimitStore, NewSession, PhoneRequest, Rate, ResetRequest, SessionStore,
+    Budget, ChallengeStore, Counter, LimitStore, NewSession, PhoneRequest, Rate, ResetRequest, SessionStore,
 };
 use portcullis_testkit::redis::Redis;
 use std::fs;
@@ -45,7 +45,10 @@ async fn neither_snapshot_nor_log_holds_a_usable_secret() {
     store.issue_reset(ask).await.expect("Redis answers");
 
     let rate = Rate { limit: 1, window: Duration::from_secs(60) };
-    store.charge("test", Subjects::new(&secret).of(email.as_str()), rate).await.expect("Redis answers");
+    store
+        .charge(Budget { counter: Counter::shared("test", Subjects::new(&secret).of(email.as_str())), rate })
+        .await
+        .expect("Redis answers");
     assert_eq!(redis.command(&["SAVE"]).await.expect("Redis answers"), "+OK");
 
     let dump = bytes_of(redis.folder());

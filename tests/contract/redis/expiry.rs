@@ -2,7 +2,8 @@
 
 use super::{ADA, connect, digest, new_session, phone_ask, reset_ask};
 use portcullis_actors::stores::{
-    Backoff, ChallengeStore, Close, LimitStore, NewSession, PhoneAnswer, Rate, SessionStore,
+    AttemptCharges, Backoff, Budget, ChallengeStore, Close, Counter, Forgiven, LimitStore, NewSession, PhoneAnswer,
+    Rate, SessionStore, Waits,
 };
 use portcullis_testkit::redis::Redis;
 use std::time::Duration;
@@ -77,14 +78,16 @@ async fn codes_links_and_counters_end_when_they_are_over() {
 
     let key = format!("pc:limit:test:{}", digest("x").to_text());
     let rate = Rate { limit: 5, window: Duration::from_secs(600) };
-    store.charge("test", digest("x"), rate).await.expect("Redis answers");
+    let counter = Counter::shared("test", digest("x"));
+    store.charge(Budget { counter, rate }).await.expect("Redis answers");
     assert_about(ends(&redis, &key).await, 600);
-    store.refund("test", digest("x")).await.expect("Redis answers");
+    store.forgive(&Forgiven { cleared: vec![], refunded: vec![counter] }).await.expect("Redis answers");
     assert_about(ends(&redis, &key).await, 600);
     let (second, day) = (Duration::from_secs(1), Duration::from_secs(86_400));
     let backoff = Backoff { free: 0, first: second, longest: second, forget: day, max_tries: 9 };
-    store.charge_backoff("test", digest("x"), backoff).await.expect("Redis answers");
-    assert_about(ends(&redis, &key).await, DAY);
+    let waits = Waits { counter: Counter { account: Some(ADA), ..counter }, backoff };
+    store.admit(&AttemptCharges { address: None, budget: None, waits }).await.expect("Redis answers");
+    assert_about(ends(&redis, &format!("pc:{{42}}:limit:test:{}", digest("x").to_text())).await, DAY);
     let keys = redis.command(&["DBSIZE"]).await.expect("Redis answers");
-    assert_eq!(keys, ":3", "the keys looked at are all there are");
+    assert_eq!(keys, ":4", "the keys looked at are all there are");
 }

@@ -4,7 +4,7 @@ use super::{ADA, IMPATIENT, connect_within, digest, new_session, open, reset_ask
 use futures_util::future::join_all;
 use portcullis_actors::domain::UserId;
 use portcullis_actors::stores::redis::{CachedSessions, RedisTokenStore};
-use portcullis_actors::stores::{ChallengeStore, Close, LimitStore, Rate, SessionStore};
+use portcullis_actors::stores::{Budget, ChallengeStore, Close, Counter, LimitStore, Rate, SessionStore};
 use portcullis_testkit::gate::Gate;
 use portcullis_testkit::redis::Redis;
 use portcullis_testkit::wait::eventually;
@@ -22,7 +22,7 @@ async fn nothing_works(store: &RedisTokenStore, worker: &CachedSessions) {
             async { worker.find(UserId(7), digest("never asked for")).await.is_err() },
             async { store.close(UserId(8), Close::All).await.is_err() },
             async { store.issue_reset(reset_ask(ADA)).await.is_err() },
-            async { store.charge("test", digest("x"), rate).await.is_err() },
+            async { store.charge(Budget { counter: Counter::shared("test", digest("x")), rate }).await.is_err() },
             async { worker.ping().await.is_err() },
         );
         assert_eq!(failed, (true, true, true, true, true, true));

@@ -19,7 +19,8 @@ use portcullis_actors::domain::{AppId, Digest, Phone, UserId};
 use portcullis_actors::error::StartError;
 use portcullis_actors::stores::redis::{BeforeServing, RedisSettings, RedisTokenStore};
 use portcullis_actors::stores::{
-    NewSession, Opening, PhoneRequest, ResetRequest, Revocation, RevocationStore, Session, SessionStore, StoreResult,
+    Forgiven, NewSession, Opening, PhoneRequest, ResetRequest, Revocation, RevocationStore, Session, SessionStore,
+    StoreResult,
 };
 use portcullis_testkit::stores::PATIENT;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -113,6 +114,7 @@ pub fn new_session(user: UserId, name: impl std::fmt::Display, epoch: i64) -> Ne
         idle: Duration::from_secs(14 * 86_400),
         absolute: Duration::from_secs(30 * 86_400),
         max_sessions: 20,
+        forgiven: Forgiven::default(),
     }
 }
 

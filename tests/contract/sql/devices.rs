@@ -28,7 +28,7 @@ fn push_token(text: &str) -> PushToken {
 }
 
 async fn register(backend: &Backend, user: UserId, app: AppId, device: &str, push: Option<&str>) -> DeviceId {
-    backend.store.register(registration(user, app, device, push)).await.expect("registered")
+    backend.store.register(registration(user, app, device, push)).await.expect("registered").device
 }
 
 async fn devices(backend: &Backend, user: UserId) -> Vec<Device> {
@@ -46,7 +46,7 @@ pub(super) async fn a_device_is_one_row(backend: Backend) {
     assert_eq!((first.len(), first[0].id, first[0].app, &first[0].push), (1, id, app, &None));
     backend.clock.advance(Duration::from_secs(60));
     let again = Registration { mobile_os: MobileOs::Android, ..registration(user, app, "phone", Some("push")) };
-    assert_eq!(backend.store.register(again).await.expect("registered"), id);
+    assert_eq!(backend.store.register(again).await.expect("registered").device, id);
     backend.clock.advance(Duration::from_secs(60));
     assert_eq!(register(&backend, user, app, "phone", None).await, id);
     let second = devices(&backend, user).await;
@@ -82,6 +82,26 @@ pub(super) async fn a_push_token_follows_the_last_to_register_it(backend: Backen
     assert_eq!(pushes(&backend, grace).await, [push_token("new")], "and moves between one user's devices too");
 }
 
+pub(super) async fn a_registration_says_whose_push_token_it_took(backend: Backend) {
+    let (ada, grace, app) = (backend.user("ada").await, backend.user("grace").await, backend.app("fleet").await);
+    let taken = async |user, device: &str, push| {
+        backend.store.register(registration(user, app, device, push)).await.expect("registered").taken_from
+    };
+    assert_eq!(taken(ada, "phone", Some("push")).await, None);
+    assert_eq!(taken(ada, "phone", Some("push")).await, None, "it had it already");
+    assert_eq!(taken(grace, "phone", None).await, None);
+    assert_eq!(taken(grace, "phone", Some("push")).await, Some(ada));
+    assert_eq!(taken(grace, "tablet", Some("push")).await, Some(grace), "from another device of her own");
+    assert_eq!(taken(ada, "phone", Some("push")).await, Some(grace));
+    assert_eq!(backend.number("SELECT COUNT(*) FROM pushes").await, 1);
+
+    let find = async |user, device: &str| backend.store.find(user, app, &token(device)).await.expect("read");
+    let found = find(ada, "phone").await.expect("it is there");
+    assert_eq!((found.push, found.signed_in), (Some(push_token("push")), None));
+    assert_eq!(find(grace, "phone").await.expect("it is there").push, None);
+    assert_eq!(find(ada, "tablet").await, None);
+}
+
 pub(super) async fn a_push_token_has_one_owner_after_any_race(backend: Backend) {
     let (ada, grace) = (backend.user("ada").await, backend.user("grace").await);
     let app = backend.app("fleet").await;
@@ -109,7 +129,7 @@ pub(super) async fn a_device_has_one_push_token_after_any_race(backend: Backend)
     let (user, app) = (backend.user("ada").await, backend.app("fleet").await);
     let all = (0..40).map(|n| backend.store.register(registration(user, app, "phone", Some(&format!("push{n}")))));
     let registered: Vec<_> = join_all(all).await.into_iter().map(|one| one.expect("registered")).collect();
-    assert!(registered.iter().all(|id| *id == registered[0]));
+    assert!(registered.iter().all(|one| one.device == registered[0].device));
     assert_eq!(pushes(&backend, user).await.len(), 1);
     assert_eq!(backend.number("SELECT COUNT(*) FROM pushes").await, 1);
 }

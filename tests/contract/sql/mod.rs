@@ -76,6 +76,7 @@ suite! {
     devices {
         a_device_is_one_row,
         a_push_token_follows_the_last_to_register_it,
+        a_registration_says_whose_push_token_it_took,
         a_push_token_has_one_owner_after_any_race,
         a_device_has_one_push_token_after_any_race,
         a_registration_is_dropped_by_either_name,

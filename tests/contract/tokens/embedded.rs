@@ -7,7 +7,7 @@ use portcullis_actors::clock::SystemClock;
 use portcullis_actors::error::{Dependency, StoreError};
 use portcullis_actors::stores::embedded::EmbeddedTokenStore;
 use portcullis_actors::stores::sql::SqlStore;
-use portcullis_actors::stores::{AccountStore as _, Close, PhoneAnswer, Rate, StoreResult, Verdict};
+use portcullis_actors::stores::{AccountStore as _, Budget, Close, Counter, PhoneAnswer, Rate, StoreResult, Verdict};
 use portcullis_testkit::stores::{PATIENT, patient, sqlite_url};
 use portcullis_testkit::wait::{Wait, eventually};
 use sqlx::sqlite::SqliteConnectOptions;
@@ -77,7 +77,10 @@ async fn a_restart_signs_nobody_out_and_forgets_no_counter() {
         store.revoke(OTHER, 1, None).await.expect("the store answers");
         store.issue_phone(ask_code(1)).await.expect("the store answers");
         store.issue_reset(ask_link(1)).await.expect("the store answers");
-        store.charge("contract", digest(1), rate).await.expect("the store answers");
+        store
+            .charge(Budget { counter: Counter::shared("contract", digest(1)), rate })
+            .await
+            .expect("the store answers");
     }
     let store = open(&path).await;
     assert!(store.find(USER, digest(1)).await.expect("the store answers").is_some());
@@ -85,7 +88,10 @@ async fn a_restart_signs_nobody_out_and_forgets_no_counter() {
     let right = store.answer_phone(USER, &[digest(1)], 5).await.expect("the store answers");
     assert!(matches!(right, PhoneAnswer::Right(_)));
     assert!(store.consume_reset(USER, digest(1)).await.expect("the store answers").is_some());
-    let verdict = store.charge("contract", digest(1), rate).await.expect("the store answers");
+    let verdict = store
+        .charge(Budget { counter: Counter::shared("contract", digest(1)), rate })
+        .await
+        .expect("the store answers");
     assert!(matches!(verdict, Verdict::Refused(_)));
 }
 
@@ -146,7 +152,13 @@ async fn the_check_is_answered_from_memory_until_somebody_else_writes() {
     sqlx::query("DELETE FROM sessions").execute(&mut back).await.expect("the file is writable");
     for n in 2..20 {
         store.open(session(OTHER, n)).await.expect("the store answers");
-        store.charge("contract", digest(n), Rate { limit: 1, window: secs(60) }).await.expect("the store answers");
+        store
+            .charge(Budget {
+                counter: Counter::shared("contract", digest(n)),
+                rate: Rate { limit: 1, window: secs(60) },
+            })
+            .await
+            .expect("the store answers");
         // The store looks for writes of others every 100 ms.
         tokio::time::sleep(Duration::from_millis(20)).await;
         let found = store.find(USER, digest(1)).await.expect("the store answers");

@@ -18,7 +18,7 @@ mod sessions;
 use async_trait::async_trait;
 use portcullis_actors::clock::ShiftedClock;
 use portcullis_actors::domain::{AppId, DeviceId, Digest, UserId};
-use portcullis_actors::stores::{ChallengeStore, LimitStore, NewSession, Opening, Session, SessionStore};
+use portcullis_actors::stores::{ChallengeStore, Forgiven, LimitStore, NewSession, Opening, Session, SessionStore};
 use std::any::Any;
 use std::sync::Arc;
 use std::time::Duration;
@@ -91,6 +91,7 @@ pub fn session(user: UserId, n: u64) -> NewSession {
         idle: secs(14 * 86_400),
         absolute: secs(30 * 86_400),
         max_sessions: 20,
+        forgiven: Forgiven::default(),
     }
 }
 
@@ -127,6 +128,8 @@ macro_rules! token_contract {
                 a_revocation_holds_for_ten_minutes_without_a_session,
                 a_revocation_is_idempotent_and_never_lowered,
                 a_close_elsewhere_is_seen_here,
+                a_note_stays_with_its_session_until_something_changes,
+                a_note_is_forgotten_when_it_is_told_elsewhere,
                 the_store_can_be_written_to,
             ]
             revocations: [
@@ -175,12 +178,19 @@ macro_rules! token_contract {
                 clearing_forgets,
                 a_refund_lifts_the_wait_that_its_try_brought,
                 too_many_tries_in_a_row_are_refused_until_they_are_forgotten,
+                an_attempt_is_charged_to_all_of_its_counters,
+                a_full_address_refuses_and_says_how_long_its_failures_last,
+                a_full_address_leaves_others_alone_that_it_may_not_refuse,
+                a_running_wait_charges_nothing,
+                forgiving_clears_some_and_takes_one_back_of_others,
+                opening_a_session_forgives_its_attempt,
             ]
             races: [
                 of_a_thousand_right_codes_one_wins,
                 of_a_thousand_wrong_codes_five_are_compared,
                 of_a_thousand_holders_of_a_link_one_wins,
                 of_a_thousand_charges_the_limit_passes,
+                of_a_thousand_attempts_the_budgets_pass,
                 a_touch_racing_a_close_resurrects_nothing,
                 an_opening_racing_a_revocation_leaves_nothing_old,
                 a_check_after_a_sign_out_never_succeeds,

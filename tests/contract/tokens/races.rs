@@ -1,7 +1,7 @@
 //! Races with many callers: one winner, an exact number of guesses, no resurrected session, no stale check.
 
 use super::*;
-use portcullis_actors::stores::{Close, PhoneAnswer, Rate, Verdict};
+use portcullis_actors::stores::{Admission, Budget, Close, Counter, PhoneAnswer, Rate, Verdict};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
@@ -62,9 +62,23 @@ pub async fn of_a_thousand_holders_of_a_link_one_wins(store: Ports) {
 pub async fn of_a_thousand_charges_the_limit_passes(store: Ports) {
     let rate = Rate { limit: 100, window: secs(3600) };
     let answers = crowd(store, |store| async move {
-        store.limits.charge("contract", digest(1), rate).await.expect("the store answers")
+        let budget = Budget { counter: Counter::shared("contract", digest(1)), rate };
+        store.limits.charge(budget).await.expect("the store answers")
     });
     assert_eq!(count(&answers.await, |verdict| *verdict == Verdict::Allowed), 100);
+}
+
+/// The address has room for three of them. Of those that it does not hold, the account has room for four in all.
+pub async fn of_a_thousand_attempts_the_budgets_pass(store: Ports) {
+    let numbers = AtomicUsize::new(0);
+    let answers = crowd(store, |store| {
+        let held = numbers.fetch_add(1, Ordering::SeqCst).is_multiple_of(2);
+        async move { (held, store.limits.admit(&limits::attempt(held)).await.expect("the store answers")) }
+    });
+    let answers = answers.await;
+    let admitted = |address| count(&answers, |(_, answer)| *answer == Admission::Admitted { address });
+    assert_eq!((admitted(true), admitted(false)), (3, 1));
+    assert_eq!(count(&answers, |(held, answer)| *held && *answer == Admission::Admitted { address: false }), 0);
 }
 
 /// Runs `round` once for each of `rounds` users, `at_once` at a time.

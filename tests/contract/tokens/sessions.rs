@@ -1,7 +1,8 @@
 //! What every session store does: open, find, touch, list, close, revoke.
 
 use super::*;
-use portcullis_actors::stores::Close;
+use portcullis_actors::clock::Timestamp;
+use portcullis_actors::stores::{Close, NotedDevice};
 use portcullis_testkit::wait::eventually;
 
 pub async fn a_session_is_found_by_its_user_and_name(store: Ports) {
@@ -234,4 +235,58 @@ pub async fn a_close_elsewhere_is_seen_here(store: Ports) {
 pub async fn the_store_can_be_written_to(store: Ports) {
     store.sessions.ping().await.expect("the store answers");
     store.elsewhere.ping().await.expect("the store answers");
+}
+
+fn device(n: u64) -> NotedDevice {
+    NotedDevice { registration: digest(n), device: DeviceId(7), seen: Timestamp::from_secs(1) }
+}
+
+/// Notes it, as after a question to SQL. False if the store did not keep it.
+fn note(store: &Ports, id: Digest, noted: NotedDevice) -> bool {
+    let pending = store.sessions.begin_note(USER).expect("this store has a cache");
+    store.sessions.note(pending, id, noted);
+    store.sessions.noted(USER, id) == Some(noted)
+}
+
+pub async fn a_note_stays_with_its_session_until_something_changes(store: Ports) {
+    for n in 1..=2 {
+        store.opened(session(USER, n)).await;
+    }
+    assert!(!note(&store, digest(1), device(1)), "nobody has read the session");
+    for n in 1..=2 {
+        assert!(store.lives(USER, digest(n)).await);
+    }
+    assert!(note(&store, digest(1), device(1)));
+    assert!(note(&store, digest(1), device(2)), "the newer one stays");
+    assert_eq!(store.sessions.noted(USER, digest(2)), None, "a session has its own");
+    assert_eq!(store.sessions.noted(OTHER, digest(1)), None);
+
+    let overtaken = store.sessions.begin_note(USER).expect("this store has a cache");
+    store.sessions.close(USER, Close::One(digest(2))).await.expect("the store answers");
+    assert_eq!(store.sessions.noted(USER, digest(1)), None, "any change of the user ends it");
+    assert!(store.lives(USER, digest(1)).await);
+    store.sessions.note(overtaken, digest(1), device(1));
+    assert_eq!(store.sessions.noted(USER, digest(1)), None, "SQL was asked before the change");
+
+    eventually("it is noted", async || {
+        assert!(store.lives(USER, digest(1)).await);
+        note(&store, digest(1), device(1))
+    })
+    .await;
+    store.sessions.forget(USER).await.expect("the store answers");
+    assert_eq!(store.sessions.noted(USER, digest(1)), None, "at once");
+    assert!(store.lives(USER, digest(1)).await, "the session stays");
+}
+
+pub async fn a_note_is_forgotten_when_it_is_told_elsewhere(store: Ports) {
+    store.opened(session(USER, 1)).await;
+    eventually("it is noted", async || {
+        assert!(store.lives(USER, digest(1)).await);
+        note(&store, digest(1), device(1))
+    })
+    .await;
+    store.elsewhere.forget(USER).await.expect("the store answers");
+    eventually("it is forgotten", async || store.sessions.noted(USER, digest(1)).is_none()).await;
+    assert!(store.lives(USER, digest(1)).await, "the session stays");
+    store.elsewhere.forget(OTHER).await.expect("a user without a session");
 }

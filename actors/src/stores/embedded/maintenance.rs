@@ -82,7 +82,8 @@ mod tests {
     use crate::derive::KeyId;
     use crate::domain::{AppId, Digest, Phone, UserId};
     use crate::stores::{
-        ChallengeStore as _, LimitStore as _, NewSession, PhoneRequest, Rate, ResetRequest, SessionStore as _,
+        Budget, ChallengeStore as _, Counter, Forgiven, LimitStore as _, NewSession, PhoneRequest, Rate, ResetRequest,
+        SessionStore as _,
     };
     use sqlx::SqlitePool;
 
@@ -90,7 +91,17 @@ mod tests {
     async fn fill(store: &EmbeddedTokenStore, user: i64, life: Duration) {
         let (user, id, key) = (UserId(user), Digest::of(&user.to_be_bytes()), KeyId(1));
         let (idle, absolute) = (life, life * 2);
-        let new = NewSession { user, id, app: AppId(1), device: None, epoch: 0, idle, absolute, max_sessions: 20 };
+        let new = NewSession {
+            user,
+            id,
+            app: AppId(1),
+            device: None,
+            epoch: 0,
+            idle,
+            absolute,
+            max_sessions: 20,
+            forgiven: Forgiven::default(),
+        };
         store.open(new).await.expect("the store answers");
         let phone = Phone::parse("+12125550123", "US").expect("possible");
         let ask = PhoneRequest {
@@ -109,7 +120,9 @@ mod tests {
         let ask =
             ResetRequest { user, epoch: 0, app: AppId(1), fresh_id: [1; 16], fresh_key: key, fresh_digest: id, life };
         store.issue_reset(ask).await.expect("the store answers");
-        store.charge("sweep", id, Rate { limit: 1, window: life }).await.expect("the store answers");
+        let counter = Counter::shared("sweep", id);
+        let budget = Budget { counter, rate: Rate { limit: 1, window: life } };
+        store.charge(budget).await.expect("the store answers");
     }
 
     #[tokio::test]

@@ -3,7 +3,7 @@
 use super::{EmbeddedTokenStore, StoreResult, digest};
 use crate::clock::Timestamp;
 use crate::domain::{AppId, DeviceId, Digest, UserId};
-use crate::stores::{Close, NewSession, Opening, Session, SessionStore};
+use crate::stores::{Close, NewSession, NotedDevice, Opening, PendingNote, Session, SessionStore};
 use async_trait::async_trait;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Row as _, SqliteConnection};
@@ -55,6 +55,7 @@ impl SessionStore for EmbeddedTokenStore {
         let now = self.inner.now();
         let session = new_session(&new, now);
         let work = async |db: &mut SqliteConnection| {
+            super::limits::forgive(db, &new.forgiven, now).await?;
             let later = sqlx::query(LATER_EPOCH).bind(new.user.0).bind(new.epoch);
             if later.fetch_optional(&mut *db).await?.is_some() {
                 return Ok(Opening::StaleEpoch);
@@ -118,6 +119,22 @@ impl SessionStore for EmbeddedTokenStore {
             .bind(keep.as_ref().map(|id| id.as_bytes().as_slice()))
             .bind(self.inner.now().plus(EPOCH_KEPT).secs());
         self.inner.change_sessions(user, async |db| revoke.execute(db).await.map(drop)).await
+    }
+
+    fn noted(&self, user: UserId, id: Digest) -> Option<NotedDevice> {
+        self.inner.cache().noted(user, id, Instant::now())
+    }
+
+    fn begin_note(&self, user: UserId) -> Option<PendingNote> {
+        Some(self.inner.cache().begin_note(user, Instant::now()))
+    }
+
+    fn note(&self, pending: PendingNote, id: Digest, device: NotedDevice) {
+        self.inner.cache().note(pending, id, device);
+    }
+
+    async fn forget(&self, user: UserId) -> StoreResult<()> {
+        self.inner.change_sessions(user, async |_| Ok(())).await
     }
 
     async fn ping(&self) -> StoreResult<()> {

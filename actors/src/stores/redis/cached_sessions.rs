@@ -1,6 +1,6 @@
 //! The sessions for one HTTP worker: checks come from a cache that Redis invalidates, all else from the store.
 
-use super::super::{Close, NewSession, Opening, Session, SessionStore, StoreResult};
+use super::super::{Close, NewSession, NotedDevice, Opening, PendingNote, Session, SessionStore, StoreResult};
 use super::pool::late;
 use super::tracked_cache::{LookUp, TrackedCache};
 use super::{RedisTokenStore, connection, record, role, sessions_key};
@@ -113,6 +113,22 @@ impl SessionStore for CachedSessions {
 
     async fn revoke(&self, user: UserId, epoch: i64, keep: Option<Digest>) -> StoreResult<()> {
         self.store.revoke(user, epoch, keep).await
+    }
+
+    fn noted(&self, user: UserId, id: Digest) -> Option<NotedDevice> {
+        self.cache.noted(user, id)
+    }
+
+    fn begin_note(&self, user: UserId) -> Option<PendingNote> {
+        Some(self.cache.begin_note(user))
+    }
+
+    fn note(&self, pending: PendingNote, id: Digest, device: NotedDevice) {
+        self.cache.note(pending, id, device);
+    }
+
+    async fn forget(&self, user: UserId) -> StoreResult<()> {
+        SessionStore::forget(&self.store, user).await
     }
 
     /// Succeeds if both checks and changes work.

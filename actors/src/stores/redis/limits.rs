@@ -1,52 +1,74 @@
 //! Counters that all nodes share: one short string for each.
 
-use super::super::{Backoff, LimitStore, Rate, StoreResult, Verdict};
+use super::super::{
+    AddressCharges, Admission, AttemptCharges, Backoff, Budget, Forgiven, LimitStore, StoreResult, Verdict, Waits,
+};
 use super::challenges::{millis, pause};
-use super::{RedisTokenStore, scripts};
-use crate::domain::Digest;
+use super::{RedisTokenStore, counter_key, record, scripts};
 use async_trait::async_trait;
-
-fn key(scope: &str, subject: Digest) -> String {
-    format!("pc:limit:{scope}:{}", subject.to_text())
-}
-
-/// Scripts return the milliseconds to wait, or nil.
-fn verdict(wait: Option<i64>) -> Verdict {
-    wait.map_or(Verdict::Allowed, |wait| Verdict::Refused(pause(wait)))
-}
+use redis::ScriptInvocation;
 
 impl RedisTokenStore {
-    async fn rate(&self, scope: &str, subject: Digest, rate: Rate, mode: &str) -> StoreResult<Verdict> {
+    async fn rate(&self, Budget { counter, rate }: Budget, mode: &str) -> StoreResult<Verdict> {
         let mut call = scripts::RATE.prepare_invoke();
-        call.key(key(scope, subject)).arg(self.offset()).arg(rate.limit).arg(millis(rate.window)).arg(mode);
-        self.run(&call).await.map(verdict)
+        call.key(counter_key(&counter)).arg(self.offset()).arg(rate.limit).arg(millis(rate.window)).arg(mode);
+        let wait: Option<i64> = self.run(&call).await?;
+        Ok(wait.map_or(Verdict::Allowed, |wait| Verdict::Refused(pause(wait))))
     }
 }
 
 #[async_trait]
 impl LimitStore for RedisTokenStore {
-    async fn charge(&self, scope: &'static str, subject: Digest, rate: Rate) -> StoreResult<Verdict> {
-        self.rate(scope, subject, rate, "charge").await
+    async fn charge(&self, budget: Budget) -> StoreResult<Verdict> {
+        self.rate(budget, "charge").await
     }
 
-    async fn peek(&self, scope: &'static str, subject: Digest, rate: Rate) -> StoreResult<Verdict> {
-        self.rate(scope, subject, rate, "peek").await
+    async fn peek(&self, budget: Budget) -> StoreResult<Verdict> {
+        self.rate(budget, "peek").await
     }
 
-    async fn refund(&self, scope: &'static str, subject: Digest) -> StoreResult<()> {
-        let mut call = scripts::REFUND.prepare_invoke();
-        call.key(key(scope, subject)).arg(self.offset());
+    async fn admit(&self, attempt: &AttemptCharges) -> StoreResult<Admission> {
+        let AttemptCharges { address, budget, waits: Waits { counter, backoff } } = attempt;
+        let Backoff { free, first, longest, forget, max_tries } = backoff;
+        let mut call = scripts::ADMIT.prepare_invoke();
+        call.key(counter_key(counter)).arg(self.offset()).arg(free);
+        call.arg(millis(*first)).arg(millis(*longest)).arg(millis(*forget)).arg(max_tries);
+        add_budget(&mut call, budget.as_ref());
+        add_budget(&mut call, address.as_ref().map(|address| &address.attempts));
+        add_budget(&mut call, address.as_ref().map(|address| &address.failures));
+        call.arg(matches!(address, Some(AddressCharges { refuses: true, .. })));
+        match self.run::<(String, Option<i64>)>(&call).await? {
+            (answer, charged) if answer == "admitted" => Ok(Admission::Admitted { address: charged == Some(1) }),
+            (answer, failures) if answer == "address" => Ok(Admission::AddressFull { failures: failures.map(pause) }),
+            (answer, _) if answer == "budget" => Ok(Admission::BudgetFull),
+            (answer, Some(wait)) if answer == "wait" => Ok(Admission::Wait(pause(wait))),
+            _ => Err(record::unreadable()),
+        }
+    }
+
+    async fn forgive(&self, charges: &Forgiven) -> StoreResult<()> {
+        if charges.cleared.is_empty() && charges.refunded.is_empty() {
+            return Ok(());
+        }
+        let mut call = scripts::FORGIVE.prepare_invoke();
+        call.arg(self.offset());
+        add_forgiven(&mut call, charges);
         self.run(&call).await
     }
+}
 
-    async fn charge_backoff(&self, scope: &'static str, subject: Digest, backoff: Backoff) -> StoreResult<Verdict> {
-        let mut call = scripts::BACKOFF.prepare_invoke();
-        call.key(key(scope, subject)).arg(self.offset()).arg(backoff.free);
-        call.arg(millis(backoff.first)).arg(millis(backoff.longest)).arg(millis(backoff.forget)).arg(backoff.max_tries);
-        self.run(&call).await.map(verdict)
-    }
+/// Adds a key, and the limit and the window; two empty arguments if there is none.
+fn add_budget(call: &mut ScriptInvocation<'_>, budget: Option<&Budget>) {
+    match budget {
+        Some(Budget { counter, rate }) => call.key(counter_key(counter)).arg(rate.limit).arg(millis(rate.window)),
+        None => call.arg("").arg(""),
+    };
+}
 
-    async fn clear(&self, scope: &'static str, subject: Digest) -> StoreResult<()> {
-        self.0.pool.command(redis::cmd("DEL").arg(key(scope, subject))).await
+/// Adds the keys of charges to forgive, and how many of them to forget.
+pub(super) fn add_forgiven(call: &mut ScriptInvocation<'_>, charges: &Forgiven) {
+    for counter in charges.cleared.iter().chain(&charges.refunded) {
+        call.key(counter_key(counter));
     }
+    call.arg(charges.cleared.len());
 }

@@ -5,9 +5,12 @@
 //! | `pc:{42}:sessions` | hash | a user's sessions, `sessions.lua` | with the last session |
 //! | `pc:{42}:phone` | hash | a phone code, `phone_issue.lua` | with the code |
 //! | `pc:{42}:reset` | hash | a reset link, `reset_issue.lua` | with the link |
-//! | `pc:limit:<scope>:<digest>` | string | a counter, `counter.lua` | when it no longer counts |
+//! | `pc:{42}:limit:<scope>:<digest>` | string | a counter of the account, `counter.lua` | when it no longer counts |
+//! | `pc:limit:<scope>:<digest>` | string | any other counter, `counter.lua` | when it no longer counts |
 //!
-//! All keys of a user share the tag `{42}`, so a script touches one slot of a cluster. Only digests are stored.
+//! All keys of a user share the tag `{42}`, so a script touches one slot of a cluster, but for one pair: a sign-in is
+//! charged to its account and to its address in one step (`admit.lua`), and so is it forgiven (`open.lua`,
+//! `forgive.lua`). Only digests are stored.
 //!
 //! There are two kinds of calls. *Changes* are scripts over a bounded `pool` of connections. *Checks* go through
 //! `cached_sessions`: each worker has one tracked `connection` and a `tracked_cache` that Redis invalidates. Before a new
@@ -27,7 +30,7 @@ mod tracked_cache;
 
 pub use cached_sessions::CachedSessions;
 
-use super::StoreResult;
+use super::{Counter, StoreResult};
 use crate::clock::Clock;
 use crate::domain::UserId;
 use crate::error::StartError;
@@ -126,7 +129,7 @@ impl RedisTokenStore {
 
     /// Invalidates a user in the caches of all workers of this process, before a change of their sessions is answered.
     /// Redis invalidates them too, but maybe later.
-    fn forget(&self, user: UserId) {
+    fn forget_here(&self, user: UserId) {
         self.caches().retain(|cache| cache.upgrade().is_some_and(|cache| cache.forget(user)));
     }
 
@@ -139,6 +142,14 @@ impl RedisTokenStore {
             *prepared = Some(began);
         }
         Ok(())
+    }
+}
+
+fn counter_key(counter: &Counter) -> String {
+    let Counter { scope, subject, account } = counter;
+    match account {
+        Some(user) => format!("pc:{{{user}}}:limit:{scope}:{}", subject.to_text()),
+        None => format!("pc:limit:{scope}:{}", subject.to_text()),
     }
 }
 

@@ -1,19 +1,22 @@
 -- Opens a session, unless the store holds a later epoch. Replaces the session of the device, deletes expired ones, and
--- closes the oldest.
+-- closes the oldest. Forgives the charges of the attempt, also if the epoch is too old: the password was right.
 --
 -- KEYS[1]  pc:{user}:sessions (see sessions.lua)
+-- KEYS[2]  … counters (see counter.lua): first those to forget
 -- ARGV     2 digest · 3 app · 4 device, 0 is none · 5 epoch · 6 idle life, s · 7 absolute life, s ·
---          8 live sessions, at most
+--          8 live sessions, at most · 9 how many of the counters to forget
 -- returns  {created, idle end, absolute end} in Unix seconds, or nil if the epoch is too old
 
 local all, epoch = read()
 if tonumber(ARGV[5]) < epoch then
+  forgive(2, tonumber(ARGV[9]))
   return false
 end
 
 -- Writing comes first: then a full store refuses the whole sign-in and closes nothing.
 local idle, absolute = seconds + ARGV[6], seconds + ARGV[7]
 redis.call('HSET', KEYS[1], ARGV[2], value(ARGV[3], ARGV[4], seconds, idle, absolute, ARGV[5]))
+forgive(2, tonumber(ARGV[9]))
 
 local others = {}
 for _, session in ipairs(all) do

@@ -49,10 +49,11 @@ macro_rules! scripts {
 }
 
 scripts! {
-    OPEN = "sessions.lua" "open.lua";
+    OPEN = "sessions.lua" "counter.lua" "open.lua";
     TOUCH = "sessions.lua" "touch.lua";
     LIST = "sessions.lua" "list.lua";
     CLOSE = "sessions.lua" "close.lua";
+    FORGET = "sessions.lua" "forget.lua";
     REVOKE = "sessions.lua" "revoke.lua";
     PHONE_ISSUE = "phone_issue.lua";
     PHONE_RETRACT = "phone_retract.lua";
@@ -62,8 +63,8 @@ scripts! {
     RESET_TAKE = "reset_take.lua";
     RESET_RESTORE = "reset_restore.lua";
     RATE = "counter.lua" "rate.lua";
-    REFUND = "counter.lua" "refund.lua";
-    BACKOFF = "counter.lua" "backoff.lua";
+    ADMIT = "counter.lua" "admit.lua";
+    FORGIVE = "counter.lua" "forgive.lua";
 }
 
 #[cfg(test)]
@@ -83,7 +84,7 @@ mod tests {
     fn every_file_begins_with_what_it_is_and_names_its_keys() {
         for file in FILES {
             assert!(file.starts_with("-- "), "{file}");
-            assert!(file.contains("-- KEYS[1]") || file.contains("by the clock of Redis"), "{file}");
+            assert!(file.contains("-- KEYS[") || file.contains("by the clock of Redis"), "{file}");
         }
     }
 }

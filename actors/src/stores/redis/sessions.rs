@@ -1,6 +1,7 @@
 //! Sessions: one script for each change, over one hash for each user. The cached check is in `cached_sessions`.
 
-use super::super::{Close, NewSession, Opening, Session, SessionStore, StoreResult};
+use super::super::{Close, NewSession, NotedDevice, Opening, PendingNote, Session, SessionStore, StoreResult};
+use super::limits::add_forgiven;
 use super::{RedisTokenStore, phone_key, record, reset_key, scripts, sessions_key, start};
 use crate::clock::Timestamp;
 use crate::domain::{DeviceId, Digest, UserId};
@@ -13,7 +14,7 @@ impl RedisTokenStore {
     /// have run even if no answer came.
     async fn change<T: redis::FromRedisValue>(&self, user: UserId, call: &scripts::Call<'_>) -> StoreResult<T> {
         let answer = self.run(call).await;
-        self.forget(user);
+        self.forget_here(user);
         answer
     }
 }
@@ -25,6 +26,7 @@ impl SessionStore for RedisTokenStore {
         call.key(sessions_key(new.user)).arg(self.offset()).arg(new.id.as_bytes().as_slice());
         call.arg(new.app.0).arg(new.device.map_or(0, |DeviceId(device)| device)).arg(new.epoch);
         call.arg(new.idle.as_secs()).arg(new.absolute.as_secs()).arg(new.max_sessions);
+        add_forgiven(&mut call, &new.forgiven);
         let opened: Option<(i64, i64, i64)> = self.change(new.user, &call).await?;
         Ok(opened.map_or(Opening::StaleEpoch, |(created, idle, absolute)| {
             Opening::Opened(Session {
@@ -79,6 +81,22 @@ impl SessionStore for RedisTokenStore {
         let mut call = scripts::REVOKE.prepare_invoke();
         call.key(sessions_key(user)).key(phone_key(user)).key(reset_key(user));
         call.arg(self.offset()).arg(epoch).arg(keep);
+        self.change(user, &call).await
+    }
+
+    fn noted(&self, _: UserId, _: Digest) -> Option<NotedDevice> {
+        None
+    }
+
+    fn begin_note(&self, _: UserId) -> Option<PendingNote> {
+        None
+    }
+
+    fn note(&self, _: PendingNote, _: Digest, _: NotedDevice) {}
+
+    async fn forget(&self, user: UserId) -> StoreResult<()> {
+        let mut call = scripts::FORGET.prepare_invoke();
+        call.key(sessions_key(user)).arg(self.offset());
         self.change(user, &call).await
     }
 

@@ -1,8 +1,8 @@
 //! The cache of one worker, and the connection over which Redis invalidates it. Both are under one lock, so that a read
 //! begins on the connection that answers it.
 
-use super::super::Session;
 use super::super::session_cache::{PendingRead, SessionCache};
+use super::super::{NotedDevice, PendingNote, Session};
 use crate::domain::{Digest, UserId};
 use redis::aio::MultiplexedConnection;
 use redis::{PushInfo, PushKind, Value};
@@ -58,6 +58,21 @@ impl TrackedCache {
     /// Keeps what was read, unless it was invalidated in the meantime.
     pub(super) fn finish(&self, read: PendingRead, session: &Session) {
         self.state().sessions.finish(read, session);
+    }
+
+    pub(super) fn noted(&self, user: UserId, id: Digest) -> Option<NotedDevice> {
+        let state = self.state();
+        // Nothing is valid without a connection.
+        state.connection.as_ref()?;
+        state.sessions.noted(user, id, Instant::now())
+    }
+
+    pub(super) fn begin_note(&self, user: UserId) -> PendingNote {
+        self.state().sessions.begin_note(user, Instant::now())
+    }
+
+    pub(super) fn note(&self, pending: PendingNote, id: Digest, device: NotedDevice) {
+        self.state().sessions.note(pending, id, device);
     }
 
     /// Invalidates a user. Always true.

@@ -6,8 +6,8 @@
 use super::SqlStore;
 use super::rows::{maybe_parsed, maybe_time, parsed, time};
 use crate::clock::Timestamp;
-use crate::domain::{AppId, DeviceId, PushToken, UserId};
-use crate::stores::{Device, DeviceStore, FoundDevice, PushDrop, Registration, StoreResult};
+use crate::domain::{AppId, DeviceId, DeviceToken, PushToken, UserId};
+use crate::stores::{Device, DeviceStore, FoundDevice, PushDrop, Registered, Registration, StoreResult};
 use async_trait::async_trait;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
@@ -27,7 +27,7 @@ macro_rules! select_device {
 
 #[async_trait]
 impl DeviceStore for SqlStore {
-    async fn register(&self, registration: Registration) -> StoreResult<DeviceId> {
+    async fn register(&self, registration: Registration) -> StoreResult<Registered> {
         let now = self.clock.now();
         self.transaction(async |c| {
             let device = match write_device(c, REFRESH, &registration, now).await? {
@@ -38,10 +38,24 @@ impl DeviceStore for SqlStore {
                     device
                 }
             };
-            if let Some(push) = &registration.push {
-                move_push(c, registration.app, device, push).await?;
-            }
-            Ok(device)
+            let taken_from = match &registration.push {
+                Some(push) => move_push(c, registration.app, device, push).await?,
+                None => None,
+            };
+            Ok(Registered { device, taken_from })
+        })
+        .await
+    }
+
+    async fn find(&self, user: UserId, app: AppId, device: &DeviceToken) -> StoreResult<Option<FoundDevice>> {
+        self.read(async |c| {
+            let select = sqlx::query(
+                "SELECT d.id AS device_id, d.mobile_os, d.seen, d.signed_in, p.token \
+                 FROM devices d LEFT JOIN pushes p ON p.device_id = d.id \
+                 WHERE d.user_id = $1 AND d.app_id = $2 AND d.device_token = $3",
+            );
+            let row = select.bind(user.0).bind(app.0).bind(device.as_str()).fetch_optional(c).await?;
+            row.as_ref().map_or(Ok(None), found)
         })
         .await
     }
@@ -173,25 +187,42 @@ pub(super) async fn forget_sign_ins(connection: &mut AnyConnection, user: UserId
     forget.bind(user.0).execute(connection).await.map(drop)
 }
 
-/// Moves the push token to this device, and makes it its only one.
-async fn move_push(connection: &mut AnyConnection, app: AppId, device: DeviceId, push: &PushToken) -> sqlx::Result<()> {
+/// Moves the push token to this device, and makes it its only one. Returns the owner of the device that had it.
+async fn move_push(
+    connection: &mut AnyConnection,
+    app: AppId,
+    device: DeviceId,
+    push: &PushToken,
+) -> sqlx::Result<Option<UserId>> {
     let digest = push.digest();
     sqlx::query("DELETE FROM pushes WHERE device_id = $1 AND digest <> $2")
         .bind(device.0)
         .bind(digest.as_bytes().as_slice())
         .execute(&mut *connection)
         .await?;
-    sqlx::query(
+    // A row that exists is locked, and tells whose it is.
+    let row = sqlx::query(
         "INSERT INTO pushes (app_id, digest, device_id, token) VALUES ($1, $2, $3, $4) \
-         ON CONFLICT (app_id, digest) DO UPDATE SET device_id = excluded.device_id",
+         ON CONFLICT (app_id, digest) DO UPDATE SET token = excluded.token RETURNING device_id",
     )
     .bind(app.0)
     .bind(digest.as_bytes().as_slice())
     .bind(device.0)
     .bind(push.as_str())
-    .execute(connection)
-    .await
-    .map(drop)
+    .fetch_one(&mut *connection)
+    .await?;
+    let before: i64 = row.try_get("device_id")?;
+    if before == device.0 {
+        return Ok(None);
+    }
+    sqlx::query("UPDATE pushes SET device_id = $3 WHERE app_id = $1 AND digest = $2")
+        .bind(app.0)
+        .bind(digest.as_bytes().as_slice())
+        .bind(device.0)
+        .execute(&mut *connection)
+        .await?;
+    let owner = sqlx::query("SELECT user_id FROM devices WHERE id = $1").bind(before).fetch_one(connection).await?;
+    Ok(Some(UserId(owner.try_get("user_id")?)))
 }
 
 async fn drop_by_token(

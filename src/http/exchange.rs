@@ -1,0 +1,220 @@
+//! A request and its answer: calls the handler, adds the request id and `Cache-Control: no-store`, writes the problem
+//! document of a refusal, and logs one line.
+
+use super::Route;
+use super::cors::{Cors, CorsRequest};
+use super::error::{Code, Problem};
+use super::extract::Call;
+use super::route::Answer;
+use super::state::AppState;
+use super::traces::{self, RequestTraces};
+use crate::telemetry::RequestLine;
+use actix_http::{Request, Response};
+use actix_web::HttpResponse;
+use actix_web::body::BoxBody;
+use actix_web::http::header::{
+    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, HttpDate, RETRY_AFTER, WWW_AUTHENTICATE,
+    X_CONTENT_TYPE_OPTIONS,
+};
+use actix_web::http::{Method, StatusCode};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use portcullis_actors::error::FieldError;
+use portcullis_actors::trace::{self, Trace, TraceParent};
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const PROBLEM_JSON: &str = "application/problem+json";
+
+/// Answers the requests of one worker.
+pub struct RequestHandler {
+    state: AppState,
+    cors: Cors,
+}
+
+impl RequestHandler {
+    pub fn new(state: AppState) -> Self {
+        let cors = Cors::new(&state.settings.cors_origins);
+        Self { state, cors }
+    }
+
+    /// Answers one request. A refusal is an answer.
+    pub async fn answer(&self, request: Request) -> Response<BoxBody> {
+        let cors = self.cors.classify(&request);
+        let found = Route::find(&self.state, request.uri());
+        let route = found.as_ref().ok().and_then(|found| Some(found.as_ref()?.0));
+        let exchange = Exchange::begin(&request, route, self.state.traces.as_ref());
+        let answer = match (&cors, found) {
+            (CorsRequest::Preflight(_), _) => Ok(HttpResponse::NoContent().finish()),
+            (_, Ok(Some((route, parameter)))) => {
+                let mut work = pin!(route.handle(&self.state, Call::new(request, parameter)));
+                poll_fn(|context| trace::within(exchange.trace.as_ref(), || work.as_mut().poll(context))).await
+            }
+            (_, Ok(None)) => Err(Problem::not_found()),
+            (_, Err(problem)) => Err(problem),
+        };
+        exchange.end(answer, cors)
+    }
+}
+
+/// One request, from its head to the head of its answer. Every request begins and ends here.
+struct Exchange {
+    started: Instant,
+    id: RequestId,
+    method: Method,
+    /// `None` for a path that the server does not know.
+    route: Option<Route>,
+    /// The span of the caller, which may be traced even if this request is not.
+    parent: Option<TraceParent>,
+    /// `None` if this request is not traced.
+    trace: Option<Trace>,
+}
+
+impl Exchange {
+    fn begin(request: &Request, route: Option<Route>, traces: Option<&Arc<RequestTraces>>) -> Self {
+        let started = Instant::now();
+        let parent = traces::parent(request.head().headers());
+        let trace = traces.and_then(|traces| traces.begin(parent));
+        Self { started, id: RequestId::of(request), method: request.method().clone(), route, parent, trace }
+    }
+
+    /// Writes the problem document of a refusal, adds the headers that every answer has, and logs the line.
+    fn end(self, answer: Answer, cors: CorsRequest) -> Response<BoxBody> {
+        let (mut response, code) = match answer {
+            Ok(response) => {
+                let code = response.extensions().get::<Code>().copied();
+                (response, code)
+            }
+            Err(problem) => (document(&problem, self.id.as_str()), Some(problem.code)),
+        };
+        let headers = response.headers_mut();
+        cors.add_headers(headers);
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(X_REQUEST_ID.clone(), self.id.0.clone());
+        let (route, status) = (self.route.map_or("unmatched", Route::pattern), response.status().as_u16());
+        if let Some(trace) = &self.trace {
+            traces::end(trace, &self.method, route, status, code);
+        }
+        RequestLine {
+            method: self.method.as_str(),
+            route,
+            status,
+            took: self.started.elapsed(),
+            id: self.id.as_str(),
+            outcome: code.map_or("ok", Code::as_str),
+            trace: || self.trace.as_ref().map(Trace::parent).or(self.parent),
+        }
+        .log();
+        response.into()
+    }
+}
+
+/// The name of a request in its answer and in the log. Contains only characters that are safe in both.
+struct RequestId(HeaderValue);
+
+impl RequestId {
+    /// The client's own id if it is safe to log, else a new one.
+    fn of(request: &Request) -> Self {
+        let is_safe = |id: &&HeaderValue| {
+            (1..=64).contains(&id.len())
+                && id.as_bytes().iter().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(b))
+        };
+        request.head().headers().get(&X_REQUEST_ID).filter(is_safe).map_or_else(Self::new, |own| Self(own.clone()))
+    }
+
+    fn new() -> Self {
+        let mut text = [0; 16];
+        let encoded = URL_SAFE_NO_PAD.encode_slice(rand::random::<[u8; 12]>(), &mut text);
+        debug_assert_eq!(encoded, Ok(text.len()));
+        Self(HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("-")))
+    }
+
+    fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+}
+
+/// A problem document (RFC 9457 §3).
+#[derive(Serialize)]
+struct Document<'a> {
+    r#type: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    code: &'a str,
+    request_id: &'a str,
+    /// In seconds, as in `Retry-After`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    retry_after: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    errors: Option<BTreeMap<&'a str, Vec<&'a str>>>,
+}
+
+impl<'a> Document<'a> {
+    fn of(problem: &'a Problem, status: StatusCode, request_id: &'a str) -> Self {
+        let code = problem.code;
+        Self {
+            r#type: format!("urn:portcullis:problem:{}", code.as_str()),
+            title: code.title(),
+            status: status.as_u16(),
+            detail: &problem.detail,
+            code: code.as_str(),
+            request_id,
+            retry_after: problem.retry_after_secs(),
+            errors: (status == StatusCode::UNPROCESSABLE_ENTITY).then(|| by_field(&problem.errors)),
+        }
+    }
+}
+
+/// The problem document with the headers of its status.
+fn document(problem: &Problem, request_id: &str) -> HttpResponse {
+    let status = problem.code.status();
+    let mut answer = HttpResponse::build(status);
+    answer.insert_header((CONTENT_TYPE, PROBLEM_JSON));
+    if status == StatusCode::UNAUTHORIZED {
+        answer.append_header((WWW_AUTHENTICATE, "Bearer"));
+        if problem.basic {
+            answer.append_header((WWW_AUTHENTICATE, "Basic realm=\"portcullis\", charset=\"UTF-8\""));
+        }
+    }
+    if let Some(seconds) = problem.retry_after_secs() {
+        answer.insert_header((RETRY_AFTER, seconds));
+    }
+    if let Some(allow) = &problem.allow {
+        answer.insert_header((ALLOW, allow.as_str()));
+    }
+    answer.json(Document::of(problem, status, request_id))
+}
+
+/// The bytes of an answer to something that never became a request (RFC 9112 §4). The connection closes after it.
+/// `status` replaces that of the problem's code, because some statuses (408, 431) have no code.
+#[expect(clippy::disallowed_methods, reason = "the framework also writes Date headers by the system's clock")]
+pub fn without_request(status: StatusCode, problem: &Problem) -> Vec<u8> {
+    let id = RequestId::new();
+    let id = id.as_str();
+    let document = Document::of(problem, status, id);
+    let body = serde_json::to_string(&document).unwrap_or_default();
+    let retry = problem.retry_after_secs().map(|seconds| format!("retry-after: {seconds}\r\n")).unwrap_or_default();
+    let (date, length) = (HttpDate::from(SystemTime::now()), body.len());
+    tracing::debug!(target: "portcullis::request", status = status.as_u16(), id, "answered without a request");
+    format!(
+        "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-length: {length}\r\ncontent-type: {PROBLEM_JSON}\r\n\
+         cache-control: no-store\r\nx-content-type-options: nosniff\r\nx-request-id: {id}\r\n{retry}date: {date}\r\n\
+         \r\n{body}"
+    )
+    .into_bytes()
+}
+
+fn by_field(errors: &[FieldError]) -> BTreeMap<&str, Vec<&str>> {
+    let mut fields = BTreeMap::new();
+    for error in errors {
+        fields.entry(error.field).or_insert_with(Vec::new).push(error.reason.as_str());
+    }
+    fields
+}

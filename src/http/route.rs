@@ -1,0 +1,210 @@
+//! Which handler answers a request: by the path, without the suffix `.json`, and the method. The table is in `mod.rs`.
+
+use super::error::{Code, Problem};
+use actix_web::HttpResponse;
+use actix_web::dev::Url;
+use actix_web::http::{Method, Uri};
+use futures_util::future::LocalBoxFuture;
+use std::ops::Range;
+
+/// What a handler returns.
+pub type Answer = Result<HttpResponse, Problem>;
+
+/// The answer of a handler that is at work.
+pub type Pending<'a> = LocalBoxFuture<'a, Answer>;
+
+/// `{"message": text}`: the answer of calls that return no data.
+pub fn message(text: &'static str) -> Answer {
+    Ok(HttpResponse::Ok().json(serde_json::json!({ "message": text })))
+}
+
+/// Declares the routes: `Name "/path/{parameter}" { GET handler, … }`. Of two that match a path, the first one counts.
+macro_rules! routes {
+    ($($name:ident $pattern:literal { $($method:ident $handler:path),+ $(,)? })+) => {
+        /// A path that the server knows.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum Route {
+            $(#[doc = $pattern] $name,)+
+        }
+
+        impl Route {
+            /// All routes.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// The path, with the name of its parameter in braces.
+            pub const fn pattern(self) -> &'static str {
+                match self {
+                    $(Self::$name => $pattern,)+
+                }
+            }
+
+            /// The handler of the request's method at work. Other methods are refused with the list of supported ones
+            /// (RFC 9110 §15.5.6).
+            fn handle(self, state: &AppState, call: Call) -> $crate::http::route::Pending<'_> {
+                use $crate::http::route::Verb;
+                match self {
+                    $(Self::$name => {
+                        $(if Verb::$method.is(call.method()) {
+                            return Box::pin($handler(state, call));
+                        })+
+                        Box::pin(async { Err($crate::http::route::method_not_allowed(&[$(Verb::$method),+])) })
+                    })+
+                }
+            }
+        }
+
+        static PATTERNS: &[$crate::http::route::Pattern] = &[$($crate::http::route::Pattern::new($pattern)),+];
+    };
+}
+pub(super) use routes;
+
+/// A method of a route.
+#[derive(Debug, Clone, Copy)]
+#[expect(clippy::upper_case_acronyms, reason = "the names of the methods")]
+pub enum Verb {
+    /// With HEAD, which is the same without the content (RFC 9110 §9.3.2).
+    GET,
+    POST,
+    PUT,
+    DELETE,
+}
+
+impl Verb {
+    pub fn is(self, method: &Method) -> bool {
+        match self {
+            Self::GET => method == Method::GET || method == Method::HEAD,
+            Self::POST => method == Method::POST,
+            Self::PUT => method == Method::PUT,
+            Self::DELETE => method == Method::DELETE,
+        }
+    }
+
+    const fn allow(self) -> &'static str {
+        match self {
+            Self::GET => "GET, HEAD",
+            Self::POST => "POST",
+            Self::PUT => "PUT",
+            Self::DELETE => "DELETE",
+        }
+    }
+}
+
+pub fn method_not_allowed(verbs: &[Verb]) -> Problem {
+    let allow = verbs.iter().map(|verb| verb.allow()).collect::<Vec<_>>().join(", ");
+    Problem {
+        allow: Some(allow),
+        ..Problem::new(Code::MethodNotAllowed, "The Allow header lists the methods of this path.")
+    }
+}
+
+/// A pattern, cut at its parameter. There is at most one, and it is a whole segment.
+pub struct Pattern {
+    before: &'static str,
+    /// `None` if there is no parameter.
+    after: Option<&'static str>,
+}
+
+impl Pattern {
+    pub const fn new(pattern: &'static str) -> Self {
+        let bytes = pattern.as_bytes();
+        let mut open = 0;
+        while open < bytes.len() && bytes[open] != b'{' {
+            open += 1;
+        }
+        if open == bytes.len() {
+            return Self { before: pattern, after: None };
+        }
+        let mut close = open;
+        while bytes[close] != b'}' {
+            close += 1;
+        }
+        Self { before: pattern.split_at(open).0, after: Some(pattern.split_at(close + 1).1) }
+    }
+
+    fn matches(&self, path: &str) -> bool {
+        let Some(after) = self.after else { return path == self.before };
+        let parameter = path.strip_prefix(self.before).and_then(|rest| rest.strip_suffix(after));
+        parameter.is_some_and(|text| !text.is_empty() && !text.contains('/'))
+    }
+
+    /// The place of the parameter in a path as it was sent. Slashes are the same there.
+    fn parameter(&self, sent: &str) -> Range<usize> {
+        let slashes = self.before.bytes().filter(|&byte| byte == b'/').count();
+        let mut ends = sent.bytes().enumerate().filter(|(_, byte)| *byte == b'/').map(|(at, _)| at).skip(slashes - 1);
+        let begin = ends.next().map_or(sent.len(), |slash| slash + 1);
+        begin..ends.next().unwrap_or(sent.len())
+    }
+}
+
+/// The first of `patterns` that matches, and the place of its parameter in the path. `None` if there is none.
+///
+/// # Errors
+/// `not_acceptable` if the path ends with another suffix than `.json`.
+pub fn find(patterns: &[Pattern], uri: &Uri) -> Result<Option<(usize, Range<usize>)>, Problem> {
+    let sent = without_suffix(uri.path())?;
+    let mut decoded = None;
+    let path = if sent.contains('%') {
+        let Ok(uri) = Uri::try_from(sent) else { return Ok(None) };
+        decoded.insert(Url::new(uri)).path()
+    } else {
+        sent
+    };
+    let found = patterns.iter().enumerate().find(|(_, pattern)| pattern.matches(path));
+    Ok(found.map(|(at, pattern)| (at, pattern.after.map_or(0..0, |_| pattern.parameter(sent)))))
+}
+
+/// An API path without `.json` at its end.
+fn without_suffix(path: &str) -> Result<&str, Problem> {
+    let Some(resource) = path.strip_prefix("/api/v1/") else { return Ok(path) };
+    // The last segment is a device token here, and it may contain dots.
+    if resource.starts_with("devices/") {
+        return Ok(path);
+    }
+    let last = resource.rsplit('/').next().unwrap_or_default();
+    match last.rsplit_once('.') {
+        None => Ok(path),
+        Some((_, "json")) => Ok(path.strip_suffix(".json").unwrap_or(path)),
+        Some(_) => Err(Problem::new(Code::NotAcceptable, "The only supported suffix is .json.")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_end_of_an_api_path_requests_a_format() {
+        assert_eq!(without_suffix("/api/v1/tokens"), Ok("/api/v1/tokens"));
+        assert_eq!(without_suffix("/api/v1/tokens.json"), Ok("/api/v1/tokens"));
+        assert_eq!(without_suffix("/api/v1/tokens/1.json"), Ok("/api/v1/tokens/1"));
+        assert!(without_suffix("/api/v1/tokens.xml").is_err());
+        assert!(without_suffix("/api/v1/tokens.").is_err());
+        assert!(without_suffix("/api/v1/tokens.json.xml").is_err());
+        assert_eq!(without_suffix("/api/v1/devices.json"), Ok("/api/v1/devices"));
+        assert_eq!(without_suffix("/api/v1/devices/a.json"), Ok("/api/v1/devices/a.json"));
+        assert_eq!(without_suffix("/dev/inbox.json"), Ok("/dev/inbox.json"));
+    }
+
+    #[test]
+    fn a_path_leads_to_its_pattern_and_its_parameter() {
+        const PATTERNS: &[Pattern] = &[
+            Pattern::new("/api/v1/users"),
+            Pattern::new("/api/v1/users/{id}"),
+            Pattern::new("/api/v1/users/{id}/devices"),
+        ];
+        let found = |path: &'static str| {
+            let found = find(PATTERNS, &Uri::from_static(path)).expect("no other suffix");
+            found.map(|(at, parameter)| (at, &path[parameter]))
+        };
+        assert_eq!(found("/api/v1/users"), Some((0, "")));
+        assert_eq!(found("/api/v1/%75sers.json?a=1"), Some((0, "")));
+        assert_eq!(found("/api/v1/users/a%2Fb"), Some((1, "a%2Fb")));
+        assert_eq!(found("/api/v1/users/%61.json"), Some((1, "%61")));
+        assert_eq!(found("/api/v1/%75sers/%FF/devices"), Some((2, "%FF")));
+        for unknown in
+            ["/", "/api/v1", "/api/v1/users/", "/api/v1//users", "/api/v1/users//devices", "/api/v1/users/1/2/devices"]
+        {
+            assert_eq!(found(unknown), None, "{unknown}");
+        }
+    }
+}
