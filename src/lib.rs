@@ -4,6 +4,7 @@
 
 #![warn(clippy::expect_used)]
 
+mod admin;
 mod app;
 pub mod cli;
 pub mod config;

@@ -1,8 +1,9 @@
 //! A server from start to stop: opens the stores, starts the actors, listens last, and on a stop closes the listener first.
 
+use crate::admin::{self, Sources};
 use crate::app::{self, Access, Database, NodeClaim, StoreReadiness, TokenStore, TraceExporter, WorkerFactory};
 use crate::config::{Config, Profile};
-use crate::connections::{self, ConnectionPolicy, open_files};
+use crate::connections::{self, ConnectionMetrics, ConnectionPolicy, open_files};
 use crate::http::Settings;
 use crate::http::dispatch::Dispatcher;
 use actix::{Actor as _, Addr};
@@ -45,6 +46,7 @@ const LAST_STEPS: Duration = Duration::from_secs(1);
 pub struct Server {
     address: SocketAddr,
     http: actix_web::dev::Server,
+    admin: Option<Admin>,
     notifier: Addr<NotifierActor>,
     maintenance: AbortOnDropHandle<()>,
     tracker: TaskTracker,
@@ -53,6 +55,13 @@ pub struct Server {
     stopped_at: Arc<OnceLock<Instant>>,
     claim: NodeClaim,
     traces: Option<TraceExporter>,
+}
+
+/// The listener for operators, which answers from the start to the very end.
+struct Admin {
+    address: SocketAddr,
+    handle: ServerHandle,
+    _task: AbortOnDropHandle<io::Result<()>>,
 }
 
 /// Stops a server from another task. Cheap to clone.
@@ -74,8 +83,8 @@ impl Server {
     )]
     pub async fn build(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let config = Arc::new(config);
-        let socket = bind(config.server.bind)?;
-        let address = socket.local_addr().map_err(|error| bind_error(config.server.bind, &error))?;
+        let (socket, address) = bind(config.server.bind, "server.bind")?;
+        let admin_socket = config.admin.bind.map(|address| bind(address, "admin.bind")).transpose()?;
 
         let database = app::database(&config, Access::Create, Arc::clone(&clock)).await?;
         let claim = NodeClaim::take(&config).await?;
@@ -126,6 +135,17 @@ impl Server {
         })
         .start();
 
+        let connections = Arc::<ConnectionMetrics>::default();
+        let sources = Arc::new(Sources {
+            started: clock.now(),
+            database: database.metrics(),
+            tokens: tokens.metrics(),
+            hashing: hashing.clone(),
+            connections: Arc::clone(&connections),
+            notifier: notifier.clone().recipient(),
+            delivery: Default::default(),
+            workers: Default::default(),
+        });
         let tracker = TaskTracker::new();
         let applications = Arc::new(Applications::new(Arc::new(database.clone())));
         let maintenance = {
@@ -151,13 +171,22 @@ impl Server {
             dispatcher: Arc::new(Dispatcher::new((&*config).into())),
             traces: traces.as_ref().map(TraceExporter::requests),
             inbox,
+            sources: Arc::clone(&sources),
         };
-        let http = listen(socket, &config, workers).map_err(|error| bind_error(config.server.bind, &error))?;
+        let http = listen(socket, &config, connections, workers);
+        let http = http.map_err(|error| bind_error(config.server.bind, "server.bind", &error))?;
+        let admin = admin_socket.map(|(socket, address)| {
+            let server = socket.listen(BACKLOG).and_then(|listener| admin::serve(listener.into_std()?, sources));
+            let server = server.map_err(|error| bind_error(address, "admin.bind", &error))?;
+            let handle = server.handle();
+            Ok(Admin { address, handle, _task: AbortOnDropHandle::new(actix_web::rt::spawn(server)) })
+        });
         let stopped_at = Arc::<OnceLock<Instant>>::default();
         let stopper = Stopper { http: http.handle(), tracker: tracker.clone(), stopped_at: Arc::clone(&stopped_at) };
         Ok(Self {
             address,
             http,
+            admin: admin.transpose()?,
             notifier,
             maintenance: AbortOnDropHandle::new(actix_web::rt::spawn(maintenance)),
             tracker,
@@ -172,6 +201,11 @@ impl Server {
     /// The address with the real port, even if port 0 was configured.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// The address for operators with the real port; `None` if `admin.bind` is empty.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(|admin| admin.address)
     }
 
     /// A handle that stops this server.
@@ -198,6 +232,9 @@ impl Server {
         let _ = tokio::time::timeout(Duration::from_secs(1), self.database.close()).await;
         if let Some(traces) = self.traces {
             traces.stop().await;
+        }
+        if let Some(admin) = self.admin {
+            admin.handle.stop(false).await;
         }
         self.claim.release().and(ended)
     }
@@ -231,28 +268,34 @@ async fn with_retries<T, E: std::fmt::Display>(step: impl AsyncFn() -> Result<T,
     step().await.map_err(StartError::because)
 }
 
-/// Binds the address, but does not listen yet.
-fn bind(address: SocketAddr) -> Result<TcpSocket, StartError> {
+/// Binds the address of the setting `key`, but does not listen yet. Returns it with the real port.
+fn bind(address: SocketAddr, key: &str) -> Result<(TcpSocket, SocketAddr), StartError> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() };
     let bound = socket.and_then(|socket| {
         socket.set_reuseaddr(true)?;
         socket.bind(address)?;
-        Ok(socket)
+        let address = socket.local_addr()?;
+        Ok((socket, address))
     });
-    bound.map_err(|error| bind_error(address, &error))
+    bound.map_err(|error| bind_error(address, key, &error))
 }
 
-fn bind_error(address: SocketAddr, error: &io::Error) -> StartError {
+fn bind_error(address: SocketAddr, key: &str, error: &io::Error) -> StartError {
     let advice = match error.kind() {
-        io::ErrorKind::AddrInUse => "another program uses this address; choose another server.bind",
-        io::ErrorKind::PermissionDenied => "this user is not permitted; choose a port of at least 1024",
-        io::ErrorKind::AddrNotAvailable => "this machine does not have this address; correct server.bind",
-        _ => "correct server.bind",
+        io::ErrorKind::AddrInUse => format!("another program uses this address; choose another {key}"),
+        io::ErrorKind::PermissionDenied => "this user is not permitted; choose a port of at least 1024".to_owned(),
+        io::ErrorKind::AddrNotAvailable => format!("this machine does not have this address; correct {key}"),
+        _ => format!("correct {key}"),
     };
     StartError(format!("cannot listen on {address}: {advice} ({error})"))
 }
 
-fn listen(socket: TcpSocket, config: &Config, workers: WorkerFactory) -> io::Result<actix_web::dev::Server> {
+fn listen(
+    socket: TcpSocket,
+    config: &Config,
+    metrics: Arc<ConnectionMetrics>,
+    workers: WorkerFactory,
+) -> io::Result<actix_web::dev::Server> {
     let listener = socket.listen(BACKLOG)?.into_std()?;
     let shutdown = config.server.shutdown_secs.saturating_sub(config.server.shutdown_secs / 3).max(1);
     let mut policy = ConnectionPolicy::from(config);
@@ -262,7 +305,7 @@ fn listen(socket: TcpSocket, config: &Config, workers: WorkerFactory) -> io::Res
         policy.max_connections = limit;
     }
     let state = move || workers.start_worker();
-    connections::serve(listener, config.server.worker_count(), shutdown, policy, state)
+    connections::serve(listener, config.server.worker_count(), shutdown, policy, metrics, state)
 }
 
 /// Reads the applications again and again. Other work must not delay it.

@@ -46,12 +46,50 @@ impl Timestamp {
     }
 }
 
+impl Timestamp {
+    /// The text of a time in the years 1970 to 9999. Each check shows two times, and a library that knows all calendars
+    /// takes several times as long. The days are counted as in Howard Hinnant's `civil_from_days`: from 1 March of the
+    /// year 0, in eras of 400 years.
+    fn rfc3339(self) -> Option<[u8; 20]> {
+        const DAY: u32 = 86_400;
+        let secs = u64::try_from(self.secs()).ok().filter(|secs| *secs < 253_402_300_800)?;
+        let (days, secs) = (u32::try_from(secs / u64::from(DAY)).ok()?, u32::try_from(secs % u64::from(DAY)).ok()?);
+        let days = days + 719_468;
+        let (era, of_era) = (days / 146_097, days % 146_097);
+        let year_of_era = (of_era - of_era / 1460 + of_era / 36_524 - of_era / 146_096) / 365;
+        let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+        let from_march = (5 * of_year + 2) / 153;
+        let day = of_year - (153 * from_march + 2) / 5 + 1;
+        let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+        let year = era * 400 + year_of_era + u32::from(month <= 2);
+
+        let mut text = *b"0000-00-00T00:00:00Z";
+        let parts = [
+            (0, year / 100),
+            (2, year % 100),
+            (5, month),
+            (8, day),
+            (11, secs / 3600),
+            (14, secs / 60 % 60),
+            (17, secs % 60),
+        ];
+        for (at, number) in parts {
+            text[at] += u8::try_from(number / 10).ok()?;
+            text[at + 1] += u8::try_from(number % 10).ok()?;
+        }
+        Some(text)
+    }
+}
+
 impl fmt::Display for Timestamp {
     /// RFC 3339 in UTC with whole seconds, as clients see it: `2026-11-24T02:52:26Z`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match jiff::Timestamp::from_second(self.secs()) {
-            Ok(time) => write!(f, "{time}"),
-            Err(_) => write!(f, "{}", self.secs()),
+        match self.rfc3339() {
+            Some(text) => f.write_str(str::from_utf8(&text).unwrap_or_default()),
+            None => match jiff::Timestamp::from_second(self.secs()) {
+                Ok(time) => write!(f, "{time}"),
+                Err(_) => write!(f, "{}", self.secs()),
+            },
         }
     }
 }
@@ -109,6 +147,15 @@ mod tests {
     #[test]
     fn a_timestamp_is_shown_as_rfc_3339_in_utc() {
         assert_eq!(Timestamp::from_millis(1_764_000_000_999).to_string(), "2025-11-24T16:00:00Z");
+    }
+
+    #[test]
+    fn every_day_is_shown_as_the_library_of_calendars_shows_it() {
+        let last = 253_402_300_799;
+        for secs in (0..=last).step_by(86_400 - 17).chain([last, last + 1, -1]) {
+            let expected = jiff::Timestamp::from_second(secs).map_or(secs.to_string(), |time| time.to_string());
+            assert_eq!(Timestamp::from_secs(secs).to_string(), expected);
+        }
     }
 
     #[test]

@@ -1,12 +1,16 @@
-//! How an actor does its work. Every message becomes a future of its own; `handle` only starts it.
+//! How an actor does its work. Every message becomes a future of its own; `handle` only starts it. A flow that has
+//! nothing to wait for is over then, without a task of its own: so are most checks.
 //!
 //! A panic in a flow fails one request. A client that hangs up does not stop a flow half-way. The server waits for
 //! all flows before it stops. This is the only place that starts tasks for actors.
 
 use crate::trace::Trace;
-use actix::{Message, ResponseFuture};
+use actix::dev::{MessageResponse, OneshotSender};
+use actix::{Actor, Context, Message, ResponseFuture};
 use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::rc::Rc;
+use std::task::{self, Poll, Waker};
 use tokio_util::task::TaskTracker;
 
 /// The flows of one actor over its ports `P`.
@@ -30,11 +34,48 @@ impl<P: 'static> Flows<P> {
         Rc::strong_count(&self.ports) as u64 - 1
     }
 
-    pub(crate) fn run<T, F>(&self, flow: impl FnOnce(Rc<P>) -> F) -> ResponseFuture<T>
+    /// Starts a flow. It works for `trace`, if its request is traced.
+    pub(crate) fn run<T: 'static, F>(&self, trace: Option<Trace>, flow: impl FnOnce(Rc<P>) -> F) -> Started<T>
     where
         F: Future<Output = T> + 'static,
     {
-        Box::pin(self.tracker.track_future(flow(Rc::clone(&self.ports))))
+        let mut flow: ResponseFuture<T> = Box::pin(self.tracker.track_future(flow(Rc::clone(&self.ports))));
+        if let Some(trace) = trace {
+            flow = Box::pin(trace.around(flow));
+        }
+        // The task of a flow that waits polls it again and gives it a waker.
+        let mut context = task::Context::from_waker(Waker::noop());
+        // A panic that leaves `handle` would end the actor.
+        match catch_unwind(AssertUnwindSafe(|| flow.as_mut().poll(&mut context))) {
+            Ok(Poll::Ready(answer)) => Started::Done(answer),
+            Ok(Poll::Pending) => Started::Waits(flow),
+            Err(_) => Started::Panicked,
+        }
+    }
+}
+
+/// A flow after its first step.
+pub enum Started<T> {
+    Done(T),
+    Waits(ResponseFuture<T>),
+    /// Its request gets no answer.
+    Panicked,
+}
+
+impl<A, M> MessageResponse<A, M> for Started<M::Result>
+where
+    A: Actor,
+    M: Message,
+{
+    fn handle(self, context: &mut A::Context, asker: Option<OneshotSender<M::Result>>) {
+        match self {
+            Self::Done(answer) => {
+                // The asker may have gone.
+                let _ = asker.map(|asker| asker.send(answer));
+            }
+            Self::Waits(flow) => MessageResponse::<A, M>::handle(flow, context, asker),
+            Self::Panicked => {}
+        }
     }
 }
 
@@ -50,12 +91,9 @@ impl<M: Message> Message for Traced<M> {
     type Result = M::Result;
 }
 
-/// Lets `flow` work for `trace`.
-pub(crate) fn traced<T: 'static>(trace: Option<Trace>, flow: ResponseFuture<T>) -> ResponseFuture<T> {
-    match trace {
-        None => flow,
-        Some(trace) => Box::pin(trace.around(flow)),
-    }
+/// Removes the bound of a mailbox. Load is shed before it, and actix parks each sender of a full mailbox, at a cost.
+pub(crate) fn unbounded<A: Actor<Context = Context<A>>>(context: &mut Context<A>) {
+    context.set_mailbox_capacity(0);
 }
 
 /// Runs `task` beside the answer. No flow waits for it, but the process does when it ends.
@@ -67,33 +105,75 @@ pub(crate) fn in_background(tracker: &TaskTracker, task: impl Future<Output = ()
 macro_rules! answers {
     ($actor:ty: $($message:ty => $flow:path),+ $(,)?) => {$(
         impl actix::Handler<$message> for $actor {
-            type Result = actix::ResponseFuture<<$message as actix::Message>::Result>;
+            type Result = $crate::flows::Started<<$message as actix::Message>::Result>;
 
-            fn handle(&mut self, message: $message, _: &mut actix::Context<Self>) -> Self::Result {
-                self.flows.run(|ports| async move { $flow(&ports, message).await })
+            fn handle(&mut self, message: $message, context: &mut actix::Context<Self>) -> Self::Result {
+                actix::Handler::handle(self, $crate::flows::Traced { message, trace: None }, context)
             }
         }
 
-        $crate::flows::takes_traced!($actor: $message);
+        impl actix::Handler<$crate::flows::Traced<$message>> for $actor {
+            type Result = $crate::flows::Started<<$message as actix::Message>::Result>;
+
+            fn handle(
+                &mut self,
+                asked: $crate::flows::Traced<$message>,
+                _: &mut actix::Context<Self>,
+            ) -> Self::Result {
+                self.flows.run(asked.trace, |ports| async move { $flow(&ports, asked.message).await })
+            }
+        }
     )+};
 }
 pub(crate) use answers;
 
-/// Lets an actor take a message with its trace, too.
-macro_rules! takes_traced {
-    ($actor:ty: $message:ty) => {
-        impl actix::Handler<$crate::flows::Traced<$message>> for $actor {
-            type Result = actix::ResponseFuture<<$message as actix::Message>::Result>;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix::{MailboxError, System};
 
-            fn handle(
-                &mut self,
-                traced: $crate::flows::Traced<$message>,
-                context: &mut actix::Context<Self>,
-            ) -> Self::Result {
-                let flow = actix::Handler::<$message>::handle(self, traced.message, context);
-                $crate::flows::traced(traced.trace, flow)
-            }
+    /// What a flow does before it answers.
+    #[derive(Debug, Clone, Copy, Message)]
+    #[rtype(result = "u32")]
+    enum Ask {
+        AtOnce,
+        Later,
+        PanicAtOnce,
+        PanicLater,
+    }
+
+    struct Asked(Flows<u32>);
+
+    impl Actor for Asked {
+        type Context = Context<Self>;
+    }
+
+    impl actix::Handler<Ask> for Asked {
+        type Result = Started<u32>;
+
+        fn handle(&mut self, ask: Ask, _: &mut Context<Self>) -> Self::Result {
+            self.0.run(None, |answer| async move {
+                if matches!(ask, Ask::Later | Ask::PanicLater) {
+                    tokio::task::yield_now().await;
+                }
+                assert!(matches!(ask, Ask::AtOnce | Ask::Later), "as the test wants it");
+                *answer
+            })
         }
-    };
+    }
+
+    #[test]
+    fn a_panic_fails_its_own_request_only() {
+        System::new().block_on(async {
+            let tracker = TaskTracker::new();
+            let actor = Asked(Flows::new(7, tracker.clone())).start();
+            for panics in [Ask::PanicAtOnce, Ask::PanicLater] {
+                assert_eq!(actor.send(panics).await, Err(MailboxError::Closed), "{panics:?}");
+                assert_eq!(actor.send(Ask::AtOnce).await, Ok(7));
+                assert_eq!(actor.send(Ask::Later).await, Ok(7));
+            }
+            tracker.close();
+            tracker.wait().await;
+        });
+    }
 }
-pub(crate) use takes_traced;

@@ -7,7 +7,7 @@
 //!                 ├──▶ limits       every budget and wait
 //!                 ├──▶ stores       traits ──▶ sql (SQLite, PostgreSQL) · embedded (SQLite) · redis
 //!                 └──▶ transports   trait  ──▶ smtp · twilio · inbox
-//!  flows: how an actor runs its work · domain, clock, derive, error, trace: used by all
+//!  flows: how an actor runs its work · domain, clock, derive, error, metrics, trace: used by all
 //! ```
 //!
 //! Imports point downwards only: an actor names stores and transports, never the other way round. `tests/house` has the
@@ -23,6 +23,7 @@ pub mod error;
 mod flows;
 pub mod hashing;
 pub mod limits;
+pub mod metrics;
 pub mod notifier;
 pub mod session;
 pub mod stores;

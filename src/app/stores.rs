@@ -7,6 +7,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use portcullis_actors::account::Revoker;
 use portcullis_actors::clock::Clock;
 use portcullis_actors::error::{Dependency, StartError};
+use portcullis_actors::metrics::StoreMetrics;
 use portcullis_actors::stores::embedded::EmbeddedTokenStore;
 use portcullis_actors::stores::redis::{BeforeServing, RedisSettings, RedisTokenStore};
 use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
@@ -132,6 +133,14 @@ impl TokenStore {
         match self {
             Self::Embedded(store) => Arc::new(store.clone()),
             Self::Redis(store) => Arc::new(store.clone()),
+        }
+    }
+
+    /// What is counted of the calls to it.
+    pub(crate) fn metrics(&self) -> Arc<StoreMetrics> {
+        match self {
+            Self::Embedded(store) => store.metrics(),
+            Self::Redis(store) => store.metrics(),
         }
     }
 

@@ -1,15 +1,18 @@
 //! Starts the actors of one HTTP thread. The threads share stores, the hashing pool and the notifier.
 
 use super::stores::{Database, TokenStore};
+use crate::admin::{self, Sources};
 use crate::config::Config;
 use crate::http::dispatch::Dispatcher;
+use crate::http::metrics::HttpMetrics;
 use crate::http::{AppState, Ports, Readiness, RequestTraces, Settings};
 use actix::{Actor as _, Addr};
 use portcullis_actors::account::{AccountActor, AccountPorts, PasswordSetter, Revoker};
 use portcullis_actors::clock::Clock;
 use portcullis_actors::derive::{Keyring, PhoneCodes, Subjects};
 use portcullis_actors::hashing::HashingPool;
-use portcullis_actors::limits::{LimitPolicy, Limits};
+use portcullis_actors::limits::{CountedLimits, LimitMetrics, LimitPolicy, Limits};
+use portcullis_actors::metrics::CheckMetrics;
 use portcullis_actors::notifier::NotifierActor;
 use portcullis_actors::session::{Applications, Authenticator, PasswordGuard, SessionActor, SessionPorts};
 use portcullis_actors::transports::Inbox;
@@ -37,14 +40,18 @@ pub(crate) struct WorkerFactory {
     pub(crate) readiness: Arc<dyn Readiness>,
     pub(crate) traces: Option<Arc<RequestTraces>>,
     pub(crate) inbox: Option<Inbox>,
+    /// Gets the counters of each worker.
+    pub(crate) sources: Arc<Sources>,
 }
 
 impl WorkerFactory {
     /// Starts the actors of this thread and returns the state of its handlers.
     pub(crate) fn start_worker(&self) -> AppState {
         lower_priority();
+        let metrics = Arc::default();
         AppState {
-            ports: self.start_actors(),
+            ports: self.start_actors(&metrics),
+            metrics,
             dispatcher: Arc::clone(&self.dispatcher),
             settings: self.settings.clone(),
             readiness: Arc::clone(&self.readiness),
@@ -53,10 +60,11 @@ impl WorkerFactory {
         }
     }
 
-    fn start_actors(&self) -> Ports {
+    fn start_actors(&self, http: &Arc<HttpMetrics>) -> Ports {
         let config = &self.config;
         let accounts = Arc::new(self.database.clone());
         let notifier = self.notifier.clone().recipient();
+        let (checks, verdicts) = (Arc::<CheckMetrics>::default(), Arc::<LimitMetrics>::default());
         let auth = Rc::new(Authenticator {
             sessions: self.tokens.sessions_of_worker(),
             accounts: accounts.clone(),
@@ -65,10 +73,11 @@ impl WorkerFactory {
             clock: Arc::clone(&self.clock),
             policy: config.sessions.clone(),
             names: Default::default(),
+            checks: Arc::clone(&checks),
             tracker: self.tracker.clone(),
         });
         let limits = Rc::new(Limits {
-            store: self.tokens.limits(),
+            store: Arc::new(CountedLimits { store: self.tokens.limits(), metrics: Arc::clone(&verdicts) }),
             subjects: self.subjects.clone(),
             policy: LimitPolicy {
                 passwords: config.limits.clone(),
@@ -105,7 +114,16 @@ impl WorkerFactory {
         });
         let account =
             AccountActor::new(AccountPorts { auth, guard, passwords, devices: accounts, counters: Default::default() });
-        Ports::new(&session.start(), &verification.start(), &account.start(), &self.notifier)
+        let (session, verification, account) = (session.start(), verification.start(), account.start());
+        self.sources.add(admin::Worker {
+            http: Arc::clone(http),
+            limits: verdicts,
+            checks,
+            session: admin::Actor::new(session.clone().recipient()),
+            verification: admin::Actor::new(verification.clone().recipient()),
+            account: admin::Actor::new(account.clone().recipient()),
+        });
+        Ports::new(&session, &verification, &account, &self.notifier)
     }
 }
 

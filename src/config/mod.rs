@@ -26,8 +26,8 @@ mod urls;
 mod values;
 
 pub use sections::{
-    CompatConfig, DatabaseConfig, LogConfig, MailConfig, MailTransport, OtlpConfig, RedisConfig, SandboxConfig,
-    SecretsConfig, ServerConfig, SmsConfig, SmsProvider, SmsTransport,
+    AdminConfig, CompatConfig, DatabaseConfig, LogConfig, MailConfig, MailTransport, OtlpConfig, RedisConfig,
+    SandboxConfig, SecretsConfig, ServerConfig, SmsConfig, SmsProvider, SmsTransport,
 };
 pub use sources::{Profile, Sources};
 pub use values::{PublicUrl, Secret, SecretKey, SecretUrl};
@@ -66,6 +66,7 @@ pub struct ConfigError(pub Vec<Fault>);
 pub struct Config {
     pub profile: Profile,
     pub server: ServerConfig,
+    pub admin: AdminConfig,
     pub database: DatabaseConfig,
     pub redis: RedisConfig,
     pub secrets: SecretsConfig,
@@ -103,6 +104,7 @@ impl Config {
         let config = Self {
             profile: sources.profile,
             server: section(&mut layers, "server"),
+            admin: section(&mut layers, "admin"),
             database: section(&mut layers, "database"),
             redis: section(&mut layers, "redis"),
             secrets: section(&mut layers, "secrets"),

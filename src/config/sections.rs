@@ -5,7 +5,7 @@
 use super::values::{PublicUrl, Secret, SecretKey, SecretUrl};
 use crate::telemetry::Format;
 use ipnet::IpNet;
-use serde::{Deserialize, Deserializer, Serialize, de};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
@@ -61,6 +61,28 @@ fn networks<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<IpNet>, D:
     let network = |text: &String| text.parse().or_else(|_| text.parse::<IpAddr>().map(IpNet::from)).ok();
     let parsed: Option<Vec<_>> = texts.iter().map(network).collect();
     parsed.ok_or_else(|| de::Error::custom("must be addresses or networks like 10.0.0.0/8"))
+}
+
+/// `admin.*`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct AdminConfig {
+    /// `None`: there is no such listener. Written as an empty text.
+    #[serde(deserialize_with = "optional_address", serialize_with = "address_or_empty")]
+    pub bind: Option<SocketAddr>,
+}
+
+fn optional_address<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SocketAddr>, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let parsed = if text.is_empty() { Ok(None) } else { text.parse().map(Some) };
+    parsed.map_err(|_| de::Error::custom("must be an address with its port like 127.0.0.1:8081, or empty"))
+}
+
+fn address_or_empty<S: Serializer>(address: &Option<SocketAddr>, serializer: S) -> Result<S::Ok, S::Error> {
+    match address {
+        Some(address) => serializer.collect_str(address),
+        None => serializer.serialize_str(""),
+    }
 }
 
 /// `database.*`

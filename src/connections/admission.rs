@@ -1,6 +1,6 @@
 //! Limits connections in total and per address. A connection over a limit is answered 503 and closed.
 
-use super::ConnectionPolicy;
+use super::{ConnectionMetrics, ConnectionPolicy};
 use crate::http::error::Problem;
 use crate::http::without_request;
 use actix_web::http::StatusCode;
@@ -23,6 +23,7 @@ const LOG_EVERY: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(super) struct Admission {
     policy: ConnectionPolicy,
+    metrics: Arc<ConnectionMetrics>,
     open: Mutex<Open>,
     lingering: Arc<Semaphore>,
 }
@@ -41,13 +42,19 @@ pub(super) struct Admitted {
     address: Option<IpAddr>,
 }
 
+impl Admitted {
+    pub(super) fn metrics(&self) -> &ConnectionMetrics {
+        &self.admission.metrics
+    }
+}
+
 /// One refused connection, with its permit to linger.
 #[derive(Debug)]
 pub(super) struct Refusal(Option<OwnedSemaphorePermit>);
 
 impl Admission {
-    pub(super) fn new(policy: ConnectionPolicy) -> Self {
-        Self { policy, open: Mutex::default(), lingering: Arc::new(Semaphore::new(LINGERING)) }
+    pub(super) fn new(policy: ConnectionPolicy, metrics: Arc<ConnectionMetrics>) -> Self {
+        Self { policy, metrics, open: Mutex::default(), lingering: Arc::new(Semaphore::new(LINGERING)) }
     }
 
     pub(super) fn policy(&self) -> &ConnectionPolicy {
@@ -65,18 +72,25 @@ impl Admission {
         let mut open = self.open();
         let held = address.map_or(0, |address| open.by_address.get(&address).copied().unwrap_or_default());
         if open.total >= self.policy.max_connections || held >= self.policy.per_address {
+            let of_address = held >= self.policy.per_address;
+            if of_address {
+                self.metrics.refused_address.add()
+            } else {
+                self.metrics.refused_total.add()
+            }
             let (total, log) = (open.total, open.logged.is_none_or(|logged| logged.elapsed() > LOG_EVERY));
             if log {
                 open.logged = Some(Instant::now());
             }
             drop(open);
             if log {
-                let limit = if held >= self.policy.per_address { "connections_per_address" } else { "max_connections" };
+                let limit = if of_address { "connections_per_address" } else { "max_connections" };
                 tracing::warn!(open = total, limit, "connections are refused (logged once a minute)");
             }
             return Err(());
         }
         open.total += 1;
+        self.metrics.accepted.add();
         if let Some(address) = address {
             *open.by_address.entry(address).or_default() += 1;
         }
@@ -92,6 +106,7 @@ impl Drop for Admitted {
     fn drop(&mut self) {
         let mut open = self.admission.open();
         open.total -= 1;
+        self.admission.metrics.closed.add();
         let Some(address) = self.address else { return };
         if let Some(held) = open.by_address.get_mut(&address) {
             *held -= 1;
@@ -132,14 +147,15 @@ mod tests {
 
     fn admission() -> Arc<Admission> {
         let trusted_proxies = vec!["10.0.0.0/8".parse().expect("a net")];
-        Arc::new(Admission::new(ConnectionPolicy {
+        let policy = ConnectionPolicy {
             max_connections: 5,
             per_address: 2,
             trusted_proxies,
             head_timeout: Duration::from_secs(5),
             keep_alive: Duration::from_secs(75),
             answer_timeout: Duration::from_secs(10),
-        }))
+        };
+        Arc::new(Admission::new(policy, Arc::default()))
     }
 
     fn from(admission: &Arc<Admission>, address: &str) -> Result<Admitted, ()> {
@@ -152,6 +168,7 @@ mod tests {
         let one = from(&admission, "192.0.2.1").expect("room");
         let _two = from(&admission, "192.0.2.1").expect("room");
         assert!(from(&admission, "192.0.2.1").is_err());
+        assert_eq!(admission.metrics.refused_address.get(), 1);
         let _other = from(&admission, "192.0.2.2").expect("an address of its own");
         drop(one);
         assert!(from(&admission, "192.0.2.1").is_ok());
@@ -171,7 +188,10 @@ mod tests {
         let held: Vec<_> = (0..5).map(|_| from(&admission, "10.0.0.1").expect("room")).collect();
         assert!(from(&admission, "10.0.0.1").is_err());
         assert!(from(&admission, "192.0.2.1").is_err());
+        let ConnectionMetrics { accepted, closed, refused_total, .. } = &*admission.metrics;
+        assert_eq!((accepted.get(), closed.get(), refused_total.get()), (5, 0, 2));
         drop(held);
+        assert_eq!(closed.get(), 5);
         let open = admission.open();
         assert_eq!((open.total, open.by_address.len()), (0, 0));
     }

@@ -9,6 +9,7 @@
 //! done here, around the stream.
 
 mod admission;
+mod metrics;
 pub mod open_files;
 mod stream;
 
@@ -18,6 +19,7 @@ use actix_server::Server;
 use actix_service::{ServiceFactoryExt as _, fn_service};
 use admission::Admission;
 use ipnet::IpNet;
+pub use metrics::ConnectionMetrics;
 use std::convert::Infallible;
 use std::io;
 use std::net::TcpListener;
@@ -54,6 +56,7 @@ pub fn serve<F>(
     workers: usize,
     shutdown: u64,
     policy: ConnectionPolicy,
+    metrics: Arc<ConnectionMetrics>,
     state: F,
 ) -> io::Result<Server>
 where
@@ -64,7 +67,7 @@ where
     let accepted = policy.max_connections + policy.max_connections / 16 + 2 * admission::LINGERING;
     let builder = Server::build().workers(workers).shutdown_timeout(shutdown).disable_signals();
     let builder = builder.max_concurrent_connections(accepted.div_ceil(workers));
-    let admission = Arc::new(Admission::new(policy));
+    let admission = Arc::new(Admission::new(policy, metrics));
     let stopping = builder.graceful_shutdown_signal();
     let service = move || {
         let (stopping, admission) = (stopping.clone(), Arc::clone(&admission));

@@ -86,7 +86,7 @@ pub(super) struct Stream {
     tcp: TcpStream,
     deadlines: Deadlines,
     timer: Pin<Box<Sleep>>,
-    _admitted: Admitted,
+    admitted: Admitted,
 }
 
 impl Stream {
@@ -101,7 +101,7 @@ impl Stream {
             answer_timeout: policy.answer_timeout,
         };
         let timer = Box::pin(sleep_until(head_end));
-        Self { tcp, deadlines: Deadlines(Rc::new(inner)), timer, _admitted: admitted }
+        Self { tcp, deadlines: Deadlines(Rc::new(inner)), timer, admitted }
     }
 
     pub(super) fn deadlines(&self) -> Deadlines {
@@ -125,6 +125,7 @@ impl Stream {
 
     fn time_out(&self) -> io::Error {
         if self.deadlines.0.phase.get() == Phase::Head {
+            self.admitted.metrics().head_timeout.add();
             self.answer(StatusCode::REQUEST_TIMEOUT, "The head of the request did not arrive in time.");
         }
         io::ErrorKind::TimedOut.into()
@@ -142,9 +143,11 @@ impl Stream {
         }
         match bytes.strip_prefix(b"HTTP/1.1 ").or_else(|| bytes.strip_prefix(b"HTTP/1.0 ")) {
             Some([b'4', b'3', b'1', b' ', ..]) => {
+                self.admitted.metrics().head_too_large.add();
                 self.answer(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The head of the request is too large.");
             }
             Some([b'4', b'0', b'0', b' ', ..]) => {
+                self.admitted.metrics().malformed.add();
                 self.answer(StatusCode::BAD_REQUEST, "The request is not valid HTTP/1.1.");
             }
             _ => return false,

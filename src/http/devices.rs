@@ -3,9 +3,8 @@
 use super::dispatch::Weight;
 use super::error::Problem;
 use super::extract::Call;
-use super::route::{Answer, message};
+use super::route::{Answer, json, message};
 use super::state::AppState;
-use actix_web::HttpResponse;
 use portcullis_actors::account::{DropDevice, ListDevices, ListedDevice, RegisterDevice, UserDevices};
 use portcullis_actors::domain::{DeviceToken, PushToken};
 use portcullis_actors::error::ErrorKind;
@@ -33,7 +32,7 @@ impl<'a> From<&'a ListedDevice> for DeviceItem<'a> {
 }
 
 fn list_of(devices: &[ListedDevice]) -> Answer {
-    Ok(HttpResponse::Ok().json(devices.iter().map(DeviceItem::from).collect::<Vec<_>>()))
+    json(&devices.iter().map(DeviceItem::from).collect::<Vec<_>>())
 }
 
 /// The device in the path. An invalid one is answered 422, like a parameter.
@@ -53,13 +52,12 @@ pub async fn register(state: &AppState, mut call: Call) -> Answer {
     let device_token = device_token?;
     let ask = fields.build(|| Some(RegisterDevice { credential, device_token, mobile_os: mobile_os?, push: push? }))?;
     let device = state.dispatcher.ask(Weight::Ordinary, &state.ports.register_device, ask).await?;
-    Ok(HttpResponse::Ok().json(DeviceItem::from(&device)))
+    json(&DeviceItem::from(&device))
 }
 
 /// `GET /devices`
 pub async fn list(state: &AppState, mut call: Call) -> Answer {
-    let incoming = call.read(state).await?;
-    let ask = ListDevices(incoming.credential()?);
+    let ask = ListDevices(call.credential(state).await?);
     list_of(&state.dispatcher.ask(Weight::Ordinary, &state.ports.list_devices, ask).await?)
 }
 

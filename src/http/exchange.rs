@@ -5,6 +5,7 @@ use super::Route;
 use super::cors::{Cors, CorsRequest};
 use super::error::{Code, Problem};
 use super::extract::Call;
+use super::metrics::HttpMetrics;
 use super::route::Answer;
 use super::state::AppState;
 use super::traces::{self, RequestTraces};
@@ -58,7 +59,7 @@ impl RequestHandler {
             (_, Ok(None)) => Err(Problem::not_found()),
             (_, Err(problem)) => Err(problem),
         };
-        exchange.end(answer, cors)
+        exchange.end(answer, cors, &self.state.metrics)
     }
 }
 
@@ -83,8 +84,8 @@ impl Exchange {
         Self { started, id: RequestId::of(request), method: request.method().clone(), route, parent, trace }
     }
 
-    /// Writes the problem document of a refusal, adds the headers that every answer has, and logs the line.
-    fn end(self, answer: Answer, cors: CorsRequest) -> Response<BoxBody> {
+    /// Writes the problem document of a refusal, adds the headers that every answer has, counts the request and logs the line.
+    fn end(self, answer: Answer, cors: CorsRequest, metrics: &HttpMetrics) -> Response<BoxBody> {
         let (mut response, code) = match answer {
             Ok(response) => {
                 let code = response.extensions().get::<Code>().copied();
@@ -97,15 +98,17 @@ impl Exchange {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(X_REQUEST_ID.clone(), self.id.0.clone());
-        let (route, status) = (self.route.map_or("unmatched", Route::pattern), response.status().as_u16());
+        let (route, status) = (self.route.map_or("unmatched", Route::pattern), response.status());
+        let took = self.started.elapsed();
+        metrics.record(self.route, &self.method, status, took);
         if let Some(trace) = &self.trace {
-            traces::end(trace, &self.method, route, status, code);
+            traces::end(trace, &self.method, route, status.as_u16(), code);
         }
         RequestLine {
             method: self.method.as_str(),
             route,
-            status,
-            took: self.started.elapsed(),
+            status: status.as_u16(),
+            took,
             id: self.id.as_str(),
             outcome: code.map_or("ok", Code::as_str),
             trace: || self.trace.as_ref().map(Trace::parent).or(self.parent),

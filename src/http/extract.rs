@@ -7,9 +7,9 @@ use super::error::{Code, Problem};
 use super::params::{self, Params};
 use super::state::AppState;
 use super::{body, peer};
-use actix_http::Request;
+use actix_http::{Payload, Request};
 use actix_web::http::Method;
-use actix_web::http::header::{ACCEPT_LANGUAGE, AUTHORIZATION, HeaderMap};
+use actix_web::http::header::{ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_ENCODING, HeaderMap};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use percent_encoding::percent_decode_str;
@@ -71,6 +71,29 @@ impl Call {
             peer: peer::address(&self.request, &settings.trusted_proxies),
             language: language.and_then(Locale::from_accept_language),
         })
+    }
+
+    /// The credential, for handlers that use nothing else of a request. The same as that of [`read`](Self::read).
+    ///
+    /// # Errors
+    /// Those of [`read`](Self::read) and of [`Incoming::credential`].
+    pub async fn credential(&mut self, state: &AppState) -> Result<Credential, Problem> {
+        match self.plain_credential() {
+            Some(credential) => Ok(credential),
+            None => self.read(state).await?.credential(),
+        }
+    }
+
+    /// The valid token of a request that has nothing else to read, so that nothing can be refused.
+    fn plain_credential(&mut self) -> Option<Credential> {
+        let has_body =
+            !matches!(self.request.payload(), Payload::None) || self.headers().contains_key(CONTENT_ENCODING);
+        if has_body || self.request.uri().query().is_some() {
+            return None;
+        }
+        let mut lines = self.headers().get_all(AUTHORIZATION);
+        let only = lines.next().filter(|_| lines.next().is_none())?;
+        bearer(only.to_str().ok()?)?.parse().ok()
     }
 
     /// The parameters in the body.

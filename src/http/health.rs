@@ -1,7 +1,7 @@
 //! Liveness and readiness, for process supervisors and load balancers.
 
 use super::extract::Call;
-use super::route::Answer;
+use super::route::{self, Answer};
 use super::state::AppState;
 use actix_web::HttpResponse;
 use portcullis_actors::error::Dependency;
@@ -9,15 +9,15 @@ use serde_json::json;
 
 /// `GET /health/live`: the process answers.
 pub async fn live(_: &AppState, _: Call) -> Answer {
-    Ok(HttpResponse::Ok().json(json!({ "status": "live" })))
+    route::json(&json!({ "status": "live" }))
 }
 
 /// `GET /health/ready`: 200 if the stores answer, or 503 with the names of those that do not.
 pub async fn ready(state: &AppState, _: Call) -> Answer {
     let failing: Vec<String> = state.readiness.failing().await.iter().map(Dependency::to_string).collect();
-    Ok(if failing.is_empty() {
-        HttpResponse::Ok().json(json!({ "status": "ready" }))
+    if failing.is_empty() {
+        route::json(&json!({ "status": "ready" }))
     } else {
-        HttpResponse::ServiceUnavailable().json(json!({ "status": "unavailable", "failing": failing }))
-    })
+        Ok(HttpResponse::ServiceUnavailable().json(json!({ "status": "unavailable", "failing": failing })))
+    }
 }

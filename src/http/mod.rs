@@ -20,6 +20,7 @@ pub mod error;
 mod exchange;
 mod extract;
 mod health;
+pub mod metrics;
 pub mod pages;
 mod params;
 mod password;

@@ -2,9 +2,12 @@
 
 use super::error::{Code, Problem};
 use actix_web::HttpResponse;
+use actix_web::body::BoxBody;
 use actix_web::dev::Url;
-use actix_web::http::{Method, Uri};
+use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
+use actix_web::http::{Method, StatusCode, Uri};
 use futures_util::future::LocalBoxFuture;
+use serde::Serialize;
 use std::ops::Range;
 
 /// What a handler returns.
@@ -13,9 +16,21 @@ pub type Answer = Result<HttpResponse, Problem>;
 /// The answer of a handler that is at work.
 pub type Pending<'a> = LocalBoxFuture<'a, Answer>;
 
+/// 200 with this value as JSON.
+pub fn json(value: &impl Serialize) -> Answer {
+    let mut body = Vec::with_capacity(256);
+    serde_json::to_writer(&mut body, value).map_err(|error| {
+        tracing::error!(%error, "an answer could not be written as JSON");
+        Problem::overloaded()
+    })?;
+    let mut answer = HttpResponse::with_body(StatusCode::OK, BoxBody::new(body));
+    answer.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    Ok(answer)
+}
+
 /// `{"message": text}`: the answer of calls that return no data.
 pub fn message(text: &'static str) -> Answer {
-    Ok(HttpResponse::Ok().json(serde_json::json!({ "message": text })))
+    json(&serde_json::json!({ "message": text }))
 }
 
 /// Declares the routes: `Name "/path/{parameter}" { GET handler, … }`. Of two that match a path, the first one counts.
@@ -35,6 +50,14 @@ macro_rules! routes {
             pub const fn pattern(self) -> &'static str {
                 match self {
                     $(Self::$name => $pattern,)+
+                }
+            }
+
+            /// The methods of a path.
+            pub const fn verbs(self) -> &'static [$crate::http::route::Verb] {
+                use $crate::http::route::Verb;
+                match self {
+                    $(Self::$name => &[$(Verb::$method),+],)+
                 }
             }
 
@@ -79,7 +102,7 @@ impl Verb {
         }
     }
 
-    const fn allow(self) -> &'static str {
+    pub const fn allow(self) -> &'static str {
         match self {
             Self::GET => "GET, HEAD",
             Self::POST => "POST",

@@ -3,9 +3,8 @@
 use super::dispatch::Weight;
 use super::error::Problem;
 use super::extract::Call;
-use super::route::{Answer, message};
+use super::route::{Answer, json, message};
 use super::state::AppState;
-use actix_web::HttpResponse;
 use portcullis_actors::domain::{Digest, Invalid, MobileOs, UserId};
 use portcullis_actors::session::{Check, CloseSession, CloseSessions, ListSessions};
 use serde::Serialize;
@@ -22,16 +21,15 @@ struct CheckAnswer<'a> {
 
 /// `GET /sessions/current`: the check, which back ends make on every call of a phone.
 pub async fn check(state: &AppState, mut call: Call) -> Answer {
-    let incoming = call.read(state).await?;
-    let ask = Check(incoming.credential()?);
+    let ask = Check(call.credential(state).await?);
     let session = state.dispatcher.ask(Weight::Ordinary, &state.ports.check, ask).await?;
-    Ok(HttpResponse::Ok().json(CheckAnswer {
+    json(&CheckAnswer {
         user_id: session.user,
         app_id: session.app.as_str(),
         session_id: session.id.to_text(),
         created_at: session.created.to_string(),
         expires_at: session.expires.to_string(),
-    }))
+    })
 }
 
 #[derive(Serialize)]
@@ -47,8 +45,7 @@ struct SessionItem<'a> {
 
 /// `GET /sessions`
 pub async fn list(state: &AppState, mut call: Call) -> Answer {
-    let incoming = call.read(state).await?;
-    let ask = ListSessions(incoming.credential()?);
+    let ask = ListSessions(call.credential(state).await?);
     let sessions = state.dispatcher.ask(Weight::Ordinary, &state.ports.list_sessions, ask).await?;
     let items: Vec<_> = sessions
         .iter()
@@ -62,12 +59,12 @@ pub async fn list(state: &AppState, mut call: Call) -> Answer {
             current: session.current,
         })
         .collect();
-    Ok(HttpResponse::Ok().json(items))
+    json(&items)
 }
 
 /// `DELETE /sessions/:id`
 pub async fn close(state: &AppState, mut call: Call) -> Answer {
-    let credential = call.read(state).await?.credential()?;
+    let credential = call.credential(state).await?;
     let id = Digest::from_text(&call.parameter()?).ok_or_else(Problem::not_found)?;
     state.dispatcher.ask(Weight::Ordinary, &state.ports.close_session, CloseSession { credential, id }).await?;
     message("Session ended.")

@@ -2,6 +2,7 @@
 
 use super::body::BodyLimits;
 use super::dispatch::Dispatcher;
+use super::metrics::HttpMetrics;
 use super::traces::RequestTraces;
 use actix::{Actor, Addr, Context, Handler, Recipient};
 use async_trait::async_trait;
@@ -91,6 +92,8 @@ pub struct AppState {
     pub dispatcher: Arc<Dispatcher>,
     pub settings: Settings,
     pub readiness: Arc<dyn Readiness>,
+    /// What is counted of the requests of this worker.
+    pub metrics: Arc<HttpMetrics>,
     /// `None` if no collector is configured.
     pub traces: Option<Arc<RequestTraces>>,
     /// The messages that were "sent", for the development page; `None` if a real transport is configured.

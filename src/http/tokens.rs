@@ -3,9 +3,8 @@
 use super::dispatch::{Weight, caller};
 use super::error::Problem;
 use super::extract::{Call, Incoming, Language, ShortText};
-use super::route::{Answer, message};
+use super::route::{Answer, json, message};
 use super::state::AppState;
-use actix_web::HttpResponse;
 use portcullis_actors::domain::{AppName, Email, MobileOs, UserId, UserToken};
 use portcullis_actors::session::{Introspect, Introspection, SignIn, SignOut};
 use portcullis_actors::verification::IssueReset;
@@ -43,14 +42,14 @@ pub async fn sign_in(state: &AppState, mut call: Call) -> Answer {
         Some(SignIn { email: email?, password: password?, device, push, app, locale, peer: incoming.peer, caller })
     })?;
     let signed_in = state.dispatcher.ask(Weight::Costly, &state.ports.sign_in, ask).await?;
-    Ok(HttpResponse::Ok().json(SignedInAnswer {
+    json(&SignedInAnswer {
         token: signed_in.token.expose(),
         user_info: UserInfo {
             id: signed_in.user,
             first_name: signed_in.first_name.as_str(),
             last_name: signed_in.last_name.as_str(),
         },
-    }))
+    })
 }
 
 /// `DELETE /tokens/:user_id`
@@ -98,7 +97,7 @@ async fn introspection(state: &AppState, incoming: &Incoming) -> Answer {
     let token = fields.required("token").map(|ShortText(text)| text.parse::<UserToken>().ok());
     let ask = fields.build(|| Some(Introspect { credential, app, token: token? }))?;
     let answer = state.dispatcher.ask(Weight::Ordinary, &state.ports.introspect, ask).await?;
-    Ok(HttpResponse::Ok().json(match &answer {
+    json(&match &answer {
         Introspection::Inactive => IntrospectionAnswer::Inactive { active: false },
         Introspection::Active(session) => IntrospectionAnswer::Active {
             active: true,
@@ -108,5 +107,5 @@ async fn introspection(state: &AppState, incoming: &Incoming) -> Answer {
             exp: session.expires.secs(),
             token_type: "Bearer",
         },
-    }))
+    })
 }

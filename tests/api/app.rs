@@ -76,9 +76,10 @@ impl App {
             settings: settings.clone(),
             readiness: readiness.clone(),
             traces: None,
+            metrics: Default::default(),
             inbox: inbox.clone(),
         };
-        let server = serve(listener, 1, 1, setup.connections, state).expect("a listener");
+        let server = serve(listener, 1, 1, setup.connections, Default::default(), state).expect("a listener");
         let handle = server.handle();
         actix_web::rt::spawn(server);
         Self { address, url, probe, failing, client: http_client(), handle }

@@ -1,11 +1,13 @@
 //! The two forms of a credential, and invalid ones.
 
 use super::app::{App, Setup, problem};
-use super::probe::{KEY, OTHER_TOKEN, TOKEN};
+use super::probe::{KEY, Mood, OTHER_TOKEN, TOKEN};
 use super::table::CALLS;
 use portcullis::http::Settings;
 use portcullis_actors::domain::Credential;
+use portcullis_actors::error::ErrorKind;
 use portcullis_actors::session::Check;
+use reqwest::RequestBuilder;
 
 const CHECK: &str = "/api/v1/sessions/current";
 
@@ -27,6 +29,51 @@ async fn a_credential_is_taken_from_the_header_or_the_body() {
     }
     assert_eq!(get().form(&[("auth_token", KEY)]).send().await.expect("an answer").status(), 200);
     assert!(matches!(app.probe.only(), Check(Credential::Key(key)) if key.expose() == KEY));
+}
+
+/// A request with nothing but a valid header is not read further. An unused parameter in its URL changes nothing.
+#[actix_web::test]
+async fn a_request_that_is_read_from_its_header_alone_gets_the_same_answer() {
+    let app = App::start().await;
+    let headers = [
+        &[][..],
+        &["Bearer TOKEN"],
+        &["bearer  TOKEN "],
+        &["BEARER TOKEN"],
+        &["Bearer KEY"],
+        &["Bearer TOKENA"],
+        &["Bearer "],
+        &["Bearer"],
+        &["TOKEN"],
+        &["Basic TOKEN"],
+        &["Bearer TOKEN", "Bearer TOKEN"],
+        &["Bearer TOKEN", "Basic KEY"],
+        &["Bearer TOKEN\u{e9}"],
+    ];
+    for mood in [Mood::Obliging, Mood::Refusing(ErrorKind::InvalidToken), Mood::Refusing(ErrorKind::Forbidden)] {
+        app.probe.be(mood);
+        for (method, path) in [("GET", CHECK), ("HEAD", CHECK), ("GET", "/api/v1/sessions"), ("GET", "/api/v1/devices")]
+        {
+            for lines in headers {
+                let answer = async |path: String| {
+                    let request = app.request(method, &path).header("x-request-id", "same");
+                    let line = |request: RequestBuilder, line: &&str| {
+                        request.header("authorization", line.replace("TOKEN", TOKEN).replace("KEY", KEY))
+                    };
+                    let answer = lines.iter().fold(request, line).send().await.expect("an answer");
+                    let mut headers: Vec<_> = answer.headers().iter().map(|(n, v)| (n.clone(), v.clone())).collect();
+                    headers.retain(|(name, _)| name != "date");
+                    // The framework keeps them in a map with a seed of its own.
+                    headers.sort_by(|one, other| one.0.as_str().cmp(other.0.as_str()));
+                    (answer.status(), headers, answer.bytes().await.expect("a body"))
+                };
+                let plain = answer(path.to_owned()).await;
+                for other in [format!("{path}?unused=1"), format!("{path}.json"), format!("{path}?")] {
+                    assert_eq!(answer(other).await, plain, "{method} {path} {lines:?}");
+                }
+            }
+        }
+    }
 }
 
 #[actix_web::test]

@@ -48,7 +48,7 @@ async fn answering(error: SendError) -> (World, Arc<Answering>) {
 }
 
 async fn breaker(notifier: &Addr<NotifierActor>) -> BreakerState {
-    notifier.send(Observe).await.expect("the actor lives").breakers[0].1
+    notifier.send(Observe).await.expect("the actor lives").providers[0].breaker
 }
 
 /// Tries five mails once each. Five failures open a breaker.

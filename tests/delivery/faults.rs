@@ -35,7 +35,8 @@ async fn survive(fault: Behaviour) -> HashMap<String, usize> {
         world.queue_mail(&format!("u{n}@d{}.example", n % 5)).await;
     }
     // Five failures open a breaker; two more are trials after its rest.
-    let opened = async || notifier.send(Observe).await.expect("the actor lives").breakers[0].1 != BreakerState::Closed;
+    let opened =
+        async || notifier.send(Observe).await.expect("the actor lives").providers[0].breaker != BreakerState::Closed;
     let tried = async || {
         let attempts: Vec<_> = world.all().await.iter().map(|message| message.attempts).collect();
         attempts.iter().all(|attempts| *attempts > 0) || (attempts.iter().sum::<u64>() >= 7 && opened().await)
@@ -129,8 +130,9 @@ async fn one_applications_own_sender_is_refused_and_the_others_go_on() {
     eventually("all refused", refused).await;
     world.queue_mail("ada@example.com").await;
     server.received(1).await;
-    let breakers = notifier.send(Observe).await.expect("the actor lives").breakers;
-    assert_eq!(breakers[0], ("smtp".to_owned(), BreakerState::Closed), "the relay is in order");
+    let providers = notifier.send(Observe).await.expect("the actor lives").providers;
+    let relay = (providers[0].name.as_str(), providers[0].breaker);
+    assert_eq!(relay, ("smtp", BreakerState::Closed), "the relay is in order");
 }
 
 #[actix::test]

@@ -179,7 +179,7 @@ async fn observe_tells_depth_age_and_outcomes() {
     step(&notifier).await;
     let after = notifier.send(Observe).await.expect("the actor lives");
     assert_eq!((after.pending, after.delivered, after.oldest_age), (Some(0), 2, None));
-    assert_eq!(after.breakers.len(), 2);
+    assert_eq!(after.providers.len(), 2);
     world.store.disable_user(world.user).await.expect("answered");
     world.queue_mail("ada@example.com").await;
     step(&notifier).await;

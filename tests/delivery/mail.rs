@@ -206,8 +206,8 @@ async fn a_relay_that_hangs_before_it_knows_for_whom_is_left_alone() {
         world.queue_mail(to).await;
     }
     assert_eq!(step(&notifier).await, 2);
-    let breakers = notifier.send(Observe).await.expect("the actor lives").breakers;
-    assert_eq!(breakers[0].1, BreakerState::Open);
+    let providers = notifier.send(Observe).await.expect("the actor lives").providers;
+    assert_eq!(providers[0].breaker, BreakerState::Open);
 }
 
 #[actix::test]

@@ -102,8 +102,8 @@ async fn a_provider_that_is_out_of_order_is_skipped_until_it_rests_no_more() {
         world.queue_sms(&format!("+1212555010{n}")).await;
     }
     step(&notifier).await;
-    let breakers = notifier.send(Observe).await.expect("the actor lives").breakers;
-    assert_eq!(breakers[1], ("one".to_owned(), BreakerState::Open));
+    let providers = notifier.send(Observe).await.expect("the actor lives").providers;
+    assert_eq!((providers[1].name.as_str(), providers[1].breaker), ("one", BreakerState::Open));
     let skipping = world.queue_sms(NUMBER).await;
     step(&notifier).await;
     assert_eq!(world.path(skipping).await, ["two: accepted"], "no time is lost with it");

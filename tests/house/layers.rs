@@ -14,6 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["src/cli"],
     &["src/server.rs"],
     &["src/app"],
+    &["src/admin"],
     &["src/connections", "src/config"],
     &["src/http"],
     &["src/telemetry.rs"],
@@ -28,7 +29,7 @@ const LAYERS: &[&[&str]] = &[
     &["actors/src/stores"],
     &["actors/src/transports", "actors/src/hashing"],
     &["actors/src/derive.rs"],
-    &["actors/src/error.rs", "actors/src/clock.rs", "actors/src/trace"],
+    &["actors/src/error.rs", "actors/src/clock.rs", "actors/src/metrics.rs", "actors/src/trace"],
     &["actors/src/domain"],
 ];
 
@@ -50,6 +51,7 @@ const NAMED_BY: &[(&str, &[&str])] = &[
     ),
     ("sqlx", &["actors/src/stores/sql", "actors/src/stores/embedded", "actors/src/stores/transaction.rs"]),
     ("redis", &["actors/src/stores/redis"]),
+    ("prometheus_client", &["src/admin"]),
     ("lettre", &["actors/src/transports"]),
     ("reqwest", &["actors/src/transports", "src/app/traces.rs"]),
     ("opentelemetry", &["actors/src/trace", "src/app/traces.rs", "src/http/traces.rs"]),

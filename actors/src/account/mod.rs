@@ -15,7 +15,7 @@ pub use policy::PasswordPolicy;
 pub use revocations::Revoker;
 pub use setter::{PasswordSetter, password_change};
 
-use crate::flows::Flows;
+use crate::flows::{self, Flows};
 use crate::session::{Authenticator, PasswordGuard};
 use crate::stores::DeviceStore;
 use actix::{Actor, Context, Handler};
@@ -47,6 +47,10 @@ impl AccountActor {
 
 impl Actor for AccountActor {
     type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Context<Self>) {
+        flows::unbounded(context);
+    }
 }
 
 impl Handler<Observe> for AccountActor {

@@ -3,6 +3,7 @@
 use super::{Digest, Invalid, named_values, redacted_debug};
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 /// The rule for short texts: not empty, not too long, no control characters (so it is safe in a header or a log).
 fn short(text: &str, longest: usize) -> Result<String, Invalid> {
@@ -61,9 +62,9 @@ impl PushToken {
     }
 }
 
-/// The public name of an application, `app_id` to clients: 1–64 of `[a-z0-9._-]`.
+/// The public name of an application, `app_id` to clients: 1–64 of `[a-z0-9._-]`. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct AppName(String);
+pub struct AppName(Arc<str>);
 
 impl AppName {
     /// The name.
@@ -78,7 +79,7 @@ impl FromStr for AppName {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let fits = (1..=64).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b));
-        if fits { Ok(Self(text.to_owned())) } else { Err(Invalid("is not an application's name")) }
+        if fits { Ok(Self(text.into())) } else { Err(Invalid("is not an application's name")) }
     }
 }
 

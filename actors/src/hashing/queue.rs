@@ -6,6 +6,7 @@
 use super::argon::Argon2id;
 use super::{HashingError, NO_THREAD, cannot_start};
 use crate::error::StartError;
+use crate::metrics::{Distribution, Histogram};
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -31,6 +32,8 @@ pub struct HashingSnapshot {
     pub failed: u64,
     /// Moving average of the time of a job on a thread.
     pub average_ms: f64,
+    /// How long jobs have waited for a thread since their place was taken.
+    pub waits: Distribution,
 }
 
 /// How a job ended.
@@ -67,7 +70,7 @@ struct State {
     used_part: f64,
     /// Moving average of a thread's time for one unit of work.
     nanos_per_unit: f64,
-    /// Its `queued` is not kept: it is `jobs.len()`.
+    /// Its `queued` and `waits` are not kept here: the one is `jobs.len()`, the other a histogram.
     counts: HashingSnapshot,
     stopping: bool,
 }
@@ -94,6 +97,7 @@ impl State {
 
 struct Shared {
     state: Mutex<State>,
+    waits: Histogram,
     wake: Condvar,
     max_wait: Duration,
     threads: usize,
@@ -131,6 +135,7 @@ impl Queue {
             skipped: 0,
             failed: 0,
             average_ms: nanos / 1e6,
+            waits: Distribution::default(),
         };
         let nanos_per_unit = nanos / sample_work.max(1) as f64;
         let state = State {
@@ -142,8 +147,8 @@ impl Queue {
             counts,
             stopping: false,
         };
-        let shared =
-            Arc::new(Shared { state: Mutex::new(state), wake: Condvar::new(), max_wait, threads: hashers.len() });
+        let (state, wake, waits) = (Mutex::new(state), Condvar::new(), Histogram::default());
+        let shared = Arc::new(Shared { state, waits, wake, max_wait, threads: hashers.len() });
         let mut queue = Self { shared, threads: Vec::new() };
         for (number, hasher) in hashers.into_iter().enumerate() {
             let shared = Arc::clone(&queue.shared);
@@ -182,7 +187,7 @@ impl Queue {
 
     pub fn observe(&self) -> HashingSnapshot {
         let state = self.shared.state();
-        HashingSnapshot { queued: state.jobs.len(), ..state.counts }
+        HashingSnapshot { queued: state.jobs.len(), waits: self.shared.waits.read(), ..state.counts }
     }
 }
 
@@ -283,6 +288,7 @@ impl Shared {
         while let Some(job) = self.next() {
             let begun = Instant::now();
             let waited = begun.saturating_duration_since(job.since);
+            self.waits.record(waited);
             let slot: Slot<'_> = match waited.checked_sub(self.max_wait) {
                 Some(excess) if !excess.is_zero() => Err(overloaded(excess)),
                 _ => Ok(&mut *hasher),

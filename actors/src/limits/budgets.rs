@@ -9,6 +9,28 @@ use crate::stores::{AddressCharges, Backoff, Budget, Counter, Rate, Waits};
 use std::net::IpAddr;
 use std::time::Duration;
 
+/// The scopes of all budgets and waits, in the order in which they stand below.
+pub(super) const SCOPES: [&str; 18] = [
+    "password",
+    "password-device",
+    "password-devices",
+    "password-address",
+    "password-address-wrong",
+    "password-changes-hour",
+    "reset-finish-hour",
+    "reset-apart",
+    "reset-email-hour",
+    "reset-address-hour",
+    "reset-total-hour",
+    "sms-number-10min",
+    "sms-number-day",
+    "sms-account-day",
+    "sms-source-hour",
+    "sms-prefix-hour",
+    "sms-total-hour",
+    "phone-wrong",
+];
+
 /// The source of a request for a phone code.
 #[derive(Clone, Copy, Debug)]
 pub enum Source {

@@ -6,9 +6,11 @@
 //! `policy` holds the numbers, `budgets` lists the counters and names their subjects. Callers decide when to charge.
 
 mod budgets;
+mod counted;
 mod policy;
 
 pub use budgets::Source;
+pub use counted::{CountedLimits, LimitMetrics, Verdicts};
 pub use policy::{LimitPolicy, PasswordLimits, PhonePolicy, ResetPolicy};
 
 use crate::derive::Subjects;

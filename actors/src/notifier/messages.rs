@@ -2,7 +2,8 @@
 
 use super::breaker::BreakerState;
 use crate::error::ErrorKind;
-use crate::stores::ReportEffect;
+use crate::metrics::Distribution;
+use crate::stores::{Channel, ReportEffect};
 use actix::Message;
 use std::time::Duration;
 
@@ -69,6 +70,26 @@ pub struct NotifierSnapshot {
     pub dead: u64,
     /// Messages that were not sent within their life.
     pub expired: u64,
-    /// Each provider's name and the state of its breaker.
-    pub breakers: Vec<(String, BreakerState)>,
+    /// Messages on their way, on all nodes, by channel; empty if the store fails.
+    pub backlogs: Vec<BacklogSnapshot>,
+    pub providers: Vec<ProviderSnapshot>,
+}
+
+/// The messages of one channel that are on their way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct BacklogSnapshot {
+    pub channel: Channel,
+    pub pending: u64,
+    /// Zero if there is none.
+    pub oldest_age: Duration,
+}
+
+/// A provider as this node sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProviderSnapshot {
+    pub channel: Channel,
+    pub name: String,
+    pub breaker: BreakerState,
+    /// Each outcome of a try, as the attempt log keeps it, and how long those tries took.
+    pub tries: Vec<(&'static str, Distribution)>,
 }

@@ -22,14 +22,16 @@ mod segment;
 mod templates;
 
 pub use breaker::BreakerState;
-pub use messages::{DeliverDue, Drain, NotifierSnapshot, Observe, RecordReport, ReportRefusal, Wake};
+pub use messages::{
+    BacklogSnapshot, DeliverDue, Drain, NotifierSnapshot, Observe, ProviderSnapshot, RecordReport, ReportRefusal, Wake,
+};
 pub use policy::{ChannelPolicy, DeliveryPolicy};
 
 use crate::clock::Clock;
 use crate::derive::{Keyring, PhoneCodes};
 use crate::error::ErrorKind;
-use crate::flows::takes_traced;
-use crate::stores::{OutboxStore, ReportEffect};
+use crate::flows::Traced;
+use crate::stores::{Backlog, Channel, OutboxStore, ReportEffect};
 use crate::trace::TraceSource;
 use crate::transports::Transports;
 use actix::{Actor, AsyncContext as _, Context, Handler, ResponseFuture, WrapFuture as _};
@@ -37,6 +39,7 @@ use delivery_loop::{DeliveryLoop, LoopHandle};
 use providers::Providers;
 use reports::Reports;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// The dependencies of the notifier.
 #[derive(Clone)]
@@ -131,14 +134,20 @@ impl Handler<Observe> for NotifierActor {
 
     fn handle(&mut self, _: Observe, _: &mut Self::Context) -> Self::Result {
         let (outbox, now) = (Arc::clone(&self.outbox), self.clock.now());
-        let (counts, breakers) = (self.control.counts(), self.providers.states());
+        let (counts, providers) = (self.control.counts(), self.providers.observe());
         Box::pin(async move {
             let stats = outbox.stats().await.ok();
+            let backlog = |(channel, backlog): &(Channel, Backlog)| BacklogSnapshot {
+                channel: *channel,
+                pending: backlog.pending,
+                oldest_age: backlog.oldest.map_or(Duration::ZERO, |oldest| now.since(oldest)),
+            };
             NotifierSnapshot {
+                backlogs: stats.iter().flat_map(|stats| stats.channels.iter().map(backlog)).collect(),
                 pending: stats.as_ref().map(|stats| stats.pending),
                 oldest_age: stats.as_ref().and_then(|stats| stats.oldest).map(|oldest| now.since(oldest)),
                 dead_on_record: stats.as_ref().map(|stats| stats.dead),
-                breakers,
+                providers,
                 ..counts
             }
         })
@@ -158,4 +167,14 @@ impl Handler<RecordReport> for NotifierActor {
     }
 }
 
-takes_traced!(NotifierActor: RecordReport);
+impl Handler<Traced<RecordReport>> for NotifierActor {
+    type Result = ResponseFuture<Result<ReportEffect, ReportRefusal>>;
+
+    fn handle(&mut self, asked: Traced<RecordReport>, context: &mut Self::Context) -> Self::Result {
+        let work = Handler::handle(self, asked.message, context);
+        match asked.trace {
+            None => work,
+            Some(trace) => Box::pin(trace.around(work)),
+        }
+    }
+}

@@ -2,8 +2,10 @@
 
 use super::breaker::{Breaker, BreakerState};
 use super::compose::Composed;
+use super::messages::ProviderSnapshot;
 use super::policy::DeliveryPolicy;
 use crate::clock::{Clock, Timestamp};
+use crate::metrics::Histogram;
 use crate::stores::Channel;
 use crate::trace;
 use crate::transports::{Accepted, DeliveryReport, Mail, SendError, Sms, Transport, Transports};
@@ -15,6 +17,23 @@ use std::time::{Duration, Instant};
 struct Provider<M> {
     transport: Arc<dyn Transport<M>>,
     breaker: Breaker,
+    tries: Tries,
+}
+
+/// The outcomes of a try: as the attempt log keeps them.
+const OUTCOMES: [&str; 6] = ["accepted", "transient", "permanent", "provider_fault", "unconfirmed", "unanswered"];
+
+/// How long the tries of each of [`OUTCOMES`] took.
+#[derive(Default)]
+struct Tries([Histogram; OUTCOMES.len()]);
+
+impl Tries {
+    fn record(&self, error: Option<&SendError>, took: Duration) {
+        let outcome = error.map_or("accepted", SendError::label);
+        if let Some(at) = OUTCOMES.iter().position(|known| *known == outcome) {
+            self.0[at].record(took);
+        }
+    }
 }
 
 /// All providers of this node, in the order in which they are tried. Shared by the loop, the deliveries and the reports.
@@ -46,10 +65,11 @@ impl Providers {
         }
     }
 
-    /// Every provider's name and the state of its breaker.
-    pub(super) fn states(&self) -> Vec<(String, BreakerState)> {
-        let all = Channel::ALL.into_iter().flat_map(|channel| self.breakers(channel));
-        all.map(|(name, state)| (name.to_owned(), state)).collect()
+    /// The state of every provider.
+    pub(super) fn observe(&self) -> Vec<ProviderSnapshot> {
+        let now = self.clock.now();
+        let mail = self.mail.iter().map(|provider| provider.observe(Channel::Mail, now));
+        mail.chain(self.sms.iter().map(|provider| provider.observe(Channel::Sms, now))).collect()
     }
 
     /// The number of providers of a channel.
@@ -91,12 +111,13 @@ impl Providers {
         // As far as is known, only this message makes it panic.
         let panicked = |_| Err(SendError::Transient { retry_after: None, text: "the transport panicked".to_owned() });
         let result = span.end(sent.unwrap_or_else(panicked));
-        provider.note(result.as_ref().err(), self.clock.now());
+        let took = began.elapsed();
+        provider.note(result.as_ref().err(), took, self.clock.now());
         Some(Try {
             provider: u32::try_from(index).unwrap_or(0),
             name: provider.transport.name().to_owned(),
             at,
-            took: began.elapsed(),
+            took,
             result,
         })
     }
@@ -127,7 +148,10 @@ impl Providers {
 
 fn with_breakers<M>(transports: Vec<Arc<dyn Transport<M>>>, policy: &DeliveryPolicy) -> Vec<Provider<M>> {
     let rest = Duration::from_secs(policy.breaker_rest_secs);
-    let provider = |transport| Provider { transport, breaker: Breaker::new(policy.breaker_failures, rest) };
+    let provider = |transport| {
+        let (breaker, tries) = (Breaker::new(policy.breaker_failures, rest), Tries::default());
+        Provider { transport, breaker, tries }
+    };
     transports.into_iter().map(provider).collect()
 }
 
@@ -136,8 +160,15 @@ impl<M> Provider<M> {
         (self.transport.name(), self.breaker.state(now))
     }
 
-    /// Reports the end of a try to the breaker.
-    fn note(&self, error: Option<&SendError>, now: Timestamp) {
+    fn observe(&self, channel: Channel, now: Timestamp) -> ProviderSnapshot {
+        let tries = OUTCOMES.into_iter().zip(&self.tries.0).map(|(outcome, histogram)| (outcome, histogram.read()));
+        let (name, breaker) = (self.transport.name().to_owned(), self.breaker.state(now));
+        ProviderSnapshot { channel, name, breaker, tries: tries.collect() }
+    }
+
+    /// Counts a try, and reports its end to the breaker.
+    fn note(&self, error: Option<&SendError>, took: Duration, now: Timestamp) {
+        self.tries.record(error, took);
         match error {
             Some(error) if error.is_of_provider() => {
                 if self.breaker.failed(now) {
@@ -146,5 +177,27 @@ impl<M> Provider<M> {
             }
             _ => self.breaker.succeeded(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_outcome_is_counted() {
+        let text = String::new;
+        let errors = [
+            SendError::Transient { retry_after: None, text: text() },
+            SendError::Permanent(text()),
+            SendError::ProviderFault(text()),
+            SendError::Unconfirmed(text()),
+            SendError::Unanswered(text()),
+        ];
+        let tries = Tries::default();
+        for error in [None].into_iter().chain(errors.iter().map(Some)) {
+            tries.record(error, Duration::ZERO);
+        }
+        assert!(tries.0.iter().all(|histogram| histogram.read().count() == 1));
     }
 }

@@ -7,6 +7,7 @@ use crate::derive::Keyring;
 use crate::domain::{AppId, AppName, Credential, Digest, KeyScope, UserId, UserToken};
 use crate::error::{Dependency, ErrorKind};
 use crate::flows::in_background;
+use crate::metrics::CheckMetrics;
 use crate::stores::{AccountStore, KeyRecord, Session, SessionStore};
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -61,6 +62,8 @@ pub struct Authenticator {
     pub policy: SessionPolicy,
     /// Application names by number. A name never changes, so that nothing is ever removed.
     pub names: RefCell<HashMap<AppId, AppName>>,
+    /// Counts the checks of this thread.
+    pub checks: Arc<CheckMetrics>,
     /// Tracks the background work, which must end before the process does.
     pub tracker: TaskTracker,
 }
@@ -82,9 +85,20 @@ impl Authenticator {
     /// `InvalidToken`, or the token store does not answer.
     pub async fn find(&self, token: &UserToken) -> Result<Session, ErrorKind> {
         if !self.keyring.vouches_for(token) {
+            self.checks.refused.add();
             return Err(ErrorKind::InvalidToken);
         }
-        self.sessions.find(token.user(), token.digest()).await?.ok_or(ErrorKind::InvalidToken)
+        let (user, id) = (token.user(), token.digest());
+        match self.sessions.find_cached(user, id) {
+            Some(session) => {
+                self.checks.hits.add();
+                Ok(session)
+            }
+            None => {
+                self.checks.misses.add();
+                self.sessions.find(user, id).await?.ok_or(ErrorKind::InvalidToken)
+            }
+        }
     }
 
     /// The user behind a credential: the owner of a token, or the owner of a key with `owner:act`.

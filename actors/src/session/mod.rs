@@ -18,7 +18,7 @@ pub use guard::{PasswordAttempt, PasswordGuard, Target};
 pub use messages::*;
 pub use policy::SessionPolicy;
 
-use crate::flows::Flows;
+use crate::flows::{self, Flows};
 use crate::hashing::HashingPool;
 use crate::stores::DeviceStore;
 use actix::{Actor, Context, Handler};
@@ -50,6 +50,10 @@ impl SessionActor {
 
 impl Actor for SessionActor {
     type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Context<Self>) {
+        flows::unbounded(context);
+    }
 }
 
 impl Handler<Observe> for SessionActor {

@@ -47,7 +47,7 @@ pub(super) async fn run(ports: &SessionPorts, request: SignIn) -> Result<SignedI
     };
     let (first_name, last_name, id) = (user.first_name.clone(), user.last_name.clone(), user.id);
     let upgrade = comparison.verified == Verified::Outdated;
-    match finish(ports, request, &user, upgrade, Place { app: app.id, device: found }, &attempt).await {
+    match finish(ports, request, &user, upgrade, Client { app: app.id, device: found }, &attempt).await {
         Ok(token) => {
             ports.counters.borrow_mut().signed_in += 1;
             Ok(SignedIn { token, user: id, first_name, last_name })
@@ -62,8 +62,8 @@ pub(super) async fn run(ports: &SessionPorts, request: SignIn) -> Result<SignedI
     }
 }
 
-/// The application, and the device as it was found before the password was compared.
-struct Place {
+/// The application that the user signs in to, and the device as it was found before the password was compared.
+struct Client {
     app: AppId,
     device: Option<FoundDevice>,
 }
@@ -74,7 +74,7 @@ async fn finish(
     request: SignIn,
     user: &User,
     outdated: bool,
-    place: Place,
+    client: Client,
     attempt: &PasswordAttempt,
 ) -> Result<UserToken, ErrorKind> {
     let forgiven = ports.guard.succeeded(attempt).await?;
@@ -85,7 +85,7 @@ async fn finish(
         ports.auth.accounts.set_locale(user.id, locale).await?;
     }
     let policy = &ports.auth.policy;
-    let device = match (request.device, place.device) {
+    let device = match (request.device, client.device) {
         (None, _) => None,
         (Some((_, mobile_os)), Some(found))
             if !found.differs(mobile_os, request.push.as_ref())
@@ -94,7 +94,7 @@ async fn finish(
             Some(found.id)
         }
         (Some((device_token, mobile_os)), _) => {
-            let (user, app, push, max_devices) = (user.id, place.app, request.push, policy.most_devices);
+            let (user, app, push, max_devices) = (user.id, client.app, request.push, policy.most_devices);
             let registration = Registration { user, app, device_token, mobile_os, push, signed_in: true, max_devices };
             let Registered { device, taken_from } = ports.devices.register(registration).await?;
             // Opening the session makes caches forget the user, but not another one whose push token this was.
@@ -108,7 +108,7 @@ async fn finish(
     let opening = ports.auth.sessions.open(NewSession {
         user: user.id,
         id: token.digest(),
-        app: place.app,
+        app: client.app,
         device,
         epoch: user.epoch,
         idle: policy.idle(),

@@ -46,7 +46,7 @@ pub use counters::{
 };
 pub use devices::{Device, DeviceStore, FoundDevice, PushDrop, Registered, Registration, Revocation, RevocationStore};
 pub use outbox::{
-    AccountState, Attempt, Branding, Channel, Destination, LeaseRequest, Leased, ListedMessage, MessageKind,
+    AccountState, Attempt, Backlog, Branding, Channel, Destination, LeaseRequest, Leased, ListedMessage, MessageKind,
     MessageState, NewMessage, Next, OutboxFilter, OutboxStats, OutboxStore, Progress, ReportEffect, Settlement,
 };
 pub use session_cache::PendingNote;

@@ -1,9 +1,12 @@
-//! One operation on a pooled connection: bounded in time, and never returned to the pool in an unknown state.
+//! One operation on a pooled connection: bounded in time, counted, and never returned to the pool in an unknown state.
 
+use crate::metrics::{CallEnd, StoreMetrics};
 use sqlx::pool::PoolConnection;
 use sqlx::{Connection as _, Database, Pool, SqlSafeStr as _};
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Why an operation failed: the driver's error or a time-out.
 pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
@@ -12,9 +15,36 @@ pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// for the lock later is refused without waiting when another one wrote in between.
 pub(super) const BEGIN_IMMEDIATE: &str = "BEGIN IMMEDIATE";
 
+/// A pool whose operations are counted.
+#[derive(Debug)]
+pub(super) struct MeteredPool<DB: Database> {
+    pool: Pool<DB>,
+    metrics: Arc<StoreMetrics>,
+}
+
+impl<DB: Database> MeteredPool<DB> {
+    pub(super) fn new(pool: Pool<DB>, metrics: &Arc<StoreMetrics>) -> Self {
+        Self { pool, metrics: Arc::clone(metrics) }
+    }
+
+    pub(super) fn metrics(&self) -> &Arc<StoreMetrics> {
+        &self.metrics
+    }
+
+    pub(super) async fn close(&self) {
+        self.pool.close().await;
+    }
+}
+
+impl<DB: Database> Clone for MeteredPool<DB> {
+    fn clone(&self) -> Self {
+        Self::new(self.pool.clone(), &self.metrics)
+    }
+}
+
 /// Runs `work` on a connection. `time_out` includes the wait for a connection.
 pub(super) async fn bounded<DB: Database, T>(
-    pool: &Pool<DB>,
+    MeteredPool { pool, metrics }: &MeteredPool<DB>,
     time_out: Duration,
     work: impl AsyncFnOnce(&mut DB::Connection) -> sqlx::Result<T>,
 ) -> Result<T, Failure> {
@@ -24,12 +54,20 @@ pub(super) async fn bounded<DB: Database, T>(
         pooled.give_back();
         Ok::<_, sqlx::Error>(outcome)
     };
-    Ok(tokio::time::timeout(time_out, operation).await??)
+    let began = Instant::now();
+    let outcome = tokio::time::timeout(time_out, operation).await;
+    let end = match &outcome {
+        Ok(Ok(_)) => CallEnd::Ok,
+        Err(_) | Ok(Err(sqlx::Error::PoolTimedOut)) => CallEnd::Timeout,
+        Ok(Err(_)) => CallEnd::Unavailable,
+    };
+    metrics.record(end, began.elapsed());
+    Ok(outcome??)
 }
 
 /// Runs `work` in a transaction: all of its statements take effect, or none.
 pub(super) async fn transaction<DB: Database, T>(
-    pool: &Pool<DB>,
+    pool: &MeteredPool<DB>,
     time_out: Duration,
     begin: &'static str,
     work: impl AsyncFnOnce(&mut DB::Connection) -> sqlx::Result<T>,

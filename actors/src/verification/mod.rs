@@ -10,7 +10,7 @@ pub use messages::*;
 
 use crate::account::PasswordSetter;
 use crate::derive::PhoneCodes;
-use crate::flows::Flows;
+use crate::flows::{self, Flows};
 use crate::notifier::Wake;
 use crate::session::{Authenticator, PasswordGuard};
 use crate::stores::{ChallengeStore, NewMessage, OutboxStore, StoreResult};
@@ -56,6 +56,10 @@ impl VerificationActor {
 
 impl Actor for VerificationActor {
     type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Context<Self>) {
+        flows::unbounded(context);
+    }
 }
 
 impl Handler<Observe> for VerificationActor {

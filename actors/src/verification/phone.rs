@@ -61,8 +61,11 @@ async fn send(
     });
     let (challenge, before) = match issue.await? {
         PhoneIssue::Send { challenge, before } => (challenge, before),
-        PhoneIssue::Wait(retry_after) => return Err(ErrorKind::TooManyMessages { retry_after }),
-        PhoneIssue::Exhausted(wait) => return Err(ErrorKind::too_many_attempts(wait)),
+        PhoneIssue::Wait(retry_after) => {
+            ports.counters.borrow_mut().resends_too_early += 1;
+            return Err(ErrorKind::TooManyMessages { retry_after });
+        }
+        PhoneIssue::Exhausted(wait) => return Err(guesses_used_up(ports, wait)),
     };
     let message = NewMessage {
         kind: MessageKind::PhoneCode { challenge: challenge.id, key: challenge.key },
@@ -100,9 +103,14 @@ pub(super) async fn verify(ports: &VerificationPorts, request: VerifyCode) -> Re
             let _ = limits.charge(&[limits.wrong_codes(&phone)]).await?;
             Err(ErrorKind::CodeInvalid)
         }
-        PhoneAnswer::Exhausted(wait) => Err(ErrorKind::too_many_attempts(wait)),
+        PhoneAnswer::Exhausted(wait) => Err(guesses_used_up(ports, wait)),
         PhoneAnswer::None => Err(ErrorKind::CodeInvalid),
     }
+}
+
+fn guesses_used_up(ports: &VerificationPorts, wait: Duration) -> ErrorKind {
+    ports.counters.borrow_mut().guesses_used_up += 1;
+    ErrorKind::too_many_attempts(wait)
 }
 
 /// Stores the number of a right code as verified.

@@ -8,7 +8,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use portcullis_actors::clock::SystemClock;
 use portcullis_actors::derive::{Keyring, random_bytes};
 use portcullis_actors::domain::{AppId, Email, MobileOs, UserId};
-use portcullis_actors::stores::{AccountStore as _, Created, NewSession, Opening};
+use portcullis_actors::stores::{AccountStore as _, Created, Forgiven, NewSession, Opening};
 use serde::Serialize;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufWriter, ErrorKind, Write as _};
@@ -88,6 +88,7 @@ impl TokensFile {
                 idle: self.config.sessions.idle(),
                 absolute: self.config.sessions.absolute(),
                 max_sessions: self.config.sessions.most,
+                forgiven: Forgiven::default(),
             });
             tokens.push(token);
         }

@@ -1,9 +1,8 @@
 //! The messages that were "sent" in development: `/dev/inbox` and `/dev/inbox.json`. Registered only if there is an inbox.
 
 use crate::http::extract::Call;
-use crate::http::route::Answer;
+use crate::http::route::{self, Answer};
 use crate::http::state::AppState;
-use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use askama::Template;
 use portcullis_actors::transports::{Inbox, InboxMessage};
@@ -53,7 +52,7 @@ pub async fn html(state: &AppState, _: Call) -> Answer {
 
 /// `GET /dev/inbox.json`
 pub async fn json(state: &AppState, _: Call) -> Answer {
-    Ok(HttpResponse::Ok().json(items(state)))
+    route::json(&items(state))
 }
 
 fn items(state: &AppState) -> Vec<Item> {

@@ -161,6 +161,7 @@ impl House {
                 clock: tokens.clock.clone(),
                 policy: SessionPolicy { idle_secs: 3600, absolute_secs: 7200, ..config.sessions.clone() },
                 names: Default::default(),
+                checks: Default::default(),
                 tracker: tokio_util::task::TaskTracker::new(),
             })
         };

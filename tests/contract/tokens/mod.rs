@@ -113,6 +113,7 @@ macro_rules! token_contract {
         $crate::tokens::token_contract! { $backend;
             sessions: [
                 a_session_is_found_by_its_user_and_name,
+                what_the_memory_of_a_process_answers_is_what_the_store_answers,
                 a_session_on_a_device_replaces_that_devices,
                 the_oldest_go_beyond_the_most,
                 expired_sessions_do_not_count_towards_the_most,

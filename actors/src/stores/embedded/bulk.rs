@@ -18,6 +18,7 @@ impl EmbeddedTokenStore {
             .change_sessions(first.user, async |db| {
                 let mut opened = Vec::with_capacity(all.len());
                 for new in all {
+                    super::limits::forgive(db, &new.forgiven, now).await?;
                     let later = sqlx::query(LATER_EPOCH).bind(new.user.0).bind(new.epoch);
                     if later.fetch_optional(&mut *db).await?.is_some() {
                         opened.push(Opening::StaleEpoch);

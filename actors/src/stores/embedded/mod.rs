@@ -13,14 +13,15 @@ mod sessions;
 use super::StoreResult;
 use super::session_cache::SessionCache;
 use super::sqlite::{bring_up_to_date, make_private};
-use super::transaction::{BEGIN_IMMEDIATE, bounded, transaction};
+use super::transaction::{BEGIN_IMMEDIATE, MeteredPool, bounded, transaction};
 use crate::clock::{Clock, Timestamp};
 use crate::domain::{Digest, UserId};
 use crate::error::{StartError, StoreError};
+use crate::metrics::StoreMetrics;
 use crate::trace;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
-use sqlx::{ConnectOptions as _, Connection as _, Row as _, SqliteConnection, SqlitePool};
+use sqlx::{ConnectOptions as _, Connection as _, Row as _, Sqlite, SqliteConnection};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -46,9 +47,9 @@ pub struct EmbeddedTokenStore {
 }
 
 struct Inner {
-    readers: SqlitePool,
+    readers: MeteredPool<Sqlite>,
     /// One connection: other writers queue here, first come first served, and do not poll a lock.
-    writer: SqlitePool,
+    writer: MeteredPool<Sqlite>,
     cache: Mutex<SessionCache>,
     /// The last counted change that the cache reflects. It is locked while a commit of this process is in progress.
     reflected: tokio::sync::Mutex<i64>,
@@ -108,9 +109,10 @@ impl EmbeddedTokenStore {
         let writer = pool(1).connect_with(options.clone()).await.map_err(refused)?;
         let readers = pool(READERS).connect_with(options.read_only(true)).await.map_err(refused)?;
         let changes = sqlx::query_scalar(maintenance::CHANGES).fetch_one(&readers).await.map_err(refused)?;
+        let metrics = Arc::default();
         let inner = Arc::new(Inner {
-            readers,
-            writer,
+            readers: MeteredPool::new(readers, &metrics),
+            writer: MeteredPool::new(writer, &metrics),
             cache: Mutex::default(),
             reflected: tokio::sync::Mutex::new(changes),
             clock,
@@ -119,6 +121,11 @@ impl EmbeddedTokenStore {
         #[expect(clippy::disallowed_methods, reason = "ends when the store is dropped")]
         let maintenance = tokio::spawn(maintenance::run(inner.clone()));
         Ok(Self { inner, _upkeep: Arc::new(AbortOnDropHandle::new(maintenance)) })
+    }
+
+    /// What is counted of all calls that the cache did not answer.
+    pub fn metrics(&self) -> Arc<StoreMetrics> {
+        Arc::clone(self.inner.readers.metrics())
     }
 }
 

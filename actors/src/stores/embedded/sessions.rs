@@ -84,6 +84,11 @@ impl SessionStore for EmbeddedTokenStore {
         Ok(row)
     }
 
+    fn find_cached(&self, user: UserId, id: Digest) -> Option<Session> {
+        let session = self.inner.cache().get(user, id, Instant::now())?;
+        (session.expires().secs() > self.inner.now().secs()).then_some(session)
+    }
+
     async fn touch(&self, user: UserId, id: Digest, idle: Duration) -> StoreResult<bool> {
         let now = self.inner.now();
         let touch = sqlx::query(TOUCH).bind(user.0).bind(id.as_bytes().as_slice()).bind(now.secs());

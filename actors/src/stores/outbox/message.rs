@@ -160,13 +160,24 @@ pub struct ListedMessage {
     pub last_error: Option<String>,
 }
 
-/// The outbox as a whole.
+/// The messages of one channel that are on their way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Queued, leased or waiting for another try. At most 100,000 are counted.
+    pub pending: u64,
+    /// When the oldest of the thousand was queued that are due first.
+    pub oldest: Option<Timestamp>,
+}
+
+/// The outbox as a whole. Its numbers have limits, so that to count takes the same short time in a long outage.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OutboxStats {
     /// Messages on their way: queued, leased or waiting for another try.
     pub pending: u64,
     /// When the oldest of those was queued.
     pub oldest: Option<Timestamp>,
-    /// Dead messages that are still on record.
+    /// Dead messages that are still on record. At most 100,000 are counted.
     pub dead: u64,
+    /// The messages on their way by channel.
+    pub channels: Vec<(Channel, Backlog)>,
 }

@@ -5,7 +5,7 @@ mod message;
 
 pub use lease::{AccountState, Attempt, Branding, LeaseRequest, Leased, Next, Progress, Settlement};
 pub use message::{
-    Channel, Destination, ListedMessage, MessageKind, MessageState, NewMessage, OutboxFilter, OutboxStats,
+    Backlog, Channel, Destination, ListedMessage, MessageKind, MessageState, NewMessage, OutboxFilter, OutboxStats,
 };
 
 use super::StoreResult;

@@ -1,18 +1,19 @@
 //! The sessions for one HTTP worker: checks come from a cache that Redis invalidates, all else from the store.
 
 use super::super::{Close, NewSession, NotedDevice, Opening, PendingNote, Session, SessionStore, StoreResult};
-use super::pool::late;
+use super::pool::{end_of_call, late};
 use super::tracked_cache::{LookUp, TrackedCache};
 use super::{RedisTokenStore, connection, record, role, sessions_key};
 use crate::clock::Timestamp;
 use crate::domain::{Digest, UserId};
 use crate::error::StoreError;
+use crate::metrics::CallEnd;
 use crate::trace;
 use async_trait::async_trait;
 use redis::RedisError;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::task::AbortOnDropHandle;
 
 /// The sessions of [`RedisTokenStore::for_worker`]. Its connection is closed when it is dropped.
@@ -39,7 +40,7 @@ impl CachedSessions {
         self.cache.users()
     }
 
-    async fn find_cached(&self, user: UserId, id: Digest) -> StoreResult<Option<Session>> {
+    async fn look_up(&self, user: UserId, id: Digest) -> StoreResult<Option<Session>> {
         loop {
             let (read, mut connection) = match self.cache.look_up(user, id) {
                 LookUp::Hit(session) => return Ok(self.unexpired(session)),
@@ -51,8 +52,10 @@ impl CachedSessions {
             };
             let mut command = redis::cmd("HGET");
             command.arg(sessions_key(user)).arg(id.as_bytes().as_slice());
-            let span = trace::span(|| trace::store_call("redis", "find"));
+            let (span, began) = (trace::span(|| trace::store_call("redis", "find")), Instant::now());
             let answer = command.query_async::<Option<Vec<u8>>>(&mut connection.connection).await;
+            let end = answer.as_ref().map_or_else(end_of_call, |_| CallEnd::Ok);
+            self.store.0.pool.metrics.record(end, began.elapsed());
             match span.end(answer) {
                 Ok(None) => {
                     // A demoted Redis drops its data before the next health check notices it. Only a primary may
@@ -96,7 +99,14 @@ impl SessionStore for CachedSessions {
 
     async fn find(&self, user: UserId, id: Digest) -> StoreResult<Option<Session>> {
         let limit = self.store.0.timeout;
-        timeout(limit, self.find_cached(user, id)).await.unwrap_or_else(|_| Err(late(limit)))
+        timeout(limit, self.look_up(user, id)).await.unwrap_or_else(|_| {
+            self.store.0.pool.metrics.record(CallEnd::Timeout, limit);
+            Err(late(limit))
+        })
+    }
+
+    fn find_cached(&self, user: UserId, id: Digest) -> Option<Session> {
+        self.cache.hit(user, id).and_then(|session| self.unexpired(session))
     }
 
     async fn touch(&self, user: UserId, id: Digest, idle: Duration) -> StoreResult<bool> {

@@ -34,6 +34,7 @@ use super::{Counter, StoreResult};
 use crate::clock::Clock;
 use crate::domain::UserId;
 use crate::error::StartError;
+use crate::metrics::StoreMetrics;
 use futures_util::future::BoxFuture;
 use pool::BoundedPool;
 use redis::FromRedisValue;
@@ -112,6 +113,11 @@ impl RedisTokenStore {
     /// that worker. The connection is closed when the value is dropped.
     pub fn for_worker(&self) -> CachedSessions {
         CachedSessions::start(self.clone())
+    }
+
+    /// What is counted of all calls to Redis: changes, and checks that no cache answered.
+    pub fn metrics(&self) -> Arc<StoreMetrics> {
+        Arc::clone(&self.0.pool.metrics)
     }
 
     async fn run<T: FromRedisValue>(&self, script: &scripts::Call<'_>) -> StoreResult<T> {

@@ -5,18 +5,22 @@ use super::super::StoreResult;
 use super::role;
 use super::scripts::Call;
 use crate::error::StoreError;
+use crate::metrics::{CallEnd, StoreMetrics};
 use crate::trace;
-use deadpool_redis::{Connection, Hook, HookError, Manager, Pool, Runtime};
+use deadpool_redis::{Connection, Hook, HookError, Manager, Pool, PoolError, Runtime};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisResult};
+use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisError, RedisResult};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
+use tokio::time::Instant;
 
 pub(super) struct BoundedPool {
     pool: Pool,
     /// How often all connections were closed. A connection that was in use at that time does not return to the pool.
     generation: AtomicU64,
     time_out: Duration,
+    pub(super) metrics: Arc<StoreMetrics>,
 }
 
 impl BoundedPool {
@@ -31,7 +35,8 @@ impl BoundedPool {
         // A call that has waited for half of its time is refused before anything is sent. So a call that begins has the
         // other half: under load calls time out in the queue, and not halfway.
         let pool = pool.wait_timeout(Some(time_out / 2));
-        Self { pool: pool.build().expect("a runtime"), generation: AtomicU64::new(0), time_out }
+        let (pool, generation) = (pool.build().expect("a runtime"), AtomicU64::new(0));
+        Self { pool, generation, time_out, metrics: Arc::default() }
     }
 
     /// Runs a script by its digest, or by its text if Redis has not loaded it.
@@ -63,7 +68,8 @@ impl BoundedPool {
     async fn bounded<T>(&self, work: impl AsyncFnOnce(&mut MultiplexedConnection) -> RedisResult<T>) -> StoreResult<T> {
         let call = async {
             let generation = self.generation.load(Ordering::Acquire);
-            let pooled = self.pool.get().await.map_err(StoreError::token_store)?;
+            let pooled =
+                self.pool.get().await.map_err(|error| (end_of_wait(&error), StoreError::token_store(error)))?;
             let mut connection = MultiplexedConnection::clone(&pooled);
             let mut checkout = Checkout(Some(pooled));
             let answer = work(&mut connection).await;
@@ -74,18 +80,31 @@ impl BoundedPool {
                 _ if self.generation.load(Ordering::Acquire) != generation => {}
                 _ => checkout.give_back(),
             }
-            answer.map_err(StoreError::token_store)
+            answer.map_err(|error| (end_of_call(&error), StoreError::token_store(error)))
         };
-        match tokio::time::timeout(self.time_out, call).await {
-            Ok(answer) => answer,
-            Err(_) => {
-                // Redis was late, not the queue. The idle connections may be dead as well, and to detect that one by one
-                // would take a time-out for each.
-                self.close_connections();
-                Err(late(self.time_out))
-            }
-        }
+        let began = Instant::now();
+        let ended = tokio::time::timeout(self.time_out, call).await.unwrap_or_else(|_| {
+            // Redis was late, not the queue. The idle connections may be dead as well, and to detect that one by one would
+            // take a time-out for each.
+            self.close_connections();
+            Err((CallEnd::Timeout, late(self.time_out)))
+        });
+        self.metrics.record(ended.as_ref().map_or_else(|(end, _)| *end, |_| CallEnd::Ok), began.elapsed());
+        ended.map_err(|(_, error)| error)
     }
+}
+
+/// How a call ended that got no connection.
+fn end_of_wait(error: &PoolError) -> CallEnd {
+    match error {
+        PoolError::Timeout(_) => CallEnd::Timeout,
+        PoolError::Backend(error) => end_of_call(error),
+        _ => CallEnd::Unavailable,
+    }
+}
+
+pub(super) fn end_of_call(error: &RedisError) -> CallEnd {
+    if error.is_timeout() { CallEnd::Timeout } else { CallEnd::Unavailable }
 }
 
 /// A connection that returns to the pool only after a complete exchange. It is closed if dropped earlier.

@@ -26,12 +26,12 @@ pub use inspect::Found;
 pub use single_node::SingleNodeClaim;
 
 use super::StoreResult;
-use super::transaction::{BEGIN_IMMEDIATE, bounded, transaction};
+use super::transaction::{BEGIN_IMMEDIATE, MeteredPool, bounded, transaction};
 use crate::clock::Clock;
 use crate::error::StoreError;
+use crate::metrics::StoreMetrics;
 use crate::trace;
-
-use sqlx::{AnyConnection, AnyPool};
+use sqlx::{Any, AnyConnection};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -89,10 +89,10 @@ impl Dialect {
 #[derive(Clone, Debug)]
 pub struct SqlStore {
     dialect: Dialect,
-    read: AnyPool,
+    read: MeteredPool<Any>,
     /// SQLite has one writer. With a pool of one connection the others queue here, first come first served, and do not
     /// poll a lock.
-    write: AnyPool,
+    write: MeteredPool<Any>,
     time_out: Duration,
     clock: Arc<dyn Clock>,
 }
@@ -124,6 +124,11 @@ impl SqlStore {
         let span = self.dialect.span(&work);
         let ended = transaction(&self.write, time_out, self.dialect.begin(), work).await;
         span.end(ended.map_err(StoreError::database))
+    }
+
+    /// What is counted of all calls.
+    pub fn metrics(&self) -> Arc<StoreMetrics> {
+        Arc::clone(self.read.metrics())
     }
 
     /// Closes every connection.

@@ -5,6 +5,7 @@ use super::{Dialect, SqlSettings, SqlStore, migrations};
 use crate::clock::Clock;
 use crate::error::StartError;
 use crate::stores::sqlite::{OPENING_TIME_OUT, bring_up_to_date, make_private};
+use crate::stores::transaction::MeteredPool;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::SqliteConnectOptions;
@@ -75,6 +76,8 @@ impl SqlStore {
                 (both.clone(), both)
             }
         };
+        let metrics = Arc::default();
+        let (read, write) = (MeteredPool::new(read, &metrics), MeteredPool::new(write, &metrics));
         Ok(Self { dialect, read, write, time_out: settings.time_out, clock })
     }
 }

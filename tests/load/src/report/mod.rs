@@ -126,7 +126,8 @@ impl Page<'_> {
         let latencies = &self.run.latency;
         let row = |p: f64| {
             let uncorrected = latencies.uncorrected_at(p).map_or_else(|| "–".to_owned(), latency);
-            Some((format!("{}%", percentile(p)), latency(latencies.corrected_at(p)?), uncorrected))
+            let name = if p < 100.0 { format!("{}%", percentile(p)) } else { "max".to_owned() };
+            Some((name, latency(latencies.corrected_at(p)?), uncorrected))
         };
         PERCENTILES.into_iter().filter_map(row).collect()
     }

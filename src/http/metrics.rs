@@ -1,0 +1,114 @@
+//! What one worker counts of its requests: by route, method and status. A request finds its counters by two small numbers.
+
+use super::Route;
+use actix_web::http::{Method, StatusCode};
+use portcullis_actors::metrics::{Counter, Histogram};
+use std::time::Duration;
+
+/// The methods that are counted apart, and all others.
+pub const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "other"];
+
+/// The statuses that this server gives, the most frequent ones first, and all others.
+pub const STATUSES: [&str; 17] = [
+    "200", "401", "503", "204", "400", "403", "404", "405", "406", "410", "413", "415", "422", "429", "500", "501",
+    "other",
+];
+/// The same as numbers.
+const NUMBERS: [u16; STATUSES.len() - 1] =
+    [200, 401, 503, 204, 400, 403, 404, 405, 406, 410, 413, 415, 422, 429, 500, 501];
+
+/// The requests of one worker.
+#[derive(Debug)]
+pub struct HttpMetrics {
+    /// In the order of [`Route::ALL`], and then those of paths that the server does not know.
+    routes: Vec<[RequestMetrics; METHODS.len()]>,
+}
+
+/// The requests of one route with one method.
+#[derive(Debug, Default)]
+pub struct RequestMetrics {
+    /// In the order of [`STATUSES`].
+    pub answers: [Counter; STATUSES.len()],
+    /// From the head of the request to the head of the answer.
+    pub durations: Histogram,
+}
+
+impl Default for HttpMetrics {
+    fn default() -> Self {
+        Self { routes: (0..=Route::ALL.len()).map(|_| Default::default()).collect() }
+    }
+}
+
+impl HttpMetrics {
+    /// Counts a request that has ended. `None` is a path that the server does not know.
+    pub(super) fn record(&self, route: Option<Route>, method: &Method, status: StatusCode, took: Duration) {
+        let method = match *method {
+            Method::GET => 0,
+            Method::HEAD => 1,
+            Method::POST => 2,
+            Method::PUT => 3,
+            Method::DELETE => 4,
+            Method::OPTIONS => 5,
+            _ => 6,
+        };
+        let requests = &self.routes[route.map_or(Route::ALL.len(), |route| route as usize)][method];
+        let status = NUMBERS.iter().position(|number| *number == status.as_u16()).unwrap_or(NUMBERS.len());
+        requests.answers[status].add();
+        requests.durations.record(took);
+    }
+
+    /// Whether a route has this method of [`METHODS`]. Its counters are shown before the first request; those of other
+    /// methods, and of HEAD, only after one.
+    pub fn is_expected(route: Option<Route>, method: &str) -> bool {
+        match route {
+            Some(route) => route.verbs().iter().any(|verb| verb.allow().split(',').next() == Some(method)),
+            None => matches!(method, "GET" | "POST"),
+        }
+    }
+
+    /// The requests of a route, one for each of [`METHODS`].
+    pub fn of(&self, route: Option<Route>) -> &[RequestMetrics; METHODS.len()] {
+        &self.routes[route.map_or(Route::ALL.len(), |route| route as usize)]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::http::error::Code;
+
+    #[test]
+    fn every_request_has_its_own_counter() {
+        let metrics = HttpMetrics::default();
+        for (method, name) in [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS]
+            .into_iter()
+            .zip(METHODS)
+        {
+            assert_eq!(method.as_str(), name);
+            for route in Route::ALL.iter().map(|route| Some(*route)).chain([None]) {
+                for (number, _) in NUMBERS.iter().zip(STATUSES) {
+                    let status = StatusCode::from_u16(*number).expect("a status");
+                    metrics.record(route, &method, status, Duration::ZERO);
+                }
+            }
+        }
+        metrics.record(None, &Method::TRACE, StatusCode::IM_A_TEAPOT, Duration::ZERO);
+        let counts = |route, method: usize| metrics.of(route)[method].answers.each_ref().map(Counter::get);
+        for (at, route) in Route::ALL.iter().enumerate() {
+            assert_eq!(*route as usize, at);
+            let [ends @ .., other] = counts(Some(*route), 3);
+            assert!(other == 0 && ends.iter().all(|count| *count == 1), "{}", route.pattern());
+        }
+        assert_eq!(counts(None, 6)[STATUSES.len() - 1], 1);
+    }
+
+    #[test]
+    fn the_statuses_are_those_of_the_code() {
+        for (number, name) in NUMBERS.iter().zip(STATUSES) {
+            assert_eq!(number.to_string(), name);
+        }
+        for code in Code::ALL {
+            assert!(NUMBERS.contains(&code.status().as_u16()), "{} is counted as other", code.as_str());
+        }
+    }
+}
