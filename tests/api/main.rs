@@ -17,6 +17,7 @@ mod credentials;
 mod journey;
 mod limits;
 mod live;
+mod metrics;
 mod pages;
 mod possession;
 mod probe;
