@@ -16,3 +16,4 @@ mod serve;
 mod shell;
 mod slips;
 mod sole;
+mod traces;
