@@ -82,9 +82,8 @@ impl Endpoint {
 
 fn connector() -> Outcome<TlsConnector> {
     let mut roots = RootCertStore::empty();
-    for certificate in rustls_native_certs::load_native_certs().certs {
-        roots.add(certificate)?;
-    }
+    // Systems have certificates that rustls does not read.
+    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let config = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
     Ok(TlsConnector::from(Arc::new(config.with_root_certificates(roots).with_no_client_auth())))
@@ -94,13 +93,24 @@ fn connector() -> Outcome<TlsConnector> {
 #[derive(Debug)]
 pub enum Failure {
     Connect(io::Error),
-    /// The connection ended; `unused` if it had been idle, so that the server may have closed it before the request came.
-    Ended { unused: bool },
+    /// The connection ended. If it was `idle` before, the server may have closed it before the request came.
+    Ended {
+        idle: bool,
+    },
     Broken(io::Error),
     Unreadable(Unreadable),
 }
 
 impl Failure {
+    fn ended(error: io::Error, idle: bool) -> Self {
+        match error.kind() {
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
+                Self::Ended { idle }
+            }
+            _ => Self::Broken(error),
+        }
+    }
+
     /// The kind, as results name it.
     pub fn kind(&self) -> String {
         match self {
@@ -121,8 +131,8 @@ enum Wire {
 pub struct Connection {
     wire: Wire,
     received: Vec<u8>,
-    used: bool,
-    closes: bool,
+    /// Of the last answer.
+    head: Option<answer::Head>,
 }
 
 impl Connection {
@@ -140,35 +150,32 @@ impl Connection {
                 Wire::Tls(Box::new(stream))
             }
         };
-        Ok(Self { wire, received: Vec::with_capacity(4096), used: false, closes: false })
+        Ok(Self { wire, received: Vec::with_capacity(4096), head: None })
     }
 
     /// Whether the server has said that it closes the connection.
     pub fn closes(&self) -> bool {
-        self.closes
+        self.head.as_ref().is_some_and(|head| head.closes)
     }
 
-    /// Sends a request and reads its answer: status and body.
+    /// The body of the last answer.
+    pub fn body(&self) -> &[u8] {
+        self.head.as_ref().map_or(b"", |head| &self.received[head.head..head.head + head.body])
+    }
+
+    /// Sends a request and reads its answer: the status.
     ///
     /// # Errors
     /// When the connection ends before the answer does, or the answer cannot be read.
-    pub async fn call(&mut self, request: &[u8]) -> Result<(u16, &[u8]), Failure> {
-        let unused = self.used;
-        let ended = |error: io::Error| match error.kind() {
-            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
-                Failure::Ended { unused }
-            }
-            _ => Failure::Broken(error),
-        };
-        self.used = true;
+    pub async fn call(&mut self, request: &[u8]) -> Result<u16, Failure> {
+        let idle = self.head.take().is_some();
         self.received.clear();
         let called = match &mut self.wire {
             Wire::Plain(stream) => call(stream, &mut self.received, request).await,
             Wire::Tls(stream) => call(stream, &mut self.received, request).await,
         };
-        let head = called.map_err(ended)?.map_err(Failure::Unreadable)?;
-        self.closes = head.closes;
-        Ok((head.status, &self.received[head.head..head.head + head.body]))
+        let head = called.map_err(|error| Failure::ended(error, idle))?.map_err(Failure::Unreadable)?;
+        Ok(self.head.insert(head).status)
     }
 }
 

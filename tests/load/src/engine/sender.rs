@@ -60,15 +60,15 @@ impl Sender {
             Some(connection) => connection,
             None => Connection::open(&self.endpoint).await?,
         };
-        let done = match connection.call(request).await {
-            // The server has closed an idle connection, as it may at any time: every client sends again.
-            Err(Failure::Ended { unused: true }) => {
+        let status = match connection.call(request).await {
+            // Servers close idle connections, at any time: every client sends again.
+            Err(Failure::Ended { idle: true }) => {
                 connection = Connection::open(&self.endpoint).await?;
-                connection.call(request).await
+                connection.call(request).await?
             }
-            done => done,
+            done => done?,
         };
-        let (status, body) = done?;
+        let body = connection.body();
         let good = status == self.good;
         let code = if good { None } else { answer::code(body) };
         self.recording().ended(self.first + tag.operation, intended, sent, End::Answer { status, good, code });

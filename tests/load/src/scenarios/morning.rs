@@ -9,6 +9,7 @@ use crate::results::Run;
 use crate::sources::{form, share_of, sign_in_form};
 use crate::target::{Target, User};
 use rand::RngExt as _;
+use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Parts of a thousand, as in the scripts; a test compares them.
@@ -48,13 +49,13 @@ struct Fleet {
     /// Those without a request under way, so that none ends the session that another request uses.
     free: Vec<u32>,
     /// The present token of each user who signed in again or out since the file was written.
-    tokens: std::collections::HashMap<u32, Option<Box<str>>>,
+    tokens: HashMap<u32, Option<Box<str>>>,
 }
 
 impl Fleet {
     fn new(endpoint: Endpoint, users: Arc<Vec<User>>, share: Share) -> Self {
         let free = share_of(users.len(), share);
-        Self { endpoint, users, free, tokens: std::collections::HashMap::new() }
+        Self { endpoint, users, free, tokens: HashMap::new() }
     }
 
     /// Any phone without a request under way. When there is none, some phone sends two at a time.
@@ -83,7 +84,7 @@ impl Source for Fleet {
     fn next(&mut self, request: &mut Vec<u8>) -> Tag {
         let number = self.take();
         let user = &self.users[number as usize];
-        let token = self.tokens.get(&number).map_or(Some(&user.token), Option::as_ref).map(AsRef::as_ref);
+        let token = self.tokens.get(&number).map_or(Some(&user.token), Option::as_ref).map(|token| &**token);
         // Who has signed out signs in next.
         let operation = match any() {
             RESET => RESET,
