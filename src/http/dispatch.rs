@@ -6,6 +6,7 @@
 use super::error::Problem;
 use actix::dev::RecipientRequest;
 use actix::{MailboxError, Message, Recipient};
+use futures_util::FutureExt as _;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -123,10 +124,12 @@ where
     fn drop(&mut self) {
         // Without a runtime the actor has stopped as well.
         if let (Some((request, permit)), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
-            runtime.spawn(async move {
+            // Boxed: the runtime's code for a task is then compiled once, not for each message and scheduler.
+            let rest = async move {
                 let _ = request.await;
                 drop(permit);
-            });
+            };
+            runtime.spawn(rest.boxed());
         }
     }
 }
