@@ -76,10 +76,11 @@ pub(crate) async fn live_credentials(
 }
 
 /// Examples for the terminal, at most 20 lines.
-pub(crate) fn greeting(url: &str) -> String {
+pub(crate) fn greeting(url: &str, metrics: Option<&str>) -> String {
+    let metrics = metrics.map(|url| format!("\nMetrics: {url}")).unwrap_or_default();
     format!(
         "Portcullis listens on {url} (development profile, demo data).
-Mail and SMS stay in memory: {url}/dev/inbox
+Mail and SMS stay in memory: {url}/dev/inbox{metrics}
 
   curl -X POST -d email={EMAIL} -d password={PASSWORD} -d device_token=324628746283682634 -d mobile_os=ios \\
     {url}/api/v1/tokens.json
@@ -100,6 +101,6 @@ mod tests {
     #[test]
     fn the_constants_parse_and_the_greeting_is_short() {
         assert_eq!(demo().email.as_str(), EMAIL);
-        assert!(greeting("http://127.0.0.1:8080").lines().count() <= 20);
+        assert!(greeting("http://127.0.0.1:8080", Some("http://127.0.0.1:8081/metrics")).lines().count() <= 20);
     }
 }

@@ -38,9 +38,13 @@ pub(super) async fn run(context: &Context, arguments: &ServeArguments) -> Result
     let server = Server::build(config, Arc::new(SystemClock)).await?;
     let watch = actix_web::rt::spawn(signals.stop(server.stopper()));
     let url = format!("http://{}", server.address());
-    context.output.answer(&json!({"url": url, "profile": profile}), || match profile {
-        Profile::Development => demo::greeting(&url),
-        _ => format!("Portcullis listens on {url} ({profile} profile)."),
+    let metrics = server.admin_address().map(|address| format!("http://{address}/metrics"));
+    context.output.answer(&json!({"url": url, "profile": profile, "metrics": metrics}), || match profile {
+        Profile::Development => demo::greeting(&url, metrics.as_deref()),
+        _ => {
+            let metrics = metrics.map(|url| format!("\nMetrics: {url}")).unwrap_or_default();
+            format!("Portcullis listens on {url} ({profile} profile).{metrics}")
+        }
     });
     let ended = server.run().await;
     watch.abort();

@@ -7,6 +7,7 @@ use super::error::Problem;
 use actix::dev::RecipientRequest;
 use actix::{MailboxError, Message, Recipient};
 use futures_util::FutureExt as _;
+use portcullis_actors::{Traced, trace};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -58,7 +59,7 @@ impl Dispatcher {
     ///
     /// # Errors
     /// The actor's refusal; `overloaded` if no permit is free, the deadline passes or the actor fails.
-    pub async fn ask<M, T, E>(&self, weight: Weight, actor: &Recipient<M>, message: M) -> Result<T, Problem>
+    pub async fn ask<M, T, E>(&self, weight: Weight, actor: &Recipient<Traced<M>>, message: M) -> Result<T, Problem>
     where
         M: Message<Result = Result<T, E>> + Send + 'static,
         T: Send + 'static,
@@ -69,7 +70,8 @@ impl Dispatcher {
             Weight::Ordinary => &self.ordinary,
         };
         let permit = Arc::clone(permits).try_acquire_owned().map_err(|_| Problem::overloaded())?;
-        let pending = PendingWork(Some((Box::pin(actor.send(message)), permit)));
+        let trace = trace::current();
+        let pending = PendingWork(Some((Box::pin(actor.send(Traced { message, trace })), permit)));
         match tokio::time::timeout(self.deadline, pending).await {
             Ok(Ok(answer)) => answer.map_err(E::into),
             Ok(Err(error)) => {

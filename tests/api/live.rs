@@ -21,6 +21,8 @@ use tempfile::TempDir;
 /// A running server.
 pub struct Live {
     pub url: String,
+    /// Where it serves metrics.
+    pub metrics: String,
     pub client: Client,
     pub clock: Arc<ShiftedClock>,
     stopper: Stopper,
@@ -49,6 +51,7 @@ impl Live {
         let database = stores::sqlite_url(&folder.path().join("portcullis.db"));
         let mut sources = Sources::of(Profile::Development)
             .with("server.bind", "127.0.0.1:0")
+            .with("admin.bind", "127.0.0.1:0")
             .with("server.workers", "1")
             .with("server.trusted_proxies", "127.0.0.0/8")
             .with("database.url", database.as_str());
@@ -59,8 +62,9 @@ impl Live {
         let clock = Arc::new(ShiftedClock::default());
         let server = Server::build(config, clock.clone()).await.expect("a server");
         let (url, stopper) = (format!("http://{}", server.address()), server.stopper());
+        let metrics = format!("http://{}/metrics", server.admin_address().expect("it has a listener for operators"));
         actix_web::rt::spawn(server.run());
-        Self { url, client: http_client(), clock, stopper, database, folder }
+        Self { url, metrics, client: http_client(), clock, stopper, database, folder }
     }
 
     /// The database of the server, as the command line opens it.

@@ -57,8 +57,10 @@ fn development_stays_on_this_machine() {
 fn an_address_that_is_taken_is_one_line() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").expect("a free port");
     let address = taken.local_addr().expect("it has one").to_string();
-    let line = Shell::new("loadtest").with("server.bind", &address).refused(&["serve"]);
-    assert!(line.contains(&address) && line.contains("server.bind"), "{line}");
+    for (key, other) in [("server.bind", "admin.bind"), ("admin.bind", "server.bind")] {
+        let line = Shell::new("loadtest").with(other, "127.0.0.1:0").with(key, &address).refused(&["serve"]);
+        assert!(line.contains(&address) && line.contains(key) && !line.contains(other), "{line}");
+    }
 }
 
 #[tokio::test]
@@ -110,6 +112,7 @@ async fn two_servers_run_in_one_process() {
         let sources = Sources::of(Profile::Development)
             .with("database.timeout_ms", "20000")
             .with("server.bind", "127.0.0.1:0")
+            .with("admin.bind", "127.0.0.1:0")
             .with("server.workers", "1")
             .with("hashing.memory_kib", "1024")
             .with("database.url", format!("sqlite://{}/portcullis.db", folder.path().display()));

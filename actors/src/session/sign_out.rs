@@ -62,10 +62,10 @@ async fn by_key(ports: &SessionPorts, request: &SignOut, key: &KeyRecord) -> Res
     if ports.auth.accounts.user(request.user).await?.is_none() {
         return Err(ErrorKind::NotFound);
     }
-    if let Some(name) = request.push.clone() {
-        if ports.devices.drop_push(request.user, PushDrop::Named { name, app: key.app }).await? {
-            ports.auth.registrations_changed(request.user).await;
-        }
+    if let Some(name) = request.push.clone()
+        && ports.devices.drop_push(request.user, PushDrop::Named { name, app: key.app }).await?
+    {
+        ports.auth.registrations_changed(request.user).await;
     }
     if revokes {
         ports.auth.sessions.close(request.user, Close::InApp(key.app)).await?;

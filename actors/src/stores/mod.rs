@@ -49,10 +49,9 @@ pub use outbox::{
     AccountState, Attempt, Backlog, Branding, Channel, Destination, LeaseRequest, Leased, ListedMessage, MessageKind,
     MessageState, NewMessage, Next, OutboxFilter, OutboxStats, OutboxStore, Progress, ReportEffect, Settlement,
 };
-pub use session_cache::PendingNote;
 pub use tokens::{
-    ChallengeStore, Close, NewSession, NotedDevice, Opening, PhoneAnswer, PhoneChallenge, PhoneIssue, PhoneRequest,
-    ResetChallenge, ResetRequest, Session, SessionStore,
+    ChallengeStore, Close, NewSession, NotedDevice, Opening, PendingNote, PhoneAnswer, PhoneChallenge, PhoneIssue,
+    PhoneRequest, ResetChallenge, ResetRequest, Session, SessionStore,
 };
 
 use crate::error::StoreError;

@@ -7,7 +7,7 @@
 //! With a session, a push registration may be noted that SQL has confirmed. It stays when the session is read again, and
 //! is forgotten with it.
 
-use super::{NotedDevice, Session};
+use super::{NotedDevice, PendingNote, Session};
 use crate::domain::{Digest, UserId};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -54,10 +54,6 @@ pub(super) struct PendingRead {
     forgotten: u64,
 }
 
-/// A question to SQL whose answer is to be noted.
-#[derive(Clone, Copy, Debug)]
-pub struct PendingNote(PendingRead);
-
 impl Default for SessionCache {
     fn default() -> Self {
         Self { young: HashMap::new(), old: HashMap::new(), forgotten: vec![0; COUNTERS] }
@@ -84,18 +80,18 @@ impl SessionCache {
 
     /// Call it before SQL is asked.
     pub(super) fn begin_note(&mut self, user: UserId, now: Instant) -> PendingNote {
-        PendingNote(self.begin(user, now))
+        PendingNote { user, asked: now, forgotten: *self.counter(user) }
     }
 
     /// Notes the answer, if the session is here and nothing about the user was forgotten since.
-    pub(super) fn note(&mut self, PendingNote(question): PendingNote, id: Digest, device: NotedDevice) {
-        let PendingRead { user, began, forgotten } = question;
+    pub(super) fn note(&mut self, pending: PendingNote, id: Digest, device: NotedDevice) {
+        let PendingNote { user, asked, forgotten } = pending;
         if *self.counter(user) != forgotten {
             return;
         }
         let entries = self.young.get_mut(&user).or_else(|| self.old.get_mut(&user));
         if let Some(entry) = entries.into_iter().flatten().find(|entry| entry.session.id == id) {
-            entry.noted = Some((device, began));
+            entry.noted = Some((device, asked));
         }
     }
 

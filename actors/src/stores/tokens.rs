@@ -1,11 +1,12 @@
 //! The traits of the token side: sessions and challenges. Everything here expires by itself.
 
-use super::{Forgiven, PendingNote, StoreResult};
+use super::{Forgiven, StoreResult};
 use crate::clock::Timestamp;
 use crate::derive::{ChallengeId, KeyId};
 use crate::domain::{AppId, DeviceId, Digest, Phone, UserId};
 use async_trait::async_trait;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// A live session. Times are whole seconds.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,6 +58,15 @@ pub struct NotedDevice {
     pub device: DeviceId,
     /// As [`super::FoundDevice::seen`].
     pub seen: Timestamp,
+}
+
+/// A question to SQL whose answer is to be noted.
+#[derive(Clone, Copy, Debug)]
+pub struct PendingNote {
+    pub(super) user: UserId,
+    pub(super) asked: Instant,
+    /// How often the cache had forgotten something by then.
+    pub(super) forgotten: u64,
 }
 
 /// The result of [`SessionStore::open`].

@@ -82,6 +82,10 @@ impl Setup {
         let log = OpenOptions::new().create(true).append(true).open(self.log())?;
         let mut command = self.command(&["serve"]);
         command.env("PORTCULLIS__SERVER__BIND", "127.0.0.1:0");
+        if self.profile == "development" && !self.settings.iter().any(|(key, _)| *key == "admin.bind") {
+            // Its default is a fixed port.
+            command.env("PORTCULLIS__ADMIN__BIND", "127.0.0.1:0");
+        }
         let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log.try_clone()?).spawn()?;
         let stdout = child.stdout.take().map(BufReader::new);
         // From here on it is killed when dropped, also after a failed start.

@@ -3,18 +3,25 @@
 
 use super::super::StoreResult;
 use super::role;
+use super::scripts::Call;
 use crate::error::StoreError;
 use crate::metrics::{CallEnd, StoreMetrics};
-use deadpool_redis::{Connection, Hook, HookError, Manager, Pool, PoolError, Runtime};
+use crate::trace;
+use deadpool::Runtime;
+use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, QueueMode, RecycleError, RecycleResult};
 use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, RedisError, RedisResult, ScriptInvocation};
+use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, PushInfo, PushKind, RedisError, RedisResult};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
+/// A connection that was in use within this time is not tested before the next use: that would double the round trips of
+/// a busy server. That Redis has closed it is known without a test.
+const TRUSTED: Duration = Duration::from_millis(500);
+
 pub(super) struct BoundedPool {
-    pool: Pool,
+    pool: Pool<Connector>,
     /// How often all connections were closed. A connection that was in use at that time does not return to the pool.
     generation: AtomicU64,
     time_out: Duration,
@@ -22,14 +29,12 @@ pub(super) struct BoundedPool {
 }
 
 impl BoundedPool {
-    #[expect(clippy::expect_used, reason = "the client's address was parsed before, and a runtime is named")]
+    #[expect(clippy::expect_used, reason = "a runtime is named")]
     pub(super) fn new(client: &Client, size: usize, time_out: Duration) -> Self {
-        let info = client.get_connection_info().clone();
-        let manager = Manager::new_with_config(info, connection_config(time_out)).expect("a parsed address");
-        let primary = Hook::async_fn(|connection: &mut MultiplexedConnection, _| {
-            Box::pin(async { role::ensure_primary(connection).await.map_err(HookError::Backend) })
-        });
-        let pool = Pool::builder(manager).max_size(size.max(1)).runtime(Runtime::Tokio1).post_create(primary);
+        let connector = Connector { client: client.clone(), time_out };
+        let pool = Pool::builder(connector).max_size(size.max(1)).runtime(Runtime::Tokio1);
+        // The last one used is the first one used again: few connections are busy, and trusted.
+        let pool = pool.queue_mode(QueueMode::Lifo);
         // A call that has waited for half of its time is refused before anything is sent. So a call that begins has the
         // other half: under load calls time out in the queue, and not halfway.
         let pool = pool.wait_timeout(Some(time_out / 2));
@@ -38,12 +43,18 @@ impl BoundedPool {
     }
 
     /// Runs a script by its digest, or by its text if Redis has not loaded it.
-    pub(super) async fn run<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> StoreResult<T> {
-        self.bounded(async |connection: &mut MultiplexedConnection| script.invoke_async(connection).await).await
+    pub(super) async fn run<T: FromRedisValue>(&self, script: &Call<'_>) -> StoreResult<T> {
+        let span = trace::span(|| trace::store_call("redis", script.name));
+        span.end(
+            self.bounded(async |connection: &mut MultiplexedConnection| script.invoke_async(connection).await).await,
+        )
     }
 
     pub(super) async fn command<T: FromRedisValue>(&self, command: &Cmd) -> StoreResult<T> {
-        self.bounded(async |connection: &mut MultiplexedConnection| command.query_async(connection).await).await
+        let span = trace::span(|| trace::store_call("redis", "command"));
+        span.end(
+            self.bounded(async |connection: &mut MultiplexedConnection| command.query_async(connection).await).await,
+        )
     }
 
     /// The text of `INFO`, as [`role::info`].
@@ -62,13 +73,14 @@ impl BoundedPool {
             let generation = self.generation.load(Ordering::Acquire);
             let pooled =
                 self.pool.get().await.map_err(|error| (end_of_wait(&error), StoreError::token_store(error)))?;
-            let mut connection = MultiplexedConnection::clone(&pooled);
+            let mut connection = pooled.connection.clone();
             let mut checkout = Checkout(Some(pooled));
             let answer = work(&mut connection).await;
             match &answer {
                 // A new connection may lead to the new primary.
                 Err(error) if role::is_replica(error) => self.close_connections(),
-                Err(error) if error.is_unrecoverable_error() => {}
+                // The idle connections may be dead as well, and to detect that one by one would take a time-out for each.
+                Err(error) if error.is_timeout() || error.is_unrecoverable_error() => self.close_connections(),
                 _ if self.generation.load(Ordering::Acquire) != generation => {}
                 _ => checkout.give_back(),
             }
@@ -76,8 +88,7 @@ impl BoundedPool {
         };
         let began = Instant::now();
         let ended = tokio::time::timeout(self.time_out, call).await.unwrap_or_else(|_| {
-            // Redis was late, not the queue. The idle connections may be dead as well, and to detect that one by one would
-            // take a time-out for each.
+            // Redis was late, not the queue.
             self.close_connections();
             Err((CallEnd::Timeout, late(self.time_out)))
         });
@@ -87,7 +98,7 @@ impl BoundedPool {
 }
 
 /// How a call ended that got no connection.
-fn end_of_wait(error: &PoolError) -> CallEnd {
+fn end_of_wait(error: &PoolError<RedisError>) -> CallEnd {
     match error {
         PoolError::Timeout(_) => CallEnd::Timeout,
         PoolError::Backend(error) => end_of_call(error),
@@ -99,8 +110,49 @@ pub(super) fn end_of_call(error: &RedisError) -> CallEnd {
     if error.is_timeout() { CallEnd::Timeout } else { CallEnd::Unavailable }
 }
 
+/// Opens connections, to a primary only, and tests those that were idle.
+struct Connector {
+    client: Client,
+    time_out: Duration,
+}
+
+struct PooledConnection {
+    connection: MultiplexedConnection,
+    /// The driver has seen its end.
+    ended: Arc<AtomicBool>,
+}
+
+impl Manager for Connector {
+    type Type = PooledConnection;
+    type Error = RedisError;
+
+    async fn create(&self) -> RedisResult<PooledConnection> {
+        let ended = Arc::new(AtomicBool::new(false));
+        let end = Arc::clone(&ended);
+        let config = connection_config(self.time_out).set_push_sender(move |push: PushInfo| {
+            if push.kind == PushKind::Disconnection {
+                end.store(true, Ordering::Release);
+            }
+            Ok::<(), ()>(())
+        });
+        let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
+        role::ensure_primary(&mut connection).await?;
+        Ok(PooledConnection { connection, ended })
+    }
+
+    async fn recycle(&self, pooled: &mut PooledConnection, metrics: &Metrics) -> RecycleResult<RedisError> {
+        if pooled.ended.load(Ordering::Acquire) {
+            return Err(RecycleError::message("Redis has closed this connection"));
+        }
+        if metrics.last_used() > TRUSTED {
+            redis::cmd("PING").exec_async(&mut pooled.connection).await.map_err(RecycleError::Backend)?;
+        }
+        Ok(())
+    }
+}
+
 /// A connection that returns to the pool only after a complete exchange. It is closed if dropped earlier.
-struct Checkout(Option<Connection>);
+struct Checkout(Option<Object<Connector>>);
 
 impl Checkout {
     fn give_back(&mut self) {
@@ -111,7 +163,7 @@ impl Checkout {
 impl Drop for Checkout {
     fn drop(&mut self) {
         if let Some(connection) = self.0.take() {
-            drop(Connection::take(connection));
+            drop(Object::take(connection));
         }
     }
 }
