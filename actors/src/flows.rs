@@ -7,6 +7,7 @@
 use crate::trace::Trace;
 use actix::dev::{MessageResponse, OneshotSender};
 use actix::{Actor, Context, Message, ResponseFuture};
+use futures_util::FutureExt as _;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
@@ -103,7 +104,8 @@ pub(crate) fn unbounded<A: Actor<Context = Context<A>>>(context: &mut Context<A>
 
 /// Runs `task` beside the answer. No flow waits for it, but the process does when it ends.
 pub(crate) fn in_background(tracker: &TaskTracker, task: impl Future<Output = ()> + Send + 'static) {
-    tracker.spawn(task);
+    // Boxed: the runtime's code for a task is then compiled once, not for each of them.
+    tracker.spawn(task.boxed());
 }
 
 /// Lists which flow answers which message: `answers!(SessionActor: SignIn => sign_in::run, …)`.

@@ -6,6 +6,7 @@
 use super::error::Problem;
 use actix::dev::RecipientRequest;
 use actix::{MailboxError, Message, Recipient};
+use futures_util::FutureExt as _;
 use portcullis_actors::{Traced, trace};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -146,10 +147,12 @@ where
     fn drop(&mut self) {
         // Without a runtime the actor has stopped as well.
         if let (Some((request, permit)), Ok(runtime)) = (self.0.take(), Handle::try_current()) {
-            runtime.spawn(async move {
+            // Boxed: the runtime's code for a task is then compiled once, not for each message and scheduler.
+            let rest = async move {
                 let _ = request.await;
                 drop(permit);
-            });
+            };
+            runtime.spawn(rest.boxed());
         }
     }
 }
