@@ -1,7 +1,7 @@
 //! A server from start to stop: opens the stores, starts the actors, listens last, and on a stop closes the listener first.
 
 use crate::admin::{self, Sources};
-use crate::app::{self, Access, Database, NodeClaim, StoreReadiness, TokenStore, WorkerFactory};
+use crate::app::{self, Access, Database, NodeClaim, StoreReadiness, TokenStore, TraceExporter, WorkerFactory};
 use crate::config::{Config, Profile};
 use crate::connections::{self, ConnectionMetrics, ConnectionPolicy, open_files};
 use crate::http::Settings;
@@ -54,6 +54,7 @@ pub struct Server {
     shutdown: Duration,
     stopped_at: Arc<OnceLock<Instant>>,
     claim: NodeClaim,
+    traces: Option<TraceExporter>,
 }
 
 /// The listener for operators, which answers from the start to the very end.
@@ -121,6 +122,7 @@ impl Server {
             digits: config.phone_codes.digits,
             fixed: config.sandbox.codes.iter().map(|(to, code)| (to.clone(), Code::typed(code))).collect(),
         });
+        let traces = TraceExporter::start(&config.otlp)?;
         let notifier = NotifierActor::new(NotifierPorts {
             outbox: Arc::new(database.clone()),
             keyring: Arc::clone(&keyring),
@@ -129,6 +131,7 @@ impl Server {
             policy: config.delivery.clone(),
             codes: Arc::clone(&codes),
             public_url: public_url.clone(),
+            traces: traces.as_ref().map(TraceExporter::source),
         })
         .start();
 
@@ -166,6 +169,7 @@ impl Server {
             notifier: notifier.clone(),
             tracker: tracker.clone(),
             dispatcher: Arc::new(Dispatcher::new((&*config).into())),
+            traces: traces.as_ref().map(TraceExporter::requests),
             inbox,
             sources: Arc::clone(&sources),
         };
@@ -190,6 +194,7 @@ impl Server {
             shutdown: config.server.shutdown(),
             stopped_at,
             claim: NodeClaim::watch(claim, async move || stopper.stop().await),
+            traces,
         })
     }
 
@@ -225,6 +230,9 @@ impl Server {
         let _ = tokio::time::timeout(left(), self.tracker.wait()).await;
         drop(self.maintenance);
         let _ = tokio::time::timeout(Duration::from_secs(1), self.database.close()).await;
+        if let Some(traces) = self.traces {
+            traces.stop().await;
+        }
         if let Some(admin) = self.admin {
             admin.handle.stop(false).await;
         }

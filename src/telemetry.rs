@@ -3,6 +3,7 @@
 //! A line never contains a token, a code, a password, a full address or a query string. The route's pattern replaces the
 //! path.
 
+use portcullis_actors::trace::TraceParent;
 use std::io;
 use std::time::Duration;
 use tracing::level_filters::LevelFilter;
@@ -69,7 +70,7 @@ fn capped(metadata: &Metadata<'_>) -> bool {
 
 /// The log line of a request.
 #[derive(Debug, Clone, Copy)]
-pub struct RequestLine<'a> {
+pub struct RequestLine<'a, T> {
     pub method: &'a str,
     /// The route's pattern, never the path.
     pub route: &'a str,
@@ -79,20 +80,25 @@ pub struct RequestLine<'a> {
     pub id: &'a str,
     /// `ok` or the code of the refusal.
     pub outcome: &'a str,
+    /// The span of the request or of its caller. Called only if the line is written.
+    pub trace: T,
 }
 
 /// Back ends send a check for every call of every phone. Successful ones would hide all other lines.
 const QUIET_ROUTE: &str = "/api/v1/sessions/current";
 
-impl RequestLine<'_> {
+impl<T: FnOnce() -> Option<TraceParent>> RequestLine<'_, T> {
     /// Writes the line. A successful check is logged at DEBUG.
     pub fn log(self) {
-        let Self { method, route, status, took, id, outcome } = self;
+        let Self { method, route, status, took, id, outcome, trace } = self;
         // tracing would write 128 bits as text.
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         macro_rules! line {
             ($level:expr) => {
-                tracing::event!(target: "portcullis::request", $level, method, route, status, micros, id, outcome)
+                tracing::event!(
+                    target: "portcullis::request", $level, method, route, status, micros, id, outcome,
+                    trace_id = trace().map(|trace| tracing::field::display(trace.trace_id)),
+                )
             };
         }
         if route == QUIET_ROUTE && status < 400 { line!(Level::DEBUG) } else { line!(Level::INFO) }
@@ -149,6 +155,7 @@ mod tests {
             took: Duration::from_micros(7),
             id,
             outcome: "ok",
+            trace: || None,
         };
         let text = logged("info", || {
             line(200, "first").log();

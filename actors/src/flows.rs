@@ -4,10 +4,13 @@
 //! A panic in a flow fails one request. A client that hangs up does not stop a flow half-way. The server waits for
 //! all flows before it stops. This is the only place that starts tasks for actors.
 
+use crate::trace::Trace;
 use actix::dev::{MessageResponse, OneshotSender};
 use actix::{Actor, Context, Message, ResponseFuture};
+use futures_util::FutureExt as _;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{self, Poll, Waker};
 use tokio_util::task::TaskTracker;
@@ -33,17 +36,25 @@ impl<P: 'static> Flows<P> {
         Rc::strong_count(&self.ports) as u64 - 1
     }
 
-    pub(crate) fn run<T, F>(&self, flow: impl FnOnce(Rc<P>) -> F) -> Started<T>
+    /// Starts a flow. It works for `trace`, if its request is traced.
+    pub(crate) fn run<T: 'static, F>(&self, trace: Option<Trace>, flow: impl FnOnce(Rc<P>) -> F) -> Started<T>
     where
         F: Future<Output = T> + 'static,
     {
-        let mut flow: ResponseFuture<T> = Box::pin(self.tracker.track_future(flow(Rc::clone(&self.ports))));
+        let flow = flow(Rc::clone(&self.ports));
+        match trace {
+            None => self.start(Box::pin(flow)),
+            Some(trace) => self.start(Box::pin(trace.around(flow))),
+        }
+    }
+
+    fn start<T: 'static>(&self, mut flow: Pin<Box<impl Future<Output = T> + 'static>>) -> Started<T> {
         // The task of a flow that waits polls it again and gives it a waker.
         let mut context = task::Context::from_waker(Waker::noop());
         // A panic that leaves `handle` would end the actor.
         match catch_unwind(AssertUnwindSafe(|| flow.as_mut().poll(&mut context))) {
             Ok(Poll::Ready(answer)) => Started::Done(answer),
-            Ok(Poll::Pending) => Started::Waits(flow),
+            Ok(Poll::Pending) => Started::Waits(Box::pin(self.tracker.track_future(flow))),
             Err(_) => Started::Panicked,
         }
     }
@@ -74,6 +85,18 @@ where
     }
 }
 
+/// A message with the trace of its request. It carries the trace through the mailbox, since an actor works in another task
+/// than the sender.
+pub struct Traced<M> {
+    pub message: M,
+    /// `None` if the request is not traced.
+    pub trace: Option<Trace>,
+}
+
+impl<M: Message> Message for Traced<M> {
+    type Result = M::Result;
+}
+
 /// Removes the bound of a mailbox. Load is shed before it, and actix parks each sender of a full mailbox, at a cost.
 pub(crate) fn unbounded<A: Actor<Context = Context<A>>>(context: &mut Context<A>) {
     context.set_mailbox_capacity(0);
@@ -81,7 +104,8 @@ pub(crate) fn unbounded<A: Actor<Context = Context<A>>>(context: &mut Context<A>
 
 /// Runs `task` beside the answer. No flow waits for it, but the process does when it ends.
 pub(crate) fn in_background(tracker: &TaskTracker, task: impl Future<Output = ()> + Send + 'static) {
-    tracker.spawn(task);
+    // Boxed: the runtime's code for a task is then compiled once, not for each of them.
+    tracker.spawn(task.boxed());
 }
 
 /// Lists which flow answers which message: `answers!(SessionActor: SignIn => sign_in::run, …)`.
@@ -90,8 +114,20 @@ macro_rules! answers {
         impl actix::Handler<$message> for $actor {
             type Result = $crate::flows::Started<<$message as actix::Message>::Result>;
 
-            fn handle(&mut self, message: $message, _: &mut actix::Context<Self>) -> Self::Result {
-                self.flows.run(|ports| async move { $flow(&ports, message).await })
+            fn handle(&mut self, message: $message, context: &mut actix::Context<Self>) -> Self::Result {
+                actix::Handler::handle(self, $crate::flows::Traced { message, trace: None }, context)
+            }
+        }
+
+        impl actix::Handler<$crate::flows::Traced<$message>> for $actor {
+            type Result = $crate::flows::Started<<$message as actix::Message>::Result>;
+
+            fn handle(
+                &mut self,
+                asked: $crate::flows::Traced<$message>,
+                _: &mut actix::Context<Self>,
+            ) -> Self::Result {
+                self.flows.run(asked.trace, |ports| async move { $flow(&ports, asked.message).await })
             }
         }
     )+};
@@ -123,7 +159,7 @@ mod tests {
         type Result = Started<u32>;
 
         fn handle(&mut self, ask: Ask, _: &mut Context<Self>) -> Self::Result {
-            self.0.run(|answer| async move {
+            self.0.run(None, |answer| async move {
                 if matches!(ask, Ask::Later | Ask::PanicLater) {
                     tokio::task::yield_now().await;
                 }

@@ -7,7 +7,7 @@
 //!                 ├──▶ limits       every budget and wait
 //!                 ├──▶ stores       traits ──▶ sql (SQLite, PostgreSQL) · embedded (SQLite) · redis
 //!                 └──▶ transports   trait  ──▶ smtp · twilio · inbox
-//!  flows: how an actor runs its work · domain, clock, derive, error, metrics: used by all
+//!  flows: how an actor runs its work · domain, clock, derive, error, metrics, trace: used by all
 //! ```
 //!
 //! Imports point downwards only: an actor names stores and transports, never the other way round. `tests/house` has the
@@ -27,5 +27,8 @@ pub mod metrics;
 pub mod notifier;
 pub mod session;
 pub mod stores;
+pub mod trace;
 pub mod transports;
 pub mod verification;
+
+pub use flows::Traced;

@@ -1,6 +1,6 @@
 //! The composition root: the only place that chooses a backend or a transport. All other code uses traits.
 //!
-//! `stores.rs` and `transports.rs` choose, `policies.rs` translates settings, and `worker.rs` starts the actors of an
+//! `stores.rs`, `transports.rs` and `traces.rs` choose, `policies.rs` translates settings, and `worker.rs` starts the actors of an
 //! HTTP thread.
 
 mod default_application;
@@ -10,6 +10,7 @@ mod probe;
 mod secrets;
 mod single_node;
 mod stores;
+mod traces;
 mod transports;
 mod worker;
 
@@ -18,5 +19,6 @@ pub(crate) use probe::{Probed, probe_dependencies};
 pub(crate) use secrets::keyring;
 pub(crate) use single_node::NodeClaim;
 pub(crate) use stores::{Access, Database, StoreReadiness, TokenStore, database};
+pub(crate) use traces::TraceExporter;
 pub(crate) use transports::transports;
 pub(crate) use worker::WorkerFactory;

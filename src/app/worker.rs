@@ -5,7 +5,7 @@ use crate::admin::{self, Sources};
 use crate::config::Config;
 use crate::http::dispatch::Dispatcher;
 use crate::http::metrics::HttpMetrics;
-use crate::http::{AppState, Ports, Readiness, Settings};
+use crate::http::{AppState, Ports, Readiness, RequestTraces, Settings};
 use actix::{Actor as _, Addr};
 use portcullis_actors::account::{AccountActor, AccountPorts, PasswordSetter, Revoker};
 use portcullis_actors::clock::Clock;
@@ -38,6 +38,7 @@ pub(crate) struct WorkerFactory {
     pub(crate) dispatcher: Arc<Dispatcher>,
     pub(crate) settings: Settings,
     pub(crate) readiness: Arc<dyn Readiness>,
+    pub(crate) traces: Option<Arc<RequestTraces>>,
     pub(crate) inbox: Option<Inbox>,
     /// Gets the counters of each worker.
     pub(crate) sources: Arc<Sources>,
@@ -54,6 +55,7 @@ impl WorkerFactory {
             dispatcher: Arc::clone(&self.dispatcher),
             settings: self.settings.clone(),
             readiness: Arc::clone(&self.readiness),
+            traces: self.traces.clone(),
             inbox: self.inbox.clone(),
         }
     }

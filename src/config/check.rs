@@ -1,6 +1,7 @@
 //! The rules of a configuration beyond its types: bounds of each section, and what the profile requires.
 
-use super::{Config, Fault, MailTransport, Profile, SmsTransport, urls};
+use super::{Config, Fault, MailTransport, Profile, Secret, SmsTransport, urls};
+use actix_web::http::header::{HeaderName, HeaderValue};
 use portcullis_actors::transports::{is_mail_sender, is_sms_sender};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
@@ -40,6 +41,7 @@ pub(super) fn check(config: &Config, faults: &mut Vec<Fault>) {
     policies(config, &mut checks);
     phone_codes(config, &mut checks);
     sandbox(config, &mut checks);
+    otlp(config, &mut checks);
     if config.profile == Profile::Production {
         production(config, &mut checks);
     }
@@ -166,6 +168,26 @@ fn policies(config: &Config, checks: &mut Checks<'_>) {
     checks.require(ordered, "limits.password_longest_wait_secs", "must not be less than the first wait");
     let ceiling = (1..=100).contains(&limits.password_ceiling);
     checks.require(ceiling, "limits.password_ceiling", "must be 1 to 100 (NIST SP 800-63B)");
+}
+
+fn otlp(config: &Config, checks: &mut Checks<'_>) {
+    let otlp = &config.otlp;
+    let endpoint = otlp.endpoint.expose();
+    if !endpoint.is_empty() {
+        checks.report("otlp.endpoint", urls::collector_fault(endpoint));
+        let in_the_clear = !otlp.headers.is_empty() && urls::plaintext_fault(endpoint, false).is_some();
+        checks.require(
+            !in_the_clear,
+            "otlp.endpoint",
+            "must begin with https:// if otlp.headers are sent to another host",
+        );
+    }
+    checks.require((0.0..=1.0).contains(&otlp.sample), "otlp.sample", "must be 0 to 1");
+    checks.require(!otlp.service_name.is_empty(), "otlp.service_name", "must be set");
+    let is_header = |(name, value): (&String, &Secret)| {
+        HeaderName::from_bytes(name.as_bytes()).is_ok() && HeaderValue::from_str(value.expose()).is_ok()
+    };
+    checks.require(otlp.headers.iter().all(is_header), "otlp.headers", "must be names and values of HTTP headers");
 }
 
 fn phone_codes(config: &Config, checks: &mut Checks<'_>) {

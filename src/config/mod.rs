@@ -26,8 +26,8 @@ mod urls;
 mod values;
 
 pub use sections::{
-    AdminConfig, CompatConfig, DatabaseConfig, LogConfig, MailConfig, MailTransport, RedisConfig, SandboxConfig,
-    SecretsConfig, ServerConfig, SmsConfig, SmsProvider, SmsTransport,
+    AdminConfig, CompatConfig, DatabaseConfig, LogConfig, MailConfig, MailTransport, OtlpConfig, RedisConfig,
+    SandboxConfig, SecretsConfig, ServerConfig, SmsConfig, SmsProvider, SmsTransport,
 };
 pub use sources::{Profile, Sources};
 pub use values::{PublicUrl, Secret, SecretKey, SecretUrl};
@@ -82,6 +82,7 @@ pub struct Config {
     pub sandbox: SandboxConfig,
     pub compat: CompatConfig,
     pub log: LogConfig,
+    pub otlp: OtlpConfig,
 }
 
 impl Config {
@@ -119,6 +120,7 @@ impl Config {
             sandbox: section(&mut layers, "sandbox"),
             compat: section(&mut layers, "compat"),
             log: section(&mut layers, "log"),
+            otlp: section(&mut layers, "otlp"),
         };
         let (sections, mut faults) = (layers.default, layers.faults);
         check::check(&config, &mut faults);

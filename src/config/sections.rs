@@ -199,6 +199,17 @@ pub struct CompatConfig {
     pub auth_token_in_query: bool,
 }
 
+/// `otlp.*`
+#[derive(Clone, Debug, Deserialize, Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct OtlpConfig {
+    pub endpoint: SecretUrl,
+    pub sample: f64,
+    pub most_per_second: u32,
+    pub service_name: String,
+    pub headers: BTreeMap<String, Secret>,
+}
+
 /// `log.*`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]

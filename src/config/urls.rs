@@ -95,12 +95,23 @@ pub(super) fn smtp_fault(text: &str) -> Option<String> {
 
 /// Why this is not a valid URL of an HTTP API.
 pub(super) fn api_fault(text: &str) -> Option<String> {
-    let url = match parsed(text, &["http", "https"], "https://api.example.com") {
+    http_fault(text, "https://api.example.com", "account_sid and auth_token")
+}
+
+/// Why this is not a valid URL of an OpenTelemetry collector.
+pub(super) fn collector_fault(text: &str) -> Option<String> {
+    let appended = text.trim_end_matches('/').ends_with("/v1/traces");
+    let says = || "must not end with /v1/traces, which is appended".to_owned();
+    http_fault(text, "http://localhost:4318", "otlp.headers").or_else(|| appended.then(says))
+}
+
+fn http_fault(text: &str, example: &str, instead_of_login: &str) -> Option<String> {
+    let url = match parsed(text, &["http", "https"], example) {
         Ok(url) => url,
         Err(says) => return Some(says),
     };
     let plain = url.username().is_empty() && url.password().is_none();
-    let login = (!plain).then(|| "must not have a user or password: use account_sid and auth_token".to_owned());
+    let login = (!plain).then(|| format!("must not have a user or password: use {instead_of_login}"));
     host_fault(&url, false).or(login).or_else(|| parameter_fault(&url, &[]))
 }
 

@@ -8,6 +8,7 @@ use super::extract::Call;
 use super::metrics::HttpMetrics;
 use super::route::Answer;
 use super::state::AppState;
+use super::traces::{self, RequestTraces};
 use crate::telemetry::RequestLine;
 use actix_http::{Request, Response};
 use actix_web::HttpResponse;
@@ -20,8 +21,12 @@ use actix_web::http::{Method, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portcullis_actors::error::FieldError;
+use portcullis_actors::trace::{self, Trace, TraceParent};
 use serde::Serialize;
 use std::collections::BTreeMap;
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -43,10 +48,14 @@ impl RequestHandler {
     pub async fn answer(&self, request: Request) -> Response<BoxBody> {
         let cors = self.cors.classify(&request);
         let found = Route::find(&self.state, request.uri());
-        let exchange = Exchange::begin(&request, found.as_ref().ok().and_then(|found| Some(found.as_ref()?.0)));
+        let route = found.as_ref().ok().and_then(|found| Some(found.as_ref()?.0));
+        let exchange = Exchange::begin(&request, route, self.state.traces.as_ref());
         let answer = match (&cors, found) {
             (CorsRequest::Preflight(_), _) => Ok(HttpResponse::NoContent().finish()),
-            (_, Ok(Some((route, parameter)))) => route.handle(&self.state, Call::new(request, parameter)).await,
+            (_, Ok(Some((route, parameter)))) => {
+                let mut work = pin!(route.handle(&self.state, Call::new(request, parameter)));
+                poll_fn(|context| trace::within(exchange.trace.as_ref(), || work.as_mut().poll(context))).await
+            }
             (_, Ok(None)) => Err(Problem::not_found()),
             (_, Err(problem)) => Err(problem),
         };
@@ -61,11 +70,18 @@ struct Exchange {
     method: Method,
     /// `None` for a path that the server does not know.
     route: Option<Route>,
+    /// The span of the caller, which may be traced even if this request is not.
+    parent: Option<TraceParent>,
+    /// `None` if this request is not traced.
+    trace: Option<Trace>,
 }
 
 impl Exchange {
-    fn begin(request: &Request, route: Option<Route>) -> Self {
-        Self { started: Instant::now(), id: RequestId::of(request), method: request.method().clone(), route }
+    fn begin(request: &Request, route: Option<Route>, traces: Option<&Arc<RequestTraces>>) -> Self {
+        let started = Instant::now();
+        let parent = traces::parent(request.head().headers());
+        let trace = traces.and_then(|traces| traces.begin(parent));
+        Self { started, id: RequestId::of(request), method: request.method().clone(), route, parent, trace }
     }
 
     /// Writes the problem document of a refusal, adds the headers that every answer has, counts the request and logs the line.
@@ -82,15 +98,20 @@ impl Exchange {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(X_REQUEST_ID.clone(), self.id.0.clone());
+        let (route, status) = (self.route.map_or("unmatched", Route::pattern), response.status());
         let took = self.started.elapsed();
-        metrics.record(self.route, &self.method, response.status(), took);
+        metrics.record(self.route, &self.method, status, took);
+        if let Some(trace) = &self.trace {
+            traces::end(trace, &self.method, route, status.as_u16(), code);
+        }
         RequestLine {
             method: self.method.as_str(),
-            route: self.route.map_or("unmatched", Route::pattern),
-            status: response.status().as_u16(),
+            route,
+            status: status.as_u16(),
             took,
             id: self.id.as_str(),
             outcome: code.map_or("ok", Code::as_str),
+            trace: || self.trace.as_ref().map(Trace::parent).or(self.parent),
         }
         .log();
         response.into()

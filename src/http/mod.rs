@@ -30,11 +30,13 @@ mod sessions;
 mod settings;
 mod state;
 mod tokens;
+mod traces;
 
 pub use body::BodyLimits;
 pub use exchange::RequestHandler;
 pub(crate) use exchange::without_request;
 pub use state::{AppState, Ports, Readiness, Settings};
+pub use traces::{RequestTraces, TracePolicy};
 
 use actix_web::http::Uri;
 use error::Problem;

@@ -3,9 +3,11 @@
 use super::body::BodyLimits;
 use super::dispatch::Dispatcher;
 use super::metrics::HttpMetrics;
+use super::traces::RequestTraces;
 use actix::{Actor, Addr, Context, Handler, Recipient};
 use async_trait::async_trait;
 use ipnet::IpNet;
+use portcullis_actors::Traced;
 use portcullis_actors::account::{ChangePassword, DropDevice, ListDevices, RegisterDevice, UserDevices};
 use portcullis_actors::error::Dependency;
 use portcullis_actors::notifier::RecordReport;
@@ -19,14 +21,14 @@ macro_rules! ports {
         /// The recipient of each message: the actors of this worker, or a probe in tests.
         #[derive(Clone)]
         pub struct Ports {
-            $($(pub $port: Recipient<$message>,)+)+
+            $($(pub $port: Recipient<Traced<$message>>,)+)+
         }
 
         impl Ports {
             /// Connects the ports to the actors that handle these messages.
             pub fn new<$($type),+>($($actor: &Addr<$type>),+) -> Self
             where
-                $($type: Actor<Context = Context<$type>> $(+ Handler<$message>)+,)+
+                $($type: Actor<Context = Context<$type>> $(+ Handler<Traced<$message>>)+,)+
             {
                 Self { $($($port: $actor.clone().recipient(),)+)+ }
             }
@@ -92,6 +94,8 @@ pub struct AppState {
     pub readiness: Arc<dyn Readiness>,
     /// What is counted of the requests of this worker.
     pub metrics: Arc<HttpMetrics>,
+    /// `None` if no collector is configured.
+    pub traces: Option<Arc<RequestTraces>>,
     /// The messages that were "sent", for the development page; `None` if a real transport is configured.
     pub inbox: Option<Inbox>,
 }

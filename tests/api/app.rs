@@ -75,6 +75,7 @@ impl App {
             dispatcher: dispatcher.clone(),
             settings: settings.clone(),
             readiness: readiness.clone(),
+            traces: None,
             metrics: Default::default(),
             inbox: inbox.clone(),
         };

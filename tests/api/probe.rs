@@ -1,7 +1,9 @@
 //! An actor that takes every message of the HTTP layer, keeps it, and gives the answer of the test.
 
-use actix::{Actor, Context, Handler, ResponseFuture};
+use actix::dev::MessageResponse;
+use actix::{Actor, Context, Handler, Message, ResponseFuture};
 use portcullis::http::Ports;
+use portcullis_actors::Traced;
 use portcullis_actors::account::{ChangePassword, DropDevice, ListDevices, ListedDevice, RegisterDevice, UserDevices};
 use portcullis_actors::clock::Timestamp;
 use portcullis_actors::domain::{AppId, DeviceId, Digest, MobileOs, UserId};
@@ -151,6 +153,17 @@ impl Handler<RecordReport> for ProbeActor {
             Mood::Refusing(kind) => Err(kind.into()),
             _ => Ok(ReportEffect::Recorded),
         }
+    }
+}
+
+impl<M> Handler<Traced<M>> for ProbeActor
+where
+    M: Message + 'static,
+    Self: Handler<M, Result: MessageResponse<Self, Traced<M>>>,
+{
+    type Result = <Self as Handler<M>>::Result;
+    fn handle(&mut self, traced: Traced<M>, context: &mut Context<Self>) -> Self::Result {
+        Handler::<M>::handle(self, traced.message, context)
     }
 }
 

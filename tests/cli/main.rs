@@ -15,3 +15,4 @@ mod serve;
 mod shell;
 mod slips;
 mod sole;
+mod traces;

@@ -102,6 +102,7 @@ impl World {
             policy: self.policy.clone(),
             codes: Arc::new(PhoneCodes { keyring: Arc::clone(&self.keyring), digits: 6, fixed: HashMap::new() }),
             public_url: "https://accounts.example.com".to_owned(),
+            traces: None,
         }
     }
 

@@ -17,6 +17,7 @@ pub use stored::acceptable;
 use crate::derive::random_bytes;
 use crate::domain::{Invalid, Password};
 use crate::error::{ErrorKind, StartError};
+use crate::trace;
 use argon::{Parameters, Version};
 use queue::{Place, Queue};
 use std::fmt;
@@ -197,7 +198,8 @@ impl Reservation {
     pub async fn hash(self, password: &Password) -> Result<String, HashingError> {
         let (cost, salt, text) = (self.pool.cost, random_bytes(), password.normalized());
         let task = move |hasher: &mut dyn argon::Argon2id| stored::new_hash(hasher, cost, salt, &text);
-        self.place.run(cost.work(), self.caller, task).await
+        let span = trace::span(|| trace::work("hash password"));
+        span.end(self.place.run(cost.work(), self.caller, task).await)
     }
 
     /// Compares a password with a stored hash. If there is none, because there is no such account, or if it is invalid,
@@ -240,7 +242,12 @@ impl Reservation {
         };
         // Computed before the comparison, whose own time must not show in it.
         let longest = self.pool.longest_comparison() * texts as u32;
-        let (verified, begun) = self.place.run(work, self.caller, task).await?;
+        let (mut span, queued) = (trace::span(|| trace::work("verify password")), Instant::now());
+        let ended = self.place.run(work, self.caller, task).await;
+        if let Ok((_, begun)) = &ended {
+            span.set_wait(begun.saturating_duration_since(queued));
+        }
+        let (verified, begun) = span.end(ended)?;
         Ok(Comparison { verified, refuse_at: begun + longest })
     }
 }

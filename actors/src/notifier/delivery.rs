@@ -7,6 +7,7 @@ use super::providers::{Providers, Try};
 use super::retry;
 use crate::clock::Clock;
 use crate::stores::{Attempt, Leased, Next, Settlement};
+use crate::trace::{self, TraceSource};
 use crate::transports::SendError;
 use futures_util::FutureExt as _;
 use std::panic::AssertUnwindSafe;
@@ -23,6 +24,7 @@ pub(super) struct Deliverer {
     providers: Arc<Providers>,
     policy: DeliveryPolicy,
     clock: Arc<dyn Clock>,
+    traces: Option<TraceSource>,
 }
 
 /// What happens to the message, and the try if one was made.
@@ -35,6 +37,7 @@ impl Deliverer {
             providers,
             policy: ports.policy.clone(),
             clock: Arc::clone(&ports.clock),
+            traces: ports.traces.clone(),
         }
     }
 
@@ -44,7 +47,7 @@ impl Deliverer {
         let (next, attempt) = tokio::select! {
             biased;
             () = abandon.cancelled() => (Next::Release(self.clock.now()), None),
-            outcome = AssertUnwindSafe(self.attempt(&leased)).catch_unwind() => outcome.unwrap_or_else(|_| {
+            outcome = AssertUnwindSafe(self.traced_attempt(&leased)).catch_unwind() => outcome.unwrap_or_else(|_| {
                 tracing::error!(message_id = leased.id.0, "a delivery panicked");
                 let error = SendError::Transient { retry_after: None, text: "the delivery panicked".to_owned() };
                 (self.after(&leased, 1, &error), None)
@@ -52,6 +55,17 @@ impl Deliverer {
         };
         log(&leased, &next, attempt.as_ref());
         Settlement { id: leased.id, lease: leased.lease, next, attempt }
+    }
+
+    /// An attempt is a span of the trace of the request that queued the message.
+    async fn traced_attempt(&self, leased: &Leased) -> DeliveryResult {
+        let (Some(source), Some(parent)) = (&self.traces, &leased.trace) else { return self.attempt(leased).await };
+        let (channel, kind) = (leased.message.to.channel().as_str(), leased.message.kind.as_str());
+        let trace = source.begin(trace::delivery(channel, kind, leased.id.0), Some(parent));
+        let result = trace.clone().around(self.attempt(leased)).await;
+        trace.set_outcome(result.0.name());
+        trace.end(matches!(result.0, Next::Dead(_)));
+        result
     }
 
     async fn attempt(&self, leased: &Leased) -> DeliveryResult {

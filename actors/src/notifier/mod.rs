@@ -30,7 +30,9 @@ pub use policy::{ChannelPolicy, DeliveryPolicy};
 use crate::clock::Clock;
 use crate::derive::{Keyring, PhoneCodes};
 use crate::error::ErrorKind;
+use crate::flows::Traced;
 use crate::stores::{Backlog, Channel, OutboxStore, ReportEffect};
+use crate::trace::TraceSource;
 use crate::transports::Transports;
 use actix::{Actor, AsyncContext as _, Context, Handler, ResponseFuture, WrapFuture as _};
 use delivery_loop::{DeliveryLoop, LoopHandle};
@@ -51,6 +53,8 @@ pub struct NotifierPorts {
     pub codes: Arc<PhoneCodes>,
     /// The address of this server for users.
     pub public_url: String,
+    /// Begins the spans of deliveries; `None` if nothing is traced.
+    pub traces: Option<TraceSource>,
 }
 
 /// Delivers the messages in the outbox; one in each process.
@@ -160,5 +164,17 @@ impl Handler<RecordReport> for NotifierActor {
             wakeup: Arc::clone(&self.control.wakeup),
         };
         Box::pin(reports.record(report))
+    }
+}
+
+impl Handler<Traced<RecordReport>> for NotifierActor {
+    type Result = ResponseFuture<Result<ReportEffect, ReportRefusal>>;
+
+    fn handle(&mut self, asked: Traced<RecordReport>, context: &mut Self::Context) -> Self::Result {
+        let work = Handler::handle(self, asked.message, context);
+        match asked.trace {
+            None => work,
+            Some(trace) => Box::pin(trace.around(work)),
+        }
     }
 }

@@ -7,6 +7,7 @@ use super::policy::DeliveryPolicy;
 use crate::clock::{Clock, Timestamp};
 use crate::metrics::Histogram;
 use crate::stores::Channel;
+use crate::trace;
 use crate::transports::{Accepted, DeliveryReport, Mail, SendError, Sms, Transport, Transports};
 use futures_util::FutureExt as _;
 use std::panic::AssertUnwindSafe;
@@ -105,10 +106,11 @@ impl Providers {
             .find(|index| providers[*index].breaker.admit(at, time_out))?;
         let provider = &providers[index];
         let began = Instant::now();
+        let span = trace::span(|| trace::sending(provider.transport.name()));
         let sent = AssertUnwindSafe(provider.transport.send(message)).catch_unwind().await;
         // As far as is known, only this message makes it panic.
         let panicked = |_| Err(SendError::Transient { retry_after: None, text: "the transport panicked".to_owned() });
-        let result = sent.unwrap_or_else(panicked);
+        let result = span.end(sent.unwrap_or_else(panicked));
         let took = began.elapsed();
         provider.note(result.as_ref().err(), took, self.clock.now());
         Some(Try {

@@ -33,6 +33,7 @@ fn failed(channel: Channel, providers: u32) -> Failed {
         created: NOW,
         progress: Progress::default(),
         message,
+        trace: None,
         account: AccountState::Gone,
         branding,
     };

@@ -183,6 +183,7 @@ async fn through_the_outbox(
         policy,
         codes: Arc::new(PhoneCodes { keyring, digits: 6, fixed: HashMap::new() }),
         public_url: "https://accounts.example.com".to_owned(),
+        traces: None,
     };
     let began = Instant::now();
     let notifier = NotifierActor::new(ports).start();

@@ -1,11 +1,12 @@
 //! The test kit: real servers on free ports, the users and applications that tests start from, and one way to wait.
 //!
-//! A server of the kit has a temporary folder of its own and ends when it is dropped. `gate`, `postgres`, `redis`,
+//! A server of the kit has a temporary folder of its own and ends when it is dropped. `collector`, `gate`, `postgres`, `redis`,
 //! `sms` and `smtp` contain nothing of Portcullis; `accounts`, `deliveries`, `server` and `stores` do.
 
 #![expect(clippy::disallowed_methods, reason = "tests start processes and tasks of their own")]
 
 pub mod accounts;
+pub mod collector;
 pub mod deliveries;
 pub mod gate;
 pub mod postgres;

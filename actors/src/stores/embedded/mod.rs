@@ -18,6 +18,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::domain::{Digest, UserId};
 use crate::error::{StartError, StoreError};
 use crate::metrics::StoreMetrics;
+use crate::trace;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, Row as _, SqlSafeStr as _, Sqlite, SqliteConnection};
@@ -146,17 +147,21 @@ impl Inner {
 
     /// Runs statements that change nothing.
     async fn read<T>(&self, work: impl AsyncFnOnce(&mut SqliteConnection) -> sqlx::Result<T>) -> StoreResult<T> {
-        bounded(&self.readers, self.time_out, work).await.map_err(StoreError::token_store)
+        let span = span(&work);
+        span.end(bounded(&self.readers, self.time_out, work).await.map_err(StoreError::token_store))
     }
 
     /// Runs one statement that changes something other than sessions.
     async fn write<T>(&self, work: impl AsyncFnOnce(&mut SqliteConnection) -> sqlx::Result<T>) -> StoreResult<T> {
-        bounded(&self.writer, self.time_out, work).await.map_err(StoreError::token_store)
+        let span = span(&work);
+        span.end(bounded(&self.writer, self.time_out, work).await.map_err(StoreError::token_store))
     }
 
     /// Runs several statements of which all or none take effect.
     async fn transaction<T>(&self, work: impl AsyncFnOnce(&mut SqliteConnection) -> sqlx::Result<T>) -> StoreResult<T> {
-        transaction(&self.writer, self.time_out, BEGIN_IMMEDIATE, work).await.map_err(StoreError::token_store)
+        let span = span(&work);
+        let ended = transaction(&self.writer, self.time_out, BEGIN_IMMEDIATE, work).await;
+        span.end(ended.map_err(StoreError::token_store))
     }
 
     /// Changes sessions of `user` in a transaction. The cache has forgotten the user before this returns.
@@ -168,13 +173,14 @@ impl Inner {
         user: UserId,
         work: impl AsyncFnOnce(&mut SqliteConnection) -> sqlx::Result<T>,
     ) -> StoreResult<T> {
-        let (outcome, change, mut reflected) = self
-            .transaction(async |db| {
-                let outcome = work(db).await?;
-                let change: i64 = sqlx::query_scalar(COUNT_CHANGE).fetch_one(db).await?;
-                Ok((outcome, change, self.reflected.lock().await))
-            })
-            .await?;
+        let span = span(&work);
+        let ended = transaction(&self.writer, self.time_out, BEGIN_IMMEDIATE, async |db| {
+            let outcome = work(db).await?;
+            let change: i64 = sqlx::query_scalar(COUNT_CHANGE).fetch_one(db).await?;
+            Ok((outcome, change, self.reflected.lock().await))
+        })
+        .await;
+        let (outcome, change, mut reflected) = span.end(ended.map_err(StoreError::token_store))?;
         let mut cache = self.cache();
         cache.forget(user);
         if *reflected < change - 1 {
@@ -201,6 +207,11 @@ async fn migrate(file: &Path) -> Result<(), StartError> {
         MigrateError::Execute(error) => StartError(format!("the token store {path} cannot be opened: {error}")),
         error => StartError(format!("the token store {path} cannot be prepared: {error}")),
     })
+}
+
+/// A span of the method whose closure `work` is.
+fn span<F>(work: &F) -> trace::Span {
+    trace::span(|| trace::store_call("sqlite", trace::method_of(work)))
 }
 
 fn digest(row: &SqliteRow, column: &str) -> sqlx::Result<Digest> {

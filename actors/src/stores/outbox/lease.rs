@@ -3,6 +3,7 @@
 use super::message::{Channel, NewMessage};
 use crate::clock::Timestamp;
 use crate::domain::{MessageId, PersonName};
+use crate::trace::TraceParent;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -30,6 +31,8 @@ pub struct Leased {
     pub created: Timestamp,
     pub progress: Progress,
     pub message: NewMessage,
+    /// The request that queued it, if that was traced.
+    pub trace: Option<TraceParent>,
     pub account: AccountState,
     pub branding: Branding,
 }
@@ -96,6 +99,19 @@ pub enum Next {
     Dead(String),
     /// Its life ends before another try.
     Expired,
+}
+
+impl Next {
+    /// In one word, for traces.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Delivered => "delivered",
+            Self::Retry { .. } => "retry",
+            Self::Release(_) => "release",
+            Self::Dead(_) => "dead",
+            Self::Expired => "expired",
+        }
+    }
 }
 
 /// The end of a lease.

@@ -8,6 +8,7 @@ use crate::clock::Timestamp;
 use crate::domain::{Digest, UserId};
 use crate::error::StoreError;
 use crate::metrics::CallEnd;
+use crate::trace;
 use async_trait::async_trait;
 use redis::RedisError;
 use std::sync::Arc;
@@ -51,11 +52,11 @@ impl CachedSessions {
             };
             let mut command = redis::cmd("HGET");
             command.arg(sessions_key(user)).arg(id.as_bytes().as_slice());
-            let began = Instant::now();
+            let (span, began) = (trace::span(|| trace::store_call("redis", "find")), Instant::now());
             let answer = command.query_async::<Option<Vec<u8>>>(&mut connection.connection).await;
             let end = answer.as_ref().map_or_else(end_of_call, |_| CallEnd::Ok);
             self.store.0.pool.metrics.record(end, began.elapsed());
-            match answer {
+            match span.end(answer) {
                 Ok(None) => {
                     // A demoted Redis drops its data before the next health check notices it. Only a primary may
                     // answer "not there".

@@ -37,7 +37,7 @@ use crate::error::StartError;
 use crate::metrics::StoreMetrics;
 use futures_util::future::BoxFuture;
 use pool::BoundedPool;
-use redis::{FromRedisValue, ScriptInvocation};
+use redis::FromRedisValue;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -120,7 +120,7 @@ impl RedisTokenStore {
         Arc::clone(&self.0.pool.metrics)
     }
 
-    async fn run<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> StoreResult<T> {
+    async fn run<T: FromRedisValue>(&self, script: &scripts::Call<'_>) -> StoreResult<T> {
         self.0.pool.run(script).await
     }
 

@@ -3,14 +3,14 @@
 
 use super::super::StoreResult;
 use super::role;
+use super::scripts::Call;
 use crate::error::StoreError;
 use crate::metrics::{CallEnd, StoreMetrics};
+use crate::trace;
 use deadpool::Runtime;
 use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, QueueMode, RecycleError, RecycleResult};
 use redis::aio::MultiplexedConnection;
-use redis::{
-    AsyncConnectionConfig, Client, Cmd, FromRedisValue, PushInfo, PushKind, RedisError, RedisResult, ScriptInvocation,
-};
+use redis::{AsyncConnectionConfig, Client, Cmd, FromRedisValue, PushInfo, PushKind, RedisError, RedisResult};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -43,12 +43,18 @@ impl BoundedPool {
     }
 
     /// Runs a script by its digest, or by its text if Redis has not loaded it.
-    pub(super) async fn run<T: FromRedisValue>(&self, script: &ScriptInvocation<'_>) -> StoreResult<T> {
-        self.bounded(async |connection: &mut MultiplexedConnection| script.invoke_async(connection).await).await
+    pub(super) async fn run<T: FromRedisValue>(&self, script: &Call<'_>) -> StoreResult<T> {
+        let span = trace::span(|| trace::store_call("redis", script.name));
+        span.end(
+            self.bounded(async |connection: &mut MultiplexedConnection| script.invoke_async(connection).await).await,
+        )
     }
 
     pub(super) async fn command<T: FromRedisValue>(&self, command: &Cmd) -> StoreResult<T> {
-        self.bounded(async |connection: &mut MultiplexedConnection| command.query_async(connection).await).await
+        let span = trace::span(|| trace::store_call("redis", "command"));
+        span.end(
+            self.bounded(async |connection: &mut MultiplexedConnection| command.query_async(connection).await).await,
+        )
     }
 
     /// The text of `INFO`, as [`role::info`].

@@ -1,12 +1,47 @@
 //! The scripts. Each file begins with its keys, their types and when they expire. Shared parts are put in front.
 
-use redis::Script;
+use redis::{Script, ScriptInvocation};
+use std::ops::{Deref, DerefMut};
 use std::sync::LazyLock;
+
+/// A script with its name, for traces.
+pub(super) struct NamedScript {
+    name: &'static str,
+    script: LazyLock<Script>,
+}
+
+impl NamedScript {
+    pub(super) fn prepare_invoke(&self) -> Call<'_> {
+        Call { name: self.name, invocation: self.script.prepare_invoke() }
+    }
+}
+
+/// A script with its keys and arguments.
+pub(super) struct Call<'a> {
+    pub(super) name: &'static str,
+    invocation: ScriptInvocation<'a>,
+}
+
+impl<'a> Deref for Call<'a> {
+    type Target = ScriptInvocation<'a>;
+
+    fn deref(&self) -> &ScriptInvocation<'a> {
+        &self.invocation
+    }
+}
+
+impl<'a> DerefMut for Call<'a> {
+    fn deref_mut(&mut self) -> &mut ScriptInvocation<'a> {
+        &mut self.invocation
+    }
+}
 
 macro_rules! scripts {
     ($($name:ident = $($file:literal)+;)+) => {
-        $(pub(super) static $name: LazyLock<Script> =
-            LazyLock::new(|| Script::new(concat!(include_str!("time.lua"), $("\n", include_str!($file)),+)));)+
+        $(pub(super) static $name: NamedScript = NamedScript {
+            name: stringify!($name),
+            script: LazyLock::new(|| Script::new(concat!(include_str!("time.lua"), $("\n", include_str!($file)),+))),
+        };)+
 
         #[cfg(test)]
         const FILES: &[&str] = &[include_str!("time.lua"), $($(include_str!($file)),+),+];

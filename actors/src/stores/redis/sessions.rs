@@ -7,13 +7,12 @@ use crate::clock::Timestamp;
 use crate::domain::{DeviceId, Digest, UserId};
 use crate::error::StoreError;
 use async_trait::async_trait;
-use redis::ScriptInvocation;
 use std::time::Duration;
 
 impl RedisTokenStore {
     /// Runs a script that changes a user's sessions, and invalidates the user in the caches of this process. A script may
     /// have run even if no answer came.
-    async fn change<T: redis::FromRedisValue>(&self, user: UserId, call: &ScriptInvocation<'_>) -> StoreResult<T> {
+    async fn change<T: redis::FromRedisValue>(&self, user: UserId, call: &scripts::Call<'_>) -> StoreResult<T> {
         let answer = self.run(call).await;
         self.forget_here(user);
         answer

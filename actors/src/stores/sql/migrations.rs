@@ -16,7 +16,8 @@ macro_rules! steps {
     };
 }
 
-const STEPS: [(i64, &str, &str, &str); 3] = steps![1 "0001_accounts", 2 "0002_outbox", 3 "0003_hardening"];
+const STEPS: [(i64, &str, &str, &str); 4] =
+    steps![1 "0001_accounts", 2 "0002_outbox", 3 "0003_hardening", 4 "0004_outbox_trace"];
 
 /// The number of the last step.
 pub(super) fn newest() -> i64 {

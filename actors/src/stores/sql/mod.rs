@@ -30,6 +30,7 @@ use super::transaction::{BEGIN_IMMEDIATE, MeteredPool, bounded, transaction};
 use crate::clock::Clock;
 use crate::error::StoreError;
 use crate::metrics::StoreMetrics;
+use crate::trace;
 use sqlx::{Any, AnyConnection};
 use std::sync::Arc;
 use std::time::Duration;
@@ -73,6 +74,15 @@ impl Dialect {
             Self::Postgres => "BEGIN",
         }
     }
+
+    /// A span of the method whose closure `work` is.
+    fn span<F>(self, work: &F) -> trace::Span {
+        let system = match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgresql",
+        };
+        trace::span(|| trace::store_call(system, trace::method_of(work)))
+    }
 }
 
 /// The SQL side. Cheap to clone.
@@ -90,12 +100,14 @@ pub struct SqlStore {
 impl SqlStore {
     /// Runs statements that change nothing.
     async fn read<T>(&self, work: impl AsyncFnOnce(&mut AnyConnection) -> sqlx::Result<T>) -> StoreResult<T> {
-        bounded(&self.read, self.time_out, work).await.map_err(StoreError::database)
+        let span = self.dialect.span(&work);
+        span.end(bounded(&self.read, self.time_out, work).await.map_err(StoreError::database))
     }
 
     /// Runs one statement that changes something.
     async fn write<T>(&self, work: impl AsyncFnOnce(&mut AnyConnection) -> sqlx::Result<T>) -> StoreResult<T> {
-        bounded(&self.write, self.time_out, work).await.map_err(StoreError::database)
+        let span = self.dialect.span(&work);
+        span.end(bounded(&self.write, self.time_out, work).await.map_err(StoreError::database))
     }
 
     /// Runs several statements of which all or none take effect.
@@ -109,7 +121,9 @@ impl SqlStore {
         time_out: Duration,
         work: impl AsyncFnOnce(&mut AnyConnection) -> sqlx::Result<T>,
     ) -> StoreResult<T> {
-        transaction(&self.write, time_out, self.dialect.begin(), work).await.map_err(StoreError::database)
+        let span = self.dialect.span(&work);
+        let ended = transaction(&self.write, time_out, self.dialect.begin(), work).await;
+        span.end(ended.map_err(StoreError::database))
     }
 
     /// What is counted of all calls.

@@ -7,6 +7,7 @@ use crate::clock::Timestamp;
 use crate::derive::KeyId;
 use crate::domain::{AppId, MessageId, UserId};
 use crate::stores::{AccountState, Branding, Destination, LeaseRequest, Leased, MessageKind, NewMessage, Progress};
+use crate::trace::TraceParent;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 use std::fmt::Write as _;
@@ -60,7 +61,7 @@ pub(super) async fn lease(
 fn selection(dialect: Dialect, full_groups: usize) -> String {
     let mut statement = String::from(
         "SELECT o.id, kind, challenge, key_id, user_id, app_id, channel, destination, o.locale, o.created, expires, \
-         lease, refusals, provider, strikes, doubts, first_name, disabled, brand, mail_from, sms_from \
+         lease, refusals, provider, strikes, doubts, trace, first_name, disabled, brand, mail_from, sms_from \
          FROM outbox o JOIN applications a ON a.id = app_id LEFT JOIN users u ON u.id = user_id \
          WHERE channel = $1 AND due IS NOT NULL AND due <= $2 AND expires > $2",
     );
@@ -112,6 +113,7 @@ fn leased(row: &AnyRow, until: Timestamp) -> sqlx::Result<Leased> {
             locale: parsed(row, "locale")?,
             expires: time(row, "expires")?,
         },
+        trace: row.try_get::<Option<&str>, _>("trace")?.and_then(|text| TraceParent::parse(text.as_bytes())),
         account: account(row)?,
         branding: Branding {
             brand: row.try_get("brand")?,

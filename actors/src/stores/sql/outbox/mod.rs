@@ -15,6 +15,7 @@ use crate::stores::{
     Attempt, Channel, LeaseRequest, Leased, ListedMessage, MessageKind, NewMessage, OutboxFilter, OutboxStats,
     OutboxStore, ReportEffect, Settlement, StoreResult,
 };
+use crate::trace;
 use crate::transports::DeliveryReport;
 use async_trait::async_trait;
 use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
@@ -149,8 +150,8 @@ pub(super) async fn insert(
     let row = sqlx::query(
         "INSERT INTO outbox \
          (kind, challenge, key_id, user_id, app_id, channel, destination, lane, locale, state, created, expires, \
-         due, settled, last_error) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15) RETURNING id",
+         due, settled, last_error, trace) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) RETURNING id",
     )
     .bind(message.kind.as_str())
     .bind(secret.map(|(challenge, _)| challenge.to_vec()))
@@ -167,6 +168,7 @@ pub(super) async fn insert(
     .bind((!decoy).then_some(now.millis()))
     .bind(decoy.then_some(now.millis()))
     .bind(decoy.then_some("no account has this address"))
+    .bind(trace::current().map(|trace| trace.parent().to_string()))
     .fetch_one(connection)
     .await?;
     row.try_get("id").map(MessageId)

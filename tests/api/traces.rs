@@ -1,0 +1,131 @@
+//! Traces: the spans of a request from its head to the stores and to the delivery of its message, as a collector
+//! receives them.
+
+use super::live::Live;
+use portcullis_testkit::collector::{CollectedSpan, Collector};
+use reqwest::Method;
+use std::net::TcpListener;
+
+const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+const PARENT: &str = "b7ad6b7169203331";
+
+fn traceparent(flags: &str) -> String {
+    format!("00-{TRACE}-{PARENT}-{flags}")
+}
+
+/// Traces only requests whose caller is traced.
+async fn traced_by_callers(collector: &Collector) -> Live {
+    Live::start_with(&[("otlp.endpoint", &collector.url()), ("otlp.sample", "0")]).await
+}
+
+#[actix_web::test]
+async fn a_sign_in_is_one_trace_from_its_caller_to_the_stores() {
+    let collector = Collector::start();
+    let live = traced_by_callers(&collector).await;
+    let form = [
+        ("email", "admin@beyondvip.com"),
+        ("password", "password"),
+        ("device_token", "c4n4ry-device"),
+        ("mobile_os", "ios"),
+    ];
+    let ask = live.request(Method::POST, "/api/v1/tokens.json").form(&form);
+    let answer = ask.header("traceparent", traceparent("01")).send().await.expect("an answer");
+    assert_eq!(answer.status(), 200);
+    let token = answer.json::<serde_json::Value>().await.expect("JSON")["token"].as_str().expect("a token").to_owned();
+
+    let root = collector.span("POST /api/v1/tokens").await;
+    assert_eq!((root.trace_id.as_str(), root.parent.as_str(), root.is_error), (TRACE, PARENT, false));
+    let attribute = |name: &str| root.attributes.get(name).map(String::as_str);
+    assert_eq!(attribute("http.request.method"), Some("POST"));
+    assert_eq!(attribute("http.route"), Some("/api/v1/tokens"));
+    assert_eq!(attribute("http.response.status_code"), Some("200"));
+    assert_eq!(attribute("portcullis.outcome"), Some("ok"));
+    assert_eq!(root.resource["service.name"], "portcullis");
+
+    let spans = collector.spans();
+    let below: Vec<&CollectedSpan> = spans.iter().filter(|span| span.parent == root.span_id).collect();
+    assert!(spans.iter().all(|span| span.trace_id == TRACE), "{spans:?}");
+    assert_eq!(below.len(), spans.len() - 1, "{spans:?}");
+    for name in ["sqlite candidate", "sqlite register", "sqlite open", "verify password"] {
+        assert!(below.iter().any(|span| span.name == name), "{name} in {below:?}");
+    }
+    let bytes = collector.bytes();
+    for secret in ["beyondvip.com", "admin", "c4n4ry", token.as_str(), "Ada"] {
+        assert!(!bytes.windows(secret.len()).any(|part| part == secret.as_bytes()), "{secret}");
+    }
+    live.stop().await;
+}
+
+#[actix_web::test]
+async fn the_delivery_of_a_message_belongs_to_the_trace_of_its_request() {
+    let collector = Collector::start();
+    let live = traced_by_callers(&collector).await;
+    let (_, signed_in) = live.sign_in("password").await;
+    let token = signed_in["token"].as_str().expect("a token");
+    let form = [("phone", "+12125550123")];
+    let ask = live.request(Method::POST, "/api/v1/settings/send_phone_verification").bearer_auth(token).form(&form);
+    let answer = ask.header("traceparent", traceparent("01")).send().await.expect("an answer");
+    assert_eq!(answer.status(), 200);
+
+    let root = collector.span("POST /api/v1/settings/send_phone_verification").await;
+    let delivery = collector.span("deliver sms").await;
+    assert_eq!((delivery.trace_id.as_str(), delivery.parent), (TRACE, root.span_id));
+    assert_eq!(delivery.attributes["portcullis.outcome"], "delivered");
+    assert_eq!(delivery.attributes["portcullis.message.kind"], "phone_code");
+    let send = collector.span("send").await;
+    assert_eq!((send.trace_id.as_str(), send.parent), (TRACE, delivery.span_id));
+    let bytes = collector.bytes();
+    for secret in ["2125550123", token] {
+        assert!(!bytes.windows(secret.len()).any(|part| part == secret.as_bytes()), "{secret}");
+    }
+    live.stop().await;
+}
+
+#[actix_web::test]
+async fn only_a_failure_of_the_server_is_an_error_and_an_untraced_caller_is_not_traced() {
+    let collector = Collector::start();
+    let live = traced_by_callers(&collector).await;
+    let check = |parent: &str| live.request(Method::GET, "/api/v1/sessions/current").header("traceparent", parent);
+    for parent in [traceparent("00"), "00-0-0-01".to_owned(), traceparent("01").to_uppercase(), traceparent("01")] {
+        assert_eq!(check(&parent).send().await.expect("an answer").status(), 401);
+    }
+    let root = collector.span("GET /api/v1/sessions/current").await;
+    assert_eq!((root.attributes["portcullis.outcome"].as_str(), root.is_error), ("invalid_token", false));
+    assert_eq!(collector.spans().len(), 1, "{:?}", collector.spans());
+    live.stop().await;
+}
+
+#[actix_web::test]
+async fn a_part_of_the_requests_starts_a_trace_and_a_header_authenticates_the_exporter() {
+    let collector = Collector::start();
+    let settings = [
+        ("otlp.endpoint", &*collector.url()),
+        ("otlp.sample", "1"),
+        ("otlp.most_per_second", "1000000"),
+        ("otlp.headers", "authorization=Bearer k3y"),
+    ];
+    let live = Live::start_with(&settings).await;
+    for _ in 0..20 {
+        assert_eq!(live.request(Method::GET, "/health/live").send().await.expect("an answer").status(), 200);
+    }
+    let spans =
+        portcullis_testkit::wait::found("20 spans", async || Some(collector.spans()).filter(|spans| spans.len() == 20));
+    assert!(spans.await.iter().all(|span| span.parent.is_empty() && span.name == "GET /health/live"));
+    assert!(collector.authorizations().iter().all(|value| value == "Bearer k3y"));
+    live.stop().await;
+}
+
+#[actix_web::test]
+async fn a_collector_that_never_answers_holds_up_nothing() {
+    // The system accepts the connections, and nobody reads them.
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let url = format!("http://{}", silent.local_addr().expect("bound"));
+    let settings = [("otlp.endpoint", url.as_str()), ("otlp.sample", "1"), ("otlp.most_per_second", "1000000")];
+    let live = Live::start_with(&settings).await;
+    // More spans than the queue holds.
+    for _ in 0..3000 {
+        assert_eq!(live.request(Method::GET, "/health/live").send().await.expect("an answer").status(), 200);
+    }
+    assert_eq!(live.sign_in("password").await.0, 200);
+    live.stop().await;
+}
