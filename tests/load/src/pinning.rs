@@ -80,10 +80,7 @@ mod tests {
         let two = Cores::halves(&[0, 1]).unwrap();
         assert_eq!((two.server.as_slice(), two.client.as_slice()), (&[0][..], &[1][..]));
         let five = Cores::halves(&[0, 1, 2, 4, 6]).unwrap();
-        assert_eq!(
-            Cores::text(Some(&five)),
-            "server: cores 0–1; client, Redis, PostgreSQL and sinks: cores 2, 4, 6"
-        );
+        assert_eq!(Cores::text(Some(&five)), "server: cores 0–1; client, Redis, PostgreSQL and sinks: cores 2, 4, 6");
         assert_eq!(Cores::text(None), "");
     }
 

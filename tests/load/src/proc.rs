@@ -63,9 +63,9 @@ pub fn cpu_of_this_thread() -> Duration {
         .ok()
         .and_then(|text| text.split_whitespace().next()?.parse().ok())
         .filter(|nanos| *nanos > 0);
-    nanos.map(Duration::from_nanos).unwrap_or_else(|| {
-        fs::read_to_string("/proc/thread-self/stat").map_or(Duration::ZERO, |stat| ticks(&stat))
-    })
+    nanos
+        .map(Duration::from_nanos)
+        .unwrap_or_else(|| fs::read_to_string("/proc/thread-self/stat").map_or(Duration::ZERO, |stat| ticks(&stat)))
 }
 
 /// This machine.

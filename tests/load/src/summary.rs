@@ -50,7 +50,13 @@ fn write(text: &mut String, run: &Run) -> std::fmt::Result {
     }
     if run.operations.len() > 1 {
         for operation in &run.operations {
-            write!(text, "  {:<18} {:>9} sent, {:>9} good", operation.name, count(operation.sent), count(operation.good))?;
+            write!(
+                text,
+                "  {:<18} {:>9} sent, {:>9} good",
+                operation.name,
+                count(operation.sent),
+                count(operation.good)
+            )?;
             if let Some(spread) = operation.latency {
                 write!(text, ", p50 {}, p99 {}", latency(spread.p50_us), latency(spread.p99_us))?;
             }

@@ -99,13 +99,12 @@ impl Start<'_> {
             Some(binary) => binary.clone(),
             None => std::env::current_exe()?.with_file_name("portcullis"),
         };
-        let binary = binary.canonicalize().map_err(|_| {
-            format!("{} is not there: cargo build --release --workspace builds it", binary.display())
-        })?;
+        let binary = binary
+            .canonicalize()
+            .map_err(|_| format!("{} is not there: cargo build --release --workspace builds it", binary.display()))?;
         let folder = TempDir::new()?;
         let redis = (self.sessions == Sessions::Redis).then(|| self.runtime.block_on(Redis::start()));
-        let postgres =
-            (self.options.database == Database::Postgres).then(|| self.runtime.block_on(Postgres::start()));
+        let postgres = (self.options.database == Database::Postgres).then(|| self.runtime.block_on(Postgres::start()));
         let mut settings: Vec<_> = self.settings.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
         if let Some(redis) = &redis {
             settings.push(("redis.url", redis.url()));

@@ -73,9 +73,8 @@ impl FromStr for Condition {
 
 fn limit(metric: Metric, text: &str) -> Result<f64, String> {
     let parse = |digits: &str| digits.parse::<f64>().ok().filter(|limit| limit.is_finite());
-    let unit = |units: &[(&str, f64)]| {
-        units.iter().find_map(|(unit, factor)| Some(parse(text.strip_suffix(unit)?)? * factor))
-    };
+    let unit =
+        |units: &[(&str, f64)]| units.iter().find_map(|(unit, factor)| Some(parse(text.strip_suffix(unit)?)? * factor));
     let (limit, example) = match metric {
         // "ms" and "us" end in "s".
         Metric::Latency(_) => (unit(&[("ms", 1e3), ("us", 1.0), ("µs", 1.0), ("s", 1e6)]), "25ms"),
@@ -158,7 +157,8 @@ mod tests {
 
     #[test]
     fn a_condition_that_makes_no_sense_is_refused() {
-        for wrong in ["p99", "p99<25", "p101<25ms", "speed>3", "errors<1", "rate>fast", "check:ratio>1", "check:p90<1s"] {
+        for wrong in ["p99", "p99<25", "p101<25ms", "speed>3", "errors<1", "rate>fast", "check:ratio>1", "check:p90<1s"]
+        {
             assert!(wrong.parse::<Condition>().is_err(), "{wrong}");
         }
     }

@@ -212,11 +212,7 @@ pub fn run(plan: &Plan) -> Outcome<Measured> {
 }
 
 /// Samples the server and shows the progress once per second of the measured part.
-fn watch(
-    plan: &Plan,
-    began: Instant,
-    merged: impl Fn() -> Recording,
-) -> Outcome<Vec<Option<Sample>>> {
+fn watch(plan: &Plan, began: Instant, merged: impl Fn() -> Recording) -> Outcome<Vec<Option<Sample>>> {
     let sample = || plan.process.map(proc::sample).transpose();
     let rate = plan.streams.iter().map(|stream| match stream.load {
         Load::Open { rate, .. } => rate,

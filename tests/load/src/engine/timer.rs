@@ -16,6 +16,10 @@ impl Timer {
     /// When the system has no resources for it.
     pub fn new() -> io::Result<Self> {
         let timer = timerfd_create(TimerfdClockId::Monotonic, TimerfdFlags::NONBLOCK | TimerfdFlags::CLOEXEC)?;
+        #[expect(
+            deprecated,
+            reason = "what replaces it is unsafe; the file stays open as long as its owner, the `OwnedFd`"
+        )]
         Ok(Self(AsyncFd::with_interest(timer, Interest::READABLE)?))
     }
 

@@ -8,7 +8,6 @@ use crate::measure::Outcome;
 use crate::options::Sessions;
 use crate::results::Run;
 use crate::sources::{Pick, check, stream};
-use crate::target::Target;
 
 /// The connections of a saturated server.
 pub(super) const CONNECTIONS: usize = 64;
@@ -38,7 +37,8 @@ pub fn run(kit: &Kit) -> Outcome<Run> {
     if kit.options.sessions == Sessions::Redis {
         let embedded = kit.own(USERS, Sessions::Embedded, &[])?;
         let stream = || vec![stream(&embedded, &["check"], load, Pick::InTurns, check)];
-        let turns = kit.in_turns(|| kit.measure("check, embedded", &embedded, stream(), length), || Ok(ours()?.pace()))?;
+        let turns =
+            kit.in_turns(|| kit.measure("check, embedded", &embedded, stream(), length), || Ok(ours()?.pace()))?;
         let (baseline, notes) = kit.ratio(["checks, embedded store", "checks, Redis"], Some(0.90), &turns);
         run.baselines.push(baseline);
         run.notes.extend(notes);

@@ -55,7 +55,12 @@ pub fn run(kit: &Kit) -> Outcome<Run> {
     let delivered = codes.len();
     let length = Duration::from_secs_f64((delivered as f64 / rate).min(length.as_secs_f64()) * 0.9);
     let verifies = wave(&["verify-code"], verify, Arc::new(codes));
-    measured.follow(kit.measure("codes, verified", &target, vec![verifies], length.saturating_sub(kit.options.warm_up))?);
+    measured.follow(kit.measure(
+        "codes, verified",
+        &target,
+        vec![verifies],
+        length.saturating_sub(kit.options.warm_up),
+    )?);
     let mut run = kit.results(&target, load, &measured);
     run.baselines.push(figure("from the last request for a code to the last SMS", "s", waited.as_secs_f64()));
     run.notes.push(format!("{delivered} SMS were delivered, those of the warm-up too"));

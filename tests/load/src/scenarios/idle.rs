@@ -1,13 +1,13 @@
 //! Idle connections: what 10,000 of them cost in memory, beside the static answer's.
 
 use crate::baselines::static_answer::Static;
+use crate::engine::client::Endpoint;
 use crate::kit::{Kit, compared, figure};
 use crate::measure::Outcome;
 use crate::proc;
 use crate::results::Run;
 use crate::scenarios::mebibytes;
 use crate::sources::check;
-use crate::engine::client::Endpoint;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;

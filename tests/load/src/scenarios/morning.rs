@@ -7,19 +7,14 @@ use crate::kit::Kit;
 use crate::measure::Outcome;
 use crate::results::Run;
 use crate::sources::{form, share_of, sign_in_form};
-use crate::target::{Target, User};
+use crate::target::User;
 use rand::RngExt as _;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 /// Parts of a thousand, as in the scripts; a test compares them.
-const MIX: [(&str, u32); 5] = [
-    ("check", 850),
-    ("push-registration", 100),
-    ("sign-in", 40),
-    ("sign-out", 8),
-    ("reset", 2),
-];
+const MIX: [(&str, u32); 5] =
+    [("check", 850), ("push-registration", 100), ("sign-in", 40), ("sign-out", 8), ("reset", 2)];
 /// The same names, in the same order.
 const OPERATIONS: &[&str] = &["check", "push-registration", "sign-in", "sign-out", "reset"];
 const CHECK: usize = 0;
@@ -70,7 +65,7 @@ impl Fleet {
 
 /// A kind of request by its share.
 fn any() -> usize {
-    let mut left = rand::rng().random_range(0..1_000);
+    let mut left: u32 = rand::rng().random_range(0..1_000);
     for (operation, (_, share)) in MIX.iter().enumerate() {
         match left.checked_sub(*share) {
             Some(rest) => left = rest,
@@ -159,7 +154,8 @@ mod tests {
             fleet.answered(tag, Some(200), b"{\"token\":\"NEW\",\"user_info\":{}}");
             (tag.operation, String::from_utf8(request).unwrap())
         };
-        let (operation, request) = std::iter::repeat_with(&mut next).find(|(operation, _)| *operation != RESET).unwrap();
+        let (operation, request) =
+            std::iter::repeat_with(&mut next).find(|(operation, _)| *operation != RESET).unwrap();
         assert_eq!(operation, SIGN_IN);
         assert!(request.ends_with("email=a%2Bb%40c.example&password=p&device_token=d&mobile_os=ios"), "{request}");
         let (_, request) = std::iter::repeat_with(&mut next).find(|(operation, _)| *operation == CHECK).unwrap();

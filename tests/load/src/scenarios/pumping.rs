@@ -73,7 +73,8 @@ impl Source for Attack {
             500 + random.random_range(0..BLOCKS),
             random.random_range(0..10_000_u32)
         );
-        let address = format!("198.{}.{}.{}", 18 + random.random_range(0..2_u8), random.random::<u8>(), random.random::<u8>());
+        let address =
+            format!("198.{}.{}.{}", 18 + random.random_range(0..2_u8), random.random::<u8>(), random.random::<u8>());
         let (path, token) = ("/api/v1/settings/send_phone_verification", &self.users[subject].token);
         self.endpoint.request_from(request, "POST", path, Some(token), &form, Some(&address));
         Tag { operation: 0, subject }

@@ -42,7 +42,11 @@ pub fn run(kit: &Kit) -> Outcome<Run> {
     run.notes.extend(notes);
     drop(target);
 
-    run.baselines.push(figure("CPU time of a sign-in beside its hash (at most 0.5)", "ms", 1e3 * beside_the_hash(kit, length)?));
+    run.baselines.push(figure(
+        "CPU time of a sign-in beside its hash (at most 0.5)",
+        "ms",
+        1e3 * beside_the_hash(kit, length)?,
+    ));
     Ok(run)
 }
 

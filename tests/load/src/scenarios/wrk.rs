@@ -34,7 +34,8 @@ fn wrk(kit: &Kit, target: &Target, seconds: u64) -> Outcome<f64> {
     command.args(["-t", &threads.to_string(), "-c", &CONNECTIONS.to_string(), "-d", &seconds.to_string(), "-H"]);
     command.arg(format!("Authorization: Bearer {}", target.users[0].token));
     let done = command.arg(own.server.url("/api/v1/sessions/current")).output();
-    let output = done.map_err(|error| format!("wrk cannot be run ({error}): is it installed (apt-get install wrk)?"))?;
+    let output =
+        done.map_err(|error| format!("wrk cannot be run ({error}): is it installed (apt-get install wrk)?"))?;
     let text = String::from_utf8_lossy(&output.stdout);
     if text.contains("Non-2xx") {
         return Err(format!("wrk got answers that are not 200: {text}").into());
