@@ -3,6 +3,7 @@
 use crate::measure::Outcome;
 use crate::results::Machine;
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 /// CPU time of a process, and its memory.
@@ -40,10 +41,11 @@ pub fn memory(process: u32, name: &str) -> Outcome<u64> {
 fn cpu_of_threads(process: u32, name: &str) -> Outcome<Duration> {
     let mut sum = Duration::ZERO;
     for task in fs::read_dir(format!("/proc/{process}/task"))? {
+        let thread = task?.path();
         // A thread may end while it is asked.
-        let Ok(stat) = fs::read_to_string(task?.path().join("stat")) else { continue };
-        if stat.split_once('(').is_some_and(|(_, rest)| rest.starts_with(name)) {
-            sum += ticks(&stat);
+        let named = fs::read_to_string(thread.join("comm")).is_ok_and(|comm| comm.starts_with(name));
+        if named {
+            sum += cpu_of_thread(&thread);
         }
     }
     Ok(sum)
@@ -57,15 +59,17 @@ fn ticks(stat: &str) -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
-/// CPU time of the calling thread, in nanoseconds where the kernel keeps them.
+/// CPU time of the calling thread.
 pub fn cpu_of_this_thread() -> Duration {
-    let nanos = fs::read_to_string("/proc/thread-self/schedstat")
-        .ok()
-        .and_then(|text| text.split_whitespace().next()?.parse().ok())
-        .filter(|nanos| *nanos > 0);
-    nanos
-        .map(Duration::from_nanos)
-        .unwrap_or_else(|| fs::read_to_string("/proc/thread-self/stat").map_or(Duration::ZERO, |stat| ticks(&stat)))
+    cpu_of_thread(Path::new("/proc/thread-self"))
+}
+
+/// In nanoseconds where the kernel keeps them, else in ticks.
+fn cpu_of_thread(thread: &Path) -> Duration {
+    let field = |text: String| text.split_whitespace().next()?.parse().ok();
+    let nanos = fs::read_to_string(thread.join("schedstat")).ok().and_then(field).filter(|nanos| *nanos > 0);
+    let in_ticks = || fs::read_to_string(thread.join("stat")).map_or(Duration::ZERO, |stat| ticks(&stat));
+    nanos.map_or_else(in_ticks, Duration::from_nanos)
 }
 
 /// This machine.

@@ -2,17 +2,35 @@
 
 use crate::engine::client::Endpoint;
 use crate::engine::{Load, Share, Source, Stream, Tag};
+use crate::measure::Outcome;
 use crate::target::{Target, User};
 use rand::RngExt as _;
+use std::ops::Range;
 use std::sync::Arc;
 
-/// How a source finds the user of its next request.
-#[derive(Clone, Copy)]
+/// Whose request is the next.
+#[derive(Clone, Debug)]
 pub enum Pick {
-    /// One after the other.
-    InTurns,
-    /// Any of the first so many.
-    Uniform(usize),
+    /// These users, one after the other.
+    InTurns(Range<usize>),
+    /// Any of these users.
+    Uniform(Range<usize>),
+}
+
+impl Pick {
+    /// All users of a target, one after the other.
+    pub fn all(target: &Target) -> Self {
+        Self::InTurns(0..target.users.len())
+    }
+}
+
+/// Two halves of the users, for streams that must not disturb each other: a sign-in replaces the token of the device.
+pub fn halves(target: &Target) -> Outcome<[Pick; 2]> {
+    let (half, all) = (target.users.len() / 2, target.users.len());
+    if half == 0 {
+        return Err("at least two users are needed".into());
+    }
+    Ok([Pick::InTurns(0..half), Pick::InTurns(half..all)])
 }
 
 /// Makes one kind of request, each for some user.
@@ -21,29 +39,24 @@ struct OfUsers<F> {
     users: Arc<Vec<User>>,
     /// The numbers of the users of this client thread.
     own: Vec<u32>,
-    pick: Pick,
+    uniform: bool,
     next: usize,
     make: F,
 }
 
 impl<F: Fn(&Endpoint, &User, &mut Vec<u8>)> Source for OfUsers<F> {
     fn next(&mut self, request: &mut Vec<u8>) -> Tag {
-        let at = match self.pick {
-            Pick::InTurns => {
-                self.next += 1;
-                self.next % self.own.len()
-            }
-            Pick::Uniform(_) => rand::rng().random_range(0..self.own.len()),
-        };
+        let at = if self.uniform { rand::rng().random_range(0..self.own.len()) } else { self.next % self.own.len() };
+        self.next += 1;
         let subject = self.own[at] as usize;
         (self.make)(&self.endpoint, &self.users[subject], request);
         Tag { operation: 0, subject }
     }
 }
 
-/// The numbers below `count` of the users of one thread; all of them if there are fewer users than threads.
-pub fn share_of(count: usize, share: Share) -> Vec<u32> {
-    let numbers = 0..u32::try_from(count).unwrap_or(u32::MAX);
+/// Those of these numbers that are one thread's; all of them if there are fewer than threads.
+pub fn share_of(numbers: &Range<usize>, share: Share) -> Vec<u32> {
+    let numbers = numbers.clone().map(|number| u32::try_from(number).unwrap_or(u32::MAX));
     let own: Vec<u32> = numbers.clone().filter(|number| share.has(*number as usize)).collect();
     if own.is_empty() { numbers.collect() } else { own }
 }
@@ -55,11 +68,12 @@ where
 {
     let (endpoint, users) = (target.endpoint.clone(), Arc::clone(&target.users));
     let source = move |share| -> Box<dyn Source> {
-        let own = match pick {
-            Pick::Uniform(of) => share_of(users.len().min(of), share),
-            Pick::InTurns => share_of(users.len(), share),
+        let (numbers, uniform) = match &pick {
+            Pick::InTurns(numbers) => (numbers, false),
+            Pick::Uniform(numbers) => (numbers, true),
         };
-        Box::new(OfUsers { endpoint: endpoint.clone(), users: Arc::clone(&users), own, pick, next: 0, make })
+        let (endpoint, users, own) = (endpoint.clone(), Arc::clone(&users), share_of(numbers, share));
+        Box::new(OfUsers { endpoint, users, own, uniform, next: 0, make })
     };
     Stream { operations, load, good: 200, source: Box::new(source) }
 }

@@ -24,19 +24,21 @@ fn write(text: &mut String, run: &Run) -> std::fmt::Result {
     if !run.machine.pinning.is_empty() {
         writeln!(text, "pinned: {}", run.machine.pinning)?;
     }
-    writeln!(
-        text,
-        "{} s: {} planned, {} sent, {} good ({}/s), {} errors ({}), {} dropped ({})",
-        number(seconds),
-        count(totals.planned),
-        count(totals.sent),
-        count(totals.good),
-        number(totals.good as f64 / seconds),
-        count(totals.errors),
-        percent(totals.errors, totals.sent),
-        count(totals.dropped),
-        percent(totals.dropped, totals.planned)
-    )?;
+    if totals.planned > 0 {
+        writeln!(
+            text,
+            "{} s: {} planned, {} sent, {} good ({}/s), {} errors ({}), {} dropped ({})",
+            number(seconds),
+            count(totals.planned),
+            count(totals.sent),
+            count(totals.good),
+            number(totals.good as f64 / seconds),
+            count(totals.errors),
+            percent(totals.errors, totals.sent),
+            count(totals.dropped),
+            percent(totals.dropped, totals.planned)
+        )?;
+    }
     if !run.latency.corrected.is_empty() {
         let points = |at: &dyn Fn(f64) -> Option<u64>| {
             [(50.0, "p50"), (90.0, "p90"), (99.0, "p99"), (99.9, "p99.9"), (100.0, "max")]

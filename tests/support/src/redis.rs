@@ -1,14 +1,14 @@
 //! A real redis-server on a free port, which tests stall, kill, restart and fill.
 
 use crate::wait::Wait;
-use rustix::process::{Pid, Signal, kill_process};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::process::{Child, Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
+use tokio::process::{Child, Command};
 
 /// A redis-server of one test. Keeps nothing on disk unless its arguments say so; ended when dropped.
 pub struct Redis {
@@ -46,26 +46,25 @@ impl Redis {
         let mut command = Command::new("redis-server");
         command.args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--daemonize", "no"]);
         command.arg("--dir").arg(self.folder.path()).args(&self.arguments);
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        // From here on it is killed when dropped.
-        self.child = Some(command.spawn()?);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+        let mut child = command.spawn()?;
         let wait = Wait::begin();
         loop {
-            let answers = self.answers().await;
-            // If the child has ended, the answer came from another server on its port.
-            if self.child.as_mut().map(Child::try_wait).transpose()?.flatten().is_some() {
+            if child.try_wait()?.is_some() {
                 return Err(io::ErrorKind::AddrInUse.into());
             }
-            if answers {
+            if self.is_ours(&child).await {
+                self.child = Some(child);
                 return Ok(());
             }
             wait.pause("redis-server answers").await;
         }
     }
 
-    async fn answers(&self) -> bool {
+    /// Whether the server on the port is this child: it answers, and the child still runs.
+    async fn is_ours(&self, child: &Child) -> bool {
         let answer = tokio::time::timeout(Duration::from_secs(2), self.command(&["PING"])).await;
-        matches!(answer, Ok(Ok(answer)) if !answer.starts_with("-LOADING"))
+        matches!(answer, Ok(Ok(answer)) if !answer.starts_with("-LOADING")) && child.id().is_some()
     }
 
     /// `redis://127.0.0.1:port`.
@@ -120,28 +119,24 @@ impl Redis {
 
     /// Stops it (SIGSTOP): connections stay open and nothing answers.
     pub async fn stall(&self) {
-        self.signal(Signal::STOP);
+        self.signal("STOP").await;
     }
 
     /// Undoes [`Redis::stall`].
     pub async fn resume(&self) {
-        self.signal(Signal::CONT);
+        self.signal("CONT").await;
     }
 
-    fn signal(&self, signal: Signal) {
-        let child = self.child.as_ref().expect("it runs");
-        kill_process(Pid::from_child(child), signal).expect("a child of this process");
+    async fn signal(&self, name: &str) {
+        let id = self.child.as_ref().and_then(Child::id).expect("it runs").to_string();
+        let status = Command::new("kill").args(["-s", name, &id]).status().await.expect("kill can be run");
+        assert!(status.success(), "kill -s {name}");
     }
 
     /// Kills it (SIGKILL).
     pub async fn kill(&mut self) {
-        self.end();
-    }
-
-    fn end(&mut self) {
         if let Some(mut child) = self.child.take() {
-            let _ = child.kill();
-            let _ = child.wait();
+            child.kill().await.expect("it can be killed");
         }
     }
 
@@ -173,12 +168,6 @@ impl Redis {
     pub async fn empty(&self) {
         let reply = self.command(&["CONFIG", "SET", "maxmemory", "0"]).await.expect("Redis answers");
         assert_eq!(reply, "+OK");
-    }
-}
-
-impl Drop for Redis {
-    fn drop(&mut self) {
-        self.end();
     }
 }
 

@@ -3,13 +3,14 @@
 use crate::wait::eventually;
 use serde::Deserialize;
 use serde_json::{Value, json};
-use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::process::Stdio;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tempfile::TempDir;
-use tokio::sync::{mpsc, watch};
+use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::process::{Child, ChildStdin, Command};
+use tokio::sync::watch;
 
 /// A mail as it arrived.
 #[derive(Clone, Debug, Deserialize)]
@@ -110,17 +111,7 @@ pub struct SmtpServer {
     commands: u64,
     stdin: ChildStdin,
     certificates: Option<Certificates>,
-    _child: Killed,
-}
-
-/// A process that ends with its owner.
-struct Killed(Child);
-
-impl Drop for Killed {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
+    _child: Child,
 }
 
 struct Certificates {
@@ -156,22 +147,17 @@ impl SmtpServer {
         if let Some(login) = login {
             command.args(["--login", login]);
         }
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null()).kill_on_drop(true);
         let mut child = command.spawn().expect("python3 runs");
-        let stdin = child.stdin.take().expect("piped");
-        let stdout = BufReader::new(child.stdout.take().expect("piped"));
-        // From here on it is killed when dropped.
-        let child = Killed(child);
-        let (line, mut lines) = mpsc::unbounded_channel();
-        std::thread::spawn(move || stdout.lines().map_while(Result::ok).all(|said| line.send(said).is_ok()));
-        let first = lines.recv().await.expect("is python3-aiosmtpd installed?");
+        let mut lines = BufReader::new(child.stdout.take().expect("piped")).lines();
+        let first = lines.next_line().await.expect("readable").expect("is python3-aiosmtpd installed?");
         let first: Value = serde_json::from_str(&first).expect("JSON");
         let port = first["port"].as_u64().and_then(|port| u16::try_from(port).ok()).expect("a port");
         let mails: Arc<Mutex<Vec<ReceivedMail>>> = Arc::default();
         let (sender, taken) = watch::channel(Taken::default());
         let kept = Arc::clone(&mails);
         tokio::spawn(async move {
-            while let Some(line) = lines.recv().await {
+            while let Ok(Some(line)) = lines.next_line().await {
                 let event: Value = serde_json::from_str(&line).expect("JSON");
                 if event["event"] == "mail" {
                     let mail = serde_json::from_value(event).expect("a mail");
@@ -185,6 +171,7 @@ impl SmtpServer {
                 }
             }
         });
+        let stdin = child.stdin.take().expect("piped");
         Self { port, mails, taken, commands: 0, stdin, certificates, _child: child }
     }
 
@@ -222,7 +209,8 @@ impl SmtpServer {
     async fn command(&mut self, command: &Value) -> Taken {
         self.commands += 1;
         let line = format!("{command}\n");
-        self.stdin.write_all(line.as_bytes()).expect("the server runs");
+        self.stdin.write_all(line.as_bytes()).await.expect("the server runs");
+        self.stdin.flush().await.expect("the server runs");
         let commands = self.commands;
         *self.taken.wait_for(|taken| taken.commands >= commands).await.expect("the server runs")
     }
@@ -267,7 +255,7 @@ fn certificates() -> Certificates {
 }
 
 fn run_openssl(folder: &Path, arguments: &str) {
-    let made = Command::new("openssl").args(arguments.split(' ')).current_dir(folder).output();
+    let made = std::process::Command::new("openssl").args(arguments.split(' ')).current_dir(folder).output();
     let made = made.expect("openssl runs");
     assert!(made.status.success(), "openssl: {}", String::from_utf8_lossy(&made.stderr));
 }

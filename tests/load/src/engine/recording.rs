@@ -73,6 +73,13 @@ fn latencies<C: hdrhistogram::Counter>(digits: u8) -> Histogram<C> {
     histogram
 }
 
+fn record<C: hdrhistogram::Counter>(histogram: &mut Histogram<C>, value: u64) {
+    // A histogram that resizes itself takes every value that fits into memory.
+    if histogram.record(value).is_err() {
+        histogram.saturating_record(value);
+    }
+}
+
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX).max(1)
 }
@@ -132,7 +139,7 @@ impl Recording {
         let good = match &end {
             End::Answer { good, .. } => {
                 slice.counts.answered += 1;
-                slice.latency.saturating_record(corrected);
+                record(&mut slice.latency, corrected);
                 *good
             }
             End::Failure(_) => false,
@@ -146,10 +153,10 @@ impl Recording {
             End::Answer { status, good, code } => {
                 *of.statuses.entry(status).or_default() += 1;
                 if good {
-                    of.corrected.saturating_record(corrected);
-                    of.uncorrected.saturating_record(uncorrected);
+                    record(&mut of.corrected, corrected);
+                    record(&mut of.uncorrected, uncorrected);
                 } else {
-                    of.refused.saturating_record(uncorrected);
+                    record(&mut of.refused, uncorrected);
                     let kind = code.map_or_else(|| status.to_string(), |code| format!("{status} {code}"));
                     *self.errors.entry(kind).or_default() += 1;
                 }

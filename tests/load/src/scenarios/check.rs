@@ -17,7 +17,7 @@ const USERS: u64 = 1_000;
 pub fn run(kit: &Kit) -> Outcome<Run> {
     let target = kit.target(USERS, &[])?;
     let load = kit.load(CONNECTIONS);
-    let checks = || vec![stream(&target, &["check"], load, Pick::InTurns, check)];
+    let checks = || vec![stream(&target, &["check"], load, Pick::all(&target), check)];
     if kit.options.rate.is_some() || kit.options.url.is_some() {
         let measured = kit.measure("check", &target, checks(), kit.duration(10))?;
         return Ok(kit.results(&target, load, &measured));
@@ -36,7 +36,7 @@ pub fn run(kit: &Kit) -> Outcome<Run> {
     run.notes.extend(notes);
     if kit.options.sessions == Sessions::Redis {
         let embedded = kit.own(USERS, Sessions::Embedded, &[])?;
-        let stream = || vec![stream(&embedded, &["check"], load, Pick::InTurns, check)];
+        let stream = || vec![stream(&embedded, &["check"], load, Pick::all(&embedded), check)];
         let turns =
             kit.in_turns(|| kit.measure("check, embedded", &embedded, stream(), length), || Ok(ours()?.pace()))?;
         let (baseline, notes) = kit.ratio(["checks, embedded store", "checks, Redis"], Some(0.90), &turns);

@@ -30,7 +30,7 @@ pub fn run(kit: &Kit) -> Outcome<Run> {
     let wave = |operations, request: fn(&Endpoint, &User, &str, &mut Vec<u8>), texts: Arc<HashMap<usize, String>>| {
         let (endpoint, users) = (target.endpoint.clone(), Arc::clone(&target.users));
         let source = move |share| -> Box<dyn Source> {
-            let mut queue = share_of(users.len(), share);
+            let mut queue = share_of(&(0..users.len()), share);
             queue.retain(|number| texts.contains_key(&(*number as usize)));
             let (endpoint, users, texts) = (endpoint.clone(), Arc::clone(&users), Arc::clone(&texts));
             Box::new(Wave { endpoint, users, queue, next: 0, texts, request })

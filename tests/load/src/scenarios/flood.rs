@@ -5,7 +5,7 @@ use crate::kit::{Kit, compared, rates_beside};
 use crate::measure::Outcome;
 use crate::results::Run;
 use crate::scenarios::check::CONNECTIONS;
-use crate::sources::{Pick, check, sign_in, stream};
+use crate::sources::{check, halves, sign_in, stream};
 
 /// Few enough that none is refused without the flood.
 const SIGN_INS: usize = 4;
@@ -14,11 +14,12 @@ const USERS: u64 = 1_000;
 pub fn run(kit: &Kit) -> Outcome<Run> {
     let target = kit.target(USERS, &[])?;
     let load = kit.load(CONNECTIONS);
+    let [checking, signing_in] = halves(&target)?;
     let sign_ins = || {
         let load = Load::Closed { connections: SIGN_INS };
-        stream(&target, &["sign-in"], load, Pick::InTurns, sign_in)
+        stream(&target, &["sign-in"], load, signing_in.clone(), sign_in)
     };
-    let checks = || stream(&target, &["check"], load, Pick::InTurns, check);
+    let checks = || stream(&target, &["check"], load, checking.clone(), check);
     let length = kit.duration(18) / kit.options.rounds;
     let (mut without, mut refused_without) = (Vec::new(), 0);
     let turns = kit.in_turns(

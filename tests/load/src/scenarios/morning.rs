@@ -49,7 +49,7 @@ struct Fleet {
 
 impl Fleet {
     fn new(endpoint: Endpoint, users: Arc<Vec<User>>, share: Share) -> Self {
-        let free = share_of(users.len(), share);
+        let free = share_of(&(0..users.len()), share);
         Self { endpoint, users, free, tokens: HashMap::new() }
     }
 

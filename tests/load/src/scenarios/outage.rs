@@ -89,7 +89,7 @@ impl Side {
     }
 
     fn asked(&self, kit: &Kit, fault: &Fault, length: Duration) -> Outcome<Measured> {
-        let of = |make| -> Stream { stream(&self.target, &["request"], kit.open(RATE), Pick::InTurns, make) };
+        let of = |make| -> Stream { stream(&self.target, &["request"], kit.open(RATE), Pick::all(&self.target), make) };
         let requests = match fault {
             Fault::Relay(_) => of(reset as fn(&Endpoint, &User, &mut Vec<u8>)),
             Fault::Api(_) => of(send as fn(&Endpoint, &User, &mut Vec<u8>)),

@@ -12,7 +12,7 @@ const USERS: u64 = 1_000;
 pub fn run(kit: &Kit) -> Outcome<Run> {
     let target = kit.target(USERS, &[])?;
     let load = kit.load(CONNECTIONS);
-    let pushes = || vec![stream(&target, &["push-registration"], load, Pick::InTurns, push)];
+    let pushes = || vec![stream(&target, &["push-registration"], load, Pick::all(&target), push)];
     // The first registration of a device is a write.
     kit.measure("first registrations", &target, pushes(), Duration::from_secs(3))?;
     if kit.options.rate.is_some() || kit.options.url.is_some() {
@@ -20,7 +20,7 @@ pub fn run(kit: &Kit) -> Outcome<Run> {
         return Ok(kit.results(&target, load, &measured));
     }
     let length = kit.duration(12) / kit.options.rounds;
-    let checks = || vec![stream(&target, &["check"], load, Pick::InTurns, check)];
+    let checks = || vec![stream(&target, &["check"], load, Pick::all(&target), check)];
     let turns = kit.in_turns(
         || kit.measure("push", &target, pushes(), length),
         || Ok(kit.measure("check", &target, checks(), length)?.pace()),

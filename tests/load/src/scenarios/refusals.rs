@@ -15,7 +15,7 @@ const USERS: u64 = 1_000;
 
 pub fn run(kit: &Kit) -> Outcome<Run> {
     let target = kit.own(kit.options.users.unwrap_or(USERS), kit.options.sessions, &[])?;
-    let sign_ins = |load| vec![stream(&target, &["sign-in"], load, Pick::InTurns, sign_in)];
+    let sign_ins = |load| vec![stream(&target, &["sign-in"], load, Pick::all(&target), sign_in)];
     let length = kit.duration(20) / 2;
     let calm = kit.measure("sign-in", &target, sign_ins(Load::Closed { connections: CLIENTS }), length)?;
     let sign_in = calm.cpu_beside_hashing() / calm.recording.totals.sent.max(1) as f64;

@@ -22,7 +22,7 @@ pub fn run(kit: &Kit) -> Outcome<Run> {
     let load = kit.load(CONNECTIONS);
     let length = kit.duration(18) / kit.options.rounds;
     let checks = |target: &Target, of: usize| {
-        kit.measure("check", target, vec![stream(target, &["check"], load, Pick::Uniform(of), check)], length)
+        kit.measure("check", target, vec![stream(target, &["check"], load, Pick::Uniform(0..of), check)], length)
     };
     let turns = kit.in_turns(|| checks(&many, FEW as usize), || Ok(checks(&few, FEW as usize)?.pace()))?;
     let mut run = kit.results(&many, load, &turns.ours);

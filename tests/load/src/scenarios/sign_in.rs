@@ -21,7 +21,7 @@ const USERS: u64 = 1_000;
 pub fn run(kit: &Kit) -> Outcome<Run> {
     let target = kit.target(USERS, &[])?;
     let load = kit.load(CLIENTS);
-    let sign_ins = |load| vec![stream(&target, &["sign-in"], load, Pick::InTurns, sign_in)];
+    let sign_ins = |load| vec![stream(&target, &["sign-in"], load, Pick::all(&target), sign_in)];
     if kit.options.rate.is_some() || kit.options.url.is_some() {
         let measured = kit.measure("sign-in", &target, sign_ins(load), kit.duration(10))?;
         return Ok(kit.results(&target, load, &measured));
@@ -54,7 +54,7 @@ pub fn run(kit: &Kit) -> Outcome<Run> {
 fn beside_the_hash(kit: &Kit, length: Duration) -> Outcome<f64> {
     let target = kit.own(USERS, kit.options.sessions, &CHEAPEST)?;
     let load = Load::Closed { connections: CLIENTS };
-    let sign_ins = || vec![stream(&target, &["sign-in"], load, Pick::InTurns, sign_in)];
+    let sign_ins = || vec![stream(&target, &["sign-in"], load, Pick::all(&target), sign_in)];
     let policy = HashingPolicy { memory_kib: 8, iterations: 1, ..portcullis_testkit::defaults().hashing };
     let mut rounds = Vec::new();
     for _ in 0..kit.options.rounds {

@@ -7,7 +7,7 @@ use crate::measure::Outcome;
 use crate::proc;
 use crate::results::Run;
 use crate::scenarios::mebibytes;
-use crate::sources::{Pick, check, sign_in, stream};
+use crate::sources::{check, halves, sign_in, stream};
 use std::time::Duration;
 
 /// An ordinary load.
@@ -17,8 +17,9 @@ const USERS: u64 = 2_000;
 
 pub fn run(kit: &Kit) -> Outcome<Run> {
     let target = kit.target(USERS, &[])?;
-    let checks = || stream(&target, &["check"], kit.open(CHECKS), Pick::InTurns, check);
-    let sign_ins = |rate| stream(&target, &["sign-in"], kit.open(rate), Pick::InTurns, sign_in);
+    let [checking, signing_in] = halves(&target)?;
+    let checks = || stream(&target, &["check"], kit.open(CHECKS), checking.clone(), check);
+    let sign_ins = |rate| stream(&target, &["sign-in"], kit.open(rate), signing_in.clone(), sign_in);
     let length = kit.duration(20);
     let measure = |name: &str, streams: Vec<Stream>| kit.measure(name, &target, streams, length);
 

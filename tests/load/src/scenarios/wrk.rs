@@ -15,7 +15,7 @@ pub fn run(kit: &Kit) -> Outcome<Run> {
     let load = kit.load(CONNECTIONS);
     // wrk knows whole seconds.
     let seconds = (kit.duration(12) / kit.options.rounds).as_secs().max(1);
-    let checks = || vec![stream(&target, &["check"], load, Pick::Uniform(1), check)];
+    let checks = || vec![stream(&target, &["check"], load, Pick::InTurns(0..1), check)];
     let turns = kit.in_turns(
         || kit.measure("check", &target, checks(), Duration::from_secs(seconds)),
         || Ok(Pace::alone(wrk(kit, &target, seconds)?)),
