@@ -87,7 +87,7 @@ mod tests {
     #[test]
     fn what_is_started_stays_on_the_cores() {
         let Some(cores) = Cores::split().unwrap() else { return };
-        let inside = on(&cores.server, || Ok(Cores::split()?)).unwrap();
+        let inside = on(&cores.server, Cores::split).unwrap();
         let all = Cores::halves(&cores.server);
         assert_eq!(inside, all);
     }

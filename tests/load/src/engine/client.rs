@@ -114,9 +114,9 @@ impl Failure {
     /// The kind, as results name it.
     pub fn kind(&self) -> String {
         match self {
-            Self::Connect(error) => format!("not connected: {}", error.kind()),
+            Self::Connect(error) => format!("not connected: {error}"),
             Self::Ended { .. } => "connection closed without an answer".to_owned(),
-            Self::Broken(error) => format!("connection broken: {}", error.kind()),
+            Self::Broken(error) => format!("connection broken: {error}"),
             Self::Unreadable(reason) => reason.to_string(),
         }
     }

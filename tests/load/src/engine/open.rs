@@ -51,16 +51,15 @@ pub async fn run(load: Open, sender: Rc<Sender>, start: Instant, end: Instant) -
         }
         timer.until(due).await?;
         sender.recording().planned(due);
-        let mut state = pool.borrow_mut();
-        let connection = state.idle.pop();
-        if connection.is_none() && state.open == load.connections {
-            state.waiting.push_back(due);
-            drop(state);
-            drop_late(&pool, &sender, load.patience);
-        } else {
-            state.open += usize::from(connection.is_none());
-            drop(state);
-            running.spawn_local(serve(Rc::clone(&pool), Rc::clone(&sender), due, connection, load.patience));
+        match take(&pool, load.connections) {
+            Some(connection) => {
+                let (pool, sender) = (Rc::clone(&pool), Rc::clone(&sender));
+                running.spawn_local(serve(pool, sender, due, connection, load.patience));
+            }
+            None => {
+                pool.borrow_mut().waiting.push_back(due);
+                drop_late(&pool, &sender, load.patience);
+            }
         }
         while running.try_join_next().is_some() {}
         // When the client is late it would otherwise never read answers.
@@ -71,6 +70,19 @@ pub async fn run(load: Open, sender: Rc<Sender>, start: Instant, end: Instant) -
         sender.recording().dropped(due);
     }
     Ok(())
+}
+
+/// An idle connection, or the place of a new one; none if as many are open as are allowed.
+fn take(pool: &RefCell<Pool>, most: usize) -> Option<Option<Connection>> {
+    let mut state = pool.borrow_mut();
+    match state.idle.pop() {
+        Some(connection) => Some(Some(connection)),
+        None if state.open == most => None,
+        None => {
+            state.open += 1;
+            Some(None)
+        }
+    }
 }
 
 /// One request, and after it those that wait for its connection.

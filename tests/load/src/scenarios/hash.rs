@@ -11,8 +11,7 @@ use std::time::{Duration, Instant};
 
 pub fn run(kit: &Kit) -> Outcome<Run> {
     let threads = kit.server_core_count();
-    let policy =
-        HashingPolicy { max_wait_ms: 60_000, threads: threads.try_into()?, ..portcullis_testkit::defaults().hashing };
+    let policy = HashingPolicy { max_wait_ms: 60_000, threads, ..portcullis_testkit::defaults().hashing };
     let length = kit.duration(12) / kit.options.rounds;
     let pool = pinning::on(kit.server_cores(), || Ok(HashingPool::start(&policy)?))?;
     let mut rounds = Vec::new();
