@@ -88,7 +88,8 @@ async fn sigterm_ends_it_in_order() {
 #[test]
 fn http_threads_are_nicer_than_hashing_threads() {
     // Without the listener for operators, whose thread has the same name.
-    let shell = Shell::new("development").with("admin.bind", "").with("server.workers", "2").with("hashing.threads", "2");
+    let shell =
+        Shell::new("development").with("admin.bind", "").with("server.workers", "2").with("hashing.threads", "2");
     let server = shell.serve();
     let threads = || {
         let mut seen = Vec::new();
