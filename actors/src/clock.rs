@@ -1,5 +1,6 @@
 //! Time as a parameter: production reads the system's clock, tests move an offset.
 
+use serde::{Serialize, Serializer};
 use std::fmt;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime};
@@ -78,6 +79,16 @@ impl Timestamp {
             text[at + 1] += u8::try_from(number % 10).ok()?;
         }
         Some(text)
+    }
+}
+
+impl Serialize for Timestamp {
+    /// The same text as [`Display`](fmt::Display).
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self.rfc3339() {
+            Some(text) => serializer.serialize_str(str::from_utf8(&text).unwrap_or_default()),
+            None => serializer.collect_str(self),
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use actix::{Actor, Context, Message, ResponseFuture};
 use futures_util::FutureExt as _;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{self, Poll, Waker};
 use tokio_util::task::TaskTracker;
@@ -40,16 +41,20 @@ impl<P: 'static> Flows<P> {
     where
         F: Future<Output = T> + 'static,
     {
-        let mut flow: ResponseFuture<T> = Box::pin(self.tracker.track_future(flow(Rc::clone(&self.ports))));
-        if let Some(trace) = trace {
-            flow = Box::pin(trace.around(flow));
+        let flow = flow(Rc::clone(&self.ports));
+        match trace {
+            None => self.start(Box::pin(flow)),
+            Some(trace) => self.start(Box::pin(trace.around(flow))),
         }
+    }
+
+    fn start<T: 'static>(&self, mut flow: Pin<Box<impl Future<Output = T> + 'static>>) -> Started<T> {
         // The task of a flow that waits polls it again and gives it a waker.
         let mut context = task::Context::from_waker(Waker::noop());
         // A panic that leaves `handle` would end the actor.
         match catch_unwind(AssertUnwindSafe(|| flow.as_mut().poll(&mut context))) {
             Ok(Poll::Ready(answer)) => Started::Done(answer),
-            Ok(Poll::Pending) => Started::Waits(flow),
+            Ok(Poll::Pending) => Started::Waits(Box::pin(self.tracker.track_future(flow))),
             Err(_) => Started::Panicked,
         }
     }

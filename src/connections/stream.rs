@@ -13,7 +13,7 @@ use std::cell::Cell;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -86,6 +86,8 @@ pub(super) struct Stream {
     tcp: TcpStream,
     deadlines: Deadlines,
     timer: Pin<Box<Sleep>>,
+    /// Whom the timer wakes. `None` if it was reset since it was polled.
+    timer_wakes: Option<Waker>,
     admitted: Admitted,
 }
 
@@ -101,7 +103,7 @@ impl Stream {
             answer_timeout: policy.answer_timeout,
         };
         let timer = Box::pin(sleep_until(head_end));
-        Self { tcp, deadlines: Deadlines(Rc::new(inner)), timer, admitted }
+        Self { tcp, deadlines: Deadlines(Rc::new(inner)), timer, timer_wakes: None, admitted }
     }
 
     pub(super) fn deadlines(&self) -> Deadlines {
@@ -113,13 +115,18 @@ impl Stream {
         let Some(due) = self.deadlines.next() else { return Poll::Pending };
         if due < self.timer.deadline() {
             self.timer.as_mut().reset(due);
+        } else if !self.timer.is_elapsed() && self.timer_wakes.as_ref().is_some_and(|who| who.will_wake(cx.waker())) {
+            // It was polled before and will wake this task in time.
+            return Poll::Pending;
         }
+        self.timer_wakes = None;
         while self.timer.as_mut().poll(cx).is_ready() {
             if due <= Instant::now() {
                 return Poll::Ready(self.time_out());
             }
             self.timer.as_mut().reset(due);
         }
+        self.timer_wakes = Some(cx.waker().clone());
         Poll::Pending
     }
 

@@ -6,6 +6,7 @@ use super::extract::Call;
 use super::route::{Answer, json, message};
 use super::state::AppState;
 use portcullis_actors::account::{DropDevice, ListDevices, ListedDevice, RegisterDevice, UserDevices};
+use portcullis_actors::clock::Timestamp;
 use portcullis_actors::domain::{DeviceToken, PushToken};
 use portcullis_actors::error::ErrorKind;
 use serde::Serialize;
@@ -16,7 +17,7 @@ struct DeviceItem<'a> {
     device_token: &'a str,
     mobile_os: &'a str,
     apn_token: Option<&'a str>,
-    updated_at: String,
+    updated_at: Timestamp,
 }
 
 impl<'a> From<&'a ListedDevice> for DeviceItem<'a> {
@@ -26,7 +27,7 @@ impl<'a> From<&'a ListedDevice> for DeviceItem<'a> {
             device_token: device.device_token.as_str(),
             mobile_os: device.mobile_os.as_str(),
             apn_token: device.push.as_ref().map(PushToken::as_str),
-            updated_at: device.seen.to_string(),
+            updated_at: device.seen,
         }
     }
 }

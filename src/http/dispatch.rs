@@ -8,13 +8,15 @@ use actix::dev::RecipientRequest;
 use actix::{MailboxError, Message, Recipient};
 use futures_util::FutureExt as _;
 use portcullis_actors::{Traced, trace};
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::error::Elapsed;
+use tokio::time::timeout;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 /// Limits the work that runs at the same time. Shared by all workers of a server.
@@ -72,7 +74,7 @@ impl Dispatcher {
         let permit = Arc::clone(permits).try_acquire_owned().map_err(|_| Problem::overloaded())?;
         let trace = trace::current();
         let pending = PendingWork(Some((Box::pin(actor.send(Traced { message, trace })), permit)));
-        match tokio::time::timeout(self.deadline, pending).await {
+        match within(self.deadline, pending).await {
             Ok(Ok(answer)) => answer.map_err(E::into),
             Ok(Err(error)) => {
                 tracing::error!(%error, command = std::any::type_name::<M>(), "an actor did not answer");
@@ -84,6 +86,25 @@ impl Dispatcher {
                 Err(Problem { detail, ..Problem::overloaded() })
             }
         }
+    }
+}
+
+/// As tokio's `timeout`, but the timer does not start in the first turn of the task. Most actors answer in that turn, and
+/// then starting and stopping a timer would be a part of the cost of the request that one can measure.
+async fn within<W: Future + Unpin>(time: Duration, mut work: W) -> Result<W::Output, Elapsed> {
+    let mut is_first_turn = true;
+    let first_turn = poll_fn(|context| match Pin::new(&mut work).poll(context) {
+        Poll::Ready(answer) => Poll::Ready(Some(answer)),
+        Poll::Pending if is_first_turn => {
+            is_first_turn = false;
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+        Poll::Pending => Poll::Ready(None),
+    });
+    match first_turn.await {
+        Some(answer) => Ok(answer),
+        None => timeout(time, work).await,
     }
 }
 

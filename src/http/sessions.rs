@@ -5,6 +5,7 @@ use super::error::Problem;
 use super::extract::Call;
 use super::route::{Answer, json, message};
 use super::state::AppState;
+use portcullis_actors::clock::Timestamp;
 use portcullis_actors::domain::{Digest, Invalid, MobileOs, UserId};
 use portcullis_actors::session::{Check, CloseSession, CloseSessions, ListSessions};
 use serde::Serialize;
@@ -14,9 +15,9 @@ use std::str::FromStr;
 struct CheckAnswer<'a> {
     user_id: UserId,
     app_id: &'a str,
-    session_id: String,
-    created_at: String,
-    expires_at: String,
+    session_id: Digest,
+    created_at: Timestamp,
+    expires_at: Timestamp,
 }
 
 /// `GET /sessions/current`: the check, which back ends make on every call of a phone.
@@ -26,20 +27,20 @@ pub async fn check(state: &AppState, mut call: Call) -> Answer {
     json(&CheckAnswer {
         user_id: session.user,
         app_id: session.app.as_str(),
-        session_id: session.id.to_text(),
-        created_at: session.created.to_string(),
-        expires_at: session.expires.to_string(),
+        session_id: session.id,
+        created_at: session.created,
+        expires_at: session.expires,
     })
 }
 
 #[derive(Serialize)]
 struct SessionItem<'a> {
-    id: String,
+    id: Digest,
     app_id: &'a str,
     device_token: Option<&'a str>,
     mobile_os: Option<&'a str>,
-    created_at: String,
-    last_seen_at: String,
+    created_at: Timestamp,
+    last_seen_at: Timestamp,
     current: bool,
 }
 
@@ -50,12 +51,12 @@ pub async fn list(state: &AppState, mut call: Call) -> Answer {
     let items: Vec<_> = sessions
         .iter()
         .map(|session| SessionItem {
-            id: session.id.to_text(),
+            id: session.id,
             app_id: session.app.as_str(),
             device_token: session.device.as_ref().map(|(device, _)| device.as_str()),
             mobile_os: session.device.as_ref().map(|(_, os)| MobileOs::as_str(*os)),
-            created_at: session.created.to_string(),
-            last_seen_at: session.last_seen.to_string(),
+            created_at: session.created,
+            last_seen_at: session.last_seen,
             current: session.current,
         })
         .collect();

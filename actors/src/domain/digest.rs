@@ -2,6 +2,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::ser::Error as _;
+use serde::{Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 use std::fmt;
 
@@ -42,6 +44,15 @@ impl Digest {
     /// 22 characters of base64url: the id of a session for its user.
     pub fn to_text(self) -> String {
         URL_SAFE_NO_PAD.encode(self.0)
+    }
+}
+
+impl Serialize for Digest {
+    /// As [`Digest::to_text`].
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut text = [0; 22];
+        URL_SAFE_NO_PAD.encode_slice(self.0, &mut text).map_err(S::Error::custom)?;
+        serializer.serialize_str(str::from_utf8(&text).map_err(S::Error::custom)?)
     }
 }
 

@@ -63,12 +63,17 @@ impl Default for SessionCache {
 impl SessionCache {
     /// The session, if it was read a short time ago. The caller decides whether it has expired.
     pub(super) fn get(&mut self, user: UserId, id: Digest, now: Instant) -> Option<Session> {
-        if !self.young.contains_key(&user) {
-            let entries = self.old.remove(&user)?;
-            self.young_with_room().insert(user, entries);
+        let valid = |entries: &Entries| {
+            let entry = entries.iter().find(|entry| entry.session.id == id)?;
+            (now.saturating_duration_since(entry.read) < TIME_TO_LIVE).then(|| entry.session.clone())
+        };
+        if let Some(entries) = self.young.get(&user) {
+            return valid(entries);
         }
-        let entry = self.young.get(&user)?.iter().find(|entry| entry.session.id == id)?;
-        (now.saturating_duration_since(entry.read) < TIME_TO_LIVE).then(|| entry.session.clone())
+        let entries = self.old.remove(&user)?;
+        let session = valid(&entries);
+        self.young_with_room().insert(user, entries);
+        session
     }
 
     /// What was noted with a session.

@@ -1,9 +1,10 @@
 //! One operation on a pooled connection: bounded in time, counted, and never returned to the pool in an unknown state.
 
 use crate::metrics::{CallEnd, StoreMetrics};
-use sqlx::pool::PoolConnection;
-use sqlx::{Connection as _, Database, Pool, SqlSafeStr as _};
-use std::ops::{Deref, DerefMut};
+use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, QueueMode, RecycleError, RecycleResult};
+use futures_util::future::BoxFuture;
+use sqlx::{Connection, Database, SqlSafeStr as _};
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -15,43 +16,107 @@ pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// for the lock later is refused without waiting when another one wrote in between.
 pub(super) const BEGIN_IMMEDIATE: &str = "BEGIN IMMEDIATE";
 
-/// A pool whose operations are counted.
-#[derive(Debug)]
+/// A connection to a server that was in use within this time is not tested before the next use.
+const TRUSTED: Duration = Duration::from_millis(500);
+/// A connection to a server is replaced at this age, so that a server may be taken out of service.
+const LONGEST_LIFE: Duration = Duration::from_secs(30 * 60);
+
+/// Runs on each new connection.
+pub(super) type Prepare<DB> =
+    Box<dyn for<'c> Fn(&'c mut <DB as Database>::Connection) -> BoxFuture<'c, sqlx::Result<()>> + Send + Sync>;
+
+/// Opens the connections of a pool.
+pub(super) struct Connector<DB: Database> {
+    pub(super) options: <DB::Connection as Connection>::Options,
+    pub(super) prepare: Prepare<DB>,
+    /// A server may have closed an idle connection. A file does not.
+    pub(super) is_server: bool,
+}
+
+impl<DB: Database> Manager for Connector<DB> {
+    type Type = DB::Connection;
+    type Error = sqlx::Error;
+
+    async fn create(&self) -> sqlx::Result<DB::Connection> {
+        let mut connection = DB::Connection::connect_with(&self.options).await?;
+        (self.prepare)(&mut connection).await?;
+        Ok(connection)
+    }
+
+    async fn recycle(&self, connection: &mut DB::Connection, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
+        if !self.is_server {
+            return Ok(());
+        }
+        if metrics.age() > LONGEST_LIFE {
+            return Err(RecycleError::message("it is old"));
+        }
+        if metrics.last_used() > TRUSTED {
+            connection.ping().await?;
+        }
+        Ok(())
+    }
+}
+
+/// A pool whose operations are counted. That of sqlx is not used: it pings, in a task of its own, whenever a connection
+/// is given back.
 pub(super) struct MeteredPool<DB: Database> {
-    pool: Pool<DB>,
+    pool: Pool<Connector<DB>>,
     metrics: Arc<StoreMetrics>,
 }
 
 impl<DB: Database> MeteredPool<DB> {
-    pub(super) fn new(pool: Pool<DB>, metrics: &Arc<StoreMetrics>) -> Self {
-        Self { pool, metrics: Arc::clone(metrics) }
+    /// Opens no connection yet.
+    #[expect(clippy::expect_used, reason = "it has no time-outs that would need a runtime")]
+    pub(super) fn new(connector: Connector<DB>, connections: usize, metrics: &Arc<StoreMetrics>) -> Self {
+        // The last one used is the first one used again: few connections are busy, with their statements prepared.
+        let pool = Pool::builder(connector).max_size(connections.max(1)).queue_mode(QueueMode::Lifo);
+        Self { pool: pool.build().expect("no time-outs"), metrics: Arc::clone(metrics) }
     }
 
     pub(super) fn metrics(&self) -> &Arc<StoreMetrics> {
         &self.metrics
     }
 
+    /// A connection, opened if there is none. It is not counted as an operation.
+    pub(super) async fn acquire(&self) -> sqlx::Result<Object<Connector<DB>>> {
+        self.pool.get().await.map_err(|error| match error {
+            PoolError::Backend(error) => error,
+            PoolError::Timeout(_) => sqlx::Error::PoolTimedOut,
+            _ => sqlx::Error::PoolClosed,
+        })
+    }
+
     pub(super) async fn close(&self) {
-        self.pool.close().await;
+        let idle = self.pool.retain(|_, _| false).removed;
+        self.pool.close();
+        for connection in idle {
+            let _ = connection.close().await;
+        }
     }
 }
 
 impl<DB: Database> Clone for MeteredPool<DB> {
     fn clone(&self) -> Self {
-        Self::new(self.pool.clone(), &self.metrics)
+        Self { pool: self.pool.clone(), metrics: Arc::clone(&self.metrics) }
+    }
+}
+
+impl<DB: Database> fmt::Debug for MeteredPool<DB> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MeteredPool").field("status", &self.pool.status()).finish_non_exhaustive()
     }
 }
 
 /// Runs `work` on a connection. `time_out` includes the wait for a connection.
 pub(super) async fn bounded<DB: Database, T>(
-    MeteredPool { pool, metrics }: &MeteredPool<DB>,
+    pool: &MeteredPool<DB>,
     time_out: Duration,
     work: impl AsyncFnOnce(&mut DB::Connection) -> sqlx::Result<T>,
 ) -> Result<T, Failure> {
     let operation = async {
-        let mut pooled = Pooled { connection: Some(pool.acquire().await?), time_out };
-        let outcome = work(&mut pooled).await?;
-        pooled.give_back();
+        let mut checkout = Checkout(Some(pool.acquire().await?));
+        let outcome = work(checkout.connection()).await?;
+        checkout.give_back();
         Ok::<_, sqlx::Error>(outcome)
     };
     let began = Instant::now();
@@ -61,7 +126,7 @@ pub(super) async fn bounded<DB: Database, T>(
         Err(_) | Ok(Err(sqlx::Error::PoolTimedOut)) => CallEnd::Timeout,
         Ok(Err(_)) => CallEnd::Unavailable,
     };
-    metrics.record(end, began.elapsed());
+    pool.metrics.record(end, began.elapsed());
     Ok(outcome??)
 }
 
@@ -84,41 +149,23 @@ pub(super) async fn transaction<DB: Database, T>(
 
 /// A connection out of the pool. Unless it is given back, it is closed when dropped: after an error, a time-out or a
 /// cancelled request the server may still send the rest of an answer on it.
-struct Pooled<DB: Database> {
-    connection: Option<PoolConnection<DB>>,
-    time_out: Duration,
-}
+struct Checkout<DB: Database>(Option<Object<Connector<DB>>>);
 
-impl<DB: Database> Pooled<DB> {
-    /// Returns it to the pool. The pool pings the server first, and that must not take forever either.
-    #[expect(clippy::disallowed_methods, reason = "ends within the time-out, and nobody waits for it")]
+impl<DB: Database> Checkout<DB> {
+    #[expect(clippy::expect_used, reason = "only give_back and drop take the connection")]
+    fn connection(&mut self) -> &mut DB::Connection {
+        self.0.as_mut().expect("a connection in use is held")
+    }
+
     fn give_back(mut self) {
-        if let Some(mut connection) = self.connection.take() {
-            tokio::spawn(tokio::time::timeout(self.time_out, connection.return_to_pool()));
-        }
+        self.0.take();
     }
 }
 
-impl<DB: Database> Drop for Pooled<DB> {
+impl<DB: Database> Drop for Checkout<DB> {
     fn drop(&mut self) {
-        if let Some(connection) = self.connection.take() {
-            drop(connection.detach());
+        if let Some(connection) = self.0.take() {
+            drop(Object::take(connection));
         }
-    }
-}
-
-impl<DB: Database> Deref for Pooled<DB> {
-    type Target = DB::Connection;
-
-    #[expect(clippy::expect_used, reason = "only give_back and drop take the connection")]
-    fn deref(&self) -> &DB::Connection {
-        self.connection.as_ref().expect("a connection in use is held")
-    }
-}
-
-impl<DB: Database> DerefMut for Pooled<DB> {
-    #[expect(clippy::expect_used, reason = "only give_back and drop take the connection")]
-    fn deref_mut(&mut self) -> &mut DB::Connection {
-        self.connection.as_mut().expect("a connection in use is held")
     }
 }

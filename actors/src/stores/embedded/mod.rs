@@ -13,14 +13,14 @@ mod sessions;
 use super::StoreResult;
 use super::session_cache::SessionCache;
 use super::sqlite::{bring_up_to_date, make_private};
-use super::transaction::{BEGIN_IMMEDIATE, MeteredPool, bounded, transaction};
+use super::transaction::{BEGIN_IMMEDIATE, Connector, MeteredPool, bounded, transaction};
 use crate::clock::{Clock, Timestamp};
 use crate::domain::{Digest, UserId};
 use crate::error::{StartError, StoreError};
 use crate::metrics::StoreMetrics;
 use crate::trace;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions, SqliteRow, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteRow, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, Row as _, SqlSafeStr as _, Sqlite, SqliteConnection};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -32,7 +32,7 @@ const TIME_OUT: Duration = Duration::from_millis(400);
 /// How long a connection may take to open. Only opening the store waits for that.
 const CONNECT_TIME_OUT: Duration = Duration::from_secs(5);
 /// Connections that read. They serve only what the cache does not hold.
-const READERS: u32 = 4;
+const READERS: usize = 4;
 
 /// The steps of the tables, compiled in: number, name and text. A released step is never edited. A change is a new step.
 const STEPS: [(i64, &str, &str); 3] = [
@@ -103,21 +103,23 @@ impl EmbeddedTokenStore {
             .busy_timeout(time_out * 3 / 4)
             // A commit survives a power failure.
             .synchronous(SqliteSynchronous::Full);
-        let pool = |connections| {
-            SqlitePoolOptions::new()
-                .max_connections(connections)
-                .acquire_timeout(CONNECT_TIME_OUT)
-                .idle_timeout(None)
-                .max_lifetime(None)
-                .test_before_acquire(false)
-        };
-        let writer = pool(1).connect_with(options.clone()).await.map_err(refused)?;
-        let readers = pool(READERS).connect_with(options.read_only(true)).await.map_err(refused)?;
-        let changes = sqlx::query_scalar(maintenance::CHANGES).fetch_one(&readers).await.map_err(refused)?;
         let metrics = Arc::default();
+        let pool = |options, connections| {
+            let connector = Connector { options, prepare: Box::new(|_| Box::pin(async { Ok(()) })), is_server: false };
+            MeteredPool::<Sqlite>::new(connector, connections, &metrics)
+        };
+        let (writer, readers) = (pool(options.clone(), 1), pool(options.read_only(true), READERS));
+        let first = async {
+            drop(writer.acquire().await?);
+            let mut reader = readers.acquire().await?;
+            let reader: &mut SqliteConnection = &mut reader;
+            sqlx::query_scalar::<_, i64>(maintenance::CHANGES).fetch_one(reader).await
+        };
+        let opened = tokio::time::timeout(CONNECT_TIME_OUT, first).await;
+        let changes = opened.unwrap_or(Err(sqlx::Error::PoolTimedOut)).map_err(refused)?;
         let inner = Arc::new(Inner {
-            readers: MeteredPool::new(readers, &metrics),
-            writer: MeteredPool::new(writer, &metrics),
+            readers,
+            writer,
             cache: Mutex::default(),
             reflected: tokio::sync::Mutex::new(changes),
             clock,

@@ -5,8 +5,8 @@ use super::{Dialect, SqlSettings, SqlStore, migrations};
 use crate::clock::Clock;
 use crate::error::StartError;
 use crate::stores::sqlite::{OPENING_TIME_OUT, bring_up_to_date, make_private};
-use crate::stores::transaction::MeteredPool;
-use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use crate::stores::transaction::{Connector, MeteredPool};
+use sqlx::any::AnyConnectOptions;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AnyConnection, ConnectOptions as _, Connection as _};
@@ -43,31 +43,22 @@ impl SqlStore {
     /// The pools over a database that is ready. Opens no connection yet.
     pub(super) fn open(settings: &SqlSettings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         let (dialect, options) = target(&settings.url, false)?;
+        let time_out = settings.time_out;
+        let metrics = Arc::default();
         let pool = |connections: u32| {
-            let time_out = settings.time_out;
-            let pool = AnyPoolOptions::new()
-                .max_connections(connections.max(1))
-                .acquire_timeout(time_out)
-                // Only a connection that was idle is pinged: it may be dead.
-                .test_before_acquire(false)
-                .before_acquire(|connection, meta| {
-                    Box::pin(async move {
-                        if meta.idle_for > Duration::from_millis(500) {
-                            connection.ping().await?;
-                        }
-                        Ok(true)
-                    })
-                })
-                .after_connect(move |connection, _| {
+            let connector = Connector {
+                options: options.clone(),
+                prepare: Box::new(move |connection: &mut AnyConnection| {
                     Box::pin(async move {
                         match dialect {
                             Dialect::Sqlite => prepare_sqlite(connection, time_out).await,
                             Dialect::Postgres => prepare_postgres(connection, time_out).await,
                         }
                     })
-                });
-            let pool = if dialect == Dialect::Sqlite { pool.idle_timeout(None).max_lifetime(None) } else { pool };
-            pool.connect_lazy_with(options.clone())
+                }),
+                is_server: dialect == Dialect::Postgres,
+            };
+            MeteredPool::new(connector, connections as usize, &metrics)
         };
         let (read, write) = match dialect {
             Dialect::Sqlite => (pool(settings.max_connections.min(SQLITE_READERS)), pool(1)),
@@ -76,9 +67,7 @@ impl SqlStore {
                 (both.clone(), both)
             }
         };
-        let metrics = Arc::default();
-        let (read, write) = (MeteredPool::new(read, &metrics), MeteredPool::new(write, &metrics));
-        Ok(Self { dialect, read, write, time_out: settings.time_out, clock })
+        Ok(Self { dialect, read, write, time_out, clock })
     }
 }
 
