@@ -1,6 +1,6 @@
 //! The table of error codes, and how a refusal becomes an answer. Only this file maps kinds of errors to statuses.
 //!
-//! The body is written by `middleware`, which has the request id.
+//! The body is written by `exchange`, which has the request id.
 
 use actix_web::http::StatusCode;
 use actix_web::{HttpResponse, ResponseError};

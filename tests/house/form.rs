@@ -107,6 +107,18 @@ fn no_module_reads_the_clock_around_the_injected_one() {
 }
 
 #[test]
+fn every_migration_is_compiled_in() {
+    let (all, lists) = (tree::all(), ["actors/src/stores/sql/migrations.rs", "actors/src/stores/embedded/mod.rs"]);
+    let listed: String =
+        all.iter().filter(|file| lists.contains(&file.path.as_str())).map(|file| &*file.text).collect();
+    let steps = all.iter().filter_map(|file| file.path.strip_prefix("actors/migrations/")?.strip_suffix(".sql"));
+    for step in steps {
+        let name = step.rsplit('/').next().unwrap_or(step);
+        assert!(listed.contains(name), "{step} is in no list of migrations");
+    }
+}
+
+#[test]
 fn no_room_has_a_name_that_takes_anything() {
     for file in tree::rust() {
         for part in file.path.trim_end_matches(".rs").split('/') {

@@ -82,6 +82,7 @@ async fn sign_in_and_out(house: &House) {
     house.sessions[0].send(ListSessions(credential.clone())).await.expect("the actor answers").expect("the list");
     store.registered(user, AppId(1)).await.expect("read");
     store.devices(user, None).await.expect("read");
+    store.find(user, AppId(1), &"phone".parse().expect("a device")).await.expect("read").expect("there");
     let name = "phone".parse().expect("a name");
     let sign_out = SignOut { credential, user, push: Some(name) };
     house.sessions[0].send(sign_out).await.expect("the actor answers").expect("signed out");

@@ -17,7 +17,7 @@ pub fn write(run: &Run, file: &Path) -> Outcome<()> {
     Ok(written.map_err(|error| format!("{}: {error}", file.display()))?)
 }
 
-/// Reads what [`write`] wrote.
+/// Reads what [`write()`] wrote.
 ///
 /// # Errors
 /// When there is no such file, or it holds something else.
