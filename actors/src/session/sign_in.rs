@@ -15,7 +15,7 @@ answers!(SessionActor: SignIn => run);
 
 pub(super) async fn run(ports: &SessionPorts, request: SignIn) -> Result<SignedIn, ErrorKind> {
     // Before any store is asked: a full queue refuses without a query.
-    let place = ports.hashing.reserve(&request.caller)?;
+    let reservation = ports.hashing.reserve(&request.caller)?;
     let Some(app) = ports.auth.applications.find(request.app.as_ref()).await? else {
         return Err(ErrorKind::invalid("app_id", "is not a known application"));
     };
@@ -29,7 +29,7 @@ pub(super) async fn run(ports: &SessionPorts, request: SignIn) -> Result<SignedI
 
     // Unknown accounts hash, too. A disabled account gets the same answer as a wrong password.
     let stored = user.as_ref().map(|user| user.password_hash.as_str());
-    let comparison = match place.verify(&request.password, stored).await {
+    let comparison = match reservation.verify(&request.password, stored).await {
         Ok(comparison) => comparison,
         Err(overloaded) => {
             ports.guard.withdraw(attempt).await;

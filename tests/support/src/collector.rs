@@ -1,7 +1,8 @@
 //! An OpenTelemetry collector on a free port and a thread of its own: keeps the spans that it receives as OTLP over HTTP.
 
+use crate::http::Http;
 use crate::wait::found;
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use opentelemetry_proto::tonic::collector::trace::v1::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue};
@@ -9,7 +10,6 @@ use opentelemetry_proto::tonic::trace::v1::status::StatusCode;
 use prost::Message as _;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// A span. Ids are hexadecimal; attributes are text.
@@ -37,9 +37,8 @@ struct Received {
 
 /// The collector of one test; ended when dropped.
 pub struct Collector {
-    port: u16,
+    http: Http,
     received: Arc<Mutex<Received>>,
-    server: actix_web::dev::ServerHandle,
 }
 
 impl Collector {
@@ -49,30 +48,17 @@ impl Collector {
     /// When no port is free.
     pub fn start() -> Self {
         let received = Arc::<Mutex<Received>>::default();
-        let (ready, started) = mpsc::channel();
-        let served = Arc::clone(&received);
-        std::thread::spawn(move || {
-            let serve = async move {
-                let server = HttpServer::new(move || {
-                    let app = App::new().app_data(web::Data::from(Arc::clone(&served)));
-                    app.app_data(web::PayloadConfig::new(16 << 20)).route("/v1/traces", web::post().to(keep))
-                });
-                let server = server.workers(1).disable_signals().shutdown_timeout(0).bind(("127.0.0.1", 0));
-                let server = server.expect("a free port");
-                let port = server.addrs()[0].port();
-                let server = server.run();
-                ready.send((port, server.handle())).expect("the test waits");
-                server.await
-            };
-            actix_web::rt::System::new().block_on(serve)
+        let served = web::Data::from(Arc::clone(&received));
+        let http = Http::start(move |app| {
+            app.app_data(served.clone()).app_data(web::PayloadConfig::new(16 << 20));
+            app.route("/v1/traces", web::post().to(keep));
         });
-        let (port, server) = started.recv().expect("the server starts");
-        Self { port, received, server }
+        Self { http, received }
     }
 
     /// `http://127.0.0.1:port`.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        self.http.url()
     }
 
     /// Answers with this status from now on, and keeps no spans unless it is 200.
@@ -102,12 +88,6 @@ impl Collector {
     pub async fn span(&self, name: &str) -> CollectedSpan {
         let what = format!("the span {name}");
         found(&what, async || self.spans().into_iter().find(|span| span.name == name)).await
-    }
-}
-
-impl Drop for Collector {
-    fn drop(&mut self) {
-        drop(self.server.stop(false));
     }
 }
 

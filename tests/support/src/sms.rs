@@ -1,12 +1,12 @@
 //! An HTTP server shaped like the SMS API, on a free port and a thread of its own. It keeps what it receives and
 //! misbehaves on demand.
 
+use crate::http::Http;
 use crate::wait::eventually;
-use actix_web::{App, HttpRequest, HttpResponse, HttpServer, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use base64::Engine as _;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde_json::json;
-use std::sync::mpsc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -62,9 +62,8 @@ pub fn signature(secret: &str, url: &str, form: &[(String, String)]) -> String {
 
 /// The API of one test; ended when dropped.
 pub struct SmsApi {
-    port: u16,
+    http: Http,
     shared: Arc<Shared>,
-    server: actix_web::dev::ServerHandle,
 }
 
 impl SmsApi {
@@ -74,32 +73,18 @@ impl SmsApi {
     /// When no port is free.
     pub fn start() -> Self {
         let shared = Arc::new(Shared { answer: Mutex::new(Answer::Created), received: Mutex::default() });
-        let (ready, started) = mpsc::channel();
-        let served = Arc::clone(&shared);
-        std::thread::spawn(move || {
-            let serve = async move {
-                let path = "/2010-04-01/Accounts/{account}/Messages.json";
-                let of_account = "/2010-04-01/Accounts/{account}.json";
-                let server = HttpServer::new(move || {
-                    let app = App::new().app_data(web::Data::from(Arc::clone(&served)));
-                    app.route(path, web::post().to(create)).route(of_account, web::get().to(account))
-                });
-                let server = server.workers(1).disable_signals().shutdown_timeout(0).bind(("127.0.0.1", 0));
-                let server = server.expect("a free port");
-                let port = server.addrs()[0].port();
-                let server = server.run();
-                ready.send((port, server.handle())).expect("the test waits");
-                server.await
-            };
-            actix_web::rt::System::new().block_on(serve)
+        let served = web::Data::from(Arc::clone(&shared));
+        let http = Http::start(move |app| {
+            app.app_data(served.clone());
+            app.route("/2010-04-01/Accounts/{account}/Messages.json", web::post().to(create));
+            app.route("/2010-04-01/Accounts/{account}.json", web::get().to(account));
         });
-        let (port, server) = started.recv().expect("the server starts");
-        Self { port, shared, server }
+        Self { http, shared }
     }
 
     /// `http://127.0.0.1:port`.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        self.http.url()
     }
 
     /// The answer from now on.
@@ -121,12 +106,6 @@ impl SmsApi {
     pub async fn received(&self, count: usize) -> Vec<ReceivedSms> {
         eventually(&format!("{count} SMS"), async || self.accepted().len() >= count).await;
         self.accepted()
-    }
-}
-
-impl Drop for SmsApi {
-    fn drop(&mut self) {
-        drop(self.server.stop(false));
     }
 }
 

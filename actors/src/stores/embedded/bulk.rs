@@ -1,6 +1,6 @@
 //! Many sessions at once, for the accounts of load tests: each commit waits for the disk, and one may hold them all.
 
-use super::sessions::{LATER_EPOCH, insert, new_session};
+use super::sessions::open_one;
 use super::{EmbeddedTokenStore, StoreResult};
 use crate::stores::{NewSession, Opening};
 
@@ -18,15 +18,7 @@ impl EmbeddedTokenStore {
             .change_sessions(first.user, async |db| {
                 let mut opened = Vec::with_capacity(all.len());
                 for new in all {
-                    super::limits::forgive(db, &new.forgiven, now).await?;
-                    let later = sqlx::query(LATER_EPOCH).bind(new.user.0).bind(new.epoch);
-                    if later.fetch_optional(&mut *db).await?.is_some() {
-                        opened.push(Opening::StaleEpoch);
-                        continue;
-                    }
-                    let session = new_session(new, now);
-                    insert(db, new, &session).await?;
-                    opened.push(Opening::Opened(session));
+                    opened.push(open_one(db, new, now).await?);
                 }
                 Ok(opened)
             })

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 /// How long an epoch is kept: longer than any sign-in takes.
 const EPOCH_KEPT: Duration = Duration::from_secs(3600);
 
-pub(super) const LATER_EPOCH: &str = "SELECT 1 FROM session_epochs WHERE user_id = ?1 AND epoch > ?2";
+const LATER_EPOCH: &str = "SELECT 1 FROM session_epochs WHERE user_id = ?1 AND epoch > ?2";
 
 /// Deletes the session of the device and expired ones, inserts the new one, and keeps the newest `?2` of them.
 /// (The driver takes numbered parameters across statements, if each statement uses nearly all of the first ones.)
@@ -53,17 +53,7 @@ const REVOKE: &str = "
 impl SessionStore for EmbeddedTokenStore {
     async fn open(&self, new: NewSession) -> StoreResult<Opening> {
         let now = self.inner.now();
-        let session = new_session(&new, now);
-        let work = async |db: &mut SqliteConnection| {
-            super::limits::forgive(db, &new.forgiven, now).await?;
-            let later = sqlx::query(LATER_EPOCH).bind(new.user.0).bind(new.epoch);
-            if later.fetch_optional(&mut *db).await?.is_some() {
-                return Ok(Opening::StaleEpoch);
-            }
-            insert(db, &new, &session).await?;
-            Ok(Opening::Opened(session))
-        };
-        self.inner.change_sessions(new.user, work).await
+        self.inner.change_sessions(new.user, async |db| open_one(db, &new, now).await).await
     }
 
     async fn find(&self, user: UserId, id: Digest) -> StoreResult<Option<Session>> {
@@ -149,20 +139,22 @@ impl SessionStore for EmbeddedTokenStore {
     }
 }
 
-pub(super) fn new_session(new: &NewSession, now: Timestamp) -> Session {
-    Session {
+/// Call it in a transaction.
+pub(super) async fn open_one(db: &mut SqliteConnection, new: &NewSession, now: Timestamp) -> sqlx::Result<Opening> {
+    super::limits::forgive(db, &new.forgiven, now).await?;
+    let later = sqlx::query(LATER_EPOCH).bind(new.user.0).bind(new.epoch);
+    if later.fetch_optional(&mut *db).await?.is_some() {
+        return Ok(Opening::StaleEpoch);
+    }
+    let session = Session {
         id: new.id,
         app: new.app,
         device: new.device,
         created: whole_seconds(now),
         idle_expires: whole_seconds(now.plus(new.idle)),
         absolute_expires: whole_seconds(now.plus(new.absolute)),
-    }
-}
-
-/// Runs [`OPEN`].
-pub(super) async fn insert(db: &mut SqliteConnection, new: &NewSession, session: &Session) -> sqlx::Result<()> {
-    sqlx::query(OPEN)
+    };
+    let open = sqlx::query(OPEN)
         .bind(new.user.0)
         .bind(i64::try_from(new.max_sessions.max(1)).unwrap_or(i64::MAX))
         .bind(session.created.secs())
@@ -171,10 +163,9 @@ pub(super) async fn insert(db: &mut SqliteConnection, new: &NewSession, session:
         .bind(session.app.0)
         .bind(new.epoch)
         .bind(session.idle_expires.secs())
-        .bind(session.absolute_expires.secs())
-        .execute(db)
-        .await
-        .map(drop)
+        .bind(session.absolute_expires.secs());
+    open.execute(db).await?;
+    Ok(Opening::Opened(session))
 }
 
 fn whole_seconds(time: Timestamp) -> Timestamp {
