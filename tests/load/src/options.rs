@@ -33,7 +33,7 @@ pub struct Options {
     pub rounds: u32,
     #[arg(long = "threshold", global = true, value_name = "CONDITION", help = thresholds::HELP)]
     pub thresholds: Vec<Condition>,
-    /// Measure this server, for example https://id.example.com, instead of one that the kit starts. Needs --tokens.
+    /// Measure the server at this address instead of one that the kit starts. Needs --tokens.
     #[arg(long, global = true, requires = "tokens")]
     pub url: Option<Url>,
     /// The accounts of --url: a file of `portcullis users generate --tokens FILE`.
