@@ -2,7 +2,8 @@
 
 use std::process::ExitCode;
 
-/// A third of the time of a check would be spent in the allocator of the C library.
+/// A check takes 6 % more time with the allocator of the C library. Without huge pages (`no_thp`) an idle server holds 16 MiB
+/// less, and a check takes the same time.
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 

@@ -80,9 +80,9 @@ where
                 if let Some(deadlines) = &deadlines {
                     deadlines.head_received();
                 }
-                let answer = handler.answer(request).await;
+                let (answer, at) = handler.answer(request).await;
                 if let Some(deadlines) = &deadlines {
-                    deadlines.answered();
+                    deadlines.answered(at.into());
                 }
                 Ok::<_, Infallible>(answer)
             }

@@ -51,10 +51,10 @@ impl Deadlines {
         self.0.phase_end.set(None);
     }
 
-    /// The answer is ready.
-    pub(super) fn answered(&self) {
+    /// The answer is ready since `at`.
+    pub(super) fn answered(&self, at: Instant) {
         self.0.phase.set(Phase::Idle);
-        self.0.phase_end.set(Some(Instant::now() + self.0.keep_alive));
+        self.0.phase_end.set(Some(at + self.0.keep_alive));
     }
 
     /// Bytes have arrived.

@@ -89,14 +89,18 @@ impl Dispatcher {
     }
 }
 
-/// As tokio's `timeout`, but the timer does not start in the first turn of the task. Most actors answer in that turn, and
-/// then starting and stopping a timer would be a part of the cost of the request that one can measure.
+/// Polls before a timer starts. actix-http polls a new handler twice before it lets other tasks run, and the third time
+/// is after the turn of the actor.
+const POLLS_WITHOUT_TIMER: u32 = 2;
+
+/// As tokio's `timeout`, but the timer does not start at once. Most actors answer in their first turn, and then starting
+/// and stopping a timer would be a part of the cost of the request that one can measure.
 async fn within<W: Future + Unpin>(time: Duration, mut work: W) -> Result<W::Output, Elapsed> {
-    let mut is_first_turn = true;
+    let mut polls = 0;
     let first_turn = poll_fn(|context| match Pin::new(&mut work).poll(context) {
         Poll::Ready(answer) => Poll::Ready(Some(answer)),
-        Poll::Pending if is_first_turn => {
-            is_first_turn = false;
+        Poll::Pending if polls < POLLS_WITHOUT_TIMER => {
+            polls += 1;
             context.waker().wake_by_ref();
             Poll::Pending
         }

@@ -44,8 +44,8 @@ impl RequestHandler {
         Self { state, cors }
     }
 
-    /// Answers one request. A refusal is an answer.
-    pub async fn answer(&self, request: Request) -> Response<BoxBody> {
+    /// Answers one request, and says when the answer was ready. A refusal is an answer.
+    pub async fn answer(&self, request: Request) -> (Response<BoxBody>, Instant) {
         let cors = self.cors.classify(&request);
         let found = Route::find(&self.state, request.uri());
         let route = found.as_ref().ok().and_then(|found| Some(found.as_ref()?.0));
@@ -85,7 +85,7 @@ impl Exchange {
     }
 
     /// Writes the problem document of a refusal, adds the headers that every answer has, counts the request and logs the line.
-    fn end(self, answer: Answer, cors: CorsRequest, metrics: &HttpMetrics) -> Response<BoxBody> {
+    fn end(self, answer: Answer, cors: CorsRequest, metrics: &HttpMetrics) -> (Response<BoxBody>, Instant) {
         let (mut response, code) = match answer {
             Ok(response) => {
                 let code = response.extensions().get::<Code>().copied();
@@ -99,7 +99,8 @@ impl Exchange {
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(X_REQUEST_ID.clone(), self.id.0.clone());
         let (route, status) = (self.route.map_or("unmatched", Route::pattern), response.status());
-        let took = self.started.elapsed();
+        let ended = Instant::now();
+        let took = ended - self.started;
         metrics.record(self.route, &self.method, status, took);
         if let Some(trace) = &self.trace {
             traces::end(trace, &self.method, route, status.as_u16(), code);
@@ -114,7 +115,7 @@ impl Exchange {
             trace: || self.trace.as_ref().map(Trace::parent).or(self.parent),
         }
         .log();
-        response.into()
+        (response.into(), ended)
     }
 }
 

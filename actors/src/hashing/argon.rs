@@ -45,7 +45,7 @@ pub(super) fn prepared(backend: HashingBackend, cost: &Cost) -> Result<Box<dyn A
     })
 }
 
-/// Hashes once with each and compares the tags. Returns how long `chosen` took.
+/// Hashes once with each and compares the tags.
 ///
 /// # Errors
 /// They differ: on this machine, one of them does not compute argon2.
@@ -53,14 +53,24 @@ pub(super) fn agree(
     chosen: &mut dyn Argon2id,
     other: &mut dyn Argon2id,
     parameters: &Parameters,
-) -> Result<Duration, StartError> {
-    let (mut tag, mut other_tag) = ([0; 32], [0; 32]);
+) -> Result<(), StartError> {
+    if sample(chosen, parameters)? == sample(other, parameters)? { Ok(()) } else { Err(cannot_start(DISAGREE)) }
+}
+
+/// How long one hash takes.
+///
+/// # Errors
+/// There is not enough memory.
+pub(super) fn measure(hasher: &mut dyn Argon2id, parameters: &Parameters) -> Result<Duration, StartError> {
     let begun = Instant::now();
-    let password = b"one hash by each";
-    chosen.derive(parameters, password, &mut tag).map_err(|_| cannot_start(NO_MEMORY))?;
-    let took = begun.elapsed();
-    other.derive(parameters, password, &mut other_tag).map_err(|_| cannot_start(NO_MEMORY))?;
-    if tag == other_tag { Ok(took) } else { Err(cannot_start(DISAGREE)) }
+    sample(hasher, parameters)?;
+    Ok(begun.elapsed())
+}
+
+fn sample(hasher: &mut dyn Argon2id, parameters: &Parameters) -> Result<[u8; 32], StartError> {
+    let mut tag = [0; 32];
+    hasher.derive(parameters, b"one hash by each", &mut tag).map_err(|_| cannot_start(NO_MEMORY))?;
+    Ok(tag)
 }
 
 pub(super) struct Simd(Hasher);

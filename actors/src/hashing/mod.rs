@@ -112,6 +112,10 @@ struct CostsInUse {
     former: AtomicU64,
 }
 
+/// Memory of the hashes that are compared at the start. More would run the same code, and the allocator would keep what the
+/// other implementation used.
+const COMPARED_KIB: u32 = 1024;
+
 /// A refusal takes this many times the expected time: a comparison with the most expensive hash is rarely slower.
 const SLACK: f64 = 1.25;
 /// The time is rounded up to a power of this many seconds, so that the effect of one comparison on the average does not
@@ -132,15 +136,17 @@ impl HashingPool {
     pub fn start(policy: &HashingPolicy) -> Result<Self, StartError> {
         let invalid = |Invalid(reason)| cannot_start(reason);
         let (cost, max_wait) = (policy.cost().map_err(invalid)?, policy.max_wait().map_err(invalid)?);
-        let prepared = |backend| argon::prepared(backend, &cost).map_err(|_| cannot_start(NO_MEMORY));
+        let prepared = |backend, cost| argon::prepared(backend, &cost).map_err(|_| cannot_start(NO_MEMORY));
         let threads = policy.thread_count().map_err(invalid)?;
-        let mut hashers = (0..threads).map(|_| prepared(policy.backend)).collect::<Result<Vec<_>, _>>()?;
-        let mut other = prepared(match policy.backend {
+        let mut hashers = (0..threads).map(|_| prepared(policy.backend, cost)).collect::<Result<Vec<_>, _>>()?;
+        let compared = cost.with_memory_up_to(COMPARED_KIB);
+        let other = match policy.backend {
             HashingBackend::Simd => HashingBackend::Reference,
             HashingBackend::Reference => HashingBackend::Simd,
-        })?;
-        let parameters = Parameters { cost, version: Version::V19, salt: random_bytes::<16>().to_vec() };
-        let took = argon::agree(&mut *hashers[0], &mut *other, &parameters)?;
+        };
+        let parameters = |cost| Parameters { cost, version: Version::V19, salt: random_bytes::<16>().to_vec() };
+        argon::agree(&mut *hashers[0], &mut *prepared(other, compared)?, &parameters(compared))?;
+        let took = argon::measure(&mut *hashers[0], &parameters(cost))?;
         let queue = Arc::new(Queue::start(hashers, max_wait, (cost.work(), took))?);
         Ok(Self { queue, cost, in_use: Arc::default() })
     }

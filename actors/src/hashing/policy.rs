@@ -113,6 +113,11 @@ impl Cost {
         Ok(cost)
     }
 
+    /// The same with at most so much memory, or with the least that its lanes need.
+    pub(super) fn with_memory_up_to(self, kib: u32) -> Self {
+        Self { memory_kib: self.memory_kib.min(kib.max(8 * self.lanes)), ..self }
+    }
+
     pub fn memory_kib(&self) -> u32 {
         self.memory_kib
     }

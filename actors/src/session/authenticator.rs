@@ -2,7 +2,7 @@
 
 use super::applications::Applications;
 use super::policy::SessionPolicy;
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::derive::Keyring;
 use crate::domain::{AppId, AppName, Credential, Digest, KeyScope, UserId, UserToken};
 use crate::error::{Dependency, ErrorKind};
@@ -74,8 +74,9 @@ impl Authenticator {
     /// # Errors
     /// `InvalidToken`, or the token store does not answer.
     pub async fn session(&self, token: &UserToken) -> Result<Session, ErrorKind> {
-        let session = self.find(token).await?;
-        self.note_use(token.user(), &session);
+        let now = self.clock.now();
+        let session = self.find(token, now).await?;
+        self.note_use(token.user(), &session, now);
         Ok(session)
     }
 
@@ -83,22 +84,19 @@ impl Authenticator {
     ///
     /// # Errors
     /// `InvalidToken`, or the token store does not answer.
-    pub async fn find(&self, token: &UserToken) -> Result<Session, ErrorKind> {
+    pub async fn find(&self, token: &UserToken, now: Timestamp) -> Result<Session, ErrorKind> {
+        let (user, id) = (token.user(), token.digest());
+        // The digest covers the whole token, so a token whose digest is in the cache is genuine.
+        if let Some(session) = self.sessions.find_cached(user, id, now) {
+            self.checks.hits.add();
+            return Ok(session);
+        }
         if !self.keyring.vouches_for(token) {
             self.checks.refused.add();
             return Err(ErrorKind::InvalidToken);
         }
-        let (user, id) = (token.user(), token.digest());
-        match self.sessions.find_cached(user, id) {
-            Some(session) => {
-                self.checks.hits.add();
-                Ok(session)
-            }
-            None => {
-                self.checks.misses.add();
-                self.sessions.find(user, id).await?.ok_or(ErrorKind::InvalidToken)
-            }
-        }
+        self.checks.misses.add();
+        self.sessions.find(user, id).await?.ok_or(ErrorKind::InvalidToken)
     }
 
     /// The user behind a credential: the owner of a token, or the owner of a key with `owner:act`.
@@ -151,8 +149,8 @@ impl Authenticator {
 
     /// Notes a use of this session. It is written once in a while and in the background: the answer does not wait for
     /// it, and if the store fails, the session only looks older than it is.
-    pub fn note_use(&self, user: UserId, session: &Session) {
-        if !self.policy.wants_touch(session, self.clock.now()) {
+    pub fn note_use(&self, user: UserId, session: &Session, now: Timestamp) {
+        if !self.policy.wants_touch(session, now) {
             return;
         }
         let (sessions, id, idle) = (Arc::clone(&self.sessions), session.id, self.policy.idle());

@@ -92,9 +92,10 @@ pub(super) async fn introspect(ports: &SessionPorts, request: Introspect) -> Res
         return Err(ErrorKind::InvalidToken);
     }
     let Some(token) = request.token else { return Ok(Introspection::Inactive) };
-    match ports.auth.find(&token).await {
+    let now = ports.auth.clock.now();
+    match ports.auth.find(&token, now).await {
         Ok(session) if session.app == key.app => {
-            ports.auth.note_use(token.user(), &session);
+            ports.auth.note_use(token.user(), &session, now);
             Ok(Introspection::Active(describe(ports, &token, &session).await?))
         }
         Ok(_) | Err(ErrorKind::InvalidToken) => Ok(Introspection::Inactive),

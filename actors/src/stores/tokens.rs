@@ -99,9 +99,9 @@ pub trait SessionStore: Send + Sync {
     /// this process and within 200 ms in others, and a cache is not valid without a connection to the store.
     async fn find(&self, user: UserId, id: Digest) -> StoreResult<Option<Session>>;
 
-    /// The same, if the answer is in the memory of this process; `None` if the store must be asked.
-    fn find_cached(&self, user: UserId, id: Digest) -> Option<Session> {
-        let _ = (user, id);
+    /// The same at `now`, if the answer is in the memory of this process; `None` if the store must be asked.
+    fn find_cached(&self, user: UserId, id: Digest, now: Timestamp) -> Option<Session> {
+        let _ = (user, id, now);
         None
     }
 

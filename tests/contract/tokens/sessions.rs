@@ -1,7 +1,7 @@
 //! What every session store does: open, find, touch, list, close, revoke.
 
 use super::*;
-use portcullis_actors::clock::Timestamp;
+use portcullis_actors::clock::{Clock as _, Timestamp};
 use portcullis_actors::stores::{Close, NotedDevice};
 use portcullis_testkit::wait::eventually;
 
@@ -23,16 +23,17 @@ pub async fn a_session_is_found_by_its_user_and_name(store: Ports) {
 
 pub async fn what_the_memory_of_a_process_answers_is_what_the_store_answers(store: Ports) {
     store.opened(session(USER, 1)).await;
-    assert_eq!(store.sessions.find_cached(USER, digest(2)), None);
+    assert_eq!(store.sessions.find_cached(USER, digest(2), store.clock.now()), None);
     let found = store.sessions.find(USER, digest(1)).await.expect("the store answers");
-    assert_eq!(store.sessions.find_cached(USER, digest(1)), found);
-    assert_eq!(store.sessions.find_cached(OTHER, digest(1)), None);
+    assert_eq!(store.sessions.find_cached(USER, digest(1), store.clock.now()), found);
+    assert_eq!(store.sessions.find_cached(OTHER, digest(1), store.clock.now()), None);
     store.sessions.close(USER, Close::One(digest(1))).await.expect("the store answers");
-    eventually("the end is known", async || store.sessions.find_cached(USER, digest(1)).is_none()).await;
+    eventually("the end is known", async || store.sessions.find_cached(USER, digest(1), store.clock.now()).is_none())
+        .await;
     store.opened(NewSession { idle: secs(60), ..session(USER, 2) }).await;
     assert!(store.lives(USER, digest(2)).await);
     store.advance(secs(61));
-    assert_eq!(store.sessions.find_cached(USER, digest(2)), None, "it has expired");
+    assert_eq!(store.sessions.find_cached(USER, digest(2), store.clock.now()), None, "it has expired");
 }
 
 pub async fn a_session_on_a_device_replaces_that_devices(store: Ports) {

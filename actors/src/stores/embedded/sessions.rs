@@ -74,9 +74,9 @@ impl SessionStore for EmbeddedTokenStore {
         Ok(row)
     }
 
-    fn find_cached(&self, user: UserId, id: Digest) -> Option<Session> {
+    fn find_cached(&self, user: UserId, id: Digest, now: Timestamp) -> Option<Session> {
         let session = self.inner.cache().get(user, id, Instant::now())?;
-        (session.expires().secs() > self.inner.now().secs()).then_some(session)
+        (session.expires().secs() > now.secs()).then_some(session)
     }
 
     async fn touch(&self, user: UserId, id: Digest, idle: Duration) -> StoreResult<bool> {

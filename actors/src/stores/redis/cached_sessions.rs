@@ -75,10 +75,13 @@ impl CachedSessions {
         }
     }
 
-    /// The session, if it has not expired by the clock of Redis.
     fn unexpired(&self, session: Session) -> Option<Session> {
-        let ours = self.store.0.clock.now().millis();
-        record::is_live(&session, Timestamp::from_millis(ours + self.cache.clock_skew())).then_some(session)
+        self.is_live(&session, self.store.0.clock.now()).then_some(session)
+    }
+
+    /// Whether the session has not expired by the clock of Redis. `now` is ours.
+    fn is_live(&self, session: &Session, now: Timestamp) -> bool {
+        record::is_live(session, Timestamp::from_millis(now.millis() + self.cache.clock_skew()))
     }
 
     /// Succeeds if the read may be repeated on the next connection, because this one is lost.
@@ -105,8 +108,8 @@ impl SessionStore for CachedSessions {
         })
     }
 
-    fn find_cached(&self, user: UserId, id: Digest) -> Option<Session> {
-        self.cache.hit(user, id).and_then(|session| self.unexpired(session))
+    fn find_cached(&self, user: UserId, id: Digest, now: Timestamp) -> Option<Session> {
+        self.cache.hit(user, id).filter(|session| self.is_live(session, now))
     }
 
     async fn touch(&self, user: UserId, id: Digest, idle: Duration) -> StoreResult<bool> {
