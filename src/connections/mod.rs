@@ -82,7 +82,7 @@ where
                 }
                 let answer = handler.answer(request).await;
                 if let Some(deadlines) = &deadlines {
-                    deadlines.answered();
+                    deadlines.answered(answer.keep_alive());
                 }
                 Ok::<_, Infallible>(answer)
             }
