@@ -8,6 +8,7 @@ use crate::http::Settings;
 use crate::http::dispatch::Dispatcher;
 use actix::{Actor as _, Addr};
 use actix_web::dev::ServerHandle;
+use futures_util::future::OptionFuture;
 use portcullis_actors::account::Revoker;
 use portcullis_actors::clock::Clock;
 use portcullis_actors::derive::{Code, PhoneCodes, Subjects, random_bytes};
@@ -39,7 +40,7 @@ const KEEP_LOW_COUNTS: Duration = Duration::from_secs(86_400);
 const KEEP_HIGH_COUNTS: Duration = Duration::from_secs(90 * 86_400);
 /// How long a stop waits for work whose client has hung up.
 const DETACHED_WORK: Duration = Duration::from_millis(500);
-/// The part of the shutdown time that is reserved for closing the stores.
+/// The part of the shutdown time that is reserved for closing the stores and sending the last spans.
 const LAST_STEPS: Duration = Duration::from_secs(1);
 
 /// A server that listens. It answers while [`Server::run`] is awaited.
@@ -227,12 +228,11 @@ impl Server {
             tracing::warn!("deliveries did not end in time; their leases will expire");
         }
         self.tracker.close();
-        let _ = tokio::time::timeout(left(), self.tracker.wait()).await;
+        let _ = tokio::time::timeout(left().saturating_sub(LAST_STEPS), self.tracker.wait()).await;
         drop(self.maintenance);
-        let _ = tokio::time::timeout(Duration::from_secs(1), self.database.close()).await;
-        if let Some(traces) = self.traces {
-            traces.stop().await;
-        }
+        let closed = tokio::time::timeout(left().clamp(LAST_STEPS / 2, LAST_STEPS), self.database.close());
+        let last_spans = OptionFuture::from(self.traces.map(TraceExporter::stop));
+        let _ = futures_util::join!(closed, last_spans);
         if let Some(admin) = self.admin {
             admin.handle.stop(false).await;
         }

@@ -71,14 +71,15 @@ fn capped(metadata: &Metadata<'_>) -> bool {
 /// The log line of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct RequestLine<'a, T> {
+    /// A known method, or `other`.
     pub method: &'a str,
     /// The route's pattern, never the path.
     pub route: &'a str,
     pub status: u16,
-    /// From the head of the request to the head of the answer.
+    /// From the head of the request to the head of the answer, or to its end without one.
     pub took: Duration,
     pub id: &'a str,
-    /// `ok` or the code of the refusal.
+    /// `ok`, the code of the refusal, or why there is no answer.
     pub outcome: &'a str,
     /// The span of the request or of its caller. Called only if the line is written.
     pub trace: T,

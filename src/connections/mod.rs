@@ -80,9 +80,9 @@ where
                 if let Some(deadlines) = &deadlines {
                     deadlines.head_received();
                 }
-                let (answer, at) = handler.answer(request).await;
+                let answer = handler.answer(request).await;
                 if let Some(deadlines) = &deadlines {
-                    deadlines.answered(at.into());
+                    deadlines.answered(answer.keep_alive());
                 }
                 Ok::<_, Infallible>(answer)
             }

@@ -17,6 +17,7 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
+use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Instant, Sleep, sleep_until};
 
 /// What a connection is waiting for.
@@ -26,6 +27,8 @@ enum Phase {
     Head,
     Answer,
     Idle,
+    /// The end of the connection: the last answer closes it. What the client still sends is not a request.
+    Closing,
 }
 
 /// The phase of a connection and its deadlines. The stream and the service share it.
@@ -51,10 +54,12 @@ impl Deadlines {
         self.0.phase_end.set(None);
     }
 
-    /// The answer is ready since `at`.
-    pub(super) fn answered(&self, at: Instant) {
-        self.0.phase.set(Phase::Idle);
-        self.0.phase_end.set(Some(at + self.0.keep_alive));
+    /// The answer is ready. Without `keep_alive` it is the last one.
+    pub(super) fn answered(&self, keep_alive: bool) {
+        let (phase, time) =
+            if keep_alive { (Phase::Idle, self.0.keep_alive) } else { (Phase::Closing, self.0.head_timeout) };
+        self.0.phase.set(phase);
+        self.0.phase_end.set(Some(Instant::now() + time));
     }
 
     /// Bytes have arrived.
@@ -126,7 +131,8 @@ impl Stream {
             }
             self.timer.as_mut().reset(due);
         }
-        self.timer_wakes = Some(cx.waker().clone());
+        // The timer is also pending, and will not wake anybody, if the task has used up its turn.
+        self.timer_wakes = has_budget_remaining().then(|| cx.waker().clone());
         Poll::Pending
     }
 
@@ -143,23 +149,51 @@ impl Stream {
         let _ = self.tcp.try_write(&without_request(status, &Problem::malformed(detail)));
     }
 
-    /// Replaces an answer of actix-http itself, which has no body and no request id.
-    fn replaces(&self, bytes: &[u8]) -> bool {
-        if self.deadlines.0.phase.get() != Phase::Head {
-            return false;
+    /// Replaces an answer of actix-http itself.
+    fn replace(&self, bare: Bare) {
+        if self.deadlines.0.phase.get() == Phase::Closing {
+            return;
         }
-        match bytes.strip_prefix(b"HTTP/1.1 ").or_else(|| bytes.strip_prefix(b"HTTP/1.0 ")) {
-            Some([b'4', b'3', b'1', b' ', ..]) => {
+        match bare {
+            Bare::TooLarge => {
                 self.admitted.metrics().head_too_large.add();
                 self.answer(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "The head of the request is too large.");
             }
-            Some([b'4', b'0', b'0', b' ', ..]) => {
+            Bare::Malformed => {
                 self.admitted.metrics().malformed.add();
                 self.answer(StatusCode::BAD_REQUEST, "The request is not valid HTTP/1.1.");
             }
-            _ => return false,
         }
-        true
+    }
+}
+
+/// An answer of actix-http itself to what is not a request: only a head, without a request id. It is the last one of a
+/// connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Bare {
+    Malformed,
+    TooLarge,
+}
+
+impl Bare {
+    /// More than the length of one.
+    const LONGEST: usize = 256;
+
+    /// The one at the end of what is written, and where it begins.
+    fn find(bytes: &[u8]) -> Option<(usize, Self)> {
+        if !bytes.ends_with(b"\r\n\r\n") {
+            return None;
+        }
+        let from = bytes.len().saturating_sub(Self::LONGEST);
+        let begin = from + bytes[from..].windows(7).rposition(|part| part == b"HTTP/1.")?;
+        let head = std::str::from_utf8(&bytes[begin..]).ok()?;
+        // Our own answers with these statuses have a body.
+        let (_, status) = head.split_once("\r\ncontent-length: 0\r\n")?.0.split_once(' ')?;
+        match status.split_once(' ')?.0 {
+            "400" => Some((begin, Self::Malformed)),
+            "431" => Some((begin, Self::TooLarge)),
+            _ => None,
+        }
     }
 }
 
@@ -178,9 +212,15 @@ impl AsyncRead for Stream {
 
 impl AsyncWrite for Stream {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        if self.replaces(bytes) {
-            return Poll::Ready(Ok(bytes.len()));
-        }
+        let bytes = match Bare::find(bytes) {
+            Some((0, bare)) => {
+                self.replace(bare);
+                return Poll::Ready(Ok(bytes.len()));
+            }
+            // What is before it is written first.
+            Some((begin, _)) => &bytes[..begin],
+            None => bytes,
+        };
         let written = Pin::new(&mut self.tcp).poll_write(cx, bytes);
         self.deadlines.wrote(written.is_pending());
         match written {
@@ -199,5 +239,58 @@ impl AsyncWrite for Stream {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.tcp).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::admission::Admission;
+    use super::*;
+    use std::future::poll_fn;
+    use std::pin::pin;
+    use std::sync::Arc;
+    use tokio::net::TcpListener;
+    use tokio::task::coop::consume_budget;
+
+    #[tokio::test]
+    async fn a_task_that_has_used_up_its_turn_does_not_lose_the_deadline() {
+        let policy = ConnectionPolicy {
+            max_connections: 1,
+            per_address: 1,
+            trusted_proxies: Vec::new(),
+            head_timeout: Duration::from_millis(20),
+            keep_alive: Duration::from_secs(75),
+            answer_timeout: Duration::from_secs(10),
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+        let _client = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("a connection");
+        let (tcp, _) = listener.accept().await.expect("a connection");
+        let admitted = Arc::new(Admission::new(policy.clone(), Arc::default())).admit(&tcp).expect("room");
+        let mut stream = Stream::new(tcp, admitted, &policy);
+        let mut is_first_turn = true;
+        let read = poll_fn(|cx| {
+            while is_first_turn && has_budget_remaining() {
+                let _ = pin!(consume_budget()).poll(cx);
+            }
+            is_first_turn = false;
+            Pin::new(&mut stream).poll_read(cx, &mut ReadBuf::new(&mut [0; 8]))
+        });
+        let ended = tokio::time::timeout(Duration::from_secs(60), read).await.expect("the deadline is kept");
+        assert_eq!(ended.expect_err("nothing was sent").kind(), io::ErrorKind::TimedOut);
+    }
+
+    #[test]
+    fn only_an_answer_of_the_library_itself_is_found() {
+        let bare =
+            |status| format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\ndate: Sun, 29 Nov 2026 10:00:00 GMT\r\n\r\n");
+        let (malformed, too_large) = (bare("400 Bad Request"), bare("431 Request Header Fields Too Large"));
+        let own = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\nx-request-id: a\r\n\r\n{}";
+        assert_eq!(Bare::find(malformed.as_bytes()), Some((0, Bare::Malformed)));
+        assert_eq!(Bare::find(too_large.as_bytes()), Some((0, Bare::TooLarge)));
+        assert_eq!(Bare::find(format!("{own}{malformed}").as_bytes()), Some((own.len(), Bare::Malformed)));
+        let of_head = "HTTP/1.1 400 Bad Request\r\ncontent-length: 90\r\nx-request-id: a\r\n\r\n";
+        for other in [own, of_head, "HTTP/1.1 204 No Content\r\nx-request-id: a\r\n\r\n", "\r\n\r\n", ""] {
+            assert_eq!(Bare::find(other.as_bytes()), None, "{other}");
+        }
     }
 }

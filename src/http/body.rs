@@ -16,7 +16,8 @@ pub struct BodyLimits {
     pub time: Duration,
 }
 
-/// The parameters in the body. An empty body has none, whatever its `Content-Type`.
+/// The parameters in the body. An empty body has none, whatever its `Content-Type`. A body that was read to its end is
+/// [`Payload::None`] afterwards.
 ///
 /// # Errors
 /// `body_too_large`, `unsupported_media_type`, or `malformed_request` if the body is incomplete or cannot be parsed.
@@ -63,6 +64,7 @@ async fn collect(headers: &HeaderMap, payload: &mut Payload, limit: usize) -> Re
         }
         bytes.extend_from_slice(&chunk);
     }
+    *payload = Payload::None;
     Ok(bytes.freeze())
 }
 

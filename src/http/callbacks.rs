@@ -9,7 +9,7 @@ use actix_web::HttpResponse;
 use portcullis_actors::notifier::RecordReport;
 
 /// Takes a form as Twilio sends it. Every genuine report is answered 204, whether it changed anything or not.
-pub async fn sms(state: &AppState, mut call: Call) -> Answer {
+pub async fn sms(state: &AppState, mut call: Call<'_>) -> Answer {
     let params = call.body(state).await?;
     let signature = call.headers().get("x-twilio-signature").and_then(|value| value.to_str().ok());
     let report = RecordReport {

@@ -37,13 +37,13 @@ fn list_of(devices: &[ListedDevice]) -> Answer {
 }
 
 /// The device in the path. An invalid one is answered 422, like a parameter.
-fn device_in_path(call: &Call) -> Result<Result<DeviceToken, ErrorKind>, Problem> {
+fn device_in_path(call: &Call<'_>) -> Result<Result<DeviceToken, ErrorKind>, Problem> {
     let text = call.parameter()?;
     Ok(text.parse::<DeviceToken>().map_err(|why| ErrorKind::invalid("device_token", why.to_string())))
 }
 
 /// `PUT /devices/:device_token`
-pub async fn register(state: &AppState, mut call: Call) -> Answer {
+pub async fn register(state: &AppState, mut call: Call<'_>) -> Answer {
     let incoming = call.read(state).await?;
     let mut fields = incoming.fields(&["mobile_os", "apn_token"])?;
     let device_token = device_in_path(&call)?;
@@ -57,13 +57,13 @@ pub async fn register(state: &AppState, mut call: Call) -> Answer {
 }
 
 /// `GET /devices`
-pub async fn list(state: &AppState, mut call: Call) -> Answer {
+pub async fn list(state: &AppState, mut call: Call<'_>) -> Answer {
     let ask = ListDevices(call.credential(state).await?);
     list_of(&state.dispatcher.ask(Weight::Ordinary, &state.ports.list_devices, ask).await?)
 }
 
 /// `DELETE /devices/:device_token`
-pub async fn drop(state: &AppState, mut call: Call) -> Answer {
+pub async fn drop(state: &AppState, mut call: Call<'_>) -> Answer {
     let incoming = call.read(state).await?;
     let device_token = device_in_path(&call)?;
     let credential = incoming.credential()?;
@@ -73,7 +73,7 @@ pub async fn drop(state: &AppState, mut call: Call) -> Answer {
 }
 
 /// `GET /users/:id/devices`
-pub async fn of_user(state: &AppState, mut call: Call) -> Answer {
+pub async fn of_user(state: &AppState, mut call: Call<'_>) -> Answer {
     let user = call.user()?;
     let incoming = call.read(state).await?;
     let credential = incoming.credential().map_err(Problem::for_server_keys)?;

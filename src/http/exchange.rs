@@ -6,27 +6,26 @@ use super::cors::{Cors, CorsRequest};
 use super::error::{Code, Problem};
 use super::extract::Call;
 use super::metrics::HttpMetrics;
-use super::route::Answer;
+use super::route::{self, Answer};
 use super::state::AppState;
-use super::traces::{self, RequestTraces};
+use super::traces;
 use crate::telemetry::RequestLine;
-use actix_http::{Request, Response};
+use actix_http::{ConnectionType, Payload, Request, Response};
 use actix_web::HttpResponse;
 use actix_web::body::BoxBody;
+use actix_web::http::StatusCode;
 use actix_web::http::header::{
     ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, HttpDate, RETRY_AFTER, WWW_AUTHENTICATE,
     X_CONTENT_TYPE_OPTIONS,
 };
-use actix_web::http::{Method, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portcullis_actors::error::FieldError;
-use portcullis_actors::trace::{self, Trace, TraceParent};
+use portcullis_actors::trace::{self, Trace};
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
 static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -44,48 +43,60 @@ impl RequestHandler {
         Self { state, cors }
     }
 
-    /// Answers one request, and says when the answer was ready. A refusal is an answer.
-    pub async fn answer(&self, request: Request) -> (Response<BoxBody>, Instant) {
+    /// Answers one request. A refusal is an answer.
+    pub async fn answer(&self, mut request: Request) -> Response<BoxBody> {
+        let mut payload = request.take_payload();
         let cors = self.cors.classify(&request);
-        let found = Route::find(&self.state, request.uri());
-        let route = found.as_ref().ok().and_then(|found| Some(found.as_ref()?.0));
-        let exchange = Exchange::begin(&request, route, self.state.traces.as_ref());
-        let answer = match (&cors, found) {
-            (CorsRequest::Preflight(_), _) => Ok(HttpResponse::NoContent().finish()),
-            (_, Ok(Some((route, parameter)))) => {
-                let mut work = pin!(route.handle(&self.state, Call::new(request, parameter)));
+        let (path, format) = route::without_suffix(request.path());
+        let found = Route::find(&self.state, path);
+        let exchange = Exchange::begin(&request, found.as_ref().map(|found| found.0), &self.state);
+        let answer = match (&cors, format, found) {
+            (CorsRequest::Preflight(_), ..) => Ok(HttpResponse::NoContent().finish()),
+            (_, Err(problem), _) => Err(problem),
+            (_, Ok(()), None) => Err(Problem::not_found()),
+            (_, Ok(()), Some((route, parameter))) => {
+                let mut work = pin!(route.handle(&self.state, Call::new(&request, &mut payload, parameter)));
                 poll_fn(|context| trace::within(exchange.trace.as_ref(), || work.as_mut().poll(context))).await
             }
-            (_, Ok(None)) => Err(Problem::not_found()),
-            (_, Err(problem)) => Err(problem),
         };
-        exchange.end(answer, cors, &self.state.metrics)
+        let mut response = exchange.end(answer, cors);
+        // What is left of the body must not be read as the next request.
+        if !matches!(payload, Payload::None) {
+            response.head_mut().set_connection_type(ConnectionType::Close);
+        }
+        response
     }
 }
 
-/// One request, from its head to the head of its answer. Every request begins and ends here.
-struct Exchange {
+/// One request, from its head to the head of its answer. Every request begins and ends here, also one that is not answered:
+/// when it is dropped it is counted and its line is logged.
+struct Exchange<'a> {
     started: Instant,
+    request: &'a Request,
+    metrics: &'a HttpMetrics,
     id: RequestId,
-    method: Method,
     /// `None` for a path that the server does not know.
     route: Option<Route>,
-    /// The span of the caller, which may be traced even if this request is not.
-    parent: Option<TraceParent>,
     /// `None` if this request is not traced.
     trace: Option<Trace>,
+    status: u16,
+    /// `ok` or the code of the refusal; `cancelled` until there is an answer.
+    outcome: &'static str,
 }
 
-impl Exchange {
-    fn begin(request: &Request, route: Option<Route>, traces: Option<&Arc<RequestTraces>>) -> Self {
+/// The status of a request whose client hung up, in logs and metrics (that of nginx).
+const CANCELLED: u16 = 499;
+
+impl<'a> Exchange<'a> {
+    fn begin(request: &'a Request, route: Option<Route>, state: &'a AppState) -> Self {
         let started = Instant::now();
-        let parent = traces::parent(request.head().headers());
-        let trace = traces.and_then(|traces| traces.begin(parent));
-        Self { started, id: RequestId::of(request), method: request.method().clone(), route, parent, trace }
+        let trace = state.traces.as_ref().and_then(|traces| traces.begin(traces::parent(request.head().headers())));
+        let (metrics, id) = (&*state.metrics, RequestId::of(request));
+        Self { started, request, metrics, id, route, trace, status: CANCELLED, outcome: "cancelled" }
     }
 
-    /// Writes the problem document of a refusal, adds the headers that every answer has, counts the request and logs the line.
-    fn end(self, answer: Answer, cors: CorsRequest, metrics: &HttpMetrics) -> (Response<BoxBody>, Instant) {
+    /// Writes the problem document of a refusal, and adds the headers that every answer has.
+    fn end(mut self, answer: Answer, cors: CorsRequest) -> Response<BoxBody> {
         let (mut response, code) = match answer {
             Ok(response) => {
                 let code = response.extensions().get::<Code>().copied();
@@ -98,24 +109,34 @@ impl Exchange {
         headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(X_REQUEST_ID.clone(), self.id.0.clone());
-        let (route, status) = (self.route.map_or("unmatched", Route::pattern), response.status());
-        let ended = Instant::now();
-        let took = ended - self.started;
-        metrics.record(self.route, &self.method, status, took);
+        self.status = response.status().as_u16();
+        self.outcome = code.map_or("ok", Code::as_str);
+        response.into()
+    }
+}
+
+impl Drop for Exchange<'_> {
+    fn drop(&mut self) {
+        if self.status == CANCELLED && std::thread::panicking() {
+            (self.status, self.outcome) = (500, "panicked");
+        }
+        let Self { request, route, status, outcome, .. } = *self;
+        let (method, route_name) = (request.method(), route.map(Route::pattern));
+        let took = self.started.elapsed();
+        self.metrics.record(route, method, status, took);
         if let Some(trace) = &self.trace {
-            traces::end(trace, &self.method, route, status.as_u16(), code);
+            traces::end(trace, method, route_name, status, outcome);
         }
         RequestLine {
-            method: self.method.as_str(),
-            route,
-            status: status.as_u16(),
+            method: traces::known(method).unwrap_or("other"),
+            route: route_name.unwrap_or("unmatched"),
+            status,
             took,
             id: self.id.as_str(),
-            outcome: code.map_or("ok", Code::as_str),
-            trace: || self.trace.as_ref().map(Trace::parent).or(self.parent),
+            outcome,
+            trace: || self.trace.as_ref().map(Trace::parent).or_else(|| traces::parent(request.head().headers())),
         }
         .log();
-        (response.into(), ended)
     }
 }
 

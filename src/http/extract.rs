@@ -33,22 +33,24 @@ pub struct Incoming {
 }
 
 /// A request whose route is known. Nothing of it is read yet.
-pub struct Call {
-    request: Request,
+pub struct Call<'a> {
+    request: &'a Request,
+    /// The rest of the body.
+    payload: &'a mut Payload,
     /// The place of the route's parameter in the path.
     parameter: Range<usize>,
 }
 
-impl Call {
-    pub fn new(request: Request, parameter: Range<usize>) -> Self {
-        Self { request, parameter }
+impl<'a> Call<'a> {
+    pub fn new(request: &'a Request, payload: &'a mut Payload, parameter: Range<usize>) -> Self {
+        Self { request, payload, parameter }
     }
 
-    pub fn method(&self) -> &Method {
+    pub fn method(&self) -> &'a Method {
         self.request.method()
     }
 
-    pub fn headers(&self) -> &HeaderMap {
+    pub fn headers(&self) -> &'a HeaderMap {
         self.request.head().headers()
     }
 
@@ -58,7 +60,11 @@ impl Call {
     /// A request that cannot be parsed, or a secret in its URL.
     pub async fn read(&mut self, state: &AppState) -> Result<Incoming, Problem> {
         let settings = &state.settings;
-        let mut params = Params::from_form(self.request.uri().query().unwrap_or_default().as_bytes());
+        let query = self.request.uri().query().unwrap_or_default();
+        if query.len() > settings.body.bytes {
+            return Err(Problem::malformed(format!("The query may have at most {} bytes.", settings.body.bytes)));
+        }
+        let mut params = Params::from_form(query.as_bytes());
         let secrets = if settings.token_in_query { &SECRETS[1..] } else { &SECRETS };
         if let Some(name) = params.any_of(secrets) {
             return Err(Problem::new(Code::TokenInUrl, format!("Send {name} in the request body.")));
@@ -68,7 +74,7 @@ impl Call {
         Ok(Incoming {
             params,
             authorization: self.authorization()?,
-            peer: peer::address(&self.request, &settings.trusted_proxies),
+            peer: peer::address(self.request, &settings.trusted_proxies),
             language: language.and_then(Locale::from_accept_language),
         })
     }
@@ -85,9 +91,8 @@ impl Call {
     }
 
     /// The valid token of a request that has nothing else to read, so that nothing can be refused.
-    fn plain_credential(&mut self) -> Option<Credential> {
-        let has_body =
-            !matches!(self.request.payload(), Payload::None) || self.headers().contains_key(CONTENT_ENCODING);
+    fn plain_credential(&self) -> Option<Credential> {
+        let has_body = !matches!(self.payload, Payload::None) || self.headers().contains_key(CONTENT_ENCODING);
         if has_body || self.request.uri().query().is_some() {
             return None;
         }
@@ -101,8 +106,7 @@ impl Call {
     /// # Errors
     /// Those of [`body::read`].
     pub async fn body(&mut self, state: &AppState) -> Result<Params, Problem> {
-        let mut payload = self.request.take_payload();
-        body::read(self.headers(), &mut payload, state.settings.body).await
+        body::read(self.headers(), self.payload, state.settings.body).await
     }
 
     fn authorization(&self) -> Result<Option<String>, Problem> {

@@ -1,21 +1,22 @@
 //! What one worker counts of its requests: by route, method and status. A request finds its counters by two small numbers.
 
 use super::Route;
-use actix_web::http::{Method, StatusCode};
+use actix_web::http::Method;
 use portcullis_actors::metrics::{Counter, Histogram};
 use std::time::Duration;
 
 /// The methods that are counted apart, and all others.
 pub const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "other"];
 
-/// The statuses that this server gives, the most frequent ones first, and all others.
-pub const STATUSES: [&str; 17] = [
-    "200", "401", "503", "204", "400", "403", "404", "405", "406", "410", "413", "415", "422", "429", "500", "501",
-    "other",
+/// The statuses that this server gives, the most frequent ones first, and all others. 499 and 500 stand for requests that
+/// have no answer: the client hung up, or the handler panicked.
+pub const STATUSES: [&str; 18] = [
+    "200", "401", "503", "204", "400", "403", "404", "405", "406", "410", "413", "415", "422", "429", "499", "500",
+    "501", "other",
 ];
 /// The same as numbers.
 const NUMBERS: [u16; STATUSES.len() - 1] =
-    [200, 401, 503, 204, 400, 403, 404, 405, 406, 410, 413, 415, 422, 429, 500, 501];
+    [200, 401, 503, 204, 400, 403, 404, 405, 406, 410, 413, 415, 422, 429, 499, 500, 501];
 
 /// The requests of one worker.
 #[derive(Debug)]
@@ -29,7 +30,7 @@ pub struct HttpMetrics {
 pub struct RequestMetrics {
     /// In the order of [`STATUSES`].
     pub answers: [Counter; STATUSES.len()],
-    /// From the head of the request to the head of the answer.
+    /// From the head of the request to the head of the answer, or to its end without one.
     pub durations: Histogram,
 }
 
@@ -41,7 +42,7 @@ impl Default for HttpMetrics {
 
 impl HttpMetrics {
     /// Counts a request that has ended. `None` is a path that the server does not know.
-    pub(super) fn record(&self, route: Option<Route>, method: &Method, status: StatusCode, took: Duration) {
+    pub(super) fn record(&self, route: Option<Route>, method: &Method, status: u16, took: Duration) {
         let method = match *method {
             Method::GET => 0,
             Method::HEAD => 1,
@@ -52,7 +53,7 @@ impl HttpMetrics {
             _ => 6,
         };
         let requests = &self.routes[route.map_or(Route::ALL.len(), |route| route as usize)][method];
-        let status = NUMBERS.iter().position(|number| *number == status.as_u16()).unwrap_or(NUMBERS.len());
+        let status = NUMBERS.iter().position(|number| *number == status).unwrap_or(NUMBERS.len());
         requests.answers[status].add();
         requests.durations.record(took);
     }
@@ -87,12 +88,11 @@ mod tests {
             assert_eq!(method.as_str(), name);
             for route in Route::ALL.iter().map(|route| Some(*route)).chain([None]) {
                 for (number, _) in NUMBERS.iter().zip(STATUSES) {
-                    let status = StatusCode::from_u16(*number).expect("a status");
-                    metrics.record(route, &method, status, Duration::ZERO);
+                    metrics.record(route, &method, *number, Duration::ZERO);
                 }
             }
         }
-        metrics.record(None, &Method::TRACE, StatusCode::IM_A_TEAPOT, Duration::ZERO);
+        metrics.record(None, &Method::TRACE, 418, Duration::ZERO);
         let counts = |route, method: usize| metrics.of(route)[method].answers.each_ref().map(Counter::get);
         for (at, route) in Route::ALL.iter().enumerate() {
             assert_eq!(*route as usize, at);

@@ -38,8 +38,6 @@ pub(crate) use exchange::without_request;
 pub use state::{AppState, Ports, Readiness, Settings};
 pub use traces::{RequestTraces, TracePolicy};
 
-use actix_web::http::Uri;
-use error::Problem;
 use extract::Call;
 use std::ops::Range;
 
@@ -68,13 +66,10 @@ route::routes! {
 }
 
 impl Route {
-    /// The route of a path, and the place of its parameter in it. `None` if there is no such path.
-    ///
-    /// # Errors
-    /// `not_acceptable` if the path ends with another suffix than `.json`.
-    fn find(state: &AppState, uri: &Uri) -> Result<Option<(Self, Range<usize>)>, Problem> {
-        let found = route::find(PATTERNS, uri)?.map(|(at, parameter)| (Self::ALL[at], parameter));
+    /// The route of a path without suffix, and the place of its parameter in it. `None` if there is no such path.
+    fn find(state: &AppState, path: &str) -> Option<(Self, Range<usize>)> {
+        let found = route::find(PATTERNS, path).map(|(at, parameter)| (Self::ALL[at], parameter));
         let served = |route: &Self| state.inbox.is_some() || !matches!(route, Self::Inbox | Self::InboxJson);
-        Ok(found.filter(|(route, _)| served(route)))
+        found.filter(|(route, _)| served(route))
     }
 }

@@ -10,7 +10,7 @@ use portcullis_actors::error::ErrorKind;
 use portcullis_actors::verification::FinishReset;
 
 /// A reset token needs no other credential. Without one, a user token and the current password are required.
-pub async fn set(state: &AppState, mut call: Call) -> Answer {
+pub async fn set(state: &AppState, mut call: Call<'_>) -> Answer {
     let incoming = call.read(state).await?;
     let (caller, _guard) = caller();
     let mut fields = incoming.fields(&["password", "current_password", "reset_token"])?;

@@ -63,7 +63,7 @@ macro_rules! routes {
 
             /// The handler of the request's method at work. Other methods are refused with the list of supported ones
             /// (RFC 9110 §15.5.6).
-            fn handle(self, state: &AppState, call: Call) -> $crate::http::route::Pending<'_> {
+            fn handle<'a>(self, state: &'a AppState, call: Call<'a>) -> $crate::http::route::Pending<'a> {
                 use $crate::http::route::Verb;
                 match self {
                     $(Self::$name => {
@@ -120,7 +120,7 @@ pub fn method_not_allowed(verbs: &[Verb]) -> Problem {
     }
 }
 
-/// A pattern, cut at its parameter. There is at most one, and it is a whole segment.
+/// A pattern, cut at its parameter. There is at most one, and it is a whole segment; another pattern does not compile.
 pub struct Pattern {
     before: &'static str,
     /// `None` if there is no parameter.
@@ -141,6 +141,12 @@ impl Pattern {
         while bytes[close] != b'}' {
             close += 1;
         }
+        assert!(open > 0 && bytes[open - 1] == b'/' && (close + 1 == bytes.len() || bytes[close + 1] == b'/'));
+        let mut rest = close + 1;
+        while rest < bytes.len() {
+            assert!(bytes[rest] != b'{' && bytes[rest] != b'}');
+            rest += 1;
+        }
         Self { before: pattern.split_at(open).0, after: Some(pattern.split_at(close + 1).1) }
     }
 
@@ -159,36 +165,28 @@ impl Pattern {
     }
 }
 
-/// The first of `patterns` that matches, and the place of its parameter in the path. `None` if there is none.
-///
-/// # Errors
-/// `not_acceptable` if the path ends with another suffix than `.json`.
-pub fn find(patterns: &[Pattern], uri: &Uri) -> Result<Option<(usize, Range<usize>)>, Problem> {
-    let sent = without_suffix(uri.path())?;
+/// The first of `patterns` that matches a path, and the place of its parameter in the path. `None` if there is none.
+pub fn find(patterns: &[Pattern], path: &str) -> Option<(usize, Range<usize>)> {
     let mut decoded = None;
-    let path = if sent.contains('%') {
-        let Ok(uri) = Uri::try_from(sent) else { return Ok(None) };
-        decoded.insert(Url::new(uri)).path()
-    } else {
-        sent
-    };
-    let found = patterns.iter().enumerate().find(|(_, pattern)| pattern.matches(path));
-    Ok(found.map(|(at, pattern)| (at, pattern.after.map_or(0..0, |_| pattern.parameter(sent)))))
+    let plain = if path.contains('%') { decoded.insert(Url::new(Uri::try_from(path).ok()?)).path() } else { path };
+    let (at, pattern) = patterns.iter().enumerate().find(|(_, pattern)| pattern.matches(plain))?;
+    Some((at, pattern.after.map_or(0..0, |_| pattern.parameter(path))))
 }
 
-/// An API path without `.json` at its end.
-fn without_suffix(path: &str) -> Result<&str, Problem> {
-    let Some(resource) = path.strip_prefix("/api/v1/") else { return Ok(path) };
+/// An API path without the suffix at its end, and the refusal of any suffix but `.json`.
+pub fn without_suffix(path: &str) -> (&str, Result<(), Problem>) {
+    let Some(resource) = path.strip_prefix("/api/v1/") else { return (path, Ok(())) };
     // The last segment is a device token here, and it may contain dots.
     if resource.starts_with("devices/") {
-        return Ok(path);
+        return (path, Ok(()));
     }
     let last = resource.rsplit('/').next().unwrap_or_default();
-    match last.rsplit_once('.') {
-        None => Ok(path),
-        Some((_, "json")) => Ok(path.strip_suffix(".json").unwrap_or(path)),
-        Some(_) => Err(Problem::new(Code::NotAcceptable, "The only supported suffix is .json.")),
-    }
+    let Some((_, suffix)) = last.rsplit_once('.') else { return (path, Ok(())) };
+    let format = match suffix {
+        "json" => Ok(()),
+        _ => Err(Problem::new(Code::NotAcceptable, "The only supported suffix is .json.")),
+    };
+    (&path[..path.len() - suffix.len() - 1], format)
 }
 
 #[cfg(test)]
@@ -197,15 +195,27 @@ mod tests {
 
     #[test]
     fn only_the_end_of_an_api_path_requests_a_format() {
-        assert_eq!(without_suffix("/api/v1/tokens"), Ok("/api/v1/tokens"));
-        assert_eq!(without_suffix("/api/v1/tokens.json"), Ok("/api/v1/tokens"));
-        assert_eq!(without_suffix("/api/v1/tokens/1.json"), Ok("/api/v1/tokens/1"));
-        assert!(without_suffix("/api/v1/tokens.xml").is_err());
-        assert!(without_suffix("/api/v1/tokens.").is_err());
-        assert!(without_suffix("/api/v1/tokens.json.xml").is_err());
-        assert_eq!(without_suffix("/api/v1/devices.json"), Ok("/api/v1/devices"));
-        assert_eq!(without_suffix("/api/v1/devices/a.json"), Ok("/api/v1/devices/a.json"));
-        assert_eq!(without_suffix("/dev/inbox.json"), Ok("/dev/inbox.json"));
+        for (sent, path, is_json) in [
+            ("/api/v1/tokens", "/api/v1/tokens", true),
+            ("/api/v1/tokens.json", "/api/v1/tokens", true),
+            ("/api/v1/tokens/1.json", "/api/v1/tokens/1", true),
+            ("/api/v1/tokens.xml", "/api/v1/tokens", false),
+            ("/api/v1/tokens.", "/api/v1/tokens", false),
+            ("/api/v1/tokens.json.xml", "/api/v1/tokens.json", false),
+            ("/api/v1/devices.json", "/api/v1/devices", true),
+            ("/api/v1/devices/a.json", "/api/v1/devices/a.json", true),
+            ("/dev/inbox.json", "/dev/inbox.json", true),
+        ] {
+            let (found, format) = without_suffix(sent);
+            assert_eq!((found, format.is_ok()), (path, is_json), "{sent}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_cannot_match_is_refused() {
+        for pattern in ["/a/{b}/{c}", "/a/{b}c", "/a/b{c}", "{a}", "/a/{b", "/a/{b}/c}"] {
+            assert!(std::panic::catch_unwind(|| Pattern::new(pattern)).is_err(), "{pattern}");
+        }
     }
 
     #[test]
@@ -215,14 +225,11 @@ mod tests {
             Pattern::new("/api/v1/users/{id}"),
             Pattern::new("/api/v1/users/{id}/devices"),
         ];
-        let found = |path: &'static str| {
-            let found = find(PATTERNS, &Uri::from_static(path)).expect("no other suffix");
-            found.map(|(at, parameter)| (at, &path[parameter]))
-        };
+        let found = |path: &'static str| find(PATTERNS, path).map(|(at, parameter)| (at, &path[parameter]));
         assert_eq!(found("/api/v1/users"), Some((0, "")));
-        assert_eq!(found("/api/v1/%75sers.json?a=1"), Some((0, "")));
+        assert_eq!(found("/api/v1/%75sers"), Some((0, "")));
         assert_eq!(found("/api/v1/users/a%2Fb"), Some((1, "a%2Fb")));
-        assert_eq!(found("/api/v1/users/%61.json"), Some((1, "%61")));
+        assert_eq!(found("/api/v1/users/%61"), Some((1, "%61")));
         assert_eq!(found("/api/v1/%75sers/%FF/devices"), Some((2, "%FF")));
         for unknown in
             ["/", "/api/v1", "/api/v1/users/", "/api/v1//users", "/api/v1/users//devices", "/api/v1/users/1/2/devices"]

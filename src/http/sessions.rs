@@ -21,7 +21,7 @@ struct CheckAnswer<'a> {
 }
 
 /// `GET /sessions/current`: the check, which back ends make on every call of a phone.
-pub async fn check(state: &AppState, mut call: Call) -> Answer {
+pub async fn check(state: &AppState, mut call: Call<'_>) -> Answer {
     let ask = Check(call.credential(state).await?);
     let session = state.dispatcher.ask(Weight::Ordinary, &state.ports.check, ask).await?;
     json(&CheckAnswer {
@@ -45,7 +45,7 @@ struct SessionItem<'a> {
 }
 
 /// `GET /sessions`
-pub async fn list(state: &AppState, mut call: Call) -> Answer {
+pub async fn list(state: &AppState, mut call: Call<'_>) -> Answer {
     let ask = ListSessions(call.credential(state).await?);
     let sessions = state.dispatcher.ask(Weight::Ordinary, &state.ports.list_sessions, ask).await?;
     let items: Vec<_> = sessions
@@ -64,7 +64,7 @@ pub async fn list(state: &AppState, mut call: Call) -> Answer {
 }
 
 /// `DELETE /sessions/:id`
-pub async fn close(state: &AppState, mut call: Call) -> Answer {
+pub async fn close(state: &AppState, mut call: Call<'_>) -> Answer {
     let credential = call.credential(state).await?;
     let id = Digest::from_text(&call.parameter()?).ok_or_else(Problem::not_found)?;
     state.dispatcher.ask(Weight::Ordinary, &state.ports.close_session, CloseSession { credential, id }).await?;
@@ -72,7 +72,7 @@ pub async fn close(state: &AppState, mut call: Call) -> Answer {
 }
 
 /// `DELETE /sessions`
-pub async fn close_all(state: &AppState, mut call: Call) -> Answer {
+pub async fn close_all(state: &AppState, mut call: Call<'_>) -> Answer {
     let incoming = call.read(state).await?;
     let mut fields = incoming.fields(&["others"])?;
     let credential = incoming.credential()?;

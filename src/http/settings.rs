@@ -8,7 +8,7 @@ use portcullis_actors::derive::Code;
 use portcullis_actors::verification::{IssueCode, VerifyCode};
 
 /// `POST /settings/send_phone_verification`
-pub async fn send_code(state: &AppState, mut call: Call) -> Answer {
+pub async fn send_code(state: &AppState, mut call: Call<'_>) -> Answer {
     let incoming = call.read(state).await?;
     let mut fields = incoming.fields(&["phone"])?;
     let credential = incoming.credential()?;
@@ -30,7 +30,7 @@ fn with_plus(phone: String) -> String {
 }
 
 /// `POST /settings/verify_phone`
-pub async fn verify_code(state: &AppState, mut call: Call) -> Answer {
+pub async fn verify_code(state: &AppState, mut call: Call<'_>) -> Answer {
     let incoming = call.read(state).await?;
     let mut fields = incoming.fields(&["token"])?;
     let credential = incoming.credential()?;

@@ -24,7 +24,7 @@ struct UserInfo<'a> {
 }
 
 /// `POST /tokens`
-pub async fn sign_in(state: &AppState, mut call: Call) -> Answer {
+pub async fn sign_in(state: &AppState, mut call: Call<'_>) -> Answer {
     let incoming = call.read(state).await?;
     let mut fields =
         incoming.fields(&["email", "password", "device_token", "mobile_os", "app_id", "apn_token", "locale"])?;
@@ -53,7 +53,7 @@ pub async fn sign_in(state: &AppState, mut call: Call) -> Answer {
 }
 
 /// `DELETE /tokens/:user_id`
-pub async fn sign_out(state: &AppState, mut call: Call) -> Answer {
+pub async fn sign_out(state: &AppState, mut call: Call<'_>) -> Answer {
     let user = call.user()?;
     let incoming = call.read(state).await?;
     let mut fields = incoming.fields(&["apn_token"])?;
@@ -65,7 +65,7 @@ pub async fn sign_out(state: &AppState, mut call: Call) -> Answer {
 }
 
 /// `POST /tokens/reset`
-pub async fn send_reset(state: &AppState, mut call: Call) -> Answer {
+pub async fn send_reset(state: &AppState, mut call: Call<'_>) -> Answer {
     let incoming = call.read(state).await?;
     let mut fields = incoming.fields(&["email", "app_id"])?;
     let email: Option<Email> = fields.required("email");
@@ -86,7 +86,7 @@ enum IntrospectionAnswer<'a> {
 }
 
 /// `POST /tokens/introspect`
-pub async fn introspect(state: &AppState, mut call: Call) -> Answer {
+pub async fn introspect(state: &AppState, mut call: Call<'_>) -> Answer {
     let incoming = call.read(state).await?;
     introspection(state, &incoming).await.map_err(Problem::for_oauth_clients)
 }

@@ -3,9 +3,10 @@
 use super::probe::Probe;
 use actix_web::dev::ServerHandle;
 use async_trait::async_trait;
-use portcullis::connections::{ConnectionPolicy, serve};
+use portcullis::connections::{ConnectionMetrics, ConnectionPolicy, serve};
 use portcullis::http::dispatch::{DispatchPolicy, Dispatcher};
-use portcullis::http::{AppState, Readiness, Settings};
+use portcullis::http::metrics::{HttpMetrics, METHODS, STATUSES};
+use portcullis::http::{AppState, Readiness, Route, Settings};
 use portcullis_actors::error::Dependency;
 use portcullis_actors::transports::Inbox;
 use portcullis_testkit::http_client;
@@ -35,7 +36,9 @@ pub struct App {
     pub url: String,
     pub probe: Probe,
     pub failing: Arc<Mutex<Vec<Dependency>>>,
+    pub connections: Arc<ConnectionMetrics>,
     pub client: Client,
+    requests: Arc<HttpMetrics>,
     handle: ServerHandle,
 }
 
@@ -70,19 +73,27 @@ impl App {
         }
         let readiness: Arc<dyn Readiness> = Arc::new(Stores(failing.clone()));
         let inbox = setup.inbox;
+        let (connections, requests) = <(Arc<ConnectionMetrics>, Arc<HttpMetrics>)>::default();
+        let metrics = Arc::clone(&requests);
         let state = move || AppState {
             ports: ports.clone(),
             dispatcher: dispatcher.clone(),
             settings: settings.clone(),
             readiness: readiness.clone(),
             traces: None,
-            metrics: Default::default(),
+            metrics: metrics.clone(),
             inbox: inbox.clone(),
         };
-        let server = serve(listener, 1, 1, setup.connections, Default::default(), state).expect("a listener");
+        let server = serve(listener, 1, 1, setup.connections, connections.clone(), state).expect("a listener");
         let handle = server.handle();
         actix_web::rt::spawn(server);
-        Self { address, url, probe, failing, client: http_client(), handle }
+        Self { address, url, probe, failing, connections, client: http_client(), requests, handle }
+    }
+
+    /// How many requests of a route, or of unknown paths, have ended with this status.
+    pub fn counted(&self, route: Option<Route>, method: &str, status: &str) -> u64 {
+        let at = |names: &[&str], name| names.iter().position(|known| *known == name).expect("it is counted");
+        self.requests.of(route)[at(&METHODS, method)].answers[at(&STATUSES, status)].get()
     }
 
     /// A request to a path of the server.

@@ -3,7 +3,7 @@
 use super::app::{App, Setup, problem, refusal};
 use super::probe::TOKEN;
 use super::table::CALLS;
-use portcullis::http::{BodyLimits, Settings};
+use portcullis::http::{BodyLimits, Route, Settings};
 use reqwest::Body;
 use reqwest::multipart::Form;
 use std::time::Duration;
@@ -46,6 +46,16 @@ async fn sixteen_kibibytes_pass() {
     };
     assert_eq!(reset(body(0)).send().await.expect("an answer").status(), 200);
     problem(reset(body(1)), 413, "body_too_large").await;
+}
+
+#[actix_web::test]
+async fn a_query_may_be_as_long_as_a_body() {
+    let app = App::start().await;
+    let check = |length: usize| {
+        app.request("GET", &format!("/api/v1/sessions/current?{}", "a&".repeat(length / 2))).bearer_auth(TOKEN)
+    };
+    assert_eq!(check(16 * 1024).send().await.expect("an answer").status(), 200);
+    problem(check(16 * 1024 + 2), 400, "malformed_request").await;
 }
 
 #[actix_web::test]
@@ -152,6 +162,10 @@ async fn a_body_that_does_not_arrive_is_not_waited_for() {
 #[actix_web::test]
 async fn only_json_may_be_the_format() {
     let app = App::start().await;
+    problem(app.request("GET", "/api/v1/sessions/current.xml"), 406, "not_acceptable").await;
+    problem(app.request("GET", "/api/v1/contacts.xml"), 406, "not_acceptable").await;
+    assert_eq!(app.counted(Some(Route::Check), "GET", "406"), 1);
+    assert_eq!(app.counted(None, "GET", "406"), 1);
     for call in CALLS {
         let dotted = call.path.starts_with("/api/v1/devices/");
         for format in ["xml", "html", "JSON", "json.xml", ""] {

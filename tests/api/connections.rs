@@ -3,11 +3,14 @@
 use super::app::{App, Setup};
 use super::probe::{Mood, TOKEN};
 use portcullis::connections::ConnectionPolicy;
+use portcullis::http::Route;
+use portcullis_testkit::wait::eventually;
 use serde_json::Value;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio_util::sync::CancellationToken;
 
 /// Longer than the pause between two steps of a client here.
 const SHORT: Duration = Duration::from_secs(1);
@@ -156,6 +159,106 @@ async fn a_body_that_nobody_reads_holds_no_connection() {
     let (head, _) = answer(&mut stream).await.expect("an answer");
     assert!(head.starts_with("HTTP/1.1 404"), "{head}");
     ends(&mut stream).await;
+}
+
+#[actix_web::test]
+async fn the_rest_of_a_body_that_nobody_reads_is_no_request() {
+    let app =
+        App::start_with(connections(ConnectionPolicy { head_timeout: SHORT, ..Setup::default().connections })).await;
+    let filling = format!("4000\r\n{}\r\n", "a".repeat(0x4000));
+    for (line, more, begin, status) in [
+        ("POST /nowhere", "", "", 404),
+        ("PATCH /api/v1/tokens", "", "", 405),
+        ("GET /health/live", "", "", 200),
+        ("POST /api/v1/tokens", "Content-Encoding: gzip\r\n", "", 415),
+        ("POST /api/v1/tokens?password=x", "", "", 400),
+        ("POST /api/v1/tokens", "", "1\r\na\r\n", 413),
+    ] {
+        let mut stream = connect(app.address).await;
+        let head = format!("{line} HTTP/1.1\r\nHost: localhost\r\n{more}Transfer-Encoding: chunked\r\n\r\n{begin}");
+        stream.write_all(head.as_bytes()).await.expect("sent");
+        if status == 413 {
+            stream.write_all(filling.as_bytes()).await.expect("sent");
+        }
+        let (head, _) = answer(&mut stream).await.expect("an answer");
+        assert!(head.starts_with(&format!("HTTP/1.1 {status}")), "{head}");
+        assert!(head.contains("\r\nconnection: close\r\n"), "{head}");
+        stream.write_all(b"5\r\nabc").await.expect("sent");
+        ends(&mut stream).await;
+    }
+}
+
+#[actix_web::test]
+async fn after_a_chunked_body_that_was_read_the_connection_stays() {
+    let app = App::start().await;
+    let mut stream = connect(app.address).await;
+    for _ in 0..2 {
+        let body = "POST /api/v1/tokens/reset HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\
+                    Content-Type: application/x-www-form-urlencoded\r\n\r\n11\r\nemail=ada@bcd.efg\r\n0\r\n\r\n";
+        stream.write_all(body.as_bytes()).await.expect("sent");
+        let (head, _) = answer(&mut stream).await.expect("an answer");
+        assert!(head.starts_with("HTTP/1.1 200") && !head.contains("connection: close"), "{head}");
+    }
+}
+
+#[actix_web::test]
+async fn a_body_that_is_not_chunked_as_it_says_has_one_answer() {
+    let app = App::start().await;
+    let mut stream = connect(app.address).await;
+    let body = "POST /api/v1/tokens HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\nrubbish\r\n";
+    stream.write_all(body.as_bytes()).await.expect("sent");
+    let (head, _) = answer(&mut stream).await.expect("an answer");
+    assert!(head.starts_with("HTTP/1.1 400") && head.contains("connection: close"), "{head}");
+    ends(&mut stream).await;
+    assert_eq!(app.connections.malformed.get(), 0, "it was a request");
+}
+
+#[actix_web::test]
+async fn what_follows_a_request_and_is_none_is_told_in_the_servers_own_words() {
+    let app = App::start().await;
+    let mut stream = connect(app.address).await;
+    // The first one is answered at once.
+    let both = b"GET /health/live HTTP/1.1\r\nHost: localhost\r\n\r\nSSH-2.0-OpenSSH_9.2\r\n\r\n";
+    stream.write_all(both).await.expect("sent");
+    let mut text = String::new();
+    stream.read_to_string(&mut text).await.expect("two answers, and the end of the connection");
+    let (first, second) = text.split_at(text.rfind("HTTP/1.1 ").expect("an answer"));
+    assert!(first.starts_with("HTTP/1.1 200"), "{text}");
+    assert!(second.starts_with("HTTP/1.1 400") && second.contains("x-request-id: "), "{text}");
+    assert!(second.contains("malformed_request"), "{text}");
+    assert_eq!(app.connections.malformed.get(), 1);
+}
+
+#[actix_web::test]
+async fn a_request_without_an_answer_is_counted() {
+    let app = App::start().await;
+    app.probe.be(Mood::Until(CancellationToken::new()));
+    let mut stream = connect(app.address).await;
+    stream.write_all(head().as_bytes()).await.expect("sent");
+    drop(stream);
+    eventually("the client's end is counted", async || app.counted(Some(Route::Check), "GET", "499") == 1).await;
+
+    // From now on the handler panics.
+    let failing = app.failing.clone();
+    let poisoned = std::thread::spawn(move || {
+        let _held = failing.lock();
+        panic!("as the test wants it");
+    });
+    assert!(poisoned.join().is_err());
+    let mut stream = connect(app.address).await;
+    stream.write_all(b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("sent");
+    ends(&mut stream).await;
+    eventually("the panic is counted", async || app.counted(Some(Route::Ready), "GET", "500") == 1).await;
+}
+
+#[actix_web::test]
+async fn a_request_for_no_path_is_not_found() {
+    let app = App::start().await;
+    let mut stream = connect(app.address).await;
+    stream.write_all(b"OPTIONS * HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("sent");
+    let (head, body) = answer(&mut stream).await.expect("an answer");
+    assert!(head.starts_with("HTTP/1.1 404") && head.contains("content-type: application/problem+json"), "{head}");
+    assert!(body.contains("\"not_found\""), "{body}");
 }
 
 #[actix_web::test]

@@ -3,8 +3,10 @@
 
 use super::live::Live;
 use portcullis_testkit::collector::{CollectedSpan, Collector};
+use portcullis_testkit::redis::Redis;
 use reqwest::Method;
-use std::net::TcpListener;
+use std::io::Write as _;
+use std::net::{TcpListener, TcpStream};
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const PARENT: &str = "b7ad6b7169203331";
@@ -92,6 +94,48 @@ async fn only_a_failure_of_the_server_is_an_error_and_an_untraced_caller_is_not_
     let root = collector.span("GET /api/v1/sessions/current").await;
     assert_eq!((root.attributes["portcullis.outcome"].as_str(), root.is_error), ("invalid_token", false));
     assert_eq!(collector.spans().len(), 1, "{:?}", collector.spans());
+    live.stop().await;
+}
+
+#[actix_web::test]
+async fn a_request_without_a_route_has_none_and_a_store_that_does_not_answer_is_an_error() {
+    let mut redis = Redis::start().await;
+    let collector = Collector::start();
+    let (url, redis_url) = (collector.url(), redis.url());
+    let settings = [("otlp.endpoint", url.as_str()), ("otlp.sample", "0"), ("redis.url", redis_url.as_str())];
+    let live = Live::start_with(&settings).await;
+    let get = |path| live.request(Method::GET, path).header("traceparent", traceparent("01")).send();
+    assert_eq!(get("/nowhere").await.expect("an answer").status(), 404);
+    let root = collector.span("GET").await;
+    assert_eq!((root.attributes.get("http.route"), root.is_error), (None, false));
+    assert_eq!(root.attributes["portcullis.outcome"], "not_found");
+    redis.kill().await;
+    assert_eq!(get("/health/ready").await.expect("an answer").status(), 503);
+    let root = collector.span("GET /health/ready").await;
+    assert_eq!((root.attributes["portcullis.outcome"].as_str(), root.is_error), ("dependency_unavailable", true));
+    live.stop().await;
+}
+
+#[actix_web::test]
+async fn the_span_of_a_request_whose_client_hangs_up_has_its_name_and_says_so() {
+    let redis = Redis::start().await;
+    let collector = Collector::start();
+    let (url, redis_url) = (collector.url(), redis.url());
+    let settings = [("otlp.endpoint", url.as_str()), ("otlp.sample", "0"), ("redis.url", redis_url.as_str())];
+    let live = Live::start_with(&settings).await;
+    let (_, signed_in) = live.sign_in("password").await;
+    let token = signed_in["token"].as_str().expect("a token");
+    redis.stall().await;
+    let mut stream = TcpStream::connect(live.url.trim_start_matches("http://")).expect("a connection");
+    let head = format!(
+        "GET /api/v1/sessions HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\ntraceparent: {}\r\n\r\n",
+        traceparent("01")
+    );
+    stream.write_all(head.as_bytes()).expect("sent");
+    drop(stream);
+    let root = collector.span("GET /api/v1/sessions").await;
+    assert_eq!((root.attributes["portcullis.outcome"].as_str(), root.is_error), ("cancelled", false));
+    redis.resume().await;
     live.stop().await;
 }
 

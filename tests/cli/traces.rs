@@ -5,6 +5,7 @@ use portcullis_testkit::collector::Collector;
 use portcullis_testkit::http_client;
 use portcullis_testkit::server::Server;
 use portcullis_testkit::wait::eventually;
+use reqwest::Method;
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const REFUSED: &str = "traces cannot be sent";
@@ -31,13 +32,18 @@ fn exporters(server: &Server) -> usize {
 }
 
 #[tokio::test]
-async fn without_a_collector_there_is_no_exporter_and_the_log_has_the_trace_id() {
+async fn without_a_collector_there_is_no_exporter_and_the_log_has_the_trace_id_and_no_text_of_a_client() {
     let shell = Shell::new("development");
     let server = shell.serve();
     get(&server, "id-with-one", &format!("00-{TRACE}-b7ad6b7169203331-00")).await;
     get(&server, "id-without", "00-0-0-01").await;
     assert!(line(&shell, "id-with-one").await.contains(&format!("trace_id={TRACE}")), "{}", shell.log());
     assert!(!line(&shell, "id-without").await.contains("trace_id"), "{}", shell.log());
+    let method = Method::from_bytes("BREW".repeat(1000).as_bytes()).expect("a method");
+    let request = http_client().request(method, server.url("/health/live")).header("x-request-id", "id-of-brew");
+    assert_eq!(request.send().await.expect("an answer").status(), 405);
+    let brew = line(&shell, "id-of-brew").await;
+    assert!(brew.contains("method=\"other\"") && !brew.contains("BREW"), "a client's text is in the log: {brew}");
     assert_eq!(exporters(&server), 0, "{:?}", threads(&server));
 }
 

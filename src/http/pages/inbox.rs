@@ -46,12 +46,12 @@ struct Page {
 }
 
 /// `GET /dev/inbox`, which reloads itself.
-pub async fn html(state: &AppState, _: Call) -> Answer {
+pub async fn html(state: &AppState, _: Call<'_>) -> Answer {
     Ok(super::html(StatusCode::OK, WITH_STYLES, &Page { items: items(state) }))
 }
 
 /// `GET /dev/inbox.json`
-pub async fn json(state: &AppState, _: Call) -> Answer {
+pub async fn json(state: &AppState, _: Call<'_>) -> Answer {
     route::json(&items(state))
 }
 

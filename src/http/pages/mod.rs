@@ -44,7 +44,7 @@ fn refused(code: Code, status: StatusCode, retry_after: Option<u64>, page: &impl
 }
 
 /// `GET /pages/style.css`
-pub async fn style(_: &AppState, _: Call) -> Answer {
+pub async fn style(_: &AppState, _: Call<'_>) -> Answer {
     Ok(HttpResponse::Ok()
         .insert_header((CONTENT_TYPE, "text/css; charset=utf-8"))
         .body(include_str!("templates/style.css")))

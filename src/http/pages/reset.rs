@@ -40,7 +40,7 @@ struct Note<'a> {
 }
 
 /// `GET /password/reset/:token`
-pub async fn show(state: &AppState, call: Call) -> Answer {
+pub async fn show(state: &AppState, call: Call<'_>) -> Answer {
     let texts = texts_for(&call);
     let Some(token) = token(&call) else { return Ok(expired(texts)) };
     Ok(match state.dispatcher.ask(Weight::Ordinary, &state.ports.inspect_reset, InspectReset(token)).await {
@@ -53,7 +53,7 @@ pub async fn show(state: &AppState, call: Call) -> Answer {
 ///
 /// # Errors
 /// When the body cannot be parsed.
-pub async fn submit(state: &AppState, mut call: Call) -> Answer {
+pub async fn submit(state: &AppState, mut call: Call<'_>) -> Answer {
     let incoming = call.read(state).await?;
     let texts = texts_for(&call);
     if !origin::is_own(call.headers(), &state.settings.public_url) {
@@ -77,7 +77,7 @@ pub async fn submit(state: &AppState, mut call: Call) -> Answer {
 }
 
 /// `GET /password/reset`
-pub async fn forgotten(_: &AppState, call: Call) -> Answer {
+pub async fn forgotten(_: &AppState, call: Call<'_>) -> Answer {
     let texts = texts_for(&call);
     let form = RequestForm { texts, title: texts.forgotten_title, text: texts.forgotten, fault: None };
     Ok(html(StatusCode::OK, STRICT, &form))
@@ -88,7 +88,7 @@ pub async fn forgotten(_: &AppState, call: Call) -> Answer {
 ///
 /// # Errors
 /// When the body cannot be parsed.
-pub async fn request_link(state: &AppState, mut call: Call) -> Answer {
+pub async fn request_link(state: &AppState, mut call: Call<'_>) -> Answer {
     let incoming = call.read(state).await?;
     let texts = texts_for(&call);
     if !origin::is_own(call.headers(), &state.settings.public_url) {
@@ -141,11 +141,11 @@ fn failed(texts: &Texts, problem: &Problem) -> HttpResponse {
     refused(problem.code, problem.code.status(), problem.retry_after_secs(), &note)
 }
 
-fn token(call: &Call) -> Option<ResetToken> {
+fn token(call: &Call<'_>) -> Option<ResetToken> {
     call.parameter().ok()?.parse().ok()
 }
 
-fn texts_for(call: &Call) -> &'static Texts {
+fn texts_for(call: &Call<'_>) -> &'static Texts {
     let header = call.headers().get(ACCEPT_LANGUAGE).and_then(|header| header.to_str().ok());
     translations::in_language(header.and_then(Locale::from_accept_language).unwrap_or_default())
 }
