@@ -4,8 +4,8 @@ use crate::admin::{self, Sources};
 use crate::app::{self, Access, Database, NodeClaim, StoreReadiness, TokenStore, TraceExporter, WorkerFactory};
 use crate::config::{Config, Profile};
 use crate::connections::{self, ConnectionMetrics, ConnectionPolicy, open_files};
-use crate::http::Settings;
 use crate::http::dispatch::Dispatcher;
+use crate::http::{RequestHandler, Settings};
 use actix::{Actor as _, Addr};
 use actix_web::dev::ServerHandle;
 use portcullis_actors::account::Revoker;
@@ -304,8 +304,11 @@ fn listen(
         tracing::warn!(limit, "the limit on open files allows fewer connections than server.max_connections");
         policy.max_connections = limit;
     }
-    let state = move || workers.start_worker();
-    connections::serve(listener, config.server.worker_count(), shutdown, policy, metrics, state)
+    let start = move || {
+        let handler = RequestHandler::new(workers.start_worker());
+        async move |request| handler.answer(request).await
+    };
+    connections::serve(listener, config.server.worker_count(), shutdown, policy, metrics, start)
 }
 
 /// Reads the applications again and again. Other work must not delay it.

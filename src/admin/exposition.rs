@@ -237,14 +237,15 @@ impl Reading {
         let accepted = connections.accepted.get();
         page.gauge("portcullis_connections_open", "Connections of clients.", accepted.saturating_sub(closed))?;
         page.counter("portcullis_connections_accepted", "Connections that were accepted.", accepted)?;
-        let help = "Connections that were refused or closed before a request: over one of the limits, or their first bytes \
-                    were late, too many or no HTTP.";
+        let help = "Connections that were refused or closed: over one of the limits, the head of a request was late, too \
+                    large or no HTTP, or the client did not read its answer (answer_timeout).";
         let refused = [
             ("max_connections", connections.refused_total.get()),
             ("connections_per_address", connections.refused_address.get()),
             ("head_timeout", connections.head_timeout.get()),
             ("head_too_large", connections.head_too_large.get()),
             ("malformed", connections.malformed.get()),
+            ("answer_timeout", connections.answer_timeout.get()),
         ];
         page.counters("portcullis_connections_refused", help, "reason", refused)
     }

@@ -3,9 +3,9 @@
 use super::probe::Probe;
 use actix_web::dev::ServerHandle;
 use async_trait::async_trait;
-use portcullis::connections::{ConnectionPolicy, serve};
+use portcullis::connections::{ConnectionMetrics, ConnectionPolicy, serve};
 use portcullis::http::dispatch::{DispatchPolicy, Dispatcher};
-use portcullis::http::{AppState, Readiness, Settings};
+use portcullis::http::{AppState, Readiness, RequestHandler, Settings};
 use portcullis_actors::error::Dependency;
 use portcullis_actors::transports::Inbox;
 use portcullis_testkit::http_client;
@@ -34,6 +34,8 @@ pub struct App {
     pub address: SocketAddr,
     pub url: String,
     pub probe: Probe,
+    pub dispatcher: Arc<Dispatcher>,
+    pub connections: Arc<ConnectionMetrics>,
     pub failing: Arc<Mutex<Vec<Dependency>>>,
     pub client: Client,
     handle: ServerHandle,
@@ -64,6 +66,7 @@ impl App {
 
         let ports = probe.ports();
         let dispatcher = Arc::new(Dispatcher::new(setup.dispatcher));
+        let permits = Arc::clone(&dispatcher);
         let mut settings = setup.settings;
         if settings.public_url.is_empty() {
             settings.public_url = url.clone();
@@ -72,17 +75,22 @@ impl App {
         let inbox = setup.inbox;
         let state = move || AppState {
             ports: ports.clone(),
-            dispatcher: dispatcher.clone(),
+            dispatcher: permits.clone(),
             settings: settings.clone(),
             readiness: readiness.clone(),
             traces: None,
             metrics: Default::default(),
             inbox: inbox.clone(),
         };
-        let server = serve(listener, 1, 1, setup.connections, Default::default(), state).expect("a listener");
+        let start = move || {
+            let handler = RequestHandler::new(state());
+            async move |request| handler.answer(request).await
+        };
+        let connections = Arc::<ConnectionMetrics>::default();
+        let server = serve(listener, 1, 1, setup.connections, Arc::clone(&connections), start).expect("a listener");
         let handle = server.handle();
         actix_web::rt::spawn(server);
-        Self { address, url, probe, failing, client: http_client(), handle }
+        Self { address, url, probe, dispatcher, connections, failing, client: http_client(), handle }
     }
 
     /// A request to a path of the server.

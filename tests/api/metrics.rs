@@ -11,6 +11,9 @@ use reqwest::Method;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 const CHECK: &str = "/api/v1/sessions/current";
 
@@ -192,6 +195,37 @@ async fn the_listener_for_operators_has_nothing_else_and_clients_do_not_reach_it
     let client = live.client.clone();
     live.stop().await;
     eventually("it ends with the server", async || client.get(&metrics).send().await.is_err()).await;
+}
+
+/// One connection: an answered request, and then the beginning of another one.
+async fn half_open(address: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.expect("a connection");
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("sent");
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let read = tokio::time::timeout(Duration::from_secs(20), stream.read_buf(&mut head)).await.expect("in time");
+        assert!(read.expect("an answer") > 0, "it was closed");
+    }
+    stream.write_all(b"G").await.expect("sent");
+    stream
+}
+
+#[actix_web::test]
+async fn connections_that_others_leave_open_do_not_stop_a_scrape_and_end() {
+    let live = Live::start().await;
+    let address = live.metrics.trim_start_matches("http://").trim_end_matches("/metrics").to_owned();
+    let mut held = Vec::new();
+    for _ in 0..40 {
+        held.push(half_open(&address).await);
+    }
+    live.scrape().await;
+    for mut stream in held {
+        let mut rest = Vec::new();
+        let ended = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut rest)).await;
+        assert!(ended.is_ok_and(|ended| ended.is_ok()), "a connection stays open");
+        assert!(rest.starts_with(b"HTTP/1.1 408 "), "{}", String::from_utf8_lossy(&rest));
+    }
+    live.stop().await;
 }
 
 fn config(name: &str) -> String {
