@@ -9,6 +9,7 @@ use crate::http::metrics::{HttpMetrics, METHODS, STATUSES};
 use portcullis_actors::error::Dependency;
 use portcullis_actors::metrics::{BOUNDS, Distribution, StoreMetrics};
 use portcullis_actors::notifier::BreakerState;
+use portcullis_actors::stores::Channel;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, MetricEncoder, NoLabelSet, prometheus_text};
 use prometheus_client::metrics::MetricType;
@@ -200,14 +201,25 @@ impl Reading {
             page.gauge("portcullis_outbox_dead_messages", help, dead)?;
         }
         page.gauge("portcullis_deliveries_running", "Deliveries of this node that run now.", delivery.running)?;
-        let ends = [
-            ("delivered", delivery.delivered),
-            ("retry", delivery.retried),
-            ("dead", delivery.dead),
-            ("expired", delivery.expired),
-        ];
-        let help = "What became of a delivery: accepted by a provider, to be tried again, given up, or too late.";
-        page.counters("portcullis_deliveries", help, "outcome", ends)?;
+        let help = "What became of a delivery: accepted by the provider (delivered), to be tried again, given up, or too \
+                    late. The provider none: no provider was tried. If a report of the carrier ends a message, it counts as \
+                    dead too.";
+        let mut family = page.family("portcullis_deliveries", help, MetricType::Counter)?;
+        let tried = delivery.providers.iter().map(|of| (of.channel.as_str(), of.name.as_str(), &of.ends));
+        for (channel, provider, ends) in tried.chain([("none", "none", &delivery.untried)]) {
+            for (outcome, count) in ends {
+                let labels = [("channel", channel), ("provider", provider), ("outcome", outcome)];
+                counter(&mut family, &labels, *count)?;
+            }
+        }
+        let help = "Reports of SMS providers about messages that they had accepted.";
+        let mut family = page.family("portcullis_delivery_reports", help, MetricType::Counter)?;
+        for of in delivery.providers.iter().filter(|of| of.channel == Channel::Sms) {
+            for (status, count) in &of.reports {
+                let labels = [("channel", of.channel.as_str()), ("provider", of.name.as_str()), ("status", status)];
+                counter(&mut family, &labels, *count)?;
+            }
+        }
         let help = "Tries of this node at a provider. accepted is what a provider charges for.";
         let mut family = page.family("portcullis_delivery_try_duration_seconds", help, MetricType::Histogram)?;
         for provider in &delivery.providers {
