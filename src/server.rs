@@ -13,6 +13,7 @@ use portcullis_actors::clock::Clock;
 use portcullis_actors::derive::{Code, PhoneCodes, Subjects, random_bytes};
 use portcullis_actors::error::StartError;
 use portcullis_actors::hashing::HashingPool;
+use portcullis_actors::metrics::SpanMetrics;
 use portcullis_actors::notifier::{Drain, NotifierActor, NotifierPorts};
 use portcullis_actors::session::Applications;
 use portcullis_actors::stores::AccountStore;
@@ -122,7 +123,9 @@ impl Server {
             digits: config.phone_codes.digits,
             fixed: config.sandbox.codes.iter().map(|(to, code)| (to.clone(), Code::typed(code))).collect(),
         });
-        let traces = TraceExporter::start(&config.otlp)?;
+        let spans = Arc::<SpanMetrics>::default();
+        let traces = TraceExporter::start(&config.otlp, &spans)?;
+        let dispatcher = Arc::new(Dispatcher::new((&*config).into()));
         let notifier = NotifierActor::new(NotifierPorts {
             outbox: Arc::new(database.clone()),
             keyring: Arc::clone(&keyring),
@@ -142,6 +145,8 @@ impl Server {
             tokens: tokens.metrics(),
             hashing: hashing.clone(),
             connections: Arc::clone(&connections),
+            dispatcher: Arc::clone(&dispatcher),
+            spans,
             notifier: notifier.clone().recipient(),
             delivery: Default::default(),
             workers: Default::default(),
@@ -168,7 +173,7 @@ impl Server {
             clock,
             notifier: notifier.clone(),
             tracker: tracker.clone(),
-            dispatcher: Arc::new(Dispatcher::new((&*config).into())),
+            dispatcher,
             traces: traces.as_ref().map(TraceExporter::requests),
             inbox,
             sources: Arc::clone(&sources),

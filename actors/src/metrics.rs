@@ -108,6 +108,17 @@ pub struct CheckMetrics {
     pub refused: Counter,
 }
 
+/// What became of the spans of traces.
+#[derive(Debug, Default)]
+pub struct SpanMetrics {
+    /// The collector took them.
+    pub sent: Counter,
+    /// The collector refused them or did not answer.
+    pub failed: Counter,
+    /// Too many were waiting for the collector.
+    pub queue_full: Counter,
+}
+
 /// How a call to a store ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallEnd {

@@ -97,6 +97,14 @@ async fn shows_what_happened(live: Live) {
         "portcullis_delivery_try_duration_seconds_count{channel=\"mail\",provider=\"inbox\",outcome=\"permanent\"}",
         "portcullis_provider_breaker_state{channel=\"sms\",provider=\"inbox\",state=\"open\"}",
         "portcullis_connections_refused_total{reason=\"max_connections\"}",
+        "portcullis_connections_refused_total{reason=\"answer_timeout\"}",
+        "portcullis_deliveries_total{channel=\"sms\",provider=\"inbox\",outcome=\"dead\"}",
+        "portcullis_deliveries_total{channel=\"none\",provider=\"none\",outcome=\"expired\"}",
+        "portcullis_delivery_reports_total{channel=\"sms\",provider=\"inbox\",status=\"undelivered\"}",
+        "portcullis_requests_refused_total{weight=\"costly\",reason=\"limit\"}",
+        "portcullis_requests_refused_total{weight=\"ordinary\",reason=\"deadline\"}",
+        "portcullis_requests_running{weight=\"ordinary\"}",
+        "portcullis_trace_spans_total{outcome=\"queue_full\"}",
     ] {
         assert_eq!(before.value(zero), 0.0, "{zero}");
     }
@@ -112,6 +120,8 @@ async fn shows_what_happened(live: Live) {
     .await;
     promtool(&["check", "metrics"], &after.0);
 
+    let delivered = "portcullis_deliveries_total{channel=\"sms\",provider=\"inbox\",outcome=\"delivered\"}";
+    assert_eq!(after.value(delivered), 1.0);
     let requests = |parts: &[&str]| after.sum(&[&["portcullis_http_requests_total{"], parts].concat());
     assert_eq!(requests(&["route=\"/api/v1/sessions/current\"", "status=\"200\""]), 3.0);
     assert_eq!(requests(&["route=\"/api/v1/sessions/current\"", "status=\"401\""]), 1.0);
