@@ -44,6 +44,20 @@ impl Scrape {
         self.0.lines().filter(of).map(value).sum()
     }
 
+    /// The values that a label of a metric has.
+    fn values(&self, name: &str, label: &str) -> BTreeSet<&str> {
+        let series = self.0.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('{')?.split('}').next());
+        let labels = series.flat_map(|labels| labels.split(',')).filter_map(|pair| pair.split_once('='));
+        labels.filter(|(known, _)| *known == label).map(|(_, value)| value.trim_matches('"')).collect()
+    }
+
+    /// The names of all labels.
+    fn labels(&self) -> BTreeSet<&str> {
+        let series = self.0.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('{'));
+        let labels = series.flat_map(|(_, rest)| rest.split('}').next().unwrap_or_default().split(','));
+        labels.filter_map(|pair| Some(pair.split_once('=')?.0)).collect()
+    }
+
     /// The names of all series.
     fn names(&self) -> BTreeSet<&str> {
         let series = self.0.lines().filter(|line| !line.starts_with('#'));
@@ -248,13 +262,58 @@ fn named(expressions: &str) -> BTreeSet<&str> {
     words.filter(|word| word.starts_with("portcullis_") || word.starts_with("process_")).collect()
 }
 
+/// The labels that Prometheus adds.
+const ADDED: [&str; 2] = ["job", "instance"];
+
+/// A metric that an expression selects, with the labels that it asks for, and the value of each that is a plain text.
+type Selector<'a> = (&'a str, Vec<(&'a str, Option<&'a str>)>);
+
+/// All selectors of ours that have labels.
+fn selectors(expressions: &str) -> Vec<Selector<'_>> {
+    let ends = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
+    let braces = expressions.match_indices('{').filter_map(|(at, _)| {
+        let name = expressions[..at].rsplit(ends).next().filter(|name| !named(name).is_empty())?;
+        let matchers = expressions[at + 1..].split('}').next()?;
+        Some((name, matchers.split(',').filter_map(matcher).collect()))
+    });
+    braces.collect()
+}
+
+/// A label and the value that it must or must not have; `None` for a pattern. Labels that Prometheus adds are left out.
+fn matcher(text: &str) -> Option<(&str, Option<&str>)> {
+    let (label, rest) = text.split_at(text.find(['=', '!'])?);
+    let value = rest.trim_start_matches(['=', '!', '~']).trim_matches('"');
+    let is_pattern = rest.contains('~') || value.starts_with('$');
+    (!ADDED.contains(&label)).then_some((label, (!is_pattern).then_some(value)))
+}
+
 #[actix_web::test]
 async fn the_dashboard_and_the_alerts_name_metrics_that_exist() {
     let live = Live::start().await;
     let scrape = live.scrape().await;
     let exported = scrape.names();
     let (dashboard, alerts) = (config("grafana/portcullis.json"), config("prometheus/alerts.yml"));
-    serde_json::from_str::<serde_json::Value>(&dashboard).expect("JSON");
+    let panels = serde_json::from_str::<serde_json::Value>(&dashboard).expect("JSON");
+    let asked = panels["panels"].as_array().expect("panels").iter().flat_map(|panel| {
+        let targets = panel["targets"].as_array().into_iter().flatten();
+        targets.filter_map(|target| target["expr"].as_str())
+    });
+    let asked: Vec<Selector<'_>> = asked.chain([alerts.as_str()]).flat_map(selectors).collect();
+    assert!(asked.len() > 60, "{}", asked.len());
+    for (name, matchers) in asked {
+        for (label, value) in matchers {
+            let known = scrape.values(name, label);
+            assert!(!known.is_empty(), "{name} has no label {label}");
+            assert!(value.is_none_or(|value| known.contains(value)), "{label} of {name} is never {value:?}: {known:?}");
+        }
+    }
+    let labels = scrape.labels();
+    for text in [&dashboard, &alerts] {
+        let groups = text.split("by (").skip(1).filter_map(|rest| rest.split(')').next());
+        let unknown: Vec<_> = groups.flat_map(|group| group.split(',')).map(str::trim).collect();
+        let unknown = unknown.iter().filter(|label| !labels.contains(*label) && !ADDED.contains(label));
+        assert_eq!(unknown.collect::<Vec<_>>(), Vec::<&&str>::new());
+    }
     for (file, text) in [("the dashboard", &dashboard), ("the alerts", &alerts)] {
         let named = named(text);
         assert!(named.len() > 10, "{named:?}");
