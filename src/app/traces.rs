@@ -50,7 +50,9 @@ impl TraceExporter {
         if config.endpoint.is_empty() {
             return Ok(None);
         }
-        if let Some(name) = UNCHECKED.into_iter().find(|name| std::env::var_os(name).is_some()) {
+        if let Some(name) =
+            UNCHECKED.into_iter().find(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+        {
             return Err(StartError(format!(
                 "{name} is set and would replace otlp.headers: unset it, and use otlp.headers"
             )));
