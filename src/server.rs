@@ -4,8 +4,8 @@ use crate::admin::{self, Sources};
 use crate::app::{self, Access, Database, NodeClaim, StoreReadiness, TokenStore, TraceExporter, WorkerFactory};
 use crate::config::{Config, Profile};
 use crate::connections::{self, ConnectionMetrics, ConnectionPolicy, open_files};
-use crate::http::Settings;
 use crate::http::dispatch::Dispatcher;
+use crate::http::{RequestHandler, Settings};
 use actix::{Actor as _, Addr};
 use actix_web::dev::ServerHandle;
 use futures_util::future::OptionFuture;
@@ -14,6 +14,7 @@ use portcullis_actors::clock::Clock;
 use portcullis_actors::derive::{Code, PhoneCodes, Subjects, random_bytes};
 use portcullis_actors::error::StartError;
 use portcullis_actors::hashing::HashingPool;
+use portcullis_actors::metrics::SpanMetrics;
 use portcullis_actors::notifier::{Drain, NotifierActor, NotifierPorts};
 use portcullis_actors::session::Applications;
 use portcullis_actors::stores::AccountStore;
@@ -123,7 +124,9 @@ impl Server {
             digits: config.phone_codes.digits,
             fixed: config.sandbox.codes.iter().map(|(to, code)| (to.clone(), Code::typed(code))).collect(),
         });
-        let traces = TraceExporter::start(&config.otlp)?;
+        let spans = Arc::<SpanMetrics>::default();
+        let traces = TraceExporter::start(&config.otlp, &spans)?;
+        let dispatcher = Arc::new(Dispatcher::new((&*config).into()));
         let notifier = NotifierActor::new(NotifierPorts {
             outbox: Arc::new(database.clone()),
             keyring: Arc::clone(&keyring),
@@ -143,6 +146,8 @@ impl Server {
             tokens: tokens.metrics(),
             hashing: hashing.clone(),
             connections: Arc::clone(&connections),
+            dispatcher: Arc::clone(&dispatcher),
+            spans,
             notifier: notifier.clone().recipient(),
             delivery: Default::default(),
             workers: Default::default(),
@@ -169,7 +174,7 @@ impl Server {
             clock,
             notifier: notifier.clone(),
             tracker: tracker.clone(),
-            dispatcher: Arc::new(Dispatcher::new((&*config).into())),
+            dispatcher,
             traces: traces.as_ref().map(TraceExporter::requests),
             inbox,
             sources: Arc::clone(&sources),
@@ -304,8 +309,11 @@ fn listen(
         tracing::warn!(limit, "the limit on open files allows fewer connections than server.max_connections");
         policy.max_connections = limit;
     }
-    let state = move || workers.start_worker();
-    connections::serve(listener, config.server.worker_count(), shutdown, policy, metrics, state)
+    let start = move || {
+        let handler = RequestHandler::new(workers.start_worker());
+        async move |request| handler.answer(request).await
+    };
+    connections::serve(listener, config.server.worker_count(), shutdown, policy, metrics, start)
 }
 
 /// Reads the applications again and again. Other work must not delay it.

@@ -13,7 +13,11 @@ pub struct Counter(AtomicU64);
 impl Counter {
     /// Adds one.
     pub fn add(&self) {
-        self.0.fetch_add(1, Ordering::Relaxed);
+        self.add_many(1);
+    }
+
+    pub fn add_many(&self, count: u64) {
+        self.0.fetch_add(count, Ordering::Relaxed);
     }
 
     pub fn get(&self) -> u64 {
@@ -102,6 +106,17 @@ pub struct CheckMetrics {
     pub misses: Counter,
     /// The token is no genuine one, so nobody was asked.
     pub refused: Counter,
+}
+
+/// What became of the spans of traces.
+#[derive(Debug, Default)]
+pub struct SpanMetrics {
+    /// The collector took them.
+    pub sent: Counter,
+    /// The collector refused them or did not answer.
+    pub failed: Counter,
+    /// Too many were waiting for the collector.
+    pub queue_full: Counter,
 }
 
 /// How a call to a store ended.

@@ -1,7 +1,8 @@
 //! The names, units and labels of all metrics, by Prometheus' conventions (<https://prometheus.io/docs/practices/naming>).
 //!
 //! Labels have few values, which the program knows when it starts: no label is taken from a request. A series exists from
-//! the first scrape on, with zero, so that `rate()` sees its first event.
+//! the first scrape on, with zero, so that `rate()` sees its first event. Only requests by HEAD, OPTIONS and methods that a
+//! route does not have are shown after the first one: they would be most of the series, and are nearly always zero.
 
 use super::sources::{Reading, WorkerReading};
 use crate::http::Route;
@@ -9,6 +10,7 @@ use crate::http::metrics::{HttpMetrics, METHODS, STATUSES};
 use portcullis_actors::error::Dependency;
 use portcullis_actors::metrics::{BOUNDS, Distribution, StoreMetrics};
 use portcullis_actors::notifier::BreakerState;
+use portcullis_actors::stores::Channel;
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeGaugeValue, MetricEncoder, NoLabelSet, prometheus_text};
 use prometheus_client::metrics::MetricType;
@@ -31,12 +33,14 @@ impl Collector for Reading {
         let mut page = Page(encoder);
         self.process(&mut page)?;
         self.requests(&mut page)?;
+        self.work(&mut page)?;
         self.sign_ins(&mut page)?;
         self.limits(&mut page)?;
         self.hashing(&mut page)?;
         self.stores(&mut page)?;
         self.deliveries(&mut page)?;
-        self.connections(&mut page)
+        self.connections(&mut page)?;
+        self.spans(&mut page)
     }
 }
 
@@ -90,6 +94,24 @@ impl Reading {
         let help = "Look-ups of a user token: answered by the cache (hit), by the token store (miss), or refused without \
                     asking because the token is forged (refused).";
         page.counters("portcullis_checks", help, "result", checks)
+    }
+
+    fn work(&self, page: &mut Page<'_>) -> fmt::Result {
+        let help = "Requests that actors work on. Their number is limited by server.costly_requests and \
+                    server.ordinary_requests.";
+        let running = self.work.iter().map(|work| (work.weight, work.running));
+        page.gauges("portcullis_requests_running", help, "weight", running)?;
+        let limits = self.work.iter().map(|work| (work.weight, work.limit));
+        page.gauges("portcullis_requests_running_limit", "How many may run.", "weight", limits)?;
+        let help = "Requests that were answered 503: too many were running (limit), or the actor did not answer within \
+                    server.deadline_secs (deadline).";
+        let mut family = page.family("portcullis_requests_refused", help, MetricType::Counter)?;
+        for work in &self.work {
+            for (reason, count) in [("limit", work.refused), ("deadline", work.late)] {
+                counter(&mut family, &[("weight", work.weight), ("reason", reason)], count)?;
+            }
+        }
+        Ok(())
     }
 
     fn sign_ins(&self, page: &mut Page<'_>) -> fmt::Result {
@@ -174,8 +196,8 @@ impl Reading {
     }
 
     fn stores(&self, page: &mut Page<'_>) -> fmt::Result {
-        let help = "Calls to a store, upkeep included, with the wait for a connection. timeout: no answer in time; \
-                    unavailable: an error.";
+        let help = "Calls to a store with the wait for a connection, without the tests whether Redis is alive and a \
+                    primary. timeout: no answer in time; unavailable: an error.";
         let mut family = page.family("portcullis_store_call_duration_seconds", help, MetricType::Histogram)?;
         for (store, metrics) in [(Dependency::Database, &self.database), (Dependency::TokenStore, &self.tokens)] {
             let (store, StoreMetrics { ok, timeout, unavailable }) = (store.to_string(), &**metrics);
@@ -200,14 +222,25 @@ impl Reading {
             page.gauge("portcullis_outbox_dead_messages", help, dead)?;
         }
         page.gauge("portcullis_deliveries_running", "Deliveries of this node that run now.", delivery.running)?;
-        let ends = [
-            ("delivered", delivery.delivered),
-            ("retry", delivery.retried),
-            ("dead", delivery.dead),
-            ("expired", delivery.expired),
-        ];
-        let help = "What became of a delivery: accepted by a provider, to be tried again, given up, or too late.";
-        page.counters("portcullis_deliveries", help, "outcome", ends)?;
+        let help = "What became of a delivery: accepted by the provider (delivered), to be tried again, given up, or too \
+                    late. The provider none: no provider was tried. If a report of the carrier ends a message, it counts as \
+                    dead too.";
+        let mut family = page.family("portcullis_deliveries", help, MetricType::Counter)?;
+        let tried = delivery.providers.iter().map(|of| (of.channel.as_str(), of.name.as_str(), &of.ends));
+        for (channel, provider, ends) in tried.chain([("none", "none", &delivery.untried)]) {
+            for (outcome, count) in ends {
+                let labels = [("channel", channel), ("provider", provider), ("outcome", outcome)];
+                counter(&mut family, &labels, *count)?;
+            }
+        }
+        let help = "Reports of SMS providers about messages that they had accepted.";
+        let mut family = page.family("portcullis_delivery_reports", help, MetricType::Counter)?;
+        for of in delivery.providers.iter().filter(|of| of.channel == Channel::Sms) {
+            for (status, count) in &of.reports {
+                let labels = [("channel", of.channel.as_str()), ("provider", of.name.as_str()), ("status", status)];
+                counter(&mut family, &labels, *count)?;
+            }
+        }
         let help = "Tries of this node at a provider. accepted is what a provider charges for.";
         let mut family = page.family("portcullis_delivery_try_duration_seconds", help, MetricType::Histogram)?;
         for provider in &delivery.providers {
@@ -237,16 +270,28 @@ impl Reading {
         let accepted = connections.accepted.get();
         page.gauge("portcullis_connections_open", "Connections of clients.", accepted.saturating_sub(closed))?;
         page.counter("portcullis_connections_accepted", "Connections that were accepted.", accepted)?;
-        let help = "Connections that were refused or closed before a request: over one of the limits, or their first bytes \
-                    were late, too many or no HTTP.";
+        let help = "Connections that were refused or closed: over one of the limits, the head of a request was late, too \
+                    large or no HTTP, or the client did not read its answer (answer_timeout).";
         let refused = [
             ("max_connections", connections.refused_total.get()),
             ("connections_per_address", connections.refused_address.get()),
             ("head_timeout", connections.head_timeout.get()),
             ("head_too_large", connections.head_too_large.get()),
             ("malformed", connections.malformed.get()),
+            ("answer_timeout", connections.answer_timeout.get()),
         ];
         page.counters("portcullis_connections_refused", help, "reason", refused)
+    }
+
+    fn spans(&self, page: &mut Page<'_>) -> fmt::Result {
+        let spans = [
+            ("sent", self.spans.sent.get()),
+            ("failed", self.spans.failed.get()),
+            ("queue_full", self.spans.queue_full.get()),
+        ];
+        let help = "Finished spans of traces: sent to the collector, refused by it or not answered (failed), or dropped \
+                    because too many were waiting (queue_full).";
+        page.counters("portcullis_trace_spans", help, "outcome", spans)
     }
 
     fn sum(&self, of: impl Fn(&WorkerReading) -> u64) -> u64 {

@@ -11,41 +11,48 @@ mod sources;
 
 pub use sources::{Actor, Sources, Worker};
 
+use crate::connections::{self, ConnectionPolicy};
+use actix_http::{Request, Response};
+use actix_web::HttpResponse;
+use actix_web::body::BoxBody;
 use actix_web::dev::Server;
+use actix_web::http::Method;
 use actix_web::http::header::CACHE_CONTROL;
-use actix_web::{App, HttpResponse, HttpServer, web};
 use prometheus_client::encoding::prometheus_text::CONTENT_TYPE;
 use std::io;
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// A Prometheus, a second one, and somebody who looks.
-const CONNECTIONS: usize = 32;
-const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// Prometheus asks every 15 to 60 s and keeps its connection.
-const KEEP_ALIVE: Duration = Duration::from_secs(90);
+/// Far more than there are scrapers: connections that others leave open must not keep them out.
+const CONNECTIONS: usize = 256;
+/// For a head, for a client that does not read, and for the pause before the next request. Shorter than the usual scrape
+/// intervals, so that Prometheus has noticed the close before it asks again.
+const TIME_OUT: Duration = Duration::from_secs(4);
 
 /// Serves `listener`. A stop waits for nobody.
 ///
 /// # Errors
 /// If the listener cannot be used.
 pub fn serve(listener: TcpListener, sources: Arc<Sources>) -> io::Result<Server> {
-    let app = move || {
-        let app = App::new().app_data(web::Data::from(Arc::clone(&sources)));
-        app.route("/metrics", web::get().to(metrics)).route("/metrics", web::head().to(metrics))
+    let policy = ConnectionPolicy {
+        max_connections: CONNECTIONS,
+        per_address: CONNECTIONS,
+        trusted_proxies: Vec::new(),
+        head_timeout: TIME_OUT,
+        keep_alive: TIME_OUT,
+        answer_timeout: TIME_OUT,
     };
-    let server = HttpServer::new(app)
-        .workers(1)
-        .max_connections(CONNECTIONS)
-        .client_request_timeout(HEAD_TIMEOUT)
-        .keep_alive(KEEP_ALIVE)
-        .shutdown_timeout(0)
-        .disable_signals();
-    Ok(server.listen(listener)?.run())
+    connections::serve(listener, 1, 0, policy, Arc::default(), move || {
+        let sources = Arc::clone(&sources);
+        async move |request: Request| answer(&sources, &request).await
+    })
 }
 
-async fn metrics(sources: web::Data<Sources>) -> HttpResponse {
+async fn answer(sources: &Sources, request: &Request) -> Response<BoxBody> {
+    if request.path() != "/metrics" || !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return HttpResponse::NotFound().finish().into();
+    }
     let text = exposition::text(sources.read().await);
-    HttpResponse::Ok().content_type(CONTENT_TYPE).insert_header((CACHE_CONTROL, "no-store")).body(text)
+    HttpResponse::Ok().content_type(CONTENT_TYPE).insert_header((CACHE_CONTROL, "no-store")).body(text).into()
 }

@@ -5,6 +5,7 @@
 
 use super::process::{self, Usage};
 use crate::connections::ConnectionMetrics;
+use crate::http::dispatch::{Dispatcher, WorkSnapshot};
 use crate::http::metrics::HttpMetrics;
 use actix::{Message, Recipient};
 use futures_util::future::join_all;
@@ -12,7 +13,7 @@ use portcullis_actors::account::{self, AccountSnapshot};
 use portcullis_actors::clock::Timestamp;
 use portcullis_actors::hashing::{HashingPool, HashingSnapshot};
 use portcullis_actors::limits::LimitMetrics;
-use portcullis_actors::metrics::{CheckMetrics, StoreMetrics};
+use portcullis_actors::metrics::{CheckMetrics, SpanMetrics, StoreMetrics};
 use portcullis_actors::notifier::{self, NotifierSnapshot};
 use portcullis_actors::session::{self, SessionSnapshot};
 use portcullis_actors::verification::{self, VerificationSnapshot};
@@ -32,6 +33,8 @@ pub struct Sources {
     pub tokens: Arc<StoreMetrics>,
     pub hashing: HashingPool,
     pub connections: Arc<ConnectionMetrics>,
+    pub dispatcher: Arc<Dispatcher>,
+    pub spans: Arc<SpanMetrics>,
     pub notifier: Recipient<notifier::Observe>,
     pub delivery: tokio::sync::Mutex<Option<(Instant, NotifierSnapshot)>>,
     pub workers: Mutex<Vec<Worker>>,
@@ -96,6 +99,8 @@ pub(super) struct Reading {
     pub(super) tokens: Arc<StoreMetrics>,
     pub(super) hashing: HashingSnapshot,
     pub(super) connections: Arc<ConnectionMetrics>,
+    pub(super) work: [WorkSnapshot; 2],
+    pub(super) spans: Arc<SpanMetrics>,
     pub(super) delivery: NotifierSnapshot,
     pub(super) workers: Vec<WorkerReading>,
 }
@@ -128,6 +133,8 @@ impl Sources {
             tokens: Arc::clone(&self.tokens),
             hashing: self.hashing.observe(),
             connections: Arc::clone(&self.connections),
+            work: self.dispatcher.observe(),
+            spans: Arc::clone(&self.spans),
             delivery,
             workers,
         }

@@ -5,15 +5,19 @@
 use crate::config::OtlpConfig;
 use crate::http::{RequestTraces, TracePolicy};
 use opentelemetry::trace::TracerProvider as _;
-use opentelemetry::{InstrumentationScope, KeyValue};
+use opentelemetry::{Context, InstrumentationScope, KeyValue};
 use opentelemetry_otlp::{Protocol, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::error::OTelSdkResult;
-use opentelemetry_sdk::trace::{self, BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider, SpanData};
+use opentelemetry_sdk::trace::{
+    self, BatchConfigBuilder, BatchSpanProcessor, Sampler, SdkTracerProvider, Span, SpanData, SpanProcessor,
+};
+use portcullis_actors::derive::random_bytes;
 use portcullis_actors::error::StartError;
+use portcullis_actors::metrics::SpanMetrics;
 use portcullis_actors::trace::TraceSource;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// Finished spans that may wait. A span takes about 1 KiB.
@@ -21,8 +25,11 @@ const QUEUE: usize = 2048;
 /// Spans of one request to the collector, and how often it is sent.
 const BATCH: usize = 512;
 const INTERVAL: Duration = Duration::from_secs(1);
-/// How long one request to the collector may take, retries included.
+/// How long one request to the collector may take. It is repeated if it failed within this time, so that a batch takes twice
+/// as long at most.
 const TIME_OUT: Duration = Duration::from_secs(5);
+/// Variables that the SDK reads by itself. What they have would replace `otlp.headers`, and nobody would check it.
+const UNCHECKED: [&str; 2] = ["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"];
 /// How long a stop waits for the last spans.
 const LAST_SPANS: Duration = Duration::from_millis(500);
 
@@ -37,19 +44,28 @@ impl TraceExporter {
     /// Starts the thread; `None` if `otlp.endpoint` is empty. Does not connect.
     ///
     /// # Errors
-    /// The system gives no more threads, or TLS cannot be set up.
-    pub(crate) fn start(config: &OtlpConfig) -> Result<Option<Self>, StartError> {
+    /// The system gives no more threads, TLS cannot be set up, or a variable would replace `otlp.headers`.
+    #[expect(clippy::disallowed_methods, reason = "the SDK reads these variables, whatever the configuration says")]
+    pub(crate) fn start(config: &OtlpConfig, metrics: &Arc<SpanMetrics>) -> Result<Option<Self>, StartError> {
         if config.endpoint.is_empty() {
             return Ok(None);
         }
-        let config = config.clone();
+        if let Some(name) =
+            UNCHECKED.into_iter().find(|name| std::env::var_os(name).is_some_and(|value| !value.is_empty()))
+        {
+            return Err(StartError(format!(
+                "{name} is set and would replace otlp.headers: unset it, and use otlp.headers"
+            )));
+        }
+        let fault = |error: &dyn std::fmt::Display| StartError(format!("traces cannot be exported: {error}"));
+        let (config, metrics) = (config.clone(), Arc::clone(metrics));
         // The blocking client refuses to be built on a thread that runs asynchronous work.
-        let built = std::thread::spawn(move || Self::build(&config)).join();
-        let built = built.map_err(|_| StartError("traces cannot be exported: the exporter panicked".to_owned()))?;
-        built.map(Some).map_err(|error| StartError(format!("traces cannot be exported: {error}")))
+        let thread = std::thread::Builder::new().spawn(move || Self::build(&config, metrics));
+        let built = thread.map_err(|error| fault(&error))?.join().map_err(|_| fault(&"the exporter panicked"))?;
+        built.map(Some).map_err(|error| fault(&error))
     }
 
-    fn build(config: &OtlpConfig) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+    fn build(config: &OtlpConfig, metrics: Arc<SpanMetrics>) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
         // Fails if there is one already, and then that one is used.
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = reqwest::blocking::Client::builder()
@@ -71,15 +87,22 @@ impl TraceExporter {
             .with_max_export_batch_size(BATCH)
             .with_scheduled_delay(INTERVAL)
             .build();
-        let processor = BatchSpanProcessor::builder(LoggedExporter { exporter, failing: AtomicBool::new(false) });
+        let waiting = Arc::<AtomicUsize>::default();
+        let (failing, left) = (AtomicBool::new(false), Arc::clone(&waiting));
+        let exporter = CountedExporter { exporter, failing, left, metrics: Arc::clone(&metrics) };
+        let processor = BatchSpanProcessor::builder(exporter).with_batch_config(bounds).build();
         let resource = Resource::builder()
             .with_service_name(config.service_name.clone())
-            .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")));
+            .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+            .with_attribute(KeyValue::new(
+                "service.instance.id",
+                format!("{:032x}", u128::from_be_bytes(random_bytes())),
+            ));
         let provider = SdkTracerProvider::builder()
             // `RequestTraces` decides, before it asks for a span.
             .with_sampler(Sampler::AlwaysOn)
             .with_resource(resource.build())
-            .with_span_processor(processor.with_batch_config(bounds).build())
+            .with_span_processor(CountedQueue { processor, waiting, metrics })
             .build();
         let scope = InstrumentationScope::builder("portcullis").with_version(env!("CARGO_PKG_VERSION")).build();
         let source = TraceSource::new(provider.tracer_with_scope(scope));
@@ -106,16 +129,57 @@ impl TraceExporter {
     }
 }
 
-/// Logs when the collector stops answering and when it answers again, and nothing in between.
+/// The queue of spans. The SDK does not tell when its queue is full, so the spans that wait are counted here, and its queue
+/// never overflows.
 #[derive(Debug)]
-struct LoggedExporter {
-    exporter: SpanExporter,
-    failing: AtomicBool,
+struct CountedQueue {
+    processor: BatchSpanProcessor,
+    waiting: Arc<AtomicUsize>,
+    metrics: Arc<SpanMetrics>,
 }
 
-impl trace::SpanExporter for LoggedExporter {
+impl SpanProcessor for CountedQueue {
+    fn on_start(&self, _: &mut Span, _: &Context) {}
+
+    fn on_end(&self, span: SpanData) {
+        let room = |waiting| (waiting < QUEUE).then_some(waiting + 1);
+        if self.waiting.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room).is_ok() {
+            self.processor.on_end(span);
+        } else {
+            self.metrics.queue_full.add();
+        }
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.processor.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, time_out: Duration) -> OTelSdkResult {
+        self.processor.shutdown_with_timeout(time_out)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.processor.set_resource(resource);
+    }
+}
+
+/// Counts what is sent. Logs when the collector stops answering and when it answers again, and nothing in between.
+#[derive(Debug)]
+struct CountedExporter {
+    exporter: SpanExporter,
+    failing: AtomicBool,
+    /// The number of spans that wait.
+    left: Arc<AtomicUsize>,
+    metrics: Arc<SpanMetrics>,
+}
+
+impl trace::SpanExporter for CountedExporter {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        let count = batch.len();
+        self.left.fetch_sub(count, Ordering::Relaxed);
         let result = self.exporter.export(batch).await;
+        let counter = if result.is_ok() { &self.metrics.sent } else { &self.metrics.failed };
+        counter.add_many(count as u64);
         let failed_before = self.failing.swap(result.is_err(), Ordering::Relaxed);
         match &result {
             Err(error) if !failed_before => {

@@ -47,7 +47,6 @@ pub(crate) struct WorkerFactory {
 impl WorkerFactory {
     /// Starts the actors of this thread and returns the state of its handlers.
     pub(crate) fn start_worker(&self) -> AppState {
-        lower_priority();
         let metrics = Arc::default();
         AppState {
             ports: self.start_actors(&metrics),
@@ -124,26 +123,5 @@ impl WorkerFactory {
             account: admin::Actor::new(account.clone().recipient()),
         });
         Ports::new(&session, &verification, &account, &self.notifier)
-    }
-}
-
-/// Added to the niceness of an HTTP thread. With equal shares of a busy core a sign-in would get less than half of it
-/// during a flood of checks, because the HTTP thread has a part in each sign-in. Now the hashing thread gets 55 %. A check
-/// during many sign-ins hardly notices: the kernel lets a thread that wakes up run within milliseconds.
-#[cfg(target_os = "linux")]
-const NICENESS: i32 = 1;
-
-/// Leaves time for hashing during a flood of checks. On Linux each thread has its own niceness; other systems keep theirs.
-fn lower_priority() {
-    #[cfg(target_os = "linux")]
-    {
-        use rustix::process::{getpriority_process, setpriority_process};
-        // On Linux this is the calling thread.
-        let thread = None;
-        let lowered =
-            getpriority_process(thread).and_then(|nice| setpriority_process(thread, (nice + NICENESS).min(19)));
-        if let Err(error) = lowered {
-            tracing::debug!(%error, "an HTTP thread keeps its priority");
-        }
     }
 }

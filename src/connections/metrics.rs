@@ -17,4 +17,6 @@ pub struct ConnectionMetrics {
     pub head_too_large: Counter,
     /// What arrived was not a request.
     pub malformed: Counter,
+    /// The client did not read its answer for too long.
+    pub answer_timeout: Counter,
 }

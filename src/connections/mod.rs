@@ -6,17 +6,19 @@
 //! ```
 //!
 //! actix-http limits only the time for the head of the first request, and actix-web does not count addresses. So both are
-//! done here, around the stream.
+//! done here, around the stream. What answers a request is not decided here: clients and operators have listeners of their
+//! own.
 
 mod admission;
 mod metrics;
 pub mod open_files;
+mod priority;
 mod stream;
 
-use crate::http::{AppState, RequestHandler};
-use actix_http::{HttpService, KeepAlive, Protocol, Request};
+use actix_http::{HttpService, KeepAlive, Protocol, Request, Response};
 use actix_server::Server;
 use actix_service::{ServiceFactoryExt as _, fn_service};
+use actix_web::body::BoxBody;
 use admission::Admission;
 use ipnet::IpNet;
 pub use metrics::ConnectionMetrics;
@@ -46,21 +48,22 @@ pub struct ConnectionPolicy {
     pub answer_timeout: Duration,
 }
 
-/// Serves `listener` with `workers` threads, each with its own state. A graceful stop waits `shutdown` seconds for open
-/// requests.
+/// Serves `listener` with `workers` threads. Each of them calls `start` once, for what answers its requests. A graceful
+/// stop waits `shutdown` seconds for open requests.
 ///
 /// # Errors
 /// If the listener cannot be used.
-pub fn serve<F>(
+pub fn serve<F, A>(
     listener: TcpListener,
     workers: usize,
     shutdown: u64,
     policy: ConnectionPolicy,
     metrics: Arc<ConnectionMetrics>,
-    state: F,
+    start: F,
 ) -> io::Result<Server>
 where
-    F: Fn() -> AppState + Send + Clone + 'static,
+    F: Fn() -> A + Send + Clone + 'static,
+    A: AsyncFn(Request) -> Response<BoxBody> + 'static,
 {
     // At this limit actix-server stops accepting, and new connections wait. Ours refuses at once and must be reached
     // first. The difference leaves room for connections that are being refused.
@@ -71,7 +74,8 @@ where
     let stopping = builder.graceful_shutdown_signal();
     let service = move || {
         let (stopping, admission) = (stopping.clone(), Arc::clone(&admission));
-        let handler = Rc::new(RequestHandler::new(state()));
+        priority::lower();
+        let handler = Rc::new(start());
         // A request arrives here when its head is complete. Until the answer, the limits of the HTTP layer apply.
         let answer = move |request: Request| {
             let handler = Rc::clone(&handler);
@@ -80,7 +84,7 @@ where
                 if let Some(deadlines) = &deadlines {
                     deadlines.head_received();
                 }
-                let answer = handler.answer(request).await;
+                let answer = handler(request).await;
                 if let Some(deadlines) = &deadlines {
                     deadlines.answered(answer.keep_alive());
                 }

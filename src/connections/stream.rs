@@ -137,7 +137,10 @@ impl Stream {
     }
 
     fn time_out(&self) -> io::Error {
-        if self.deadlines.0.phase.get() == Phase::Head {
+        let Inner { phase, write_end, .. } = &*self.deadlines.0;
+        if write_end.get().is_some_and(|end| end <= Instant::now()) {
+            self.admitted.metrics().answer_timeout.add();
+        } else if phase.get() == Phase::Head {
             self.admitted.metrics().head_timeout.add();
             self.answer(StatusCode::REQUEST_TIMEOUT, "The head of the request did not arrive in time.");
         }

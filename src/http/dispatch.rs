@@ -7,6 +7,7 @@ use super::error::Problem;
 use actix::dev::RecipientRequest;
 use actix::{MailboxError, Message, Recipient};
 use futures_util::FutureExt as _;
+use portcullis_actors::metrics::Counter;
 use portcullis_actors::{Traced, trace};
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
@@ -22,9 +23,32 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 /// Limits the work that runs at the same time. Shared by all workers of a server.
 #[derive(Debug)]
 pub struct Dispatcher {
-    costly: Arc<Semaphore>,
-    ordinary: Arc<Semaphore>,
+    costly: Work,
+    ordinary: Work,
     deadline: Duration,
+}
+
+/// The work of one [`Weight`]. A request that is answered in time counts nothing: what runs is seen by the permits.
+#[derive(Debug)]
+struct Work {
+    permits: Arc<Semaphore>,
+    limit: usize,
+    refused: Counter,
+    late: Counter,
+}
+
+/// The work of one weight, for metrics.
+#[derive(Debug, Clone, Copy)]
+pub struct WorkSnapshot {
+    pub weight: &'static str,
+    /// Requests that hold a permit.
+    pub running: u64,
+    /// Requests that may hold one.
+    pub limit: u64,
+    /// Requests that got none.
+    pub refused: u64,
+    /// Requests that were not answered before the deadline.
+    pub late: u64,
 }
 
 /// How many requests may run at the same time, and for how long.
@@ -50,11 +74,11 @@ pub enum Weight {
 impl Dispatcher {
     /// A dispatcher with all its permits free.
     pub fn new(policy: DispatchPolicy) -> Self {
-        Self {
-            costly: Arc::new(Semaphore::new(policy.costly)),
-            ordinary: Arc::new(Semaphore::new(policy.ordinary)),
-            deadline: policy.deadline,
-        }
+        Self { costly: Work::new(policy.costly), ordinary: Work::new(policy.ordinary), deadline: policy.deadline }
+    }
+
+    pub fn observe(&self) -> [WorkSnapshot; 2] {
+        [self.costly.observe("costly"), self.ordinary.observe("ordinary")]
     }
 
     /// Sends `message` and waits for the answer.
@@ -67,11 +91,14 @@ impl Dispatcher {
         T: Send + 'static,
         E: Into<Problem> + Send + 'static,
     {
-        let permits = match weight {
+        let work = match weight {
             Weight::Costly => &self.costly,
             Weight::Ordinary => &self.ordinary,
         };
-        let permit = Arc::clone(permits).try_acquire_owned().map_err(|_| Problem::overloaded())?;
+        let permit = Arc::clone(&work.permits).try_acquire_owned().map_err(|_| {
+            work.refused.add();
+            Problem::overloaded()
+        })?;
         let trace = trace::current();
         let pending = PendingWork(Some((Box::pin(actor.send(Traced { message, trace })), permit)));
         match within(self.deadline, pending).await {
@@ -81,11 +108,24 @@ impl Dispatcher {
                 Err(Problem::overloaded())
             }
             Err(_) => {
+                work.late.add();
                 tracing::warn!(command = std::any::type_name::<M>(), "an actor did not answer before the deadline");
                 let detail = "There was no answer in time. The request may still be processed.".into();
                 Err(Problem { detail, ..Problem::overloaded() })
             }
         }
+    }
+}
+
+impl Work {
+    fn new(limit: usize) -> Self {
+        let permits = Arc::new(Semaphore::new(limit));
+        Self { permits, limit, refused: Counter::default(), late: Counter::default() }
+    }
+
+    fn observe(&self, weight: &'static str) -> WorkSnapshot {
+        let running = self.limit.saturating_sub(self.permits.available_permits()) as u64;
+        WorkSnapshot { weight, running, limit: self.limit as u64, refused: self.refused.get(), late: self.late.get() }
     }
 }
 

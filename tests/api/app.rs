@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use portcullis::connections::{ConnectionMetrics, ConnectionPolicy, serve};
 use portcullis::http::dispatch::{DispatchPolicy, Dispatcher};
 use portcullis::http::metrics::{HttpMetrics, METHODS, STATUSES};
-use portcullis::http::{AppState, Readiness, Route, Settings};
+use portcullis::http::{AppState, Readiness, RequestHandler, Route, Settings};
 use portcullis_actors::error::Dependency;
 use portcullis_actors::transports::Inbox;
 use portcullis_testkit::http_client;
@@ -35,8 +35,9 @@ pub struct App {
     pub address: SocketAddr,
     pub url: String,
     pub probe: Probe,
-    pub failing: Arc<Mutex<Vec<Dependency>>>,
+    pub dispatcher: Arc<Dispatcher>,
     pub connections: Arc<ConnectionMetrics>,
+    pub failing: Arc<Mutex<Vec<Dependency>>>,
     pub client: Client,
     requests: Arc<HttpMetrics>,
     handle: ServerHandle,
@@ -67,6 +68,7 @@ impl App {
 
         let ports = probe.ports();
         let dispatcher = Arc::new(Dispatcher::new(setup.dispatcher));
+        let permits = Arc::clone(&dispatcher);
         let mut settings = setup.settings;
         if settings.public_url.is_empty() {
             settings.public_url = url.clone();
@@ -77,17 +79,21 @@ impl App {
         let metrics = Arc::clone(&requests);
         let state = move || AppState {
             ports: ports.clone(),
-            dispatcher: dispatcher.clone(),
+            dispatcher: permits.clone(),
             settings: settings.clone(),
             readiness: readiness.clone(),
             traces: None,
             metrics: metrics.clone(),
             inbox: inbox.clone(),
         };
-        let server = serve(listener, 1, 1, setup.connections, connections.clone(), state).expect("a listener");
+        let start = move || {
+            let handler = RequestHandler::new(state());
+            async move |request| handler.answer(request).await
+        };
+        let server = serve(listener, 1, 1, setup.connections, connections.clone(), start).expect("a listener");
         let handle = server.handle();
         actix_web::rt::spawn(server);
-        Self { address, url, probe, failing, connections, client: http_client(), requests, handle }
+        Self { address, url, probe, dispatcher, connections, failing, client: http_client(), requests, handle }
     }
 
     /// How many requests of a route, or of unknown paths, have ended with this status.

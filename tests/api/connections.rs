@@ -2,7 +2,7 @@
 
 use super::app::{App, Setup};
 use super::probe::{Mood, TOKEN};
-use portcullis::connections::ConnectionPolicy;
+use portcullis::connections::{ConnectionMetrics, ConnectionPolicy};
 use portcullis::http::Route;
 use portcullis_testkit::wait::eventually;
 use serde_json::Value;
@@ -269,6 +269,8 @@ async fn answers_that_nobody_takes_hold_no_connection() {
     let style = "GET /pages/style.css HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(64);
     let asked = async { while stream.write_all(style.as_bytes()).await.is_ok() {} };
     tokio::time::timeout(LONG, asked).await.expect("the server ends the connection");
+    let ConnectionMetrics { answer_timeout, head_timeout, .. } = &*app.connections;
+    assert_eq!((answer_timeout.get(), head_timeout.get()), (1, 0));
 }
 
 #[actix_web::test]

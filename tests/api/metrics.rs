@@ -11,6 +11,9 @@ use reqwest::Method;
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 const CHECK: &str = "/api/v1/sessions/current";
 
@@ -39,6 +42,20 @@ impl Scrape {
         let of = |line: &&str| !line.starts_with('#') && parts.iter().all(|part| line.contains(part));
         let value = |line: &str| line.rsplit(' ').next().and_then(|value| value.parse::<f64>().ok()).expect("a number");
         self.0.lines().filter(of).map(value).sum()
+    }
+
+    /// The values that a label of a metric has.
+    fn values(&self, name: &str, label: &str) -> BTreeSet<&str> {
+        let series = self.0.lines().filter_map(|line| line.strip_prefix(name)?.strip_prefix('{')?.split('}').next());
+        let labels = series.flat_map(|labels| labels.split(',')).filter_map(|pair| pair.split_once('='));
+        labels.filter(|(known, _)| *known == label).map(|(_, value)| value.trim_matches('"')).collect()
+    }
+
+    /// The names of all labels.
+    fn labels(&self) -> BTreeSet<&str> {
+        let series = self.0.lines().filter(|line| !line.starts_with('#')).filter_map(|line| line.split_once('{'));
+        let labels = series.flat_map(|(_, rest)| rest.split('}').next().unwrap_or_default().split(','));
+        labels.filter_map(|pair| Some(pair.split_once('=')?.0)).collect()
     }
 
     /// The names of all series.
@@ -94,6 +111,14 @@ async fn shows_what_happened(live: Live) {
         "portcullis_delivery_try_duration_seconds_count{channel=\"mail\",provider=\"inbox\",outcome=\"permanent\"}",
         "portcullis_provider_breaker_state{channel=\"sms\",provider=\"inbox\",state=\"open\"}",
         "portcullis_connections_refused_total{reason=\"max_connections\"}",
+        "portcullis_connections_refused_total{reason=\"answer_timeout\"}",
+        "portcullis_deliveries_total{channel=\"sms\",provider=\"inbox\",outcome=\"dead\"}",
+        "portcullis_deliveries_total{channel=\"none\",provider=\"none\",outcome=\"expired\"}",
+        "portcullis_delivery_reports_total{channel=\"sms\",provider=\"inbox\",status=\"undelivered\"}",
+        "portcullis_requests_refused_total{weight=\"costly\",reason=\"limit\"}",
+        "portcullis_requests_refused_total{weight=\"ordinary\",reason=\"deadline\"}",
+        "portcullis_requests_running{weight=\"ordinary\"}",
+        "portcullis_trace_spans_total{outcome=\"queue_full\"}",
     ] {
         assert_eq!(before.value(zero), 0.0, "{zero}");
     }
@@ -109,6 +134,8 @@ async fn shows_what_happened(live: Live) {
     .await;
     promtool(&["check", "metrics"], &after.0);
 
+    let delivered = "portcullis_deliveries_total{channel=\"sms\",provider=\"inbox\",outcome=\"delivered\"}";
+    assert_eq!(after.value(delivered), 1.0);
     let requests = |parts: &[&str]| after.sum(&[&["portcullis_http_requests_total{"], parts].concat());
     assert_eq!(requests(&["route=\"/api/v1/sessions/current\"", "status=\"200\""]), 3.0);
     assert_eq!(requests(&["route=\"/api/v1/sessions/current\"", "status=\"401\""]), 1.0);
@@ -194,6 +221,37 @@ async fn the_listener_for_operators_has_nothing_else_and_clients_do_not_reach_it
     eventually("it ends with the server", async || client.get(&metrics).send().await.is_err()).await;
 }
 
+/// One connection: an answered request, and then the beginning of another one.
+async fn half_open(address: &str) -> TcpStream {
+    let mut stream = TcpStream::connect(address).await.expect("a connection");
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.expect("sent");
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        let read = tokio::time::timeout(Duration::from_secs(20), stream.read_buf(&mut head)).await.expect("in time");
+        assert!(read.expect("an answer") > 0, "it was closed");
+    }
+    stream.write_all(b"G").await.expect("sent");
+    stream
+}
+
+#[actix_web::test]
+async fn connections_that_others_leave_open_do_not_stop_a_scrape_and_end() {
+    let live = Live::start().await;
+    let address = live.metrics.trim_start_matches("http://").trim_end_matches("/metrics").to_owned();
+    let mut held = Vec::new();
+    for _ in 0..40 {
+        held.push(half_open(&address).await);
+    }
+    live.scrape().await;
+    for mut stream in held {
+        let mut rest = Vec::new();
+        let ended = tokio::time::timeout(Duration::from_secs(20), stream.read_to_end(&mut rest)).await;
+        assert!(ended.is_ok_and(|ended| ended.is_ok()), "a connection stays open");
+        assert!(rest.starts_with(b"HTTP/1.1 408 "), "{}", String::from_utf8_lossy(&rest));
+    }
+    live.stop().await;
+}
+
 fn config(name: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("config").join(name)).expect("a file")
 }
@@ -204,13 +262,58 @@ fn named(expressions: &str) -> BTreeSet<&str> {
     words.filter(|word| word.starts_with("portcullis_") || word.starts_with("process_")).collect()
 }
 
+/// The labels that Prometheus adds.
+const ADDED: [&str; 2] = ["job", "instance"];
+
+/// A metric that an expression selects, with the labels that it asks for, and the value of each that is a plain text.
+type Selector<'a> = (&'a str, Vec<(&'a str, Option<&'a str>)>);
+
+/// All selectors of ours that have labels.
+fn selectors(expressions: &str) -> Vec<Selector<'_>> {
+    let ends = |c: char| !(c.is_ascii_alphanumeric() || c == '_');
+    let braces = expressions.match_indices('{').filter_map(|(at, _)| {
+        let name = expressions[..at].rsplit(ends).next().filter(|name| !named(name).is_empty())?;
+        let matchers = expressions[at + 1..].split('}').next()?;
+        Some((name, matchers.split(',').filter_map(matcher).collect()))
+    });
+    braces.collect()
+}
+
+/// A label and the value that it must or must not have; `None` for a pattern. Labels that Prometheus adds are left out.
+fn matcher(text: &str) -> Option<(&str, Option<&str>)> {
+    let (label, rest) = text.split_at(text.find(['=', '!'])?);
+    let value = rest.trim_start_matches(['=', '!', '~']).trim_matches('"');
+    let is_pattern = rest.contains('~') || value.starts_with('$');
+    (!ADDED.contains(&label)).then_some((label, (!is_pattern).then_some(value)))
+}
+
 #[actix_web::test]
 async fn the_dashboard_and_the_alerts_name_metrics_that_exist() {
     let live = Live::start().await;
     let scrape = live.scrape().await;
     let exported = scrape.names();
     let (dashboard, alerts) = (config("grafana/portcullis.json"), config("prometheus/alerts.yml"));
-    serde_json::from_str::<serde_json::Value>(&dashboard).expect("JSON");
+    let panels = serde_json::from_str::<serde_json::Value>(&dashboard).expect("JSON");
+    let asked = panels["panels"].as_array().expect("panels").iter().flat_map(|panel| {
+        let targets = panel["targets"].as_array().into_iter().flatten();
+        targets.filter_map(|target| target["expr"].as_str())
+    });
+    let asked: Vec<Selector<'_>> = asked.chain([alerts.as_str()]).flat_map(selectors).collect();
+    assert!(asked.len() > 60, "{}", asked.len());
+    for (name, matchers) in asked {
+        for (label, value) in matchers {
+            let known = scrape.values(name, label);
+            assert!(!known.is_empty(), "{name} has no label {label}");
+            assert!(value.is_none_or(|value| known.contains(value)), "{label} of {name} is never {value:?}: {known:?}");
+        }
+    }
+    let labels = scrape.labels();
+    for text in [&dashboard, &alerts] {
+        let groups = text.split("by (").skip(1).filter_map(|rest| rest.split(')').next());
+        let unknown: Vec<_> = groups.flat_map(|group| group.split(',')).map(str::trim).collect();
+        let unknown = unknown.iter().filter(|label| !labels.contains(*label) && !ADDED.contains(label));
+        assert_eq!(unknown.collect::<Vec<_>>(), Vec::<&&str>::new());
+    }
     for (file, text) in [("the dashboard", &dashboard), ("the alerts", &alerts)] {
         let named = named(text);
         assert!(named.len() > 10, "{named:?}");

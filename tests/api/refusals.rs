@@ -89,6 +89,9 @@ async fn an_actor_that_is_too_slow_is_not_waited_for() {
     let begun = Instant::now();
     problem(CALLS[6].bare(&app), 503, "overloaded").await;
     assert!(begun.elapsed() < Duration::from_secs(20));
+    let [_, ordinary] = app.dispatcher.observe();
+    assert_eq!((ordinary.weight, ordinary.late, ordinary.refused), ("ordinary", 1, 0));
+    assert_eq!(ordinary.running, 1, "the work goes on");
 }
 
 #[actix_web::test]
@@ -102,11 +105,16 @@ async fn without_a_permit_a_request_is_refused_at_once_and_checks_go_on() {
     }
     problem(CALLS[0].bare(&app).form(&CALLS[0].pairs()), 503, "overloaded").await;
     assert_eq!(app.probe.count(), 1, "no actor heard of it");
+    let [costly, ordinary] = app.dispatcher.observe();
+    assert_eq!((costly.weight, costly.running, costly.limit, costly.refused, costly.late), ("costly", 1, 1, 1, 0));
+    assert_eq!((ordinary.running, ordinary.refused), (0, 0));
     assert_eq!(CALLS[6].bare(&app).send().await.expect("an answer").status(), 200);
     assert_eq!(first.await.expect("joined").expect("an answer").status(), 200);
     app.probe.be(Mood::Obliging);
     let again = CALLS[0].bare(&app).form(&CALLS[0].pairs()).send().await.expect("an answer");
     assert_eq!(again.status(), 200, "the permit came back");
+    let [costly, _] = app.dispatcher.observe();
+    assert_eq!((costly.running, costly.refused), (0, 1));
 }
 
 #[actix_web::test]

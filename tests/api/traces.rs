@@ -4,6 +4,7 @@
 use super::live::Live;
 use portcullis_testkit::collector::{CollectedSpan, Collector};
 use portcullis_testkit::redis::Redis;
+use portcullis_testkit::wait::eventually;
 use reqwest::Method;
 use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
@@ -13,6 +14,16 @@ const PARENT: &str = "b7ad6b7169203331";
 
 fn traceparent(flags: &str) -> String {
     format!("00-{TRACE}-{PARENT}-{flags}")
+}
+
+impl Live {
+    /// The number of spans with this outcome, as it is shown to operators.
+    async fn spans(&self, outcome: &str) -> u64 {
+        let shown = self.client.get(&self.metrics).send().await.expect("an answer").text().await.expect("a text");
+        let series = format!("portcullis_trace_spans_total{{outcome=\"{outcome}\"}} ");
+        let count = shown.lines().find_map(|line| line.strip_prefix(&series)).expect("it is shown from the start");
+        count.parse().expect("a number")
+    }
 }
 
 /// Traces only requests whose caller is traced.
@@ -43,6 +54,7 @@ async fn a_sign_in_is_one_trace_from_its_caller_to_the_stores() {
     assert_eq!(attribute("http.response.status_code"), Some("200"));
     assert_eq!(attribute("portcullis.outcome"), Some("ok"));
     assert_eq!(root.resource["service.name"], "portcullis");
+    assert_eq!(root.resource["service.instance.id"].len(), 32);
 
     let spans = collector.spans();
     let below: Vec<&CollectedSpan> = spans.iter().filter(|span| span.parent == root.span_id).collect();
@@ -156,6 +168,7 @@ async fn a_part_of_the_requests_starts_a_trace_and_a_header_authenticates_the_ex
         portcullis_testkit::wait::found("20 spans", async || Some(collector.spans()).filter(|spans| spans.len() == 20));
     assert!(spans.await.iter().all(|span| span.parent.is_empty() && span.name == "GET /health/live"));
     assert!(collector.authorizations().iter().all(|value| value == "Bearer k3y"));
+    eventually("they are counted", async || live.spans("sent").await == 20).await;
     live.stop().await;
 }
 
@@ -167,9 +180,15 @@ async fn a_collector_that_never_answers_holds_up_nothing() {
     let settings = [("otlp.endpoint", url.as_str()), ("otlp.sample", "1"), ("otlp.most_per_second", "1000000")];
     let live = Live::start_with(&settings).await;
     // More spans than the queue holds.
-    for _ in 0..3000 {
-        assert_eq!(live.request(Method::GET, "/health/live").send().await.expect("an answer").status(), 200);
-    }
+    let overflow = async || {
+        for _ in 0..100 {
+            assert_eq!(live.request(Method::GET, "/health/live").send().await.expect("an answer").status(), 200);
+        }
+        live.spans("queue_full").await > 0
+    };
+    eventually("the queue is full", overflow).await;
+    eventually("a batch has failed", async || live.spans("failed").await > 0).await;
+    assert_eq!(live.spans("sent").await, 0);
     assert_eq!(live.sign_in("password").await.0, 200);
     live.stop().await;
 }

@@ -86,6 +86,11 @@ fn wrong_settings_are_named() {
         let line = Shell::new("development").with(key, value).refused(&["config", "check"]);
         assert!(line.contains(says) && !line.contains("c4n4ry"), "{line}");
     }
+    for name in ["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS"] {
+        let shell = Shell::new("development").with("otlp.endpoint", "http://127.0.0.1:4318");
+        let line = shell.variable(name, "authorization=c4n4ry").refused(&["serve"]);
+        assert!(line.starts_with(&format!("{name} is set")) && !line.contains("c4n4ry"), "{line}");
+    }
     let shell = Shell::new("development").with("otlp.endpoint", "http://collector.example:4318");
     let line = shell.with("otlp.headers", "authorization=c4n4ry").refused(&["config", "check"]);
     assert!(line.contains("`otlp.endpoint`: must begin with https://") && !line.contains("c4n4ry"), "{line}");

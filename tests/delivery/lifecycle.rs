@@ -11,7 +11,7 @@ use portcullis_actors::stores::{AccountStore as _, MessageKind, MessageState, Ne
 use portcullis_testkit::stores::patient;
 use portcullis_testkit::wait::eventually;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 #[actix::test]
 async fn a_queued_message_is_delivered_and_its_attempt_is_on_record() {
@@ -178,13 +178,34 @@ async fn observe_tells_depth_age_and_outcomes() {
     assert!(before.oldest_age.is_some_and(|age| age >= Duration::from_secs(30)), "{before:?}");
     step(&notifier).await;
     let after = notifier.send(Observe).await.expect("the actor lives");
-    assert_eq!((after.pending, after.delivered, after.oldest_age), (Some(0), 2, None));
+    assert_eq!((after.pending, after.oldest_age), (Some(0), None));
+    let inbox = [("delivered", 2), ("retry", 0), ("dead", 0), ("expired", 0)];
+    assert_eq!(after.providers[0].ends, inbox);
     assert_eq!(after.providers.len(), 2);
     world.store.disable_user(world.user).await.expect("answered");
     world.queue_mail("ada@example.com").await;
     step(&notifier).await;
     let at_last = notifier.send(Observe).await.expect("the actor lives");
-    assert_eq!((at_last.delivered, at_last.dead, at_last.dead_on_record), (2, 1, Some(1)));
+    assert_eq!((&at_last.providers[0].ends[..], at_last.dead_on_record), (&inbox[..], Some(1)));
+    assert_eq!(at_last.untried, [("delivered", 0), ("retry", 0), ("dead", 1), ("expired", 0)]);
+}
+
+/// A database that stalls holds up the length of the outbox, and nothing that this node has counted.
+#[actix::test]
+async fn observe_waits_half_a_second_for_the_database() {
+    let database = portcullis_testkit::postgres::shared_database().await;
+    let world = World::on(database.url(), tempfile::tempdir().expect("a temporary folder")).await;
+    let notifier = world.stepwise();
+    world.queue_mail("ada@example.com").await;
+    step(&notifier).await;
+    let mut connection = world.connection().await;
+    sqlx::raw_sql("BEGIN; LOCK TABLE outbox IN ACCESS EXCLUSIVE MODE").execute(&mut connection).await.expect("locked");
+    let begun = Instant::now();
+    let seen = notifier.send(Observe).await.expect("the actor lives");
+    let took = begun.elapsed();
+    assert_eq!((seen.pending, seen.dead_on_record, seen.backlogs.len()), (None, None, 0));
+    assert_eq!(seen.providers[0].ends[0], ("delivered", 1));
+    assert!(took < Duration::from_secs(5), "{took:?}");
 }
 
 #[actix::test]

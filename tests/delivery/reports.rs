@@ -33,7 +33,7 @@ async fn a_receipt_counts_once(world: World) {
     let settlement =
         Settlement { id: dead, lease: leased.lease, next: Next::Delivered, attempt: Some(attempt("third")) };
     world.settle(settlement).await;
-    assert_eq!(report("third", ReportStatus::Failed, &["one"]).await, ReportEffect::Recorded);
+    assert_eq!(report("third", ReportStatus::Failed, &["one"]).await, ReportEffect::Dead);
     assert_eq!(world.state(dead).await, MessageState::Dead, "there is no other provider");
     assert_eq!(world.look(dead).await.last_error.as_deref(), Some("failed, error 30003"));
 }
@@ -42,7 +42,7 @@ async fn a_receipt_counts_once(world: World) {
 async fn an_attempt_that_was_logged_twice_is_one(world: World) {
     for (providers, expected, state) in [
         (&["one", "two"][..], ReportEffect::Requeued, MessageState::Retry),
-        (&["one"][..], ReportEffect::Recorded, MessageState::Dead),
+        (&["one"][..], ReportEffect::Dead, MessageState::Dead),
     ] {
         let id = world.queue_mail("ada@example.com").await;
         let leased = world.lease(&ask(1, 75)).await.remove(0);

@@ -229,9 +229,17 @@ async fn undelivered_fails_over_while_the_code_lives() {
     world.advance(601);
     assert_eq!(
         DeliveryReport { provider: "one", sid: &sid, status: "failed" }.report(&notifier).await,
-        ReportEffect::Recorded
+        ReportEffect::Dead
     );
     assert_eq!(world.state(late).await, MessageState::Dead, "its code has expired");
+    let providers = notifier.send(Observe).await.expect("the actor lives").providers;
+    let [mail, first, second] = providers.as_slice() else { panic!("{providers:?}") };
+    // Each report counts once. A message that a report ends was delivered first.
+    assert_eq!(first.reports, [("delivered", 0), ("undelivered", 1), ("failed", 1)]);
+    assert_eq!(first.ends, [("delivered", 2), ("retry", 0), ("dead", 1), ("expired", 0)]);
+    assert_eq!(second.reports, [("delivered", 1), ("undelivered", 0), ("failed", 0)]);
+    assert_eq!(second.ends, [("delivered", 1), ("retry", 0), ("dead", 0), ("expired", 0)]);
+    assert!(mail.reports.iter().chain(&mail.ends).all(|(_, count)| *count == 0), "{mail:?}");
     assert_eq!(two.accepted().len(), 1);
 }
 
@@ -267,7 +275,7 @@ async fn a_thousand_forged_callbacks_change_nothing() {
     }
     assert_eq!(accepted, 0);
     assert_eq!(world.path(id).await, ["one: accepted"]);
-    assert_eq!(genuine.report(&notifier).await, ReportEffect::Recorded, "and the genuine one is heard");
+    assert_eq!(genuine.report(&notifier).await, ReportEffect::Dead, "and the genuine one is heard");
 }
 
 #[actix::test]

@@ -6,11 +6,10 @@
 
 use super::NotifierPorts;
 use super::delivery::Deliverer;
-use super::messages::NotifierSnapshot;
 use super::policy::DeliveryPolicy;
 use super::providers::Providers;
 use crate::domain::MessageId;
-use crate::stores::{Channel, LeaseRequest, Leased, Next, OutboxStore, Settlement, StoreResult};
+use crate::stores::{Channel, LeaseRequest, Leased, OutboxStore, Settlement, StoreResult};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,7 +38,8 @@ pub(super) struct DeliveryLoop {
     unwritten: Unwritten,
     expired_at: Option<Instant>,
     deleted_at: Option<Instant>,
-    counts: watch::Sender<NotifierSnapshot>,
+    /// The number of deliveries that run, for [`LoopHandle::running`].
+    running: watch::Sender<u64>,
     wakeup: Arc<Notify>,
     stopping: CancellationToken,
     abandon: CancellationToken,
@@ -52,7 +52,7 @@ type Step = oneshot::Sender<StoreResult<usize>>;
 /// Controls the loop from outside its task.
 #[derive(Clone)]
 pub(super) struct LoopHandle {
-    counts: watch::Receiver<NotifierSnapshot>,
+    running: watch::Receiver<u64>,
     pub(super) wakeup: Arc<Notify>,
     /// Ends leasing. The loop ends when all deliveries have ended.
     stopping: CancellationToken,
@@ -63,9 +63,9 @@ pub(super) struct LoopHandle {
 }
 
 impl LoopHandle {
-    /// A snapshot with the counts of this node.
-    pub(super) fn counts(&self) -> NotifierSnapshot {
-        self.counts.borrow().clone()
+    /// The number of deliveries of this node that run.
+    pub(super) fn running(&self) -> u64 {
+        *self.running.borrow()
     }
 
     /// Lets a stepwise loop take one step. A loop that has ended delivers nothing.
@@ -90,9 +90,9 @@ impl LoopHandle {
 impl DeliveryLoop {
     pub(super) fn new(ports: &NotifierPorts, providers: Arc<Providers>) -> (Self, LoopHandle) {
         let (step_sender, steps) = mpsc::channel(1);
-        let (counts, count_receiver) = watch::channel(NotifierSnapshot::default());
+        let (running, running_receiver) = watch::channel(0);
         let handle = LoopHandle {
-            counts: count_receiver,
+            running: running_receiver,
             wakeup: Arc::default(),
             stopping: CancellationToken::new(),
             abandon: CancellationToken::new(),
@@ -108,7 +108,7 @@ impl DeliveryLoop {
             unwritten: Unwritten::default(),
             expired_at: None,
             deleted_at: None,
-            counts,
+            running,
             wakeup: Arc::clone(&handle.wakeup),
             stopping: handle.stopping.clone(),
             abandon: handle.abandon.clone(),
@@ -235,7 +235,7 @@ impl DeliveryLoop {
         }
         // Lets them begin before the next turn: one of them may be the trial of a half-open breaker.
         tokio::task::yield_now().await;
-        self.counts.send_modify(|counts| counts.running = self.in_flight.len() as u64);
+        self.running.send_replace(self.in_flight.len() as u64);
         begun
     }
 
@@ -253,13 +253,9 @@ impl DeliveryLoop {
     fn note(&mut self, ended: Result<Settlement, JoinError>) {
         match ended {
             Ok(settlement) => {
-                self.counts.send_modify(|counts| match settlement.next {
-                    Next::Delivered => counts.delivered += 1,
-                    Next::Retry { .. } => counts.retried += 1,
-                    Next::Dead(_) => counts.dead += 1,
-                    Next::Expired => counts.expired += 1,
-                    Next::Release(_) => {}
-                });
+                if let Some((channel, _)) = self.in_flight.get(&settlement.id) {
+                    self.providers.ended(*channel, &settlement);
+                }
                 self.unwritten.ended.push((settlement, Instant::now()));
             }
             // Deliveries catch their panics, and nothing aborts them.
@@ -279,7 +275,7 @@ impl DeliveryLoop {
         if is_due(self.expired_at, poll) {
             let expired = warn(self.outbox.expire().await);
             self.expired_at = (expired == 0).then(Instant::now);
-            self.counts.send_modify(|counts| counts.expired += expired);
+            self.providers.expired(expired);
         }
         if is_due(self.deleted_at, DELETE_EVERY) {
             let age = Duration::from_secs(self.policy.keep_days * 86_400);
@@ -311,6 +307,7 @@ impl Unwritten {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::stores::Next;
 
     /// How long an end is kept while the store keeps failing, after it has failed `before` times without any.
     async fn kept_after(before: u32) -> Duration {

@@ -62,18 +62,15 @@ pub struct NotifierSnapshot {
     pub dead_on_record: Option<u64>,
     /// Running deliveries of this node.
     pub running: u64,
-    /// Messages that a provider accepted, since this node started.
-    pub delivered: u64,
-    /// Failed tries that will be repeated.
-    pub retried: u64,
-    /// Messages that ended undelivered.
-    pub dead: u64,
-    /// Messages that were not sent within their life.
-    pub expired: u64,
+    /// What became of the messages that no provider was tried with, since this node started.
+    pub untried: Counts,
     /// Messages on their way, on all nodes, by channel; empty if the store fails.
     pub backlogs: Vec<BacklogSnapshot>,
     pub providers: Vec<ProviderSnapshot>,
 }
+
+/// How often something happened, by its name.
+pub type Counts = Vec<(&'static str, u64)>;
 
 /// The messages of one channel that are on their way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,4 +89,9 @@ pub struct ProviderSnapshot {
     pub breaker: BreakerState,
     /// Each outcome of a try, as the attempt log keeps it, and how long those tries took.
     pub tries: Vec<(&'static str, Distribution)>,
+    /// What became of the deliveries that it was tried with: `delivered` (it accepted the message), `retry`, `dead`,
+    /// `expired`. A report can make a delivered message dead.
+    pub ends: Counts,
+    /// The reports by their status, each attempt once. Only providers of SMS report.
+    pub reports: Counts,
 }

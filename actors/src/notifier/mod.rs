@@ -19,11 +19,13 @@ mod providers;
 mod reports;
 mod retry;
 mod segment;
+mod tally;
 mod templates;
 
 pub use breaker::BreakerState;
 pub use messages::{
-    BacklogSnapshot, DeliverDue, Drain, NotifierSnapshot, Observe, ProviderSnapshot, RecordReport, ReportRefusal, Wake,
+    BacklogSnapshot, Counts, DeliverDue, Drain, NotifierSnapshot, Observe, ProviderSnapshot, RecordReport,
+    ReportRefusal, Wake,
 };
 pub use policy::{ChannelPolicy, DeliveryPolicy};
 
@@ -40,6 +42,10 @@ use providers::Providers;
 use reports::Reports;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::timeout;
+
+/// How long [`Observe`] waits for the database.
+const STATS_TIME_OUT: Duration = Duration::from_millis(500);
 
 /// The dependencies of the notifier.
 #[derive(Clone)]
@@ -134,9 +140,11 @@ impl Handler<Observe> for NotifierActor {
 
     fn handle(&mut self, _: Observe, _: &mut Self::Context) -> Self::Result {
         let (outbox, now) = (Arc::clone(&self.outbox), self.clock.now());
-        let (counts, providers) = (self.control.counts(), self.providers.observe());
+        let (running, providers) = (self.control.running(), self.providers.observe());
+        let untried = self.providers.observe_untried();
         Box::pin(async move {
-            let stats = outbox.stats().await.ok();
+            // The counts of this node are shown whatever the database does.
+            let stats = timeout(STATS_TIME_OUT, outbox.stats()).await.ok().and_then(Result::ok);
             let backlog = |(channel, backlog): &(Channel, Backlog)| BacklogSnapshot {
                 channel: *channel,
                 pending: backlog.pending,
@@ -147,8 +155,9 @@ impl Handler<Observe> for NotifierActor {
                 pending: stats.as_ref().map(|stats| stats.pending),
                 oldest_age: stats.as_ref().and_then(|stats| stats.oldest).map(|oldest| now.since(oldest)),
                 dead_on_record: stats.as_ref().map(|stats| stats.dead),
+                running,
+                untried,
                 providers,
-                ..counts
             }
         })
     }

@@ -2,13 +2,13 @@
 
 use super::breaker::{Breaker, BreakerState};
 use super::compose::Composed;
-use super::messages::ProviderSnapshot;
+use super::messages::{Counts, ProviderSnapshot};
 use super::policy::DeliveryPolicy;
+use super::tally::{Ends, Tally};
 use crate::clock::{Clock, Timestamp};
-use crate::metrics::Histogram;
-use crate::stores::Channel;
+use crate::stores::{Channel, ReportEffect, Settlement};
 use crate::trace;
-use crate::transports::{Accepted, DeliveryReport, Mail, SendError, Sms, Transport, Transports};
+use crate::transports::{Accepted, DeliveryReport, Mail, ReportStatus, SendError, Sms, Transport, Transports};
 use futures_util::FutureExt as _;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -17,29 +17,15 @@ use std::time::{Duration, Instant};
 struct Provider<M> {
     transport: Arc<dyn Transport<M>>,
     breaker: Breaker,
-    tries: Tries,
-}
-
-/// The outcomes of a try: as the attempt log keeps them.
-const OUTCOMES: [&str; 6] = ["accepted", "transient", "permanent", "provider_fault", "unconfirmed", "unanswered"];
-
-/// How long the tries of each of [`OUTCOMES`] took.
-#[derive(Default)]
-struct Tries([Histogram; OUTCOMES.len()]);
-
-impl Tries {
-    fn record(&self, error: Option<&SendError>, took: Duration) {
-        let outcome = error.map_or("accepted", SendError::label);
-        if let Some(at) = OUTCOMES.iter().position(|known| *known == outcome) {
-            self.0[at].record(took);
-        }
-    }
+    tally: Tally,
 }
 
 /// All providers of this node, in the order in which they are tried. Shared by the loop, the deliveries and the reports.
 pub(super) struct Providers {
     mail: Vec<Provider<Mail>>,
     sms: Vec<Provider<Sms>>,
+    /// Of messages that no provider was tried with.
+    untried: Ends,
     clock: Arc<dyn Clock>,
 }
 
@@ -54,7 +40,7 @@ pub(super) struct Try {
 impl Providers {
     pub(super) fn new(transports: Transports, policy: &DeliveryPolicy, clock: Arc<dyn Clock>) -> Self {
         let Transports { mail, sms } = transports;
-        Self { mail: with_breakers(mail, policy), sms: with_breakers(sms, policy), clock }
+        Self { mail: with_breakers(mail, policy), sms: with_breakers(sms, policy), untried: Ends::default(), clock }
     }
 
     fn breakers(&self, channel: Channel) -> Vec<(&str, BreakerState)> {
@@ -70,6 +56,37 @@ impl Providers {
         let now = self.clock.now();
         let mail = self.mail.iter().map(|provider| provider.observe(Channel::Mail, now));
         mail.chain(self.sms.iter().map(|provider| provider.observe(Channel::Sms, now))).collect()
+    }
+
+    /// What became of the messages that no provider was tried with.
+    pub(super) fn observe_untried(&self) -> Counts {
+        self.untried.read()
+    }
+
+    /// Counts the end of a delivery.
+    pub(super) fn ended(&self, channel: Channel, settlement: &Settlement) {
+        let tally = settlement.attempt.as_ref().and_then(|attempt| self.tally(channel, &attempt.provider));
+        tally.map_or(&self.untried, |tally| &tally.ends).ended(&settlement.next);
+    }
+
+    /// Counts messages that were too late for a delivery.
+    pub(super) fn expired(&self, count: u64) {
+        self.untried.expired(count);
+    }
+
+    /// Counts a report by what it changed. A repeated one counts nothing.
+    pub(super) fn reported(&self, provider: &str, status: ReportStatus, effect: ReportEffect) {
+        let is_first = matches!(effect, ReportEffect::Recorded | ReportEffect::Requeued | ReportEffect::Dead);
+        if let Some(tally) = self.tally(Channel::Sms, provider).filter(|_| is_first) {
+            tally.reported(status, effect == ReportEffect::Dead);
+        }
+    }
+
+    fn tally(&self, channel: Channel, name: &str) -> Option<&Tally> {
+        match channel {
+            Channel::Mail => tally_of(&self.mail, name),
+            Channel::Sms => tally_of(&self.sms, name),
+        }
     }
 
     /// The number of providers of a channel.
@@ -149,10 +166,14 @@ impl Providers {
 fn with_breakers<M>(transports: Vec<Arc<dyn Transport<M>>>, policy: &DeliveryPolicy) -> Vec<Provider<M>> {
     let rest = Duration::from_secs(policy.breaker_rest_secs);
     let provider = |transport| {
-        let (breaker, tries) = (Breaker::new(policy.breaker_failures, rest), Tries::default());
-        Provider { transport, breaker, tries }
+        let (breaker, tally) = (Breaker::new(policy.breaker_failures, rest), Tally::default());
+        Provider { transport, breaker, tally }
     };
     transports.into_iter().map(provider).collect()
+}
+
+fn tally_of<'p, M>(providers: &'p [Provider<M>], name: &str) -> Option<&'p Tally> {
+    providers.iter().find(|provider| provider.transport.name() == name).map(|provider| &provider.tally)
 }
 
 impl<M> Provider<M> {
@@ -161,14 +182,14 @@ impl<M> Provider<M> {
     }
 
     fn observe(&self, channel: Channel, now: Timestamp) -> ProviderSnapshot {
-        let tries = OUTCOMES.into_iter().zip(&self.tries.0).map(|(outcome, histogram)| (outcome, histogram.read()));
         let (name, breaker) = (self.transport.name().to_owned(), self.breaker.state(now));
-        ProviderSnapshot { channel, name, breaker, tries: tries.collect() }
+        let (tries, ends, reports) = self.tally.read();
+        ProviderSnapshot { channel, name, breaker, tries, ends, reports }
     }
 
     /// Counts a try, and reports its end to the breaker.
     fn note(&self, error: Option<&SendError>, took: Duration, now: Timestamp) {
-        self.tries.record(error, took);
+        self.tally.tried(error, took);
         match error {
             Some(error) if error.is_of_provider() => {
                 if self.breaker.failed(now) {
@@ -177,27 +198,5 @@ impl<M> Provider<M> {
             }
             _ => self.breaker.succeeded(),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_outcome_is_counted() {
-        let text = String::new;
-        let errors = [
-            SendError::Transient { retry_after: None, text: text() },
-            SendError::Permanent(text()),
-            SendError::ProviderFault(text()),
-            SendError::Unconfirmed(text()),
-            SendError::Unanswered(text()),
-        ];
-        let tries = Tries::default();
-        for error in [None].into_iter().chain(errors.iter().map(Some)) {
-            tries.record(error, Duration::ZERO);
-        }
-        assert!(tries.0.iter().all(|histogram| histogram.read().count() == 1));
     }
 }

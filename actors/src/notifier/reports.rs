@@ -65,6 +65,7 @@ impl Reports {
     async fn settle(&self, provider: &str, report: &DeliveryReport) -> Result<ReportEffect, ErrorKind> {
         let names = self.providers.sms_names();
         let effect = self.outbox.record_report(provider, report, &names).await.map_err(ErrorKind::from)?;
+        self.providers.reported(provider, report.status, effect);
         if effect == ReportEffect::Requeued {
             tracing::info!(provider, code = report.code, "an SMS goes to the next provider");
             self.wakeup.notify_one();

@@ -25,6 +25,8 @@ pub enum ReportEffect {
     Recorded,
     /// The attempt failed, and the message waits for the next provider.
     Requeued,
+    /// The attempt failed, and the message is dead: no other provider can deliver it in time.
+    Dead,
 }
 
 /// The store of the messages. Every operation is one transaction.

@@ -65,7 +65,7 @@ pub(super) async fn record(
     if requeued > 0 {
         return Ok(ReportEffect::Requeued);
     }
-    sqlx::query(
+    let died = sqlx::query(
         "UPDATE outbox SET state = 'dead', last_error = $3 WHERE id = $1 AND state = 'delivered' \
          AND NOT EXISTS (SELECT 1 FROM outbox_attempts later WHERE later.message_id = $1 AND later.id > $2 \
          AND COALESCE(later.reference, '') <> $4)",
@@ -75,8 +75,9 @@ pub(super) async fn record(
     .bind(reason.as_str())
     .bind(report.reference.as_str())
     .execute(connection)
-    .await?;
-    Ok(ReportEffect::Recorded)
+    .await?
+    .rows_affected();
+    Ok(if died > 0 { ReportEffect::Dead } else { ReportEffect::Recorded })
 }
 
 /// The index of the next provider: the first one after `failed` in the circular list that has not failed with the message.
