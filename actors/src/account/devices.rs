@@ -47,13 +47,13 @@ async fn unchanged(
     if let Some(noted) = noted.filter(|noted| noted.registration == registration && is_recent(noted.seen)) {
         return Ok(Some((noted.device, noted.seen)));
     }
-    let pending = session.and_then(|session| Some((session, auth.sessions.begin_note(user)?)));
+    let pending = session.and_then(|session| auth.sessions.begin_note(user, session));
     let found = ports.devices.find(user, principal.app(), device_token).await?;
     let Some(found) = found.filter(|found| !found.differs(*mobile_os, Some(push)) && is_recent(found.seen)) else {
         return Ok(None);
     };
-    if let Some((session, pending)) = pending {
-        auth.sessions.note(pending, session, NotedDevice { registration, device: found.id, seen: found.seen });
+    if let Some(pending) = pending {
+        auth.sessions.note(pending, NotedDevice { registration, device: found.id, seen: found.seen });
     }
     Ok(Some((found.id, found.seen)))
 }

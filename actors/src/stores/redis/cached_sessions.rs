@@ -129,12 +129,12 @@ impl SessionStore for CachedSessions {
         self.cache.noted(user, id)
     }
 
-    fn begin_note(&self, user: UserId) -> Option<PendingNote> {
-        Some(self.cache.begin_note(user))
+    fn begin_note(&self, user: UserId, id: Digest) -> Option<PendingNote> {
+        self.cache.begin_note(user, id)
     }
 
-    fn note(&self, pending: PendingNote, id: Digest, device: NotedDevice) {
-        self.cache.note(pending, id, device);
+    fn note(&self, pending: PendingNote, device: NotedDevice) {
+        self.cache.note(pending, device);
     }
 
     async fn forget(&self, user: UserId) -> StoreResult<()> {
