@@ -133,7 +133,5 @@ pub struct SessionSnapshot {
     pub signed_in: u64,
     /// Sign-ins with wrong credentials.
     pub refused: u64,
-    /// Checks that found a session.
-    pub checked: u64,
     pub running: u64,
 }
