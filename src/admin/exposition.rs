@@ -96,6 +96,7 @@ impl Reading {
         let sign_ins = [
             ("signed_in", self.sum(|worker| worker.session.signed_in)),
             ("refused", self.sum(|worker| worker.session.refused)),
+            ("failed", self.sum(|worker| worker.session.failed)),
         ];
         page.counters("portcullis_sign_ins", "Sign-ins whose password was compared.", "result", sign_ins)?;
         let codes = [

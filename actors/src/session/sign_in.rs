@@ -53,6 +53,7 @@ pub(super) async fn run(ports: &SessionPorts, request: SignIn) -> Result<SignedI
             Ok(SignedIn { token, user: id, first_name, last_name })
         }
         Err(error) => {
+            ports.counters.borrow_mut().failed += 1;
             // A 503 costs nobody anything. If only the answer of the store was lost, this gives back too much, once.
             if error.is_not_done() {
                 ports.guard.withdraw(attempt).await;

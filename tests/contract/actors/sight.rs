@@ -13,8 +13,13 @@ pub(super) async fn what_is_decided_is_counted(database: Database, tokens: Token
     let token = house.member("ada").await;
     let wrong = house.sign_in(0, "ada", "not the password").await;
     assert_eq!(wrong.err(), Some(ErrorKind::InvalidCredentials));
+    // The password is right, and the sessions of its time have been ended.
+    let late = house.user("grace", "the right password").await;
+    house.tokens.sessions.revoke(late, 1, None).await.expect("the store answers");
+    let late = house.sign_in(0, "grace", "the right password").await;
+    assert_eq!(late.err(), Some(ErrorKind::InvalidCredentials));
     let seen = house.sessions[0].send(session::Observe).await.expect("the actor answers");
-    assert_eq!(seen, SessionSnapshot { signed_in: 1, refused: 1, ..SessionSnapshot::default() });
+    assert_eq!(seen, SessionSnapshot { signed_in: 1, refused: 1, failed: 1, running: 0 });
     let elsewhere = house.sessions[1].send(session::Observe).await.expect("the actor answers");
     assert_eq!(elsewhere, SessionSnapshot::default(), "each worker counts its own");
 
