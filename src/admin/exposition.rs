@@ -141,7 +141,7 @@ impl Reading {
             self.sum(|worker| worker.verification.guesses_used_up),
         );
         let codes = [self.sum(|worker| worker.verification.codes_issued), early];
-        let guesses = [self.sum(|worker| worker.verification.phones_verified), used_up];
+        let guesses = [self.sum(|worker| worker.verification.guesses_compared), used_up];
         verdicts.extend([("sms-resend", codes), ("phone-guesses", guesses)]);
         let help = "Verdicts of the budgets and waits. A step that passes several of them counts in each.";
         let mut family = page.family("portcullis_limit_verdicts", help, MetricType::Counter)?;
