@@ -70,10 +70,12 @@ async fn write(
         device_token: request.device_token.clone(),
         mobile_os: request.mobile_os,
         push: Some(request.push.clone()),
-        signed_in: false,
+        signed_in: None,
         max_devices: ports.auth.policy.most_devices,
     };
-    let Registered { device, taken_from } = ports.devices.register(registration).await?;
+    // Only a sign-in can come too late.
+    let registered = ports.devices.register(registration).await?;
+    let Registered { device, taken_from } = registered.ok_or(ErrorKind::InvalidToken)?;
     ports.auth.registrations_changed(user).await;
     if let Some(other) = taken_from.filter(|other| *other != user) {
         ports.auth.registrations_changed(other).await;

@@ -63,6 +63,9 @@ pub(super) async fn run(ports: &SessionPorts, request: SignIn) -> Result<SignedI
     }
 }
 
+/// The password was changed, or the account disabled, while this password was being checked.
+const STALE: ErrorKind = ErrorKind::InvalidCredentials;
+
 /// The application that the user signs in to, and the device as it was found before the password was compared.
 struct Client {
     app: AppId,
@@ -95,11 +98,21 @@ async fn finish(
             Some(found.id)
         }
         (Some((device_token, mobile_os)), _) => {
-            let (user, app, push, max_devices) = (user.id, client.app, request.push, policy.most_devices);
-            let registration = Registration { user, app, device_token, mobile_os, push, signed_in: true, max_devices };
-            let Registered { device, taken_from } = ports.devices.register(registration).await?;
+            let registration = Registration {
+                user: user.id,
+                app: client.app,
+                device_token,
+                mobile_os,
+                push: request.push,
+                signed_in: Some(user.epoch),
+                max_devices: policy.most_devices,
+            };
+            let Some(Registered { device, taken_from }) = ports.devices.register(registration).await? else {
+                ports.guard.limits.store.forgive(&forgiven).await?;
+                return Err(STALE);
+            };
             // Opening the session makes caches forget the user, but not another one whose push token this was.
-            if let Some(other) = taken_from.filter(|other| *other != user) {
+            if let Some(other) = taken_from.filter(|other| *other != user.id) {
                 ports.auth.registrations_changed(other).await;
             }
             Some(device)
@@ -119,8 +132,7 @@ async fn finish(
     });
     match opening.await? {
         Opening::Opened(_) => Ok(token),
-        // The password was changed, or the account disabled, while this password was being checked.
-        Opening::StaleEpoch => Err(ErrorKind::InvalidCredentials),
+        Opening::StaleEpoch => Err(STALE),
     }
 }
 
