@@ -7,7 +7,7 @@ use crate::domain::{AppId, Credential, DeviceId, Digest, KeyScope, UserId};
 use crate::error::ErrorKind;
 use crate::flows::answers;
 use crate::session::Principal;
-use crate::stores::{Device, NotedDevice, PushDrop, Registered, Registration};
+use crate::stores::{Device, NotedDevice, PushDrop, Registration};
 
 answers!(AccountActor:
     RegisterDevice => register,
@@ -19,7 +19,7 @@ answers!(AccountActor:
 /// An app registers at each launch, nearly always what is registered already. That is answered from memory, else from
 /// one read, and SQL is written only if something is new or the row has not been written for half a day.
 ///
-/// What is in memory was confirmed by SQL, and is forgotten with the session: `registrations_changed` makes all caches forget.
+/// What is in memory was confirmed by SQL, and is forgotten with the session: a change makes all caches forget it.
 pub(super) async fn register(ports: &AccountPorts, request: RegisterDevice) -> Result<ListedDevice, ErrorKind> {
     let principal = ports.auth.user(&request.credential).await?;
     let app = ports.auth.app_name(principal.app()).await?;
@@ -63,9 +63,8 @@ async fn write(
     request: &RegisterDevice,
     principal: &Principal,
 ) -> Result<(DeviceId, Timestamp), ErrorKind> {
-    let user = principal.user();
     let registration = Registration {
-        user,
+        user: principal.user(),
         app: principal.app(),
         device_token: request.device_token.clone(),
         mobile_os: request.mobile_os,
@@ -74,12 +73,7 @@ async fn write(
         max_devices: ports.auth.policy.most_devices,
     };
     // Only a sign-in can come too late.
-    let registered = ports.devices.register(registration).await?;
-    let Registered { device, taken_from } = registered.ok_or(ErrorKind::InvalidToken)?;
-    ports.auth.registrations_changed(user).await;
-    if let Some(other) = taken_from.filter(|other| *other != user) {
-        ports.auth.registrations_changed(other).await;
-    }
+    let device = ports.auth.register(&*ports.devices, registration).await?.ok_or(ErrorKind::InvalidToken)?;
     Ok((device, ports.auth.clock.now()))
 }
 
@@ -102,11 +96,7 @@ pub(super) async fn list(
 pub(super) async fn drop_one(ports: &AccountPorts, request: DropDevice) -> Result<(), ErrorKind> {
     let (user, app) = caller(ports, &request.credential).await?;
     let which = PushDrop::Device { device_token: request.device_token, app };
-    if !ports.devices.drop_push(user, which).await? {
-        return Err(ErrorKind::NotFound);
-    }
-    ports.auth.registrations_changed(user).await;
-    Ok(())
+    if ports.auth.drop_push(&*ports.devices, user, which).await? { Ok(()) } else { Err(ErrorKind::NotFound) }
 }
 
 pub(super) async fn of_user(ports: &AccountPorts, request: UserDevices) -> Result<Vec<ListedDevice>, ErrorKind> {

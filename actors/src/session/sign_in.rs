@@ -8,7 +8,7 @@ use crate::domain::{AppId, Password, UserToken};
 use crate::error::ErrorKind;
 use crate::flows::answers;
 use crate::hashing::Verified;
-use crate::stores::{Candidate, CandidateQuery, FoundDevice, NewSession, Opening, Registered, Registration, User};
+use crate::stores::{Candidate, CandidateQuery, FoundDevice, NewSession, Opening, Registration, User};
 use tokio_util::sync::CancellationToken;
 
 answers!(SessionActor: SignIn => run);
@@ -107,14 +107,10 @@ async fn finish(
                 signed_in: Some(user.epoch),
                 max_devices: policy.most_devices,
             };
-            let Some(Registered { device, taken_from }) = ports.devices.register(registration).await? else {
+            let Some(device) = ports.auth.register(&*ports.devices, registration).await? else {
                 ports.guard.limits.store.forgive(&forgiven).await?;
                 return Err(STALE);
             };
-            // Opening the session makes caches forget the user, but not another one whose push token this was.
-            if let Some(other) = taken_from.filter(|other| *other != user.id) {
-                ports.auth.registrations_changed(other).await;
-            }
             Some(device)
         }
     };

@@ -92,6 +92,9 @@ pub trait DeviceStore: Send + Sync {
     /// the device must not be known to the new password because of the old one.
     async fn register(&self, registration: Registration) -> StoreResult<Option<Registered>>;
 
+    /// The user who has this push token in an application.
+    async fn push_owner(&self, app: AppId, push: &PushToken) -> StoreResult<Option<UserId>>;
+
     /// The device of a user in an application.
     async fn find(&self, user: UserId, app: AppId, device: &DeviceToken) -> StoreResult<Option<FoundDevice>>;
 

@@ -52,6 +52,17 @@ impl DeviceStore for SqlStore {
         .await
     }
 
+    async fn push_owner(&self, app: AppId, push: &PushToken) -> StoreResult<Option<UserId>> {
+        self.read(async |c| {
+            let select = sqlx::query(
+                "SELECT d.user_id FROM pushes p JOIN devices d ON d.id = p.device_id WHERE p.app_id = $1 AND p.digest = $2",
+            );
+            let row = select.bind(app.0).bind(push.digest().as_bytes().as_slice()).fetch_optional(c).await?;
+            row.map(|row| row.try_get("user_id").map(UserId)).transpose()
+        })
+        .await
+    }
+
     async fn find(&self, user: UserId, app: AppId, device: &DeviceToken) -> StoreResult<Option<FoundDevice>> {
         self.read(async |c| {
             let select = sqlx::query(
