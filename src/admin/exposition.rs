@@ -167,7 +167,7 @@ impl Reading {
             ("failed", hashing.failed),
         ];
         page.counters("portcullis_hashing_jobs", help, "outcome", ends)?;
-        let help = "From the reservation of a place to the begin of its job.";
+        let help = "How long jobs have waited for a thread.";
         let mut family = page.family("portcullis_hashing_wait_seconds", help, MetricType::Histogram)?;
         histogram(&mut family, &[], &hashing.waits)?;
         let help = "Moving average of the time of a job on its thread.";

@@ -32,7 +32,7 @@ pub struct HashingSnapshot {
     pub failed: u64,
     /// Moving average of the time of a job on a thread.
     pub average_ms: f64,
-    /// How long jobs have waited for a thread since their place was taken.
+    /// How long jobs have waited for a thread. The time between taking a place and using it does not count.
     pub waits: Distribution,
 }
 
@@ -55,6 +55,7 @@ struct Job {
     work: u64,
     /// When its place was taken. Jobs are sorted by it.
     since: Instant,
+    queued: Instant,
     span: Span,
     run: Run,
 }
@@ -203,7 +204,7 @@ impl Place {
     /// Runs `task`, which takes `work` units, on a thread of the pool, unless `caller` is cancelled before it begins.
     ///
     /// # Errors
-    /// [`HashingError::Overloaded`]: too much time has passed since the place was taken, or `caller` is cancelled.
+    /// [`HashingError::Overloaded`]: it has waited too long for a thread, or `caller` is cancelled.
     /// [`HashingError::Failed`]: it panicked. And those of `task`.
     pub async fn run<T, F>(mut self, work: u64, caller: CancellationToken, task: F) -> Result<T, HashingError>
     where
@@ -223,7 +224,8 @@ impl Place {
             };
             (outcome, Box::new(move || drop(sender.send(result))))
         };
-        let job = Job { work, since: self.since, span: Span::current(), run: Box::new(run) };
+        let (since, queued) = (self.since, Instant::now());
+        let job = Job { work, since, queued, span: Span::current(), run: Box::new(run) };
         self.enqueue(job);
         result.await.unwrap_or(Err(HashingError::Failed))
     }
@@ -287,7 +289,7 @@ impl Shared {
     fn serve(&self, mut hasher: Box<dyn Argon2id>) {
         while let Some(job) = self.next() {
             let begun = Instant::now();
-            let waited = begun.saturating_duration_since(job.since);
+            let waited = begun.saturating_duration_since(job.queued);
             self.waits.record(waited);
             let slot: Slot<'_> = match waited.checked_sub(self.max_wait) {
                 Some(excess) if !excess.is_zero() => Err(overloaded(excess)),
