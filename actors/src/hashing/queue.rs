@@ -92,7 +92,8 @@ impl State {
     fn release(&mut self, expected: u64, used: bool) {
         self.reserved_work -= expected;
         self.counts.reserved -= 1;
-        self.used_part += NEWEST_PLACE * (f64::from(u8::from(used)) - self.used_part);
+        let used_part = self.used_part + NEWEST_PLACE * (f64::from(u8::from(used)) - self.used_part);
+        self.used_part = used_part.max(LEAST_USED);
     }
 }
 
@@ -115,6 +116,9 @@ const NEWEST: f64 = 1.0 / 8.0;
 /// Weight of the newest place in the moving average of places that are used. Smaller, because hundreds of places may be
 /// taken at the same time, and one of them must not change what all of them count for.
 const NEWEST_PLACE: f64 = 1.0 / 64.0;
+/// A place counts for at least this part of its work. After a flood of requests that gave theirs back, sign-ins must not
+/// all find room at the same time.
+const LEAST_USED: f64 = 0.1;
 
 impl Queue {
     /// Starts a thread for each of `hashers`. `sample` is how long `sample_work` took on this machine.
