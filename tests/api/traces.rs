@@ -3,6 +3,7 @@
 
 use super::live::Live;
 use portcullis_testkit::collector::{CollectedSpan, Collector};
+use portcullis_testkit::redis::Redis;
 use reqwest::Method;
 use std::net::TcpListener;
 
@@ -92,6 +93,27 @@ async fn only_a_failure_of_the_server_is_an_error_and_an_untraced_caller_is_not_
     let root = collector.span("GET /api/v1/sessions/current").await;
     assert_eq!((root.attributes["portcullis.outcome"].as_str(), root.is_error), ("invalid_token", false));
     assert_eq!(collector.spans().len(), 1, "{:?}", collector.spans());
+    live.stop().await;
+}
+
+#[actix_web::test]
+async fn a_token_store_that_does_not_answer_is_the_span_that_failed() {
+    let (collector, redis) = (Collector::start(), Redis::start().await);
+    let settings = [
+        ("otlp.endpoint", &*collector.url()),
+        ("otlp.sample", "0"),
+        ("redis.url", &redis.url()),
+        ("redis.timeout_ms", "300"),
+    ];
+    let live = Live::start_with(&settings).await;
+    let (_, signed_in) = live.sign_in("password").await;
+    let token = signed_in["token"].as_str().expect("a token");
+    redis.stall().await;
+    let check = live.request(Method::GET, "/api/v1/sessions/current").bearer_auth(token);
+    let answer = check.header("traceparent", traceparent("01")).send().await.expect("an answer");
+    assert_eq!(answer.status(), 503);
+    assert!(collector.span("redis find").await.is_error);
+    redis.resume().await;
     live.stop().await;
 }
 
