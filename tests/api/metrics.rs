@@ -66,9 +66,9 @@ async fn traffic(live: &Live) {
     for _ in 0..3 {
         assert_eq!(json(live.request(Method::GET, CHECK).bearer_auth(&token)).await.0, 200);
     }
-    // A genuine token with another authentication code.
+    // A genuine token with another authentication code. Of the last character four bits count.
     let (body, last) = token.split_at(token.len() - 1);
-    let forged = format!("{body}{}", if last == "A" { "B" } else { "A" });
+    let forged = format!("{body}{}", if last == "A" { "E" } else { "A" });
     assert_eq!(json(live.request(Method::GET, CHECK).bearer_auth(&forged)).await.0, 401);
     assert_eq!(json(live.request(Method::GET, "/api/v1/canary-path?auth=canary")).await.0, 404);
     assert_eq!(json(live.request(Method::DELETE, "/health/live")).await.0, 405);
