@@ -176,6 +176,7 @@ impl Authenticator {
     /// A store does not answer. The registration may be dropped all the same.
     pub async fn drop_push(&self, devices: &dyn DeviceStore, user: UserId, which: PushDrop) -> Result<bool, ErrorKind> {
         let dropped = devices.drop_push(user, which).await;
+        // Also if there was none: an earlier try, whose answer was late, may have dropped it.
         self.registrations_changed(user).await;
         Ok(dropped?)
     }
