@@ -30,8 +30,8 @@ const BACKLOG: u32 = 4096;
 /// How often a step of the start is attempted, and the pause between attempts.
 const START_ATTEMPTS: u32 = 5;
 const START_PAUSE: Duration = Duration::from_millis(200);
-/// How often pending revocations are applied, applications read and imported hashes looked for. A change by the command line takes
-/// effect within a second.
+/// How often pending revocations are applied, applications read, imported hashes looked for and idle connections closed. A
+/// change by the command line takes effect within a second.
 const MAINTENANCE_INTERVAL: Duration = Duration::from_millis(500);
 /// How often failure counts of unknown addresses are deleted, and how long they are kept. Low counts are kept for a day.
 /// High counts are kept longer, because an attacker could compare them with those of accounts, which stay.
@@ -328,13 +328,14 @@ async fn keep_fresh(applications: &Applications) {
     }
 }
 
-/// Work in the background: applies revocations, looks for imported hashes, deletes old failure counts.
+/// Work in the background: applies revocations, looks for imported hashes, closes idle connections, deletes old failure
+/// counts.
 async fn maintain(revoker: Revoker, accounts: Database, hashing: HashingPool) {
     let mut ticks = tokio::time::interval(MAINTENANCE_INTERVAL);
     ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     let mut last_deletion = Instant::now();
     loop {
-        ticks.tick().await;
+        accounts.close_idle(ticks.tick().await);
         if let Ok(work) = accounts.costliest_import().await {
             hashing.expect_imported(work);
         }

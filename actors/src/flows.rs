@@ -4,7 +4,7 @@
 //! A panic in a flow fails one request. A client that hangs up does not stop a flow half-way. The server waits for
 //! all flows before it stops. This is the only place that starts tasks for actors.
 
-use crate::trace::Trace;
+use crate::trace::{self, Trace};
 use actix::dev::{MessageResponse, OneshotSender};
 use actix::{Actor, Context, Message, ResponseFuture};
 use futures_util::FutureExt as _;
@@ -102,10 +102,10 @@ pub(crate) fn unbounded<A: Actor<Context = Context<A>>>(context: &mut Context<A>
     context.set_mailbox_capacity(0);
 }
 
-/// Runs `task` beside the answer. No flow waits for it, but the process does when it ends.
+/// Runs `task` beside the answer, for the same trace. No flow waits for it, but the process does when it ends.
 pub(crate) fn in_background(tracker: &TaskTracker, task: impl Future<Output = ()> + Send + 'static) {
     // Boxed: the runtime's code for a task is then compiled once, not for each of them.
-    tracker.spawn(task.boxed());
+    tracker.spawn(trace::carried(task).boxed());
 }
 
 /// Lists which flow answers which message: `answers!(SessionActor: SignIn => sign_in::run, …)`.
@@ -137,7 +137,9 @@ pub(crate) use answers;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trace::TraceSource;
     use actix::{MailboxError, System};
+    use opentelemetry::trace::noop::NoopTracer;
 
     /// What a flow does before it answers.
     #[derive(Debug, Clone, Copy, Message)]
@@ -166,6 +168,24 @@ mod tests {
                 assert!(matches!(ask, Ask::AtOnce | Ask::Later), "as the test wants it");
                 *answer
             })
+        }
+    }
+
+    #[tokio::test]
+    async fn work_in_the_background_belongs_to_the_trace_of_its_flow() {
+        let trace = TraceSource::new(NoopTracer::new()).begin(trace::work("a request"), None);
+        for (traced, trace) in [(true, Some(trace)), (false, None)] {
+            let (tracker, (sender, seen)) = (TaskTracker::new(), tokio::sync::oneshot::channel());
+            let flow = async {
+                in_background(&tracker, async move {
+                    let _ = sender.send(trace::current().is_some());
+                });
+            };
+            match trace {
+                Some(trace) => trace.around(flow).await,
+                None => flow.await,
+            }
+            assert_eq!(seen.await, Ok(traced));
         }
     }
 

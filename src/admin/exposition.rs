@@ -118,6 +118,7 @@ impl Reading {
         let sign_ins = [
             ("signed_in", self.sum(|worker| worker.session.signed_in)),
             ("refused", self.sum(|worker| worker.session.refused)),
+            ("failed", self.sum(|worker| worker.session.failed)),
         ];
         page.counters("portcullis_sign_ins", "Sign-ins whose password was compared.", "result", sign_ins)?;
         let codes = [
@@ -162,7 +163,7 @@ impl Reading {
             self.sum(|worker| worker.verification.guesses_used_up),
         );
         let codes = [self.sum(|worker| worker.verification.codes_issued), early];
-        let guesses = [self.sum(|worker| worker.verification.phones_verified), used_up];
+        let guesses = [self.sum(|worker| worker.verification.guesses_compared), used_up];
         verdicts.extend([("sms-resend", codes), ("phone-guesses", guesses)]);
         let help = "Verdicts of the budgets and waits. A step that passes several of them counts in each.";
         let mut family = page.family("portcullis_limit_verdicts", help, MetricType::Counter)?;
@@ -188,7 +189,7 @@ impl Reading {
             ("failed", hashing.failed),
         ];
         page.counters("portcullis_hashing_jobs", help, "outcome", ends)?;
-        let help = "From the reservation of a place to the begin of its job.";
+        let help = "How long jobs have waited for a thread.";
         let mut family = page.family("portcullis_hashing_wait_seconds", help, MetricType::Histogram)?;
         histogram(&mut family, &[], &hashing.waits)?;
         let help = "Moving average of the time of a job on its thread.";

@@ -152,6 +152,27 @@ async fn the_span_of_a_request_whose_client_hangs_up_has_its_name_and_says_so() 
 }
 
 #[actix_web::test]
+async fn a_token_store_that_does_not_answer_is_the_span_that_failed() {
+    let (collector, redis) = (Collector::start(), Redis::start().await);
+    let settings = [
+        ("otlp.endpoint", &*collector.url()),
+        ("otlp.sample", "0"),
+        ("redis.url", &redis.url()),
+        ("redis.timeout_ms", "300"),
+    ];
+    let live = Live::start_with(&settings).await;
+    let (_, signed_in) = live.sign_in("password").await;
+    let token = signed_in["token"].as_str().expect("a token");
+    redis.stall().await;
+    let check = live.request(Method::GET, "/api/v1/sessions/current").bearer_auth(token);
+    let answer = check.header("traceparent", traceparent("01")).send().await.expect("an answer");
+    assert_eq!(answer.status(), 503);
+    assert!(collector.span("redis find").await.is_error);
+    redis.resume().await;
+    live.stop().await;
+}
+
+#[actix_web::test]
 async fn a_part_of_the_requests_starts_a_trace_and_a_header_authenticates_the_exporter() {
     let collector = Collector::start();
     let settings = [

@@ -7,7 +7,7 @@ use crate::domain::{AppId, Credential, DeviceId, Digest, KeyScope, UserId};
 use crate::error::ErrorKind;
 use crate::flows::answers;
 use crate::session::Principal;
-use crate::stores::{Device, NotedDevice, PushDrop, Registered, Registration};
+use crate::stores::{Device, NotedDevice, PushDrop, Registration};
 
 answers!(AccountActor:
     RegisterDevice => register,
@@ -19,7 +19,7 @@ answers!(AccountActor:
 /// An app registers at each launch, nearly always what is registered already. That is answered from memory, else from
 /// one read, and SQL is written only if something is new or the row has not been written for half a day.
 ///
-/// What is in memory was confirmed by SQL, and is forgotten with the session: `registrations_changed` makes all caches forget.
+/// What is in memory was confirmed by SQL, and is forgotten with the session: a change makes all caches forget it.
 pub(super) async fn register(ports: &AccountPorts, request: RegisterDevice) -> Result<ListedDevice, ErrorKind> {
     let principal = ports.auth.user(&request.credential).await?;
     let app = ports.auth.app_name(principal.app()).await?;
@@ -47,13 +47,13 @@ async fn unchanged(
     if let Some(noted) = noted.filter(|noted| noted.registration == registration && is_recent(noted.seen)) {
         return Ok(Some((noted.device, noted.seen)));
     }
-    let pending = session.and_then(|session| Some((session, auth.sessions.begin_note(user)?)));
+    let pending = session.and_then(|session| auth.sessions.begin_note(user, session));
     let found = ports.devices.find(user, principal.app(), device_token).await?;
     let Some(found) = found.filter(|found| !found.differs(*mobile_os, Some(push)) && is_recent(found.seen)) else {
         return Ok(None);
     };
-    if let Some((session, pending)) = pending {
-        auth.sessions.note(pending, session, NotedDevice { registration, device: found.id, seen: found.seen });
+    if let Some(pending) = pending {
+        auth.sessions.note(pending, NotedDevice { registration, device: found.id, seen: found.seen });
     }
     Ok(Some((found.id, found.seen)))
 }
@@ -63,21 +63,17 @@ async fn write(
     request: &RegisterDevice,
     principal: &Principal,
 ) -> Result<(DeviceId, Timestamp), ErrorKind> {
-    let user = principal.user();
     let registration = Registration {
-        user,
+        user: principal.user(),
         app: principal.app(),
         device_token: request.device_token.clone(),
         mobile_os: request.mobile_os,
         push: Some(request.push.clone()),
-        signed_in: false,
+        signed_in: None,
         max_devices: ports.auth.policy.most_devices,
     };
-    let Registered { device, taken_from } = ports.devices.register(registration).await?;
-    ports.auth.registrations_changed(user).await;
-    if let Some(other) = taken_from.filter(|other| *other != user) {
-        ports.auth.registrations_changed(other).await;
-    }
+    // Only a sign-in can come too late.
+    let device = ports.auth.register(&*ports.devices, registration).await?.ok_or(ErrorKind::InvalidToken)?;
     Ok((device, ports.auth.clock.now()))
 }
 
@@ -100,11 +96,7 @@ pub(super) async fn list(
 pub(super) async fn drop_one(ports: &AccountPorts, request: DropDevice) -> Result<(), ErrorKind> {
     let (user, app) = caller(ports, &request.credential).await?;
     let which = PushDrop::Device { device_token: request.device_token, app };
-    if !ports.devices.drop_push(user, which).await? {
-        return Err(ErrorKind::NotFound);
-    }
-    ports.auth.registrations_changed(user).await;
-    Ok(())
+    if ports.auth.drop_push(&*ports.devices, user, which).await? { Ok(()) } else { Err(ErrorKind::NotFound) }
 }
 
 pub(super) async fn of_user(ports: &AccountPorts, request: UserDevices) -> Result<Vec<ListedDevice>, ErrorKind> {

@@ -151,8 +151,8 @@ impl HashingPool {
         Ok(Self { queue, cost, in_use: Arc::default() })
     }
 
-    /// Takes a place in the queue, to be taken before any store is asked for what the hash needs. The longest wait counts
-    /// from now. A hash that has not begun when `caller` is cancelled is not computed.
+    /// Takes a place in the queue, to be taken before any store is asked for what the hash needs. A hash that has not begun
+    /// when `caller` is cancelled is not computed.
     ///
     /// # Errors
     /// [`HashingError::Overloaded`]

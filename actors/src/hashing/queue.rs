@@ -32,7 +32,7 @@ pub struct HashingSnapshot {
     pub failed: u64,
     /// Moving average of the time of a job on a thread.
     pub average_ms: f64,
-    /// How long jobs have waited for a thread since their place was taken.
+    /// How long jobs have waited for a thread. The time between taking a place and using it does not count.
     pub waits: Distribution,
 }
 
@@ -55,6 +55,7 @@ struct Job {
     work: u64,
     /// When its place was taken. Jobs are sorted by it.
     since: Instant,
+    queued: Instant,
     span: Span,
     run: Run,
 }
@@ -91,7 +92,8 @@ impl State {
     fn release(&mut self, expected: u64, used: bool) {
         self.reserved_work -= expected;
         self.counts.reserved -= 1;
-        self.used_part += NEWEST_PLACE * (f64::from(u8::from(used)) - self.used_part);
+        let used_part = self.used_part + NEWEST_PLACE * (f64::from(u8::from(used)) - self.used_part);
+        self.used_part = used_part.max(LEAST_USED);
     }
 }
 
@@ -114,6 +116,9 @@ const NEWEST: f64 = 1.0 / 8.0;
 /// Weight of the newest place in the moving average of places that are used. Smaller, because hundreds of places may be
 /// taken at the same time, and one of them must not change what all of them count for.
 const NEWEST_PLACE: f64 = 1.0 / 64.0;
+/// A place counts for at least this part of its work. After a flood of requests that gave theirs back, sign-ins must not
+/// all find room at the same time.
+const LEAST_USED: f64 = 0.1;
 
 impl Queue {
     /// Starts a thread for each of `hashers`. `sample` is how long `sample_work` took on this machine.
@@ -203,7 +208,7 @@ impl Place {
     /// Runs `task`, which takes `work` units, on a thread of the pool, unless `caller` is cancelled before it begins.
     ///
     /// # Errors
-    /// [`HashingError::Overloaded`]: too much time has passed since the place was taken, or `caller` is cancelled.
+    /// [`HashingError::Overloaded`]: it has waited too long for a thread, or `caller` is cancelled.
     /// [`HashingError::Failed`]: it panicked. And those of `task`.
     pub async fn run<T, F>(mut self, work: u64, caller: CancellationToken, task: F) -> Result<T, HashingError>
     where
@@ -223,7 +228,8 @@ impl Place {
             };
             (outcome, Box::new(move || drop(sender.send(result))))
         };
-        let job = Job { work, since: self.since, span: Span::current(), run: Box::new(run) };
+        let (since, queued) = (self.since, Instant::now());
+        let job = Job { work, since, queued, span: Span::current(), run: Box::new(run) };
         self.enqueue(job);
         result.await.unwrap_or(Err(HashingError::Failed))
     }
@@ -287,7 +293,7 @@ impl Shared {
     fn serve(&self, mut hasher: Box<dyn Argon2id>) {
         while let Some(job) = self.next() {
             let begun = Instant::now();
-            let waited = begun.saturating_duration_since(job.since);
+            let waited = begun.saturating_duration_since(job.queued);
             self.waits.record(waited);
             let slot: Slot<'_> = match waited.checked_sub(self.max_wait) {
                 Some(excess) if !excess.is_zero() => Err(overloaded(excess)),

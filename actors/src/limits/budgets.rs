@@ -9,13 +9,15 @@ use crate::stores::{AddressCharges, Backoff, Budget, Counter, Rate, Waits};
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// The scopes of all budgets and waits, in the order in which they stand below.
-pub(super) const SCOPES: [&str; 18] = [
+/// The failed attempts of an address. They refuse nobody, but tell how long to wait: so they are in no metric of limits.
+const ADDRESS_FAILURES: &str = "password-address-wrong";
+
+/// The scopes of all budgets and waits that refuse, in the order in which they stand below.
+pub(super) const SCOPES: [&str; 17] = [
     "password",
     "password-device",
     "password-devices",
     "password-address",
-    "password-address-wrong",
     "password-changes-hour",
     "reset-finish-hour",
     "reset-apart",
@@ -76,11 +78,7 @@ impl Limits {
 
     /// Attempts from an address that failed.
     pub fn address_failures(&self, peer: IpAddr) -> Budget {
-        self.budget(
-            "password-address-wrong",
-            &network_of(peer),
-            ten_minutes(self.policy.passwords.password_per_address),
-        )
+        self.budget(ADDRESS_FAILURES, &network_of(peer), ten_minutes(self.policy.passwords.password_per_address))
     }
 
     /// Changes of an account's password that are tried: each costs two hashes.

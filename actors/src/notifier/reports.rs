@@ -4,6 +4,7 @@ use super::messages::{RecordReport, ReportRefusal};
 use super::providers::Providers;
 use crate::error::ErrorKind;
 use crate::stores::{OutboxStore, ReportEffect};
+use crate::trace;
 use crate::transports::{DeliveryReport, ReportStatus};
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +44,7 @@ impl Reports {
                 clippy::disallowed_methods,
                 reason = "the provider must get its answer before the record is found"
             )]
-            actix::spawn(self.record_later(provider, report));
+            actix::spawn(trace::carried(self.record_later(provider, report)));
         }
         Ok(effect)
     }

@@ -4,15 +4,20 @@ use super::applications::Applications;
 use super::policy::SessionPolicy;
 use crate::clock::{Clock, Timestamp};
 use crate::derive::Keyring;
-use crate::domain::{AppId, AppName, Credential, Digest, KeyScope, UserId, UserToken};
+use crate::domain::{AppId, AppName, Credential, DeviceId, Digest, KeyScope, UserId, UserToken};
 use crate::error::{Dependency, ErrorKind};
 use crate::flows::in_background;
 use crate::metrics::CheckMetrics;
-use crate::stores::{AccountStore, KeyRecord, Session, SessionStore};
+use crate::stores::{AccountStore, DeviceStore, KeyRecord, PushDrop, Registration, Session, SessionStore};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio_util::task::TaskTracker;
+
+/// A token store that did not answer is told again of a change of registrations after each of these pauses. A node that
+/// loses its connection to it forgets everything anyway.
+const TELL_AGAIN: [Duration; 3] = [Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(2)];
 
 /// The user that a request acts as, and how they proved it.
 #[derive(Debug, Clone)]
@@ -139,12 +144,57 @@ impl Authenticator {
         Ok(name)
     }
 
-    /// Push registrations of this user were changed in SQL: what workers noted about them is forgotten everywhere. If
-    /// the token store does not answer, other nodes may believe a note until its hour is over.
-    pub async fn registrations_changed(&self, user: UserId) {
-        if let Err(error) = self.sessions.forget(user).await {
-            tracing::info!(user = user.0, %error, "other nodes may not know of a change of push registrations");
+    /// Registers a device. `None` if the sign-in came too late.
+    ///
+    /// # Errors
+    /// A store does not answer. The device may be registered all the same.
+    pub async fn register(
+        &self,
+        devices: &dyn DeviceStore,
+        registration: Registration,
+    ) -> Result<Option<DeviceId>, ErrorKind> {
+        let (user, app) = (registration.user, registration.app);
+        let owner = match &registration.push {
+            Some(push) => devices.push_owner(app, push).await?,
+            None => None,
+        };
+        let registered = devices.register(registration).await;
+        self.registrations_changed(user).await;
+        // Without an answer nobody tells from whom the push token was taken.
+        let taken_from = registered.as_ref().map_or(owner, |done| done.and_then(|done| done.taken_from));
+        if let Some(other) = taken_from.filter(|other| *other != user) {
+            self.registrations_changed(other).await;
         }
+        Ok(registered?.map(|done| done.device))
+    }
+
+    /// Drops a push registration. False if there was none.
+    ///
+    /// # Errors
+    /// A store does not answer. The registration may be dropped all the same.
+    pub async fn drop_push(&self, devices: &dyn DeviceStore, user: UserId, which: PushDrop) -> Result<bool, ErrorKind> {
+        let dropped = devices.drop_push(user, which).await;
+        // Also if there was none: an earlier try, whose answer was late, may have dropped it.
+        self.registrations_changed(user).await;
+        Ok(dropped?)
+    }
+
+    /// Push registrations of this user were changed in SQL, or may have been, if no answer came: what workers noted about
+    /// them is forgotten everywhere. As long as the token store does not answer, other nodes may believe a note until its
+    /// hour is over.
+    async fn registrations_changed(&self, user: UserId) {
+        let Err(error) = self.sessions.forget(user).await else { return };
+        tracing::info!(user = user.0, %error, "other nodes do not know yet of a change of push registrations");
+        let sessions = Arc::clone(&self.sessions);
+        in_background(&self.tracker, async move {
+            for pause in TELL_AGAIN {
+                tokio::time::sleep(pause).await;
+                if sessions.forget(user).await.is_ok() {
+                    return;
+                }
+            }
+            tracing::info!(user = user.0, "other nodes may not know of a change of push registrations");
+        });
     }
 
     /// Notes a use of this session. It is written once in a while and in the background: the answer does not wait for

@@ -120,6 +120,7 @@ impl PasswordGuard {
     /// A store does not answer.
     pub async fn failed(&self, attempt: PasswordAttempt) -> Result<(), ErrorKind> {
         if let Some(peer) = attempt.peer {
+            // Beyond what fits, a failure adds nothing: the wait is long enough already.
             let _ = self.limits.charge(&[self.limits.address_failures(peer)]).await?;
         }
         if attempt.counts {

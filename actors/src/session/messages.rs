@@ -133,7 +133,7 @@ pub struct SessionSnapshot {
     pub signed_in: u64,
     /// Sign-ins with wrong credentials.
     pub refused: u64,
-    /// Checks that found a session.
-    pub checked: u64,
+    /// Sign-ins with the right password that opened no session: a store failed, or the password was changed meanwhile.
+    pub failed: u64,
     pub running: u64,
 }

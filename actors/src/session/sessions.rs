@@ -22,7 +22,6 @@ pub(super) async fn check(ports: &SessionPorts, Check(credential): Check) -> Res
     match &credential {
         Credential::User(token) => {
             let session = ports.auth.session(token).await?;
-            ports.counters.borrow_mut().checked += 1;
             describe(ports, token, &session).await
         }
         Credential::Key(key) => match ports.auth.accounts.live_key(key.digest()).await? {

@@ -8,7 +8,7 @@ use crate::domain::{AppId, Password, UserToken};
 use crate::error::ErrorKind;
 use crate::flows::answers;
 use crate::hashing::Verified;
-use crate::stores::{Candidate, CandidateQuery, FoundDevice, NewSession, Opening, Registered, Registration, User};
+use crate::stores::{Candidate, CandidateQuery, FoundDevice, NewSession, Opening, Registration, User};
 use tokio_util::sync::CancellationToken;
 
 answers!(SessionActor: SignIn => run);
@@ -53,6 +53,7 @@ pub(super) async fn run(ports: &SessionPorts, request: SignIn) -> Result<SignedI
             Ok(SignedIn { token, user: id, first_name, last_name })
         }
         Err(error) => {
+            ports.counters.borrow_mut().failed += 1;
             // A 503 costs nobody anything. If only the answer of the store was lost, this gives back too much, once.
             if error.is_not_done() {
                 ports.guard.withdraw(attempt).await;
@@ -61,6 +62,9 @@ pub(super) async fn run(ports: &SessionPorts, request: SignIn) -> Result<SignedI
         }
     }
 }
+
+/// The password was changed, or the account disabled, while this password was being checked.
+const STALE: ErrorKind = ErrorKind::InvalidCredentials;
 
 /// The application that the user signs in to, and the device as it was found before the password was compared.
 struct Client {
@@ -94,13 +98,19 @@ async fn finish(
             Some(found.id)
         }
         (Some((device_token, mobile_os)), _) => {
-            let (user, app, push, max_devices) = (user.id, client.app, request.push, policy.most_devices);
-            let registration = Registration { user, app, device_token, mobile_os, push, signed_in: true, max_devices };
-            let Registered { device, taken_from } = ports.devices.register(registration).await?;
-            // Opening the session makes caches forget the user, but not another one whose push token this was.
-            if let Some(other) = taken_from.filter(|other| *other != user) {
-                ports.auth.registrations_changed(other).await;
-            }
+            let registration = Registration {
+                user: user.id,
+                app: client.app,
+                device_token,
+                mobile_os,
+                push: request.push,
+                signed_in: Some(user.epoch),
+                max_devices: policy.most_devices,
+            };
+            let Some(device) = ports.auth.register(&*ports.devices, registration).await? else {
+                ports.guard.limits.store.forgive(&forgiven).await?;
+                return Err(STALE);
+            };
             Some(device)
         }
     };
@@ -118,8 +128,7 @@ async fn finish(
     });
     match opening.await? {
         Opening::Opened(_) => Ok(token),
-        // The password was changed, or the account disabled, while this password was being checked.
-        Opening::StaleEpoch => Err(ErrorKind::InvalidCredentials),
+        Opening::StaleEpoch => Err(STALE),
     }
 }
 

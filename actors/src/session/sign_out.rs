@@ -40,9 +40,7 @@ async fn by_token(ports: &SessionPorts, request: &SignOut, token: &UserToken) ->
             // A device token is not secret. An old token and a device token together must not stop the owner's pushes.
             None => PushDrop::Token(name),
         };
-        if ports.devices.drop_push(request.user, which).await? {
-            ports.auth.registrations_changed(request.user).await;
-        }
+        ports.auth.drop_push(&*ports.devices, request.user, which).await?;
     }
     if let Some(session) = session {
         ports.auth.sessions.close(request.user, Close::One(session.id)).await?;
@@ -62,10 +60,8 @@ async fn by_key(ports: &SessionPorts, request: &SignOut, key: &KeyRecord) -> Res
     if ports.auth.accounts.user(request.user).await?.is_none() {
         return Err(ErrorKind::NotFound);
     }
-    if let Some(name) = request.push.clone()
-        && ports.devices.drop_push(request.user, PushDrop::Named { name, app: key.app }).await?
-    {
-        ports.auth.registrations_changed(request.user).await;
+    if let Some(name) = request.push.clone() {
+        ports.auth.drop_push(&*ports.devices, request.user, PushDrop::Named { name, app: key.app }).await?;
     }
     if revokes {
         ports.auth.sessions.close(request.user, Close::InApp(key.app)).await?;

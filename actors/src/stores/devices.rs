@@ -50,8 +50,9 @@ pub struct Registration {
     pub mobile_os: MobileOs,
     /// `None` keeps the registered push token.
     pub push: Option<PushToken>,
-    /// Whether a sign-in succeeded on it. Only that makes it a known device.
-    pub signed_in: bool,
+    /// If a sign-in succeeded on it: the user's epoch, read *before* the password was checked. Only a sign-in makes a device
+    /// a known one.
+    pub signed_in: Option<i64>,
     /// Devices that the user may have in the application, this one included. The least recently seen are deleted.
     pub max_devices: u32,
 }
@@ -86,7 +87,13 @@ pub trait DeviceStore: Send + Sync {
     /// Creates or updates the device, and registers its push token if there is one. A push token of an application
     /// belongs to one device: the last to register it, also in a race. Beyond `max_devices` the least recently seen
     /// devices of the user in the application are deleted, with their registrations.
-    async fn register(&self, registration: Registration) -> StoreResult<Registered>;
+    ///
+    /// `None`, and nothing is written, if the epoch of the sign-in is no longer the user's, also in a race with its change:
+    /// the device must not be known to the new password because of the old one.
+    async fn register(&self, registration: Registration) -> StoreResult<Option<Registered>>;
+
+    /// The user who has this push token in an application.
+    async fn push_owner(&self, app: AppId, push: &PushToken) -> StoreResult<Option<UserId>>;
 
     /// The device of a user in an application.
     async fn find(&self, user: UserId, app: AppId, device: &DeviceToken) -> StoreResult<Option<FoundDevice>>;

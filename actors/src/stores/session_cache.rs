@@ -83,14 +83,17 @@ impl SessionCache {
         (now.saturating_duration_since(asked) < NOTE_VALID).then_some(device)
     }
 
-    /// Call it before SQL is asked.
-    pub(super) fn begin_note(&mut self, user: UserId, now: Instant) -> PendingNote {
-        PendingNote { user, asked: now, forgotten: *self.counter(user) }
+    /// Call it before SQL is asked. `None` if the session is not here: the store need not tell of changes then, so one that
+    /// happens before the session is read would be missed.
+    pub(super) fn begin_note(&mut self, user: UserId, id: Digest, now: Instant) -> Option<PendingNote> {
+        let entries = self.young.get(&user).or_else(|| self.old.get(&user))?;
+        entries.iter().find(|entry| entry.session.id == id)?;
+        Some(PendingNote { user, id, asked: now, forgotten: *self.counter(user) })
     }
 
     /// Notes the answer, if the session is here and nothing about the user was forgotten since.
-    pub(super) fn note(&mut self, pending: PendingNote, id: Digest, device: NotedDevice) {
-        let PendingNote { user, asked, forgotten } = pending;
+    pub(super) fn note(&mut self, pending: PendingNote, device: NotedDevice) {
+        let PendingNote { user, id, asked, forgotten } = pending;
         if *self.counter(user) != forgotten {
             return;
         }
@@ -202,12 +205,11 @@ mod tests {
     fn a_note_is_forgotten_with_its_session_and_after_an_hour() {
         let (mut cache, now) = (SessionCache::default(), Instant::now());
         let id = session("a").id;
-        let pending = cache.begin_note(USER, now);
-        cache.note(pending, id, noted(1));
-        assert_eq!(cache.noted(USER, id, now), None, "the session is not here, so nobody says when it changes");
-
+        assert!(cache.begin_note(USER, id, now).is_none(), "the session is not here, so nobody says when it changes");
         read(&mut cache, USER, "a", now);
-        cache.note(pending, id, noted(1));
+        assert!(cache.begin_note(USER, session("b").id, now).is_none(), "nor is that one");
+        let pending = cache.begin_note(USER, id, now).expect("the session is here");
+        cache.note(pending, noted(1));
         assert_eq!(cache.noted(USER, id, now), Some(noted(1)));
         assert_eq!(cache.noted(USER, session("b").id, now), None);
         read(&mut cache, USER, "a", now + TIME_TO_LIVE);
@@ -216,13 +218,13 @@ mod tests {
         assert_eq!(cache.noted(USER, id, now + NOTE_VALID), None);
         for change in [SessionCache::clear, |cache: &mut SessionCache| cache.forget(USER)] {
             read(&mut cache, USER, "a", now);
-            let overtaken = cache.begin_note(USER, now);
-            cache.note(overtaken, id, noted(2));
+            let overtaken = cache.begin_note(USER, id, now).expect("the session is here");
+            cache.note(overtaken, noted(2));
             assert_eq!(cache.noted(USER, id, now), Some(noted(2)));
             change(&mut cache);
             read(&mut cache, USER, "a", now);
             assert_eq!(cache.noted(USER, id, now), None);
-            cache.note(overtaken, id, noted(2));
+            cache.note(overtaken, noted(2));
             assert_eq!(cache.noted(USER, id, now), None, "it was asked before the change");
         }
     }

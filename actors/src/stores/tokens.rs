@@ -64,6 +64,7 @@ pub struct NotedDevice {
 #[derive(Clone, Copy, Debug)]
 pub struct PendingNote {
     pub(super) user: UserId,
+    pub(super) id: Digest,
     pub(super) asked: Instant,
     /// How often the cache had forgotten something by then.
     pub(super) forgotten: u64,
@@ -127,12 +128,11 @@ pub trait SessionStore: Send + Sync {
     /// a cache notes nothing.
     fn noted(&self, user: UserId, id: Digest) -> Option<NotedDevice>;
 
-    /// Call it before SQL is asked what to note.
-    fn begin_note(&self, user: UserId) -> Option<PendingNote>;
+    /// Call it before SQL is asked what to note with a session. `None` if the session is not in the cache.
+    fn begin_note(&self, user: UserId, id: Digest) -> Option<PendingNote>;
 
-    /// Notes a registration with a session, unless the session is not in the cache or something about the user changed
-    /// since [`SessionStore::begin_note`].
-    fn note(&self, pending: PendingNote, id: Digest, device: NotedDevice);
+    /// Notes a registration, unless something about the user changed since [`SessionStore::begin_note`].
+    fn note(&self, pending: PendingNote, device: NotedDevice);
 
     /// Makes every cache forget the user, as a change of a session does: at once in this process and within 200 ms in
     /// others. Call it when registrations of the user were changed in SQL. Works on a full store.

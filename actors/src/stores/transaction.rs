@@ -18,8 +18,14 @@ pub(super) const BEGIN_IMMEDIATE: &str = "BEGIN IMMEDIATE";
 
 /// A connection to a server that was in use within this time is not tested before the next use.
 const TRUSTED: Duration = Duration::from_millis(500);
+/// A live server answers a test within this time. It is a part of what a call may take, so that a call can go on to the
+/// next connection when one is dead.
+const TEST_TIME_OUT: Duration = Duration::from_millis(100);
 /// A connection to a server is replaced at this age, so that a server may be taken out of service.
 const LONGEST_LIFE: Duration = Duration::from_secs(30 * 60);
+/// A connection to a server that is not used for this time is closed. Networks forget idle connections without a word,
+/// some after four minutes.
+const LONGEST_IDLE: Duration = Duration::from_secs(3 * 60);
 
 /// Runs on each new connection.
 pub(super) type Prepare<DB> =
@@ -47,14 +53,21 @@ impl<DB: Database> Manager for Connector<DB> {
         if !self.is_server {
             return Ok(());
         }
-        if metrics.age() > LONGEST_LIFE {
-            return Err(RecycleError::message("it is old"));
+        if has_ended(metrics, Instant::now()) {
+            return Err(RecycleError::message("it is old, or was idle for long"));
         }
         if metrics.last_used() > TRUSTED {
-            connection.ping().await?;
+            let answer = tokio::time::timeout(TEST_TIME_OUT, connection.ping()).await;
+            answer.map_err(|_| RecycleError::message("the server does not answer on it"))??;
         }
         Ok(())
     }
+}
+
+/// Whether a connection to a server is to be closed.
+fn has_ended(metrics: &Metrics, now: Instant) -> bool {
+    let since = |then| now.saturating_duration_since(Instant::from_std(then));
+    since(metrics.created) > LONGEST_LIFE || since(metrics.recycled.unwrap_or(metrics.created)) > LONGEST_IDLE
 }
 
 /// A pool whose operations are counted. That of sqlx is not used: it pings, in a task of its own, whenever a connection
@@ -84,6 +97,14 @@ impl<DB: Database> MeteredPool<DB> {
             PoolError::Timeout(_) => sqlx::Error::PoolTimedOut,
             _ => sqlx::Error::PoolClosed,
         })
+    }
+
+    /// Closes connections to a server that are old or were not used for long. The last one used is the first one used
+    /// again, so others may not be taken from the pool, and looked at, for hours.
+    pub(super) fn close_idle(&self, now: Instant) {
+        if self.pool.manager().is_server {
+            self.pool.retain(|_, metrics| !has_ended(&metrics, now));
+        }
     }
 
     pub(super) async fn close(&self) {

@@ -114,6 +114,17 @@ pub fn current() -> Option<Trace> {
     CURRENT.try_with(Trace::clone).ok()
 }
 
+/// Work that another task will do for the trace of this one.
+pub fn carried<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
+    let trace = current();
+    async move {
+        match trace {
+            None => work.await,
+            Some(trace) => trace.around(work).await,
+        }
+    }
+}
+
 /// A span below the current one, around work that has no further spans. It ends when it is dropped.
 pub struct Span(Option<BoxedSpan>);
 

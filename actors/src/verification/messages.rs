@@ -71,6 +71,8 @@ pub struct VerificationSnapshot {
     pub resets_finished: u64,
     /// Codes that were not sent again because the last send was too recent.
     pub resends_too_early: u64,
+    /// Guesses that were compared, right or wrong.
+    pub guesses_compared: u64,
     /// Requests about a code whose guesses were used up.
     pub guesses_used_up: u64,
     pub running: u64,

@@ -89,7 +89,11 @@ async fn send(
 pub(super) async fn verify(ports: &VerificationPorts, request: VerifyCode) -> Result<(), ErrorKind> {
     let (limits, user) = (&ports.guard.limits, ports.auth.user(&request.credential).await?.user());
     let proofs = ports.auth.keyring.phone_proofs(user, &request.code);
-    match ports.challenges.answer_phone(user, &proofs, limits.policy.phone_codes.guesses).await? {
+    let answer = ports.challenges.answer_phone(user, &proofs, limits.policy.phone_codes.guesses).await?;
+    if let PhoneAnswer::Right(_) | PhoneAnswer::Wrong(_) = &answer {
+        ports.counters.borrow_mut().guesses_compared += 1;
+    }
+    match answer {
         PhoneAnswer::Right(challenge) => {
             let confirmed = confirm(ports, user, &challenge).await;
             if confirmed.as_ref().is_err_and(ErrorKind::is_not_done) {

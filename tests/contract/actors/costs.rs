@@ -3,6 +3,7 @@
 use super::{Database, House, Tokens};
 use portcullis_actors::account::{DropDevice, ListedDevice, RegisterDevice};
 use portcullis_actors::domain::{Credential, MobileOs, UserToken};
+use portcullis_actors::error::ErrorKind;
 use portcullis_actors::session::SignIn;
 use portcullis_actors::stores::{AccountStore as _, DeviceStore as _};
 use portcullis_testkit::accounts::new_user;
@@ -62,21 +63,30 @@ async fn counted(database: Database, tokens: Tokens) -> House {
 
 impl House {
     /// Signs in on a phone, with a push token.
-    async fn on_phone(&self, push: &str) -> UserToken {
+    pub(super) async fn on_phone(&self, push: &str) -> UserToken {
         let ask = self.ask("ada", PASSWORD, [192, 0, 2, 1], Some("phone"));
         let ask = SignIn { push: Some(push.parse().expect("a push token")), ..ask };
         self.sessions[0].send(ask).await.expect("the actor answers").expect("signs in").token
     }
 
     /// What an app sends at each launch.
-    async fn launch(&self, worker: usize, token: &UserToken, push: &str) -> ListedDevice {
+    pub(super) async fn launch(&self, worker: usize, token: &UserToken, push: &str) -> ListedDevice {
+        self.try_launch(worker, token, push).await.expect("is registered")
+    }
+
+    pub(super) async fn try_launch(
+        &self,
+        worker: usize,
+        token: &UserToken,
+        push: &str,
+    ) -> Result<ListedDevice, ErrorKind> {
         let ask = RegisterDevice {
             credential: Credential::User(token.clone()),
             device_token: "phone".parse().expect("a device"),
             mobile_os: MobileOs::Ios,
             push: push.parse().expect("a push token"),
         };
-        self.accounts[worker].send(ask).await.expect("the actor answers").expect("is registered")
+        self.accounts[worker].send(ask).await.expect("the actor answers")
     }
 
     async fn pushes(&self, name: &str) -> Vec<String> {

@@ -186,7 +186,7 @@ impl House {
             device_token: name.parse().expect("a device"),
             mobile_os: MobileOs::Ios,
             push: Some(name.parse().expect("a push token")),
-            signed_in: false,
+            signed_in: None,
             max_devices: 50,
         };
         self.database.store.register(registration).await.expect("the store answers");

@@ -6,6 +6,7 @@ mod introspection;
 mod messages;
 mod plans;
 mod races;
+mod registrations;
 mod sight;
 
 use crate::sql::Backend as Database;
@@ -101,6 +102,10 @@ pairs! {
         a_sign_in_on_an_unchanged_device_reads_once_and_writes_nothing_to_sql,
         an_unchanged_push_registration_asks_nobody,
         a_push_registration_that_was_lost_elsewhere_is_written_again,
+    }
+    registrations {
+        a_change_without_an_answer_is_forgotten_by_every_cache,
+        a_token_store_that_fails_is_told_again,
     }
     sight {
         what_is_decided_is_counted,

@@ -1,16 +1,26 @@
-//! Every script runs on a cluster: it touches one slot, and only the keys that it was given.
+//! A cluster is refused at the start, because a sign-in with limits touches counters of its address besides the slot of its
+//! user. All else touches one slot, and only the keys that it was given.
 
-use super::{ADA, connect, digest, new_session, open, phone_ask, reset_ask};
+use super::{ADA, connect, digest, new_session, open, phone_ask, reset_ask, try_connect};
 use portcullis_actors::stores::{
     Admission, AttemptCharges, Backoff, Budget, ChallengeStore, Close, Counter, Forgiven, LimitStore, NewSession,
     PhoneAnswer, PhoneIssue, Rate, SessionStore, Verdict, Waits,
 };
 use portcullis_testkit::redis::Redis;
+use portcullis_testkit::stores::PATIENT;
 use portcullis_testkit::wait::eventually;
+use std::sync::Arc;
 use std::time::Duration;
 
 #[tokio::test]
-async fn every_script_touches_one_slot() {
+async fn a_node_of_a_cluster_is_refused_at_the_start() {
+    let redis = Redis::start_with(&["--cluster-enabled", "yes"]).await;
+    let refused = try_connect(&redis.url(), PATIENT, Arc::default()).await.err().expect("it is refused").to_string();
+    assert!(refused.contains("is a node of a cluster") && !refused.contains('\n'), "{refused}");
+}
+
+#[tokio::test]
+async fn all_but_the_counters_of_an_address_is_in_one_slot() {
     let redis = Redis::start_with(&["--cluster-enabled", "yes"]).await;
     let owned = redis.command(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]).await;
     assert_eq!(owned.expect("Redis answers"), "+OK");
@@ -20,7 +30,10 @@ async fn every_script_touches_one_slot() {
     let crossing = redis.command(&["EVAL", "return 1", "2", "pc:{42}:phone", "pc:{43}:phone"]).await;
     assert!(crossing.expect("Redis answers").starts_with("-CROSSSLOT"));
 
-    let store = connect(&redis.url()).await;
+    // To this user Redis does not tell that it is a cluster.
+    let set = redis.command(&["ACL", "SETUSER", "ada", "on", ">secret", "~*", "+@all", "-info"]).await;
+    assert_eq!(set.expect("Redis answers"), "+OK");
+    let store = connect(&format!("redis://ada:secret@{}", redis.address())).await;
     let session = open(&store, ADA, "a").await;
     assert!(store.touch(ADA, session.id, Duration::from_secs(60)).await.expect("one slot"));
     assert_eq!(store.list(ADA).await.expect("one slot").len(), 1);

@@ -2,9 +2,10 @@
 
 use super::{ADA, IMPATIENT, connect_within, digest, new_session, open, reset_ask};
 use futures_util::future::join_all;
-use portcullis_actors::domain::UserId;
+use portcullis_actors::clock::Timestamp;
+use portcullis_actors::domain::{DeviceId, UserId};
 use portcullis_actors::stores::redis::{CachedSessions, RedisTokenStore};
-use portcullis_actors::stores::{Budget, ChallengeStore, Close, Counter, LimitStore, Rate, SessionStore};
+use portcullis_actors::stores::{Budget, ChallengeStore, Close, Counter, LimitStore, NotedDevice, Rate, SessionStore};
 use portcullis_testkit::gate::Gate;
 use portcullis_testkit::redis::Redis;
 use portcullis_testkit::wait::eventually;
@@ -54,6 +55,26 @@ async fn a_stalled_redis() {
     nothing_works(&store, &worker).await;
     redis.resume().await;
     everything_works_within_two_seconds(&store, &worker).await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_told_to_others_is_forgotten_here_all_the_same() {
+    let redis = Redis::start().await;
+    let store = connect_within(&redis.url(), IMPATIENT).await;
+    let worker = store.for_worker();
+    open(&store, ADA, "known").await;
+    let noted = NotedDevice { registration: digest("push"), device: DeviceId(1), seen: Timestamp::default() };
+    eventually("it is noted", async || {
+        assert!(worker.find(ADA, digest("known")).await.expect("Redis answers").is_some());
+        worker.begin_note(ADA, digest("known")).is_some_and(|pending| {
+            worker.note(pending, noted);
+            worker.noted(ADA, digest("known")) == Some(noted)
+        })
+    })
+    .await;
+    redis.stall().await;
+    worker.forget(ADA).await.expect_err("Redis does not answer");
+    assert_eq!(worker.noted(ADA, digest("known")), None);
 }
 
 #[tokio::test]

@@ -42,10 +42,10 @@ async fn furnished(backend: &Backend, name: &str, app: portcullis_actors::domain
         device_token,
         mobile_os: MobileOs::Ios,
         push: Some(push),
-        signed_in: true,
+        signed_in: Some(0),
         max_devices: 50,
     };
-    store.register(registration).await.expect("registered");
+    store.register(registration).await.expect("answers").expect("registered");
     let digest = Digest::of(name.as_bytes());
     store.create_key(NewKey { digest, app, owner: user, scopes: vec![KeyScope::OwnerAct] }).await.expect("made");
     let mut change = change(user, app, "old", "new");

@@ -4,7 +4,9 @@ use super::{Backend, change};
 use futures_util::future::{join, join_all};
 use portcullis_actors::clock::Clock as _;
 use portcullis_actors::domain::{AppId, DeviceId, DeviceToken, Email, MobileOs, PushToken, UserId};
-use portcullis_actors::stores::{AccountStore as _, CandidateQuery, Device, DeviceStore as _, PushDrop, Registration};
+use portcullis_actors::stores::{
+    AccountStore as _, CandidateQuery, Device, DeviceStore as _, PushDrop, Registered, Registration,
+};
 use std::time::Duration;
 
 fn registration(user: UserId, app: AppId, device: &str, push: Option<&str>) -> Registration {
@@ -14,7 +16,7 @@ fn registration(user: UserId, app: AppId, device: &str, push: Option<&str>) -> R
         device_token: token(device),
         mobile_os: MobileOs::Ios,
         push: push.map(push_token),
-        signed_in: false,
+        signed_in: None,
         max_devices: 50,
     }
 }
@@ -27,8 +29,13 @@ fn push_token(text: &str) -> PushToken {
     text.parse().expect("a push token")
 }
 
+/// Registers what is not to be refused.
+async fn written(backend: &Backend, registration: Registration) -> Registered {
+    backend.store.register(registration).await.expect("the store answers").expect("the epoch is not stale")
+}
+
 async fn register(backend: &Backend, user: UserId, app: AppId, device: &str, push: Option<&str>) -> DeviceId {
-    backend.store.register(registration(user, app, device, push)).await.expect("registered").device
+    written(backend, registration(user, app, device, push)).await.device
 }
 
 async fn devices(backend: &Backend, user: UserId) -> Vec<Device> {
@@ -46,7 +53,7 @@ pub(super) async fn a_device_is_one_row(backend: Backend) {
     assert_eq!((first.len(), first[0].id, first[0].app, &first[0].push), (1, id, app, &None));
     backend.clock.advance(Duration::from_secs(60));
     let again = Registration { mobile_os: MobileOs::Android, ..registration(user, app, "phone", Some("push")) };
-    assert_eq!(backend.store.register(again).await.expect("registered").device, id);
+    assert_eq!(written(&backend, again).await.device, id);
     backend.clock.advance(Duration::from_secs(60));
     assert_eq!(register(&backend, user, app, "phone", None).await, id);
     let second = devices(&backend, user).await;
@@ -84,9 +91,8 @@ pub(super) async fn a_push_token_follows_the_last_to_register_it(backend: Backen
 
 pub(super) async fn a_registration_says_whose_push_token_it_took(backend: Backend) {
     let (ada, grace, app) = (backend.user("ada").await, backend.user("grace").await, backend.app("fleet").await);
-    let taken = async |user, device: &str, push| {
-        backend.store.register(registration(user, app, device, push)).await.expect("registered").taken_from
-    };
+    let taken =
+        async |user, device: &str, push| written(&backend, registration(user, app, device, push)).await.taken_from;
     assert_eq!(taken(ada, "phone", Some("push")).await, None);
     assert_eq!(taken(ada, "phone", Some("push")).await, None, "it had it already");
     assert_eq!(taken(grace, "phone", None).await, None);
@@ -127,8 +133,8 @@ pub(super) async fn a_push_token_has_one_owner_after_any_race(backend: Backend) 
 
 pub(super) async fn a_device_has_one_push_token_after_any_race(backend: Backend) {
     let (user, app) = (backend.user("ada").await, backend.app("fleet").await);
-    let all = (0..40).map(|n| backend.store.register(registration(user, app, "phone", Some(&format!("push{n}")))));
-    let registered: Vec<_> = join_all(all).await.into_iter().map(|one| one.expect("registered")).collect();
+    let all = (0..40).map(|n| written(&backend, registration(user, app, "phone", Some(&format!("push{n}")))));
+    let registered = join_all(all).await;
     assert!(registered.iter().all(|one| one.device == registered[0].device));
     assert_eq!(pushes(&backend, user).await.len(), 1);
     assert_eq!(backend.number("SELECT COUNT(*) FROM pushes").await, 1);
@@ -180,8 +186,8 @@ async fn knows(backend: &Backend, user: UserId, device: &str, days: u64) -> bool
 }
 
 async fn sign_in_on(backend: &Backend, user: UserId, app: AppId, device: &str) {
-    let signed_in = Registration { signed_in: true, ..registration(user, app, device, None) };
-    backend.store.register(signed_in).await.expect("registered");
+    let signed_in = Registration { signed_in: Some(0), ..registration(user, app, device, None) };
+    written(backend, signed_in).await;
 }
 
 pub(super) async fn a_known_device_is_known_for_a_while(backend: Backend) {
@@ -240,17 +246,44 @@ pub(super) async fn only_a_sign_in_makes_a_device_known_and_a_new_password_forge
     assert_eq!(devices(&backend, user).await.len(), 2, "the devices stay");
 }
 
+pub(super) async fn a_sign_in_with_the_old_password_makes_no_device_known(backend: Backend) {
+    let (user, app) = (backend.user("ada").await, backend.app("fleet").await);
+    backend.store.change_password(change(user, app, "old", "new")).await.expect("answers").expect("changed");
+    let late = |epoch| Registration { signed_in: Some(epoch), ..registration(user, app, "phone", Some("push")) };
+    assert_eq!(backend.store.register(late(0)).await.expect("answers"), None);
+    assert_eq!(devices(&backend, user).await, [], "nothing is written");
+    written(&backend, late(1)).await;
+    assert!(knows(&backend, user, "phone", 90).await);
+}
+
+pub(super) async fn no_device_is_known_after_a_sign_in_that_races_a_new_password(backend: Backend) {
+    let app = backend.app("fleet").await;
+    for round in 0..40 {
+        let user = backend.user(&format!("u{round}")).await;
+        // On every other one the row of the device exists, so that both write it.
+        if round % 2 == 0 {
+            sign_in_on(&backend, user, app, "phone").await;
+        }
+        let sign_in = Registration { signed_in: Some(0), ..registration(user, app, "phone", None) };
+        let (changed, signed_in) =
+            join(backend.store.change_password(change(user, app, "old", "new")), backend.store.register(sign_in)).await;
+        changed.expect("answers").expect("changed");
+        signed_in.expect("answers");
+        assert!(!knows(&backend, user, "phone", 90).await, "round {round}");
+    }
+}
+
 pub(super) async fn a_user_has_so_many_devices_and_the_least_recently_seen_goes(backend: Backend) {
     let (user, app, other) = (backend.user("ada").await, backend.app("fleet").await, backend.app("other").await);
     register(&backend, user, other, "elsewhere", Some("elsewhere")).await;
     let three = |device: &str| Registration { max_devices: 3, ..registration(user, app, device, Some(device)) };
     for device in ["first", "second", "third"] {
-        backend.store.register(three(device)).await.expect("registered");
+        written(&backend, three(device)).await;
         backend.clock.advance(Duration::from_secs(1));
     }
-    backend.store.register(three("first")).await.expect("it is seen again");
+    written(&backend, three("first")).await;
     backend.clock.advance(Duration::from_secs(1));
-    backend.store.register(three("fourth")).await.expect("registered");
+    written(&backend, three("fourth")).await;
     let left: Vec<_> = backend.store.registered(user, app).await.expect("read");
     let left: Vec<_> = left.iter().map(|device| device.device_token.as_str()).collect();
     assert_eq!(left, ["fourth", "first", "third"]);

@@ -7,7 +7,8 @@ use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
 use portcullis_testkit::accounts::new_user;
 use portcullis_testkit::gate::Gate;
 use portcullis_testkit::postgres::Postgres;
-use portcullis_testkit::stores::{patient, sqlite_url};
+use portcullis_testkit::stores::{PATIENT, patient, sqlite_url};
+use portcullis_testkit::wait::eventually;
 use sqlx::{AnyConnection, Connection as _};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -96,6 +97,45 @@ async fn a_network_that_swallows_everything_costs_half_a_second_and_no_connectio
     gate.cut();
     all_fail_soon(&store).await;
     gate.open();
+    recovers(&store).await;
+}
+
+/// Connections die and nobody says so. Each is found out in a fraction of what a call may take.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_died_unseen_fail_no_request() {
+    let postgres = Postgres::start().await;
+    let gate = Gate::before(([127, 0, 0, 1], postgres.port()).into()).await;
+    let url = format!("postgres://postgres@{}/postgres?sslmode=disable", gate.address());
+    let store = SqlStore::connect(&patient(url), Arc::new(SystemClock)).await.expect("opens");
+    let email = new_user("ada").email;
+    let read = || store.user_by_email(&email);
+    join_all((0..10).map(|_| read())).await;
+    gate.swallow();
+    // A connection that was in use a moment ago is not tested.
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    gate.open();
+    let began = Instant::now();
+    read().await.expect("a new connection answers");
+    assert!(began.elapsed() < PATIENT / 4, "{:?}", began.elapsed());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_that_nobody_uses_are_closed() {
+    let postgres = Postgres::start().await;
+    let store = open(postgres.url("postgres")).await;
+    recovers(&store).await;
+    let open = async || {
+        let mut other = AnyConnection::connect(&postgres.url("template1")).await.expect("connects");
+        let count = "SELECT COUNT(*) FROM pg_stat_activity WHERE datname = 'postgres'";
+        sqlx::query_scalar::<_, i64>(count).fetch_one(&mut other).await.expect("counted")
+    };
+    let before = open().await;
+    assert!(before > 1);
+    let now = tokio::time::Instant::now();
+    store.close_idle(now);
+    assert_eq!(open().await, before);
+    store.close_idle(now + Duration::from_secs(200));
+    eventually("all are closed", async || open().await == 0).await;
     recovers(&store).await;
 }
 

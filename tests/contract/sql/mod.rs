@@ -83,6 +83,8 @@ suite! {
         a_known_device_is_known_for_a_while,
         a_sign_in_finds_its_device_with_its_push_token,
         only_a_sign_in_makes_a_device_known_and_a_new_password_forgets_it,
+        a_sign_in_with_the_old_password_makes_no_device_known,
+        no_device_is_known_after_a_sign_in_that_races_a_new_password,
         a_user_has_so_many_devices_and_the_least_recently_seen_goes,
         devices_are_read_by_their_numbers,
     }

@@ -3,11 +3,13 @@
 use super::phone::ask as ask_code;
 use super::resets::ask as ask_link;
 use super::*;
-use portcullis_actors::clock::SystemClock;
+use portcullis_actors::clock::{SystemClock, Timestamp};
 use portcullis_actors::error::{Dependency, StoreError};
 use portcullis_actors::stores::embedded::EmbeddedTokenStore;
 use portcullis_actors::stores::sql::SqlStore;
-use portcullis_actors::stores::{AccountStore as _, Budget, Close, Counter, PhoneAnswer, Rate, StoreResult, Verdict};
+use portcullis_actors::stores::{
+    AccountStore as _, Budget, Close, Counter, NotedDevice, PhoneAnswer, Rate, StoreResult, Verdict,
+};
 use portcullis_testkit::stores::{PATIENT, patient, sqlite_url};
 use portcullis_testkit::wait::{Wait, eventually};
 use sqlx::sqlite::SqliteConnectOptions;
@@ -121,6 +123,27 @@ async fn a_held_file_refuses_in_time_and_what_was_refused_never_happens() {
         assert!(patiently(|| store.list(UserId(1000 + n))).await.is_empty(), "{n} was refused");
     }
     assert!(patiently(|| store.find(USER, digest(1))).await.is_some(), "so was its sign-out");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn what_cannot_be_told_to_others_is_forgotten_here_all_the_same() {
+    let (_folder, path) = place();
+    let store = EmbeddedTokenStore::open(&path, Arc::new(SystemClock)).await.expect("the store opens");
+    patiently(|| store.open(session(USER, 1))).await;
+    let mut holder = behind_its_back(&path).await;
+    let noted = NotedDevice { registration: digest(7), device: DeviceId(1), seen: Timestamp::default() };
+    let held = holder.begin_with("BEGIN IMMEDIATE").await.expect("the lock is free");
+    eventually("it is noted", async || {
+        assert!(patiently(|| store.find(USER, digest(1))).await.is_some());
+        store.begin_note(USER, digest(1)).is_some_and(|pending| {
+            store.note(pending, noted);
+            store.noted(USER, digest(1)) == Some(noted)
+        })
+    })
+    .await;
+    store.forget(USER).await.expect_err("somebody holds the file");
+    assert_eq!(store.noted(USER, digest(1)), None);
+    held.rollback().await.expect("the lock is given back");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

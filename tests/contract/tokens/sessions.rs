@@ -258,8 +258,8 @@ fn device(n: u64) -> NotedDevice {
 
 /// Notes it, as after a question to SQL. False if the store did not keep it.
 fn note(store: &Ports, id: Digest, noted: NotedDevice) -> bool {
-    let pending = store.sessions.begin_note(USER).expect("this store has a cache");
-    store.sessions.note(pending, id, noted);
+    let Some(pending) = store.sessions.begin_note(USER, id) else { return false };
+    store.sessions.note(pending, noted);
     store.sessions.noted(USER, id) == Some(noted)
 }
 
@@ -276,11 +276,11 @@ pub async fn a_note_stays_with_its_session_until_something_changes(store: Ports)
     assert_eq!(store.sessions.noted(USER, digest(2)), None, "a session has its own");
     assert_eq!(store.sessions.noted(OTHER, digest(1)), None);
 
-    let overtaken = store.sessions.begin_note(USER).expect("this store has a cache");
+    let overtaken = store.sessions.begin_note(USER, digest(1)).expect("the session is in the cache");
     store.sessions.close(USER, Close::One(digest(2))).await.expect("the store answers");
     assert_eq!(store.sessions.noted(USER, digest(1)), None, "any change of the user ends it");
     assert!(store.lives(USER, digest(1)).await);
-    store.sessions.note(overtaken, digest(1), device(1));
+    store.sessions.note(overtaken, device(1));
     assert_eq!(store.sessions.noted(USER, digest(1)), None, "SQL was asked before the change");
 
     eventually("it is noted", async || {

@@ -164,7 +164,8 @@ impl Inner {
         span.end(ended.map_err(StoreError::token_store))
     }
 
-    /// Changes sessions of `user` in a transaction. The cache has forgotten the user before this returns.
+    /// Changes sessions of `user` in a transaction. The cache has forgotten the user before this returns, whatever the
+    /// outcome.
     ///
     /// A commit that fails or times out may still have happened. It is not accounted for here, so `maintenance` takes it for
     /// a change of another process and clears the cache.
@@ -180,9 +181,9 @@ impl Inner {
             Ok((outcome, change, self.reflected.lock().await))
         })
         .await;
-        let (outcome, change, mut reflected) = span.end(ended.map_err(StoreError::token_store))?;
         let mut cache = self.cache();
         cache.forget(user);
+        let (outcome, change, mut reflected) = span.end(ended.map_err(StoreError::token_store))?;
         if *reflected < change - 1 {
             // The changes in between are those of others.
             cache.clear();

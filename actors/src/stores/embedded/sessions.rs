@@ -120,12 +120,12 @@ impl SessionStore for EmbeddedTokenStore {
         self.inner.cache().noted(user, id, Instant::now())
     }
 
-    fn begin_note(&self, user: UserId) -> Option<PendingNote> {
-        Some(self.inner.cache().begin_note(user, Instant::now()))
+    fn begin_note(&self, user: UserId, id: Digest) -> Option<PendingNote> {
+        self.inner.cache().begin_note(user, id, Instant::now())
     }
 
-    fn note(&self, pending: PendingNote, id: Digest, device: NotedDevice) {
-        self.inner.cache().note(pending, id, device);
+    fn note(&self, pending: PendingNote, device: NotedDevice) {
+        self.inner.cache().note(pending, device);
     }
 
     async fn forget(&self, user: UserId) -> StoreResult<()> {

@@ -40,10 +40,11 @@ impl CachedSessions {
         self.cache.users()
     }
 
-    async fn look_up(&self, user: UserId, id: Digest) -> StoreResult<Option<Session>> {
+    /// Asks Redis. An error says how the call ended.
+    async fn look_up(&self, user: UserId, id: Digest) -> Result<Option<Session>, (CallEnd, StoreError)> {
         loop {
             let (read, mut connection) = match self.cache.look_up(user, id) {
-                LookUp::Hit(session) => return Ok(self.unexpired(session)),
+                LookUp::Hit(session) => return Ok(Some(session)),
                 LookUp::Miss(read, connection) => (read, connection),
                 LookUp::NotServing => {
                     self.cache.serving().await;
@@ -52,11 +53,7 @@ impl CachedSessions {
             };
             let mut command = redis::cmd("HGET");
             command.arg(sessions_key(user)).arg(id.as_bytes().as_slice());
-            let (span, began) = (trace::span(|| trace::store_call("redis", "find")), Instant::now());
-            let answer = command.query_async::<Option<Vec<u8>>>(&mut connection.connection).await;
-            let end = answer.as_ref().map_or_else(end_of_call, |_| CallEnd::Ok);
-            self.store.0.pool.metrics.record(end, began.elapsed());
-            match span.end(answer) {
+            match command.query_async::<Option<Vec<u8>>>(&mut connection.connection).await {
                 Ok(None) => {
                     // A demoted Redis drops its data before the next health check notices it. Only a primary may
                     // answer "not there".
@@ -66,9 +63,9 @@ impl CachedSessions {
                     }
                 }
                 Ok(Some(value)) => {
-                    let session = record::parse(id, &value)?;
+                    let session = record::parse(id, &value).map_err(|error| (CallEnd::Unavailable, error))?;
                     self.cache.finish(read, &session);
-                    return Ok(self.unexpired(session));
+                    return Ok(Some(session));
                 }
                 Err(error) => self.retry_if_lost(connection.number, error)?,
             }
@@ -85,12 +82,12 @@ impl CachedSessions {
     }
 
     /// Succeeds if the read may be repeated on the next connection, because this one is lost.
-    fn retry_if_lost(&self, number: u64, error: RedisError) -> StoreResult<()> {
+    fn retry_if_lost(&self, number: u64, error: RedisError) -> Result<(), (CallEnd, StoreError)> {
         if error.is_connection_dropped() || role::is_replica(&error) {
             self.cache.stop_serving(number);
             return Ok(());
         }
-        Err(StoreError::token_store(error))
+        Err((end_of_call(&error), StoreError::token_store(error)))
     }
 }
 
@@ -101,11 +98,18 @@ impl SessionStore for CachedSessions {
     }
 
     async fn find(&self, user: UserId, id: Digest) -> StoreResult<Option<Session>> {
+        if let Some(session) = self.cache.hit(user, id) {
+            return Ok(self.unexpired(session));
+        }
         let limit = self.store.0.timeout;
-        timeout(limit, self.look_up(user, id)).await.unwrap_or_else(|_| {
-            self.store.0.pool.metrics.record(CallEnd::Timeout, limit);
-            Err(late(limit))
-        })
+        let (span, began) = (trace::span(|| trace::store_call("redis", "find")), Instant::now());
+        // The time-out drops the look-up wherever it is, so what must be told of it is told out here.
+        let found =
+            timeout(limit, self.look_up(user, id)).await.unwrap_or_else(|_| Err((CallEnd::Timeout, late(limit))));
+        let end = found.as_ref().map_or_else(|(end, _)| *end, |_| CallEnd::Ok);
+        self.store.0.pool.metrics.record(end, began.elapsed());
+        let found = span.end(found.map_err(|(_, error)| error))?;
+        Ok(found.and_then(|session| self.unexpired(session)))
     }
 
     fn find_cached(&self, user: UserId, id: Digest, now: Timestamp) -> Option<Session> {
@@ -132,12 +136,12 @@ impl SessionStore for CachedSessions {
         self.cache.noted(user, id)
     }
 
-    fn begin_note(&self, user: UserId) -> Option<PendingNote> {
-        Some(self.cache.begin_note(user))
+    fn begin_note(&self, user: UserId, id: Digest) -> Option<PendingNote> {
+        self.cache.begin_note(user, id)
     }
 
-    fn note(&self, pending: PendingNote, id: Digest, device: NotedDevice) {
-        self.cache.note(pending, id, device);
+    fn note(&self, pending: PendingNote, device: NotedDevice) {
+        self.cache.note(pending, device);
     }
 
     async fn forget(&self, user: UserId) -> StoreResult<()> {

@@ -10,7 +10,7 @@
 //!
 //! All keys of a user share the tag `{42}`, so a script touches one slot of a cluster, but for one pair: a sign-in is
 //! charged to its account and to its address in one step (`admit.lua`), and so is it forgiven (`open.lua`,
-//! `forgive.lua`). Only digests are stored.
+//! `forgive.lua`). A cluster would refuse that, so `start` refuses a cluster. Only digests are stored.
 //!
 //! There are two kinds of calls. *Changes* are scripts over a bounded `pool` of connections. *Checks* go through
 //! `cached_sessions`: each worker has one tracked `connection` and a `tracked_cache` that Redis invalidates. Before a new
@@ -80,8 +80,8 @@ impl RedisTokenStore {
     /// Connects, and examines whether this Redis can serve.
     ///
     /// # Errors
-    /// A wrong URL or password, a server that cannot be reached or is too old, or an eviction policy that would drop
-    /// sessions.
+    /// A wrong URL or password, a server that cannot be reached or is too old, a node of a cluster, or an eviction policy
+    /// that would drop sessions.
     pub async fn connect(
         settings: &RedisSettings,
         clock: Arc<dyn Clock>,

@@ -88,11 +88,11 @@ impl SessionStore for RedisTokenStore {
         None
     }
 
-    fn begin_note(&self, _: UserId) -> Option<PendingNote> {
+    fn begin_note(&self, _: UserId, _: Digest) -> Option<PendingNote> {
         None
     }
 
-    fn note(&self, _: PendingNote, _: Digest, _: NotedDevice) {}
+    fn note(&self, _: PendingNote, _: NotedDevice) {}
 
     async fn forget(&self, user: UserId) -> StoreResult<()> {
         let mut call = scripts::FORGET.prepare_invoke();

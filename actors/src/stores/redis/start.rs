@@ -39,7 +39,7 @@ pub(super) fn client(url: &str) -> Result<Client, StartError> {
     Client::open(info.set_redis_settings(settings)).map_err(wrong)
 }
 
-/// Examines version, rights, role and eviction.
+/// Examines version, rights, role, cluster mode and eviction.
 pub(super) async fn examine(client: &Client, time_out: Duration) -> Result<(), StartError> {
     let at = &client.get_connection_info().addr().to_string();
     let examination = async {
@@ -86,6 +86,11 @@ pub(super) fn judge(at: &str, info: &str) -> Result<(), StartError> {
     if field("role") == Some("slave") {
         return Err(replica(at));
     }
+    if field("cluster_enabled") == Some("1") {
+        return Err(StartError(format!(
+            "Redis at {at} is a node of a cluster, which is not supported: set cluster-enabled no, or use another Redis"
+        )));
+    }
     match field("maxmemory_policy") {
         Some(policy) if policy != "noeviction" => Err(StartError(format!(
             "Redis at {at} evicts keys when it is full (maxmemory-policy {policy}): set maxmemory-policy noeviction"
@@ -118,12 +123,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_old_or_evicting_redis_is_refused_in_words() {
+    fn a_redis_that_cannot_serve_is_refused_in_words() {
         let refused = |info: &str| judge("here:6379", info).map_err(|error| error.to_string());
         assert_eq!(refused("redis_version:7.0.15\r\nmaxmemory_policy:noeviction\r\n"), Ok(()));
         assert_eq!(refused(""), Ok(()));
         assert!(refused("redis_version:5.0.14\r\n").is_err_and(|line| line.contains("too old (5.0.14)")));
         assert!(refused("role:slave\r\n").is_err_and(|line| line.contains("the primary")));
+        assert_eq!(refused("role:master\r\ncluster_enabled:0\r\n"), Ok(()));
+        assert!(refused("cluster_enabled:1\r\n").is_err_and(|line| line.contains("of a cluster")));
         assert!(refused("maxmemory_policy:allkeys-lru\r\n").is_err_and(|line| line.contains("noeviction")));
     }
 

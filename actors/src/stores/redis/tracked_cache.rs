@@ -74,12 +74,12 @@ impl TrackedCache {
         state.sessions.noted(user, id, Instant::now())
     }
 
-    pub(super) fn begin_note(&self, user: UserId) -> PendingNote {
-        self.state().sessions.begin_note(user, Instant::now())
+    pub(super) fn begin_note(&self, user: UserId, id: Digest) -> Option<PendingNote> {
+        self.state().sessions.begin_note(user, id, Instant::now())
     }
 
-    pub(super) fn note(&self, pending: PendingNote, id: Digest, device: NotedDevice) {
-        self.state().sessions.note(pending, id, device);
+    pub(super) fn note(&self, pending: PendingNote, device: NotedDevice) {
+        self.state().sessions.note(pending, device);
     }
 
     /// Invalidates a user. Always true.

@@ -27,9 +27,14 @@ macro_rules! select_device {
 
 #[async_trait]
 impl DeviceStore for SqlStore {
-    async fn register(&self, registration: Registration) -> StoreResult<Registered> {
+    async fn register(&self, registration: Registration) -> StoreResult<Option<Registered>> {
         let now = self.clock.now();
         self.transaction(async |c| {
+            if let Some(epoch) = registration.signed_in
+                && !hold_epoch(c, registration.user, epoch).await?
+            {
+                return Ok(None);
+            }
             let device = match write_device(c, REFRESH, &registration, now).await? {
                 Some(device) => device,
                 None => {
@@ -42,7 +47,18 @@ impl DeviceStore for SqlStore {
                 Some(push) => move_push(c, registration.app, device, push).await?,
                 None => None,
             };
-            Ok(Registered { device, taken_from })
+            Ok(Some(Registered { device, taken_from }))
+        })
+        .await
+    }
+
+    async fn push_owner(&self, app: AppId, push: &PushToken) -> StoreResult<Option<UserId>> {
+        self.read(async |c| {
+            let select = sqlx::query(
+                "SELECT d.user_id FROM pushes p JOIN devices d ON d.id = p.device_id WHERE p.app_id = $1 AND p.digest = $2",
+            );
+            let row = select.bind(app.0).bind(push.digest().as_bytes().as_slice()).fetch_optional(c).await?;
+            row.map(|row| row.try_get("user_id").map(UserId)).transpose()
         })
         .await
     }
@@ -133,6 +149,13 @@ pub(super) fn found(row: &AnyRow) -> sqlx::Result<Option<FoundDevice>> {
     }))
 }
 
+/// Whether the user's epoch is this one. It stays so until the transaction ends: writing it back locks the row, on both
+/// databases.
+async fn hold_epoch(connection: &mut AnyConnection, user: UserId, epoch: i64) -> sqlx::Result<bool> {
+    let held = sqlx::query("UPDATE users SET epoch = $2 WHERE id = $1 AND epoch = $2");
+    Ok(held.bind(user.0).bind(epoch).execute(connection).await?.rows_affected() > 0)
+}
+
 /// The usual case: the device exists.
 const REFRESH: &str = "UPDATE devices SET mobile_os = $4, seen = $5, signed_in = COALESCE($6, signed_in) \
                        WHERE user_id = $1 AND app_id = $2 AND device_token = $3 RETURNING id";
@@ -155,7 +178,7 @@ async fn write_device(
         .bind(registration.device_token.as_str())
         .bind(registration.mobile_os.as_str())
         .bind(now.millis())
-        .bind(registration.signed_in.then_some(now.millis()))
+        .bind(registration.signed_in.map(|_| now.millis()))
         .fetch_optional(connection)
         .await?;
     row.map(|row| row.try_get("id").map(DeviceId)).transpose()

@@ -34,6 +34,7 @@ use crate::trace;
 use sqlx::{Any, AnyConnection};
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// Where the database is and how long an operation may take.
 #[derive(Clone)]
@@ -129,6 +130,12 @@ impl SqlStore {
     /// What is counted of all calls.
     pub fn metrics(&self) -> Arc<StoreMetrics> {
         Arc::clone(self.read.metrics())
+    }
+
+    /// Closes connections to a server that are old or were not used for minutes at `now`. Call it regularly.
+    pub fn close_idle(&self, now: Instant) {
+        self.read.close_idle(now);
+        self.write.close_idle(now);
     }
 
     /// Closes every connection.
