@@ -2,14 +2,14 @@
 
 use crate::engine::client::{Connection, Endpoint};
 use crate::engine::recording::spread;
-use crate::engine::{self, Load, Measured, Pace, Plan, Stream};
+use crate::engine::{self, Load, Measured, Plan, Stream};
 use crate::interrupt;
-use crate::measure::{Outcome, median};
+use crate::measure::Outcome;
 use crate::options::{Options, Sessions};
 use crate::pinning::{self, Cores};
 use crate::proc;
 use crate::report;
-use crate::results::{self, Aim, Arrivals, Baseline, Latency, Operation, Run, Second, Settings, Threshold, Totals};
+use crate::results::{self, Arrivals, Latency, Operation, Run, Second, Settings, Threshold, Totals};
 use crate::summary;
 use crate::target::{Start, Target, User};
 use futures_util::future::try_join_all;
@@ -22,10 +22,8 @@ use std::path::Path;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
-/// A server that takes its core whole is the limit, however busy the client is.
-const SATURATED: f64 = 0.95;
 /// A client that is busier than this may be the limit.
-const BUSY: f64 = 0.85;
+pub const BUSY: f64 = 0.85;
 
 /// What production does and the profile `loadtest` leaves out: limits, and a log line for each request that is no check.
 /// Requests then come from many addresses.
@@ -197,74 +195,6 @@ impl Kit {
         })
     }
 
-    /// Why the client and not the server was the limit of a saturation run, if so.
-    fn client_bound(&self, pace: &Pace) -> Option<String> {
-        let server = pace.server_busy / self.server_core_count() as f64;
-        let bound = pace.client_busy > BUSY && server < SATURATED;
-        bound.then(|| {
-            format!(
-                "client-bound: the client's busiest core was {:.0}% busy and the server's {:.0}%, so the rate is the client's",
-                pace.client_busy * 100.0,
-                server * 100.0
-            )
-        })
-    }
-
-    /// Measures two sides in turns, so that a slower minute of the machine is one of both.
-    ///
-    /// # Errors
-    /// Those of a side.
-    pub fn in_turns(
-        &self,
-        mut ours: impl FnMut() -> Outcome<Measured>,
-        mut bare: impl FnMut() -> Outcome<Pace>,
-    ) -> Outcome<Turns> {
-        let (mut rounds, mut all) = (Vec::new(), None::<Measured>);
-        for round in 0..self.options.rounds {
-            // A later signal would end the others before they begin.
-            if round > 0 && interrupt::interrupted() {
-                break;
-            }
-            let bare = bare()?;
-            let round = ours()?;
-            rounds.push((round.pace(), bare));
-            match &mut all {
-                Some(all) => all.follow(round),
-                None => all = Some(round),
-            }
-        }
-        Ok(Turns { ours: all.ok_or("no rounds")?, rounds })
-    }
-
-    /// The ratio of two sides that were measured in turns: the median of the rounds. Without a ratio, and with a note, when
-    /// the client was the limit.
-    pub fn ratio(&self, names: [&str; 2], aim: Option<Aim>, turns: &Turns) -> (Baseline, Vec<String>) {
-        let rates: Vec<_> = turns.rounds.iter().map(|(ours, bare)| (ours.rate, bare.rate)).collect();
-        self.ratio_of(names, aim, turns, &rates)
-    }
-
-    /// The same of other rates that were measured in these turns.
-    pub fn ratio_of(
-        &self,
-        names: [&str; 2],
-        aim: Option<Aim>,
-        turns: &Turns,
-        rates: &[(f64, f64)],
-    ) -> (Baseline, Vec<String>) {
-        let mut baseline = rates_beside(names, aim, rates);
-        let both = turns.rounds.iter().flat_map(|(ours, bare)| [ours, bare]);
-        let mut notes: Vec<String> = both.filter_map(|side| self.client_bound(side)).take(1).collect();
-        if !notes.is_empty() {
-            baseline.ratio = None;
-        }
-        let cpu = |pick: fn(&(Pace, Pace)) -> f64| median(turns.rounds.iter().map(pick)) * 1e6;
-        let (ours, bare) = (cpu(|round| round.0.cpu_each), cpu(|round| round.1.cpu_each));
-        if ours.is_finite() && bare.is_finite() {
-            notes.push(format!("CPU time per answer: {} {ours:.2} µs, {} {bare:.2} µs", names[0], names[1]));
-        }
-        (baseline, notes)
-    }
-
     /// The results of a run, without baselines.
     pub fn results(&self, target: &Target, load: Load, measured: &Measured) -> Run {
         let recording = &measured.recording;
@@ -376,38 +306,6 @@ impl Kit {
 /// A condition that every run of a scenario must meet, and that this one did not.
 pub fn not_met(condition: &str, measured: &str) -> Threshold {
     Threshold { condition: condition.to_owned(), measured: measured.to_owned(), passed: false }
-}
-
-/// Two sides that were measured in turns.
-pub struct Turns {
-    /// All rounds of the first side.
-    pub ours: Measured,
-    /// Each round of both.
-    pub rounds: Vec<(Pace, Pace)>,
-}
-
-/// A baseline of rates per second, measured in turns.
-pub fn rates_beside(names: [&str; 2], aim: Option<Aim>, rounds: &[(f64, f64)]) -> Baseline {
-    Baseline {
-        name: names[0].to_owned(),
-        beside: names[1].to_owned(),
-        unit: summary::PER_SECOND.to_owned(),
-        measured: median(rounds.iter().map(|(ours, _)| *ours)),
-        baseline: median(rounds.iter().map(|(_, bare)| *bare)),
-        ratio: Some(median(rounds.iter().map(|(ours, bare)| ours / bare))).filter(|ratio| ratio.is_finite()),
-        aim,
-    }
-}
-
-/// A figure that stands beside nothing, and what it may be at most.
-pub fn figure(name: &str, unit: &str, measured: f64, most: Option<f64>) -> Baseline {
-    compared([name, ""], unit, [measured, 0.0], most)
-}
-
-/// A figure that stands beside another of the same unit, and is no ratio.
-pub fn compared(names: [&str; 2], unit: &str, [measured, baseline]: [f64; 2], most: Option<f64>) -> Baseline {
-    let [name, beside] = names.map(str::to_owned);
-    Baseline { name, beside, unit: unit.to_owned(), measured, baseline, ratio: None, aim: most.map(Aim::AtMost) }
 }
 
 /// Without gaps, and with the server's CPU time and memory.

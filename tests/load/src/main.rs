@@ -5,7 +5,8 @@
 //! ```
 //!
 //! `engine` sends and counts, `scenarios` has one file per scenario, `baselines` is the same work without the server,
-//! `kit.rs` is one run from its options to its results, `results.rs` the results, `report` shows them.
+//! `kit.rs` is one run from its options to its results, `turns.rs` compares two sides, `results.rs` has the results, and
+//! `report` shows them.
 
 #![expect(clippy::disallowed_methods, reason = "tests start processes and tasks of their own")]
 
@@ -27,6 +28,7 @@ mod sources;
 mod summary;
 mod target;
 mod thresholds;
+mod turns;
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use measure::Outcome;

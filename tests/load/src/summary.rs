@@ -93,7 +93,7 @@ fn beside(baseline: &Baseline) -> String {
         return format!("{name}: {} {unit}{aim}", number(*measured));
     }
     let Some(ratio) = ratio.map(|ratio| format!("{ratio:.3}")) else {
-        let why = if unit == PER_SECOND { "; no ratio: the client was the limit" } else { "" };
+        let why = if unit == PER_SECOND { "; no ratio: the client's core was the limit" } else { "" };
         return format!("{name}: {} {unit}{aim}; {beside}: {} {unit}{why}", number(*measured), number(*baseline));
     };
     format!("{name} ÷ {beside}: {ratio}{aim}; {} and {} {unit}", number(*measured), number(*baseline))
@@ -112,7 +112,7 @@ pub fn table(runs: &[Run]) -> String {
         let bare = if beside.is_empty() { String::new() } else { format!("{beside}: {} {unit}", number(*baseline)) };
         let ratio = match ratio {
             Some(ratio) => format!("{ratio:.2}"),
-            None if unit == PER_SECOND && !beside.is_empty() => "none: the client was the limit".to_owned(),
+            None if unit == PER_SECOND && !beside.is_empty() => "none: the client's core was the limit".to_owned(),
             None => String::new(),
         };
         let aim = aim.map_or_else(String::new, |aim| aim.to_string());

@@ -3,12 +3,13 @@
 
 use crate::engine::client::Endpoint;
 use crate::engine::{Source, Stream, Tag};
-use crate::kit::{Kit, figure, not_met};
+use crate::kit::{Kit, not_met};
 use crate::measure::Outcome;
 use crate::results::Run;
 use crate::scenarios::sinks::sms_settings;
 use crate::sources::share_of;
 use crate::target::User;
+use crate::turns::figure;
 use portcullis_testkit::sms::SmsApi;
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -3,11 +3,12 @@
 //! Both sides send as many messages at a time over as many connections. Ours also leases each row, renders its text,
 //! and settles it on disk. And what one recipient who never answers costs a thousand others: no ratio, but seconds.
 
-use crate::kit::{Kit, figure, rates_beside};
+use crate::kit::Kit;
 use crate::measure::Outcome;
 use crate::pinning;
 use crate::results::{Aim, Baseline, Run};
 use crate::scenarios::sinks::SmtpSink;
+use crate::turns::{figure, rates_beside};
 use actix::Actor as _;
 use lettre::message::MultiPart;
 use lettre::transport::smtp::PoolConfig;

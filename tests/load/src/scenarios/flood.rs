@@ -2,11 +2,12 @@
 //! log of production.
 
 use crate::engine::{Load, Pace};
-use crate::kit::{AS_IN_PRODUCTION, Kit, compared};
+use crate::kit::{AS_IN_PRODUCTION, Kit};
 use crate::measure::Outcome;
 use crate::results::{Aim, Run};
 use crate::scenarios::check::CONNECTIONS;
 use crate::sources::{check, halves, sign_in, stream};
+use crate::turns::compared;
 
 /// Few enough that none is refused without the flood.
 const SIGN_INS: usize = 4;

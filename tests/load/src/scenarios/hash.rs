@@ -1,10 +1,11 @@
 //! The hashing pool beside a bare loop of the same implementation, at the same cost, on the same cores.
 
 use crate::baselines::argon2;
-use crate::kit::{Kit, rates_beside};
+use crate::kit::Kit;
 use crate::measure::Outcome;
 use crate::pinning;
 use crate::results::Run;
+use crate::turns::rates_beside;
 use portcullis_actors::domain::Password;
 use portcullis_actors::hashing::{HashingPolicy, HashingPool};
 use std::time::{Duration, Instant};

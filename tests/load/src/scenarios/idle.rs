@@ -2,12 +2,13 @@
 
 use crate::baselines::static_answer::Static;
 use crate::engine::client::Endpoint;
-use crate::kit::{Kit, compared};
+use crate::kit::Kit;
 use crate::measure::Outcome;
 use crate::proc;
 use crate::results::{Aim, Run};
 use crate::scenarios::mebibytes;
 use crate::sources::check;
+use crate::turns::compared;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;

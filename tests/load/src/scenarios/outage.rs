@@ -4,12 +4,13 @@
 
 use crate::engine::client::Endpoint;
 use crate::engine::{Load, Measured, Stream};
-use crate::kit::{Kit, compared, not_met};
+use crate::kit::{Kit, not_met};
 use crate::measure::Outcome;
 use crate::results::Run;
 use crate::scenarios::sinks::{mail_settings, sms_settings};
 use crate::sources::{Pick, form, stream};
 use crate::target::{Target, User};
+use crate::turns::compared;
 use portcullis_testkit::sms::{Answer, SmsApi};
 use portcullis_testkit::smtp::{Behaviour, SmtpServer, Tls};
 use std::thread;

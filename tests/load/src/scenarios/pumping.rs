@@ -3,12 +3,13 @@
 
 use crate::engine::client::Endpoint;
 use crate::engine::{Source, Stream, Tag};
-use crate::kit::{AS_IN_PRODUCTION, Kit, compared};
+use crate::kit::{AS_IN_PRODUCTION, Kit};
 use crate::measure::Outcome;
 use crate::results::Run;
 use crate::scenarios::sinks::sms_settings;
 use crate::sources::anywhere;
 use crate::target::User;
+use crate::turns::compared;
 use portcullis_testkit::sms::SmsApi;
 use rand::RngExt as _;
 use std::sync::Arc;

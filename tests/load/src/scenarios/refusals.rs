@@ -3,10 +3,11 @@
 
 use crate::baselines::argon2;
 use crate::engine::{Load, Measured};
-use crate::kit::{AS_IN_PRODUCTION, Kit, figure};
+use crate::kit::{AS_IN_PRODUCTION, Kit};
 use crate::measure::{Outcome, median};
 use crate::results::Run;
 use crate::sources::{Pick, sign_in, stream};
+use crate::turns::figure;
 use std::cell::RefCell;
 use std::time::Duration;
 

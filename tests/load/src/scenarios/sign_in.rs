@@ -3,11 +3,12 @@
 
 use crate::baselines::argon2;
 use crate::engine::{Load, Pace};
-use crate::kit::{AS_IN_PRODUCTION, Kit, figure};
+use crate::kit::{AS_IN_PRODUCTION, Kit};
 use crate::measure::{Outcome, median};
 use crate::options::Database;
 use crate::results::{Aim, Run};
 use crate::sources::{Pick, sign_in, stream};
+use crate::turns::figure;
 use portcullis_actors::hashing::HashingPolicy;
 use std::time::Duration;
 

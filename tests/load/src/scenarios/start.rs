@@ -1,9 +1,10 @@
 //! From the start of the process to listening, and its memory then.
 
-use crate::kit::{Kit, figure};
+use crate::kit::Kit;
 use crate::measure::{Outcome, median};
 use crate::results::{Baseline, Run};
 use crate::scenarios::mebibytes;
+use crate::turns::figure;
 use crate::{pinning, proc};
 use std::time::Duration;
 

@@ -3,13 +3,14 @@
 
 use crate::baselines::argon2;
 use crate::engine::Stream;
-use crate::kit::{AS_IN_PRODUCTION, Kit, compared, figure, not_met};
+use crate::kit::{AS_IN_PRODUCTION, Kit, not_met};
 use crate::measure::{Outcome, median};
 use crate::metrics::{self, Metrics};
 use crate::proc;
 use crate::results::Run;
 use crate::scenarios::mebibytes;
 use crate::sources::{check, halves, sign_in, stream};
+use crate::turns::{compared, figure};
 use std::time::Duration;
 
 /// An ordinary load.

@@ -1,12 +1,13 @@
 //! Does this kit's client see what wrk sees? Both saturate the same server with checks of one user, in turns.
 
 use crate::engine::Pace;
-use crate::kit::{Kit, rates_beside};
+use crate::kit::Kit;
 use crate::measure::Outcome;
 use crate::results::{Aim, Run};
 use crate::scenarios::check::CONNECTIONS;
 use crate::sources::{Pick, check, stream};
 use crate::target::Target;
+use crate::turns::rates_beside;
 use std::process::Command;
 use std::time::Duration;
 
