@@ -82,6 +82,11 @@ impl Kit {
         }
     }
 
+    /// The rounds of each side; after a signal no further one begins.
+    pub fn rounds(&self) -> impl Iterator<Item = u32> + use<> {
+        (0..self.options.rounds).take_while(|round| *round == 0 || !interrupt::interrupted())
+    }
+
     /// The measured time, or the default of the scenario.
     pub fn duration(&self, seconds: u64) -> Duration {
         self.options.duration.unwrap_or(Duration::from_secs(seconds))
@@ -210,9 +215,6 @@ impl Kit {
         if matches!(load, Load::Open { .. }) && measured.client_busy > BUSY {
             notes.push("the client's core was so busy that the latencies may be its own".to_owned());
         }
-        if interrupt::interrupted() {
-            notes.push("interrupted by a signal".to_owned());
-        }
         if matches!(load, Load::Closed { .. }) {
             notes.push(format!(
                 "closed loop: each of the {connections} connections waits for its answer, so the rate is what the \
@@ -286,6 +288,9 @@ impl Kit {
     pub fn finish(&self, mut run: Run) -> Outcome<bool> {
         let asked = self.options.thresholds.iter().map(|condition| condition.of(&run)).collect::<Vec<_>>();
         run.thresholds.extend(asked);
+        if interrupt::interrupted() {
+            run.thresholds.push(not_met("measured to the end", "until a signal came"));
+        }
         if run.totals.planned > 0 && run.totals.good == 0 {
             run.thresholds.push(not_met("good answers", "none"));
         }

@@ -1,7 +1,6 @@
 //! Two sides that are measured in turns, and the figures that come of it.
 
 use crate::engine::{Measured, Pace};
-use crate::interrupt;
 use crate::kit::{BUSY, Kit};
 use crate::measure::{Outcome, median};
 use crate::results::{Aim, Baseline};
@@ -42,11 +41,7 @@ impl Kit {
         mut bare: impl FnMut() -> Outcome<Pace>,
     ) -> Outcome<Turns> {
         let (mut rounds, mut all) = (Vec::new(), None::<Measured>);
-        for round in 0..self.options.rounds {
-            // A later signal would end the others before they begin.
-            if round > 0 && interrupt::interrupted() {
-                break;
-            }
+        for _ in self.rounds() {
             let bare = bare()?;
             let round = ours()?;
             rounds.push((round.pace(), bare));

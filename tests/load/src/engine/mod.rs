@@ -146,6 +146,13 @@ impl Measured {
         self.operation(name).map_or(0.0, |operation| operation.in_time as f64) / self.length.as_secs_f64()
     }
 
+    /// The 99th percentile of an operation in milliseconds. None if more than 1 % had no good answer; any operation may be
+    /// among the dropped ones.
+    pub fn p99_ms(&self, name: &str) -> Option<f64> {
+        let totals = &self.recording.totals;
+        (totals.dropped as f64 <= 0.01 * totals.planned as f64).then(|| self.operation(name)?.p99_ms())?
+    }
+
     /// CPU time of the server beside hashing, in seconds.
     pub fn cpu_beside_hashing(&self) -> f64 {
         (self.server_cpu.saturating_sub(self.hashing_cpu)).as_secs_f64()
@@ -324,4 +331,52 @@ fn client(plan: &Plan, share: Share, recording: Arc<Mutex<Recording>>, start: In
         }
         Ok(())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    struct Same;
+
+    impl Source for Same {
+        fn next(&mut self, request: &mut Vec<u8>) -> Tag {
+            request.extend_from_slice(b"GET / HTTP/1.1\r\n\r\n");
+            Tag::default()
+        }
+    }
+
+    /// Against a server that answers each request at once.
+    fn measured(load: Load) -> Measured {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = Endpoint::at(listener.local_addr().unwrap());
+        thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                thread::spawn(move || {
+                    while stream.read(&mut [0; 64]).is_ok_and(|read| read > 0) {
+                        stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n").unwrap();
+                    }
+                });
+            }
+        });
+        let stream = Stream { operations: &["same"], load, good: 200, source: Box::new(|_| Box::new(Same)) };
+        let (warm_up, length) = (Duration::from_millis(50), Duration::from_millis(300));
+        let (name, process, cores) = ("test".to_owned(), Some(std::process::id()), Vec::new());
+        run(&Plan { name, endpoint, streams: vec![stream], warm_up, length, cores, process, shown: false }).unwrap()
+    }
+
+    #[test]
+    fn each_load_is_sent_and_counted() {
+        let closed = measured(Load::Closed { connections: 3 });
+        let open = measured(Load::Open { rate: 1_000.0, spacing: Spacing::Constant, connections: 100 });
+        assert_eq!(open.recording.totals.planned, 300);
+        for measured in [closed, open] {
+            let totals = measured.recording.totals;
+            assert_eq!((totals.sent + totals.dropped, totals.errors), (totals.planned, 0), "{totals:?}");
+            assert!(totals.in_time > 0 && measured.answers() == totals.in_time, "{totals:?}");
+            assert_eq!(measured.samples.len(), 1);
+        }
+    }
 }

@@ -50,14 +50,19 @@ pub fn run(kit: &Kit) -> Outcome<Run> {
         relay.behave(Behaviour::tarpit("rcpt", Duration::from_secs(300), "u500@")).await;
         relay
     });
-    let measured = || actix::System::new().block_on(measured(kit.options.rounds, &sink, &api, relay.port()));
+    let measured = || actix::System::new().block_on(measured(kit.rounds(), &sink, &api, relay.port()));
     run.baselines = pinning::on(kit.server_cores(), measured)?;
     Ok(run)
 }
 
-async fn measured(rounds: u32, sink: &SmtpSink, api: &SmsApi, tarpit: u16) -> Outcome<Vec<Baseline>> {
+async fn measured(
+    rounds: impl Iterator<Item = u32>,
+    sink: &SmtpSink,
+    api: &SmsApi,
+    tarpit: u16,
+) -> Outcome<Vec<Baseline>> {
     let (mut mails, mut texts) = (Vec::new(), APIS.map(|_| Vec::new()));
-    for _ in 0..rounds {
+    for _ in rounds {
         let bare = bare_mail(sink.port).await?;
         mails.push((through_the_outbox(smtp(sink.port)?, inbox(), mail_to, MAILS, 0).await?, bare));
         for ((answer, messages), rounds) in APIS.iter().zip(&mut texts) {

@@ -16,7 +16,7 @@ pub fn run(kit: &Kit) -> Outcome<Run> {
     let length = kit.duration(12) / kit.options.rounds;
     let pool = pinning::on(kit.server_cores(), || Ok(HashingPool::start(&policy)?))?;
     let mut rounds = Vec::new();
-    for _ in 0..kit.options.rounds {
+    for _ in kit.rounds() {
         rounds.push((pooled(&pool, threads, length)?, argon2::rate(&policy, kit.server_cores(), length)?));
     }
     let mut run = kit.unmeasured("the hashing pool in the process of the load kit");

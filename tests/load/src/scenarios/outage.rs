@@ -60,8 +60,7 @@ pub fn run(kit: &Kit) -> Outcome<Run> {
             let calm = calm.join().map_err(|_| "a thread of the load kit panicked")??;
             Outcome::Ok((calm, faulty?))
         })?;
-        let p99 = |side: &Measured| side.operation("request").and_then(|requests| requests.p99_ms());
-        if let (Some(ours), Some(healthy)) = (p99(&measured), p99(&calm)) {
+        if let (Some(ours), Some(healthy)) = (measured.p99_ms("request"), calm.p99_ms("request")) {
             let names = [&format!("p99 of a request for a message, {name}"), "healthy provider"];
             figures.push(compared(names.map(AsRef::as_ref), "ms", [ours, healthy], Some(healthy + MOST_MORE_MS)));
         }

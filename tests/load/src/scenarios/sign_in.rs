@@ -60,7 +60,7 @@ fn beside_the_hash(kit: &Kit, users: u64, length: Duration) -> Outcome<f64> {
     let sign_ins = || vec![stream(&target, &["sign-in"], load, Pick::all(&target), sign_in)];
     let policy = HashingPolicy { memory_kib: 8, iterations: 1, ..portcullis_testkit::defaults().hashing };
     let mut rounds = Vec::new();
-    for _ in 0..kit.options.rounds {
+    for _ in kit.rounds() {
         let all = kit.measure("sign-in, cheapest hash", &target, sign_ins(), length)?.pace().cpu_each;
         let hash = kit.server_core_count() as f64 / argon2::rate(&policy, kit.server_cores(), length / 4)?;
         rounds.push(all - hash);

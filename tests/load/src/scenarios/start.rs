@@ -12,7 +12,7 @@ pub fn run(kit: &Kit) -> Outcome<Run> {
     let mut target = kit.own(kit.options.users.unwrap_or(1_000), kit.options.sessions, &[])?;
     let own = target.own.as_mut().ok_or("no server")?;
     let (mut times, mut resident) = (Vec::new(), Vec::new());
-    for _ in 0..kit.options.rounds {
+    for _ in kit.rounds() {
         own.server.kill();
         own.server = pinning::on(kit.server_cores(), || Ok(own.setup.start()?))?;
         times.push(own.server.started_in().as_secs_f64() * 1e3);

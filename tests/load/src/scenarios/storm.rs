@@ -52,7 +52,7 @@ pub fn run(kit: &Kit) -> Outcome<Run> {
         || {
             let before = counted()?;
             let storm = measure("storm", vec![checks(), sign_ins(rate)])?;
-            by_client.push(storm.operation("check").and_then(|checks| checks.p99_ms()));
+            by_client.push(storm.p99_ms("check"));
             if let (Some(before), Some(after)) = (before, counted()?) {
                 by_server.push(metrics::p99_of_checks_ms(&before, &after));
             }
@@ -60,7 +60,7 @@ pub fn run(kit: &Kit) -> Outcome<Run> {
         },
         || {
             let measured = measure("checks, calm", vec![checks()])?;
-            calm.push(measured.operation("check").and_then(|checks| checks.p99_ms()));
+            calm.push(measured.p99_ms("check"));
             Ok(measured.pace())
         },
     )?;
