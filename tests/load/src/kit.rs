@@ -170,7 +170,8 @@ impl Kit {
     pub fn measure(&self, name: &str, target: &Target, streams: Vec<Stream>, length: Duration) -> Outcome<Measured> {
         let measured = self.measure_at(name, target.endpoint.clone(), target.process(), streams, length);
         // The server's log goes with its folder.
-        Ok(measured.map_err(|error| match target.last_words() {
+        let ended = || target.process().is_some_and(|process| proc::sample(process).is_err());
+        Ok(measured.map_err(|error| match target.last_words().filter(|_| ended()) {
             Some(log) => format!("{error}; its log ends with: {log}"),
             None => error.to_string(),
         })?)
@@ -212,8 +213,14 @@ impl Kit {
             self.options.warm_up.as_secs_f64(),
             measured.client_busy * 100.0
         )];
-        if matches!(load, Load::Open { .. }) && measured.client_busy > BUSY {
-            notes.push("the client's core was so busy that the latencies may be its own".to_owned());
+        // Of a closed loop on the kit's own server each ratio says it.
+        let doubtful = match load {
+            Load::Open { .. } => Some("latencies"),
+            Load::Closed { .. } if target.own.is_none() => Some("rate"),
+            Load::Closed { .. } => None,
+        };
+        if let Some(doubtful) = doubtful.filter(|_| measured.client_busy > BUSY) {
+            notes.push(format!("the client's core was so busy that the {doubtful} may be its own"));
         }
         if matches!(load, Load::Closed { .. }) {
             notes.push(format!(
