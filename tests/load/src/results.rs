@@ -8,6 +8,9 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
 
+/// The unit of a figure that has a ratio unless the client was the limit.
+pub const PER_SECOND: &str = "per second";
+
 /// One run of one scenario.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Run {
@@ -202,9 +205,14 @@ impl fmt::Display for Aim {
 }
 
 impl Baseline {
-    /// `sign-ins ÷ bare argon2 loop`, or the name alone of a figure that stands beside nothing.
+    /// Whether the ratio is what counts, also one that is missing because the client was the limit.
+    pub fn is_ratio(&self) -> bool {
+        self.ratio.is_some() || (self.unit == PER_SECOND && !self.beside.is_empty())
+    }
+
+    /// `sign-ins ÷ bare argon2 loop`, or the name alone of a figure that is no ratio.
     pub fn title(&self) -> String {
-        if self.beside.is_empty() { self.name.clone() } else { format!("{} ÷ {}", self.name, self.beside) }
+        if self.is_ratio() { format!("{} ÷ {}", self.name, self.beside) } else { self.name.clone() }
     }
 
     /// Whether it is what it should be; none without an aim, and when there is no ratio to judge.

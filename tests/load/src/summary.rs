@@ -1,11 +1,8 @@
 //! A run in a few lines, for the terminal, and the baselines of several as a Markdown table.
 
 use crate::figures::{count, latency, number, percent};
-use crate::results::{Baseline, Run, Target};
+use crate::results::{Baseline, PER_SECOND, Run, Target};
 use std::fmt::Write as _;
-
-/// The unit of a baseline that has a ratio unless the client was the limit.
-pub const PER_SECOND: &str = "per second";
 
 /// What the terminal shows at the end of a run.
 pub fn text(run: &Run) -> String {

@@ -3,8 +3,7 @@
 use crate::engine::{Measured, Pace};
 use crate::kit::{BUSY, Kit};
 use crate::measure::{Outcome, median};
-use crate::results::{Aim, Baseline};
-use crate::summary;
+use crate::results::{Aim, Baseline, PER_SECOND};
 
 /// A server that takes its core whole is the limit, however busy the client is.
 const SATURATED: f64 = 0.95;
@@ -88,7 +87,7 @@ pub fn rates_beside(names: [&str; 2], aim: Option<Aim>, rounds: &[(f64, f64)]) -
     Baseline {
         name: names[0].to_owned(),
         beside: names[1].to_owned(),
-        unit: summary::PER_SECOND.to_owned(),
+        unit: PER_SECOND.to_owned(),
         measured: median(rounds.iter().map(|(ours, _)| *ours)),
         baseline: median(rounds.iter().map(|(_, bare)| *bare)),
         ratio: Some(median(rounds.iter().map(|(ours, bare)| ours / bare))).filter(|ratio| ratio.is_finite()),

@@ -203,12 +203,15 @@ impl Baseline {
         if self.beside.is_empty() {
             return format!("{} {}", number(self.measured), self.unit);
         }
+        if !self.is_ratio() {
+            return format!("{} {}; {}: {}", number(self.measured), self.unit, self.beside, number(self.baseline));
+        }
         format!("{} ÷ {} {}", number(self.measured), number(self.baseline), self.unit)
     }
 
-    /// A figure of its own in large type; a ratio if there is something beside it.
+    /// What counts, in large type.
     fn large_text(&self) -> String {
-        if self.beside.is_empty() { number(self.measured) } else { self.ratio_text() }
+        if self.is_ratio() { self.ratio_text() } else { number(self.measured) }
     }
 
     /// Where the bar shows the aim, in percent.
