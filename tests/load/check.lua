@@ -18,7 +18,9 @@ function request()
   return requests[number]
 end
 
--- Anything but 200 is an error here: wrk itself counts only 400 and above.
+-- Answers of 400 and above, and requests without an answer.
 function done(summary, latency)
-  io.write(string.format("%d requests, %d errors\n", summary.requests, summary.errors.status + summary.errors.timeout))
+  local e = summary.errors
+  local errors = e.status + e.timeout + e.connect + e.read + e.write
+  io.write(string.format("%d requests, %d errors\n", summary.requests, errors))
 end

@@ -1,25 +1,34 @@
 //! One run of a scenario: starts the target, measures, and turns what was measured into results.
 
-use crate::engine::client::Endpoint;
+use crate::engine::client::{Connection, Endpoint};
 use crate::engine::recording::spread;
-use crate::engine::{self, Load, Measured, Pace, Plan, Stream};
-use crate::measure::{Outcome, median};
+use crate::engine::{self, Load, Measured, Plan, Stream};
+use crate::interrupt;
+use crate::measure::Outcome;
 use crate::options::{Options, Sessions};
 use crate::pinning::{self, Cores};
 use crate::proc;
 use crate::report;
-use crate::results::{self, Arrivals, Baseline, Latency, Operation, Run, Second, Settings, Totals};
+use crate::results::{self, Arrivals, Latency, Operation, Run, Second, Settings, Threshold, Totals};
 use crate::summary;
-use crate::target::{Start, Target};
+use crate::target::{Start, Target, User};
+use futures_util::future::try_join_all;
 use jiff::Timestamp;
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::ops::Range;
+use std::path::Path;
 use std::time::Duration;
 use tokio::runtime::Runtime;
 
-/// A server that takes its core whole is the limit, however busy the client is.
-const SATURATED: f64 = 0.95;
 /// A client that is busier than this may be the limit.
-const BUSY: f64 = 0.85;
+pub const BUSY: f64 = 0.85;
+
+/// What production does and the profile `loadtest` leaves out: limits, and a log line for each request that is no check.
+/// Requests then come from many addresses.
+pub const AS_IN_PRODUCTION: [(&str, &str); 3] =
+    [("limits.enabled", "true"), ("log.filter", "info"), ("server.trusted_proxies", "127.0.0.1/32")];
 
 /// What a scenario works with.
 pub struct Kit {
@@ -27,24 +36,37 @@ pub struct Kit {
     pub options: Options,
     /// None on a machine with one core, and for a server elsewhere.
     pub cores: Option<Cores>,
+    /// A client thread for each; empty on a machine with one core.
+    client_cores: Vec<usize>,
     /// For what is started beside the client: Redis, PostgreSQL, sinks.
     pub runtime: Runtime,
     began: Timestamp,
 }
 
 impl Kit {
-    /// Pins this thread, and with it all that it starts, to the client's cores.
+    /// Pins this thread, and with it all that it starts, to the client's cores. The server has as many at most.
     ///
     /// # Errors
-    /// When the system refuses.
-    pub fn new(name: &'static str, options: Options) -> Outcome<Self> {
-        let cores = if options.url.is_some() { None } else { Cores::split()? };
+    /// When the system refuses, or a file for the results cannot be written.
+    pub fn new(name: &'static str, options: Options, most_server_cores: usize) -> Outcome<Self> {
+        let cores = if options.url.is_some() { None } else { Cores::split(most_server_cores)? };
         if let Some(cores) = &cores {
             pinning::pin(&cores.client)?;
         }
         raise_open_files();
+        // Before the run, which takes minutes.
+        for file in [&options.json, &options.html].into_iter().flatten().filter(|file| *file != Path::new("-")) {
+            let opened = OpenOptions::new().create(true).append(true).open(file);
+            opened.map_err(|error| format!("{}: {error}", file.display()))?;
+        }
+        let client_cores = match &cores {
+            Some(cores) => cores.client.clone(),
+            None if options.url.is_some() => Cores::all()?,
+            None => Vec::new(),
+        };
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?;
-        Ok(Self { name, options, cores, runtime, began: Timestamp::now() })
+        interrupt::listen(&runtime)?;
+        Ok(Self { name, options, cores, client_cores, runtime, began: Timestamp::now() })
     }
 
     /// The cores of the server, or of a baseline in its place; empty if nothing is pinned.
@@ -58,6 +80,11 @@ impl Kit {
             0 => std::thread::available_parallelism().map_or(1, usize::from),
             some => some,
         }
+    }
+
+    /// The rounds of each side; after a signal no further one begins.
+    pub fn rounds(&self) -> impl Iterator<Item = u32> + use<> {
+        (0..self.options.rounds).take_while(|round| *round == 0 || !interrupt::interrupted())
     }
 
     /// The measured time, or the default of the scenario.
@@ -99,7 +126,41 @@ impl Kit {
     /// Open arrivals at `rate`.
     pub fn open(&self, rate: f64) -> Load {
         let connections = self.options.connections.unwrap_or(1_000);
-        Load::Open { rate, arrivals: self.options.arrivals.into(), connections }
+        Load::Open { rate, spacing: self.options.arrivals, connections }
+    }
+
+    /// Sends one request for each of these users, so many at a time; each must be answered with 200.
+    ///
+    /// # Errors
+    /// The first answer that is not.
+    pub fn once(
+        &self,
+        target: &Target,
+        users: Range<usize>,
+        at_a_time: usize,
+        make: impl Fn(&Endpoint, &User, &mut Vec<u8>),
+    ) -> Outcome<()> {
+        let next = Cell::new(users.start);
+        let worker = async || {
+            let (mut connection, mut request) = (None, Vec::new());
+            while next.get() < users.end {
+                let user = &target.users[next.replace(next.get() + 1)];
+                request.clear();
+                make(&target.endpoint, user, &mut request);
+                let mut open = match connection.take() {
+                    Some(connection) => connection,
+                    None => Connection::open(&target.endpoint).await.map_err(|failure| failure.kind())?,
+                };
+                let status = open.call(&request).await.map_err(|failure| failure.kind())?;
+                if status != 200 {
+                    return Err(format!("a request before the load was answered with {status}"));
+                }
+                connection = (!open.closes()).then_some(open);
+            }
+            Ok(())
+        };
+        self.runtime.block_on(try_join_all((0..at_a_time).map(|_| worker())))?;
+        Ok(())
     }
 
     /// Runs streams against the target.
@@ -107,7 +168,13 @@ impl Kit {
     /// # Errors
     /// When the server ends meanwhile.
     pub fn measure(&self, name: &str, target: &Target, streams: Vec<Stream>, length: Duration) -> Outcome<Measured> {
-        self.measure_at(name, target.endpoint.clone(), target.process(), streams, length)
+        let measured = self.measure_at(name, target.endpoint.clone(), target.process(), streams, length);
+        // The server's log goes with its folder.
+        let ended = || target.process().is_some_and(|process| proc::sample(process).is_err());
+        Ok(measured.map_err(|error| match target.last_words().filter(|_| ended()) {
+            Some(log) => format!("{error}; its log ends with: {log}"),
+            None => error.to_string(),
+        })?)
     }
 
     /// Runs streams against a server by its address, for example a baseline.
@@ -128,81 +195,37 @@ impl Kit {
             streams,
             warm_up: self.options.warm_up,
             length,
-            cores: self.cores.as_ref().map_or_else(Vec::new, |cores| cores.client.clone()),
+            cores: self.client_cores.clone(),
             process,
             shown: true,
         })
-    }
-
-    /// Why the client and not the server was the limit of a saturation run, if so.
-    fn client_bound(&self, pace: &Pace) -> Option<String> {
-        let server = pace.server_busy / self.server_core_count() as f64;
-        let bound = pace.client_busy > BUSY && server < SATURATED;
-        bound.then(|| {
-            format!(
-                "client-bound: the client's core was {:.0}% busy and the server's {:.0}%, so the rate is the client's",
-                pace.client_busy * 100.0,
-                server * 100.0
-            )
-        })
-    }
-
-    /// Measures two sides in turns, so that a slower minute of the machine is one of both.
-    ///
-    /// # Errors
-    /// Those of a side.
-    pub fn in_turns(
-        &self,
-        mut ours: impl FnMut() -> Outcome<Measured>,
-        mut bare: impl FnMut() -> Outcome<Pace>,
-    ) -> Outcome<Turns> {
-        let (mut rounds, mut all) = (Vec::new(), None::<Measured>);
-        for _ in 0..self.options.rounds {
-            let bare = bare()?;
-            let round = ours()?;
-            rounds.push((round.pace(), bare));
-            match &mut all {
-                Some(all) => all.follow(round),
-                None => all = Some(round),
-            }
-        }
-        Ok(Turns { ours: all.ok_or("no rounds")?, rounds })
-    }
-
-    /// The ratio of two sides that were measured in turns: the median of the rounds. Without a ratio, and with a note, when
-    /// the client was the limit.
-    pub fn ratio(&self, names: [&str; 2], aim: Option<f64>, turns: &Turns) -> (Baseline, Vec<String>) {
-        let rates: Vec<_> = turns.rounds.iter().map(|(ours, bare)| (ours.rate, bare.rate)).collect();
-        let mut baseline = rates_beside(names, aim, &rates);
-        let both = turns.rounds.iter().flat_map(|(ours, bare)| [ours, bare]);
-        let mut notes: Vec<String> = both.filter_map(|side| self.client_bound(side)).take(1).collect();
-        if !notes.is_empty() {
-            baseline.ratio = None;
-        }
-        let cpu = |pick: fn(&(Pace, Pace)) -> f64| median(turns.rounds.iter().map(pick)) * 1e6;
-        let (ours, bare) = (cpu(|round| round.0.cpu_each), cpu(|round| round.1.cpu_each));
-        if ours.is_finite() && bare.is_finite() {
-            notes.push(format!("CPU time per request: {} {ours:.2} µs, {} {bare:.2} µs", names[0], names[1]));
-        }
-        (baseline, notes)
     }
 
     /// The results of a run, without baselines.
     pub fn results(&self, target: &Target, load: Load, measured: &Measured) -> Run {
         let recording = &measured.recording;
         let (rate, arrivals, connections) = match load {
-            Load::Open { rate, arrivals, connections } => (rate, arrivals, connections),
-            Load::Closed { connections } => (measured.rate(), Arrivals::Constant, connections),
+            Load::Open { rate, spacing, connections } => (rate, spacing.into(), connections),
+            Load::Closed { connections } => (0.0, Arrivals::Closed, connections),
         };
         let mut notes = vec![format!(
-            "the warm-up of {} s at the same load is not counted; the busiest client thread used {:.0}% of its core",
+            "the warm-up of {} s at the same load is not counted; the client's busiest core was {:.0}% busy",
             self.options.warm_up.as_secs_f64(),
             measured.client_busy * 100.0
         )];
+        // Of a closed loop on the kit's own server each ratio says it.
+        let doubtful = match load {
+            Load::Open { .. } => Some("latencies"),
+            Load::Closed { .. } if target.own.is_none() => Some("rate"),
+            Load::Closed { .. } => None,
+        };
+        if let Some(doubtful) = doubtful.filter(|_| measured.client_busy > BUSY) {
+            notes.push(format!("the client's core was so busy that the {doubtful} may be its own"));
+        }
         if matches!(load, Load::Closed { .. }) {
             notes.push(format!(
                 "closed loop: each of the {connections} connections waits for its answer, so the rate is what the \
-                 server did, and latency is not corrected"
+                 server did, and latency counts from sending"
             ));
         }
         let (mut corrected, mut uncorrected) = (Vec::new(), Vec::new());
@@ -214,13 +237,16 @@ impl Kit {
                 let _ = from_due.add(&operation.corrected);
                 let _ = from_sending.add(&operation.uncorrected);
             }
-            corrected = Latency::points(from_due.len(), |quantile| from_due.value_at_quantile(quantile));
+            if arrivals != Arrivals::Closed {
+                corrected = Latency::points(from_due.len(), |quantile| from_due.value_at_quantile(quantile));
+            }
             uncorrected = Latency::points(from_sending.len(), |quantile| from_sending.value_at_quantile(quantile));
         }
         let operation = |operation: &engine::recording::Operation| Operation {
             name: operation.name.to_owned(),
             sent: operation.sent,
             good: operation.good,
+            in_time: operation.in_time,
             latency: spread(&operation.corrected),
         };
         Run {
@@ -267,7 +293,14 @@ impl Kit {
     /// # Errors
     /// When a file cannot be written.
     pub fn finish(&self, mut run: Run) -> Outcome<bool> {
-        run.thresholds = self.options.thresholds.iter().map(|condition| condition.of(&run)).collect();
+        let asked = self.options.thresholds.iter().map(|condition| condition.of(&run)).collect::<Vec<_>>();
+        run.thresholds.extend(asked);
+        if interrupt::interrupted() {
+            run.thresholds.push(not_met("measured to the end", "until a signal came"));
+        }
+        if run.totals.planned > 0 && run.totals.good == 0 {
+            run.thresholds.push(not_met("good answers", "none"));
+        }
         print!("{}", summary::text(&run));
         if let Some(file) = &self.options.json {
             report::json::write(&run, file)?;
@@ -282,36 +315,9 @@ impl Kit {
     }
 }
 
-/// Two sides that were measured in turns.
-pub struct Turns {
-    /// All rounds of the first side.
-    pub ours: Measured,
-    /// Each round of both.
-    pub rounds: Vec<(Pace, Pace)>,
-}
-
-/// A baseline of rates per second, measured in turns.
-pub fn rates_beside(names: [&str; 2], aim: Option<f64>, rounds: &[(f64, f64)]) -> Baseline {
-    Baseline {
-        name: names[0].to_owned(),
-        beside: names[1].to_owned(),
-        unit: summary::PER_SECOND.to_owned(),
-        measured: median(rounds.iter().map(|(ours, _)| *ours)),
-        baseline: median(rounds.iter().map(|(_, bare)| *bare)),
-        ratio: Some(median(rounds.iter().map(|(ours, bare)| ours / bare))).filter(|ratio| ratio.is_finite()),
-        aim,
-    }
-}
-
-/// A figure that stands beside nothing; its name says what it may be at most.
-pub fn figure(name: &str, unit: &str, measured: f64) -> Baseline {
-    compared([name, ""], unit, measured, 0.0)
-}
-
-/// A figure that stands beside another of the same unit, and is no ratio.
-pub fn compared(names: [&str; 2], unit: &str, measured: f64, baseline: f64) -> Baseline {
-    let [name, beside] = names.map(str::to_owned);
-    Baseline { name, beside, unit: unit.to_owned(), measured, baseline, ratio: None, aim: None }
+/// A condition that every run of a scenario must meet, and that this one did not.
+pub fn not_met(condition: &str, measured: &str) -> Threshold {
+    Threshold { condition: condition.to_owned(), measured: measured.to_owned(), passed: false }
 }
 
 /// Without gaps, and with the server's CPU time and memory.

@@ -1,19 +1,22 @@
 //! The load kit: sends the load of a scenario to a server, and says what users would have noticed. README has the results.
 //!
 //! ```text
-//! cargo build --release --workspace && target/release/portcullis-load check --threshold 'p99<25ms'
+//! cargo build --release --workspace && target/release/portcullis-load check --rate 20000 --threshold 'p99<25ms'
 //! ```
 //!
 //! `engine` sends and counts, `scenarios` has one file per scenario, `baselines` is the same work without the server,
-//! `kit.rs` is one run from its options to its results, `results.rs` the results, `report` shows them.
+//! `kit.rs` is one run from its options to its results, `turns.rs` compares two sides, `results.rs` has the results, and
+//! `report` shows them.
 
 #![expect(clippy::disallowed_methods, reason = "tests start processes and tasks of their own")]
 
 mod baselines;
 mod engine;
 mod figures;
+mod interrupt;
 mod kit;
 mod measure;
+mod metrics;
 mod options;
 mod pinning;
 mod proc;
@@ -25,8 +28,9 @@ mod sources;
 mod summary;
 mod target;
 mod thresholds;
+mod turns;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use measure::Outcome;
 use options::Options;
 use std::path::PathBuf;
@@ -39,7 +43,8 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 /// Load tests of Portcullis.
 ///
 /// Without --url the kit starts a release server, its stores and sinks, and pins the server to other cores than the rest.
-/// With --rate requests are sent when they are due, however slow the answers are. The exit code is 1 if a threshold failed.
+/// With --rate requests are sent when they are due, however slow the answers are. The exit code is 1 if a threshold failed,
+/// or nothing was answered as it should be. Ctrl-C ends the measured part.
 #[derive(Parser)]
 #[command(version)]
 struct Arguments {
@@ -71,7 +76,11 @@ enum What {
 }
 
 fn main() -> ExitCode {
-    match run(Arguments::parse()) {
+    let mut matches = Arguments::command().get_matches();
+    let given = options::given(&matches);
+    // What is wrong ends the program here, with a line about it.
+    let arguments = Arguments::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit());
+    match run(arguments, &given) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -82,9 +91,9 @@ fn main() -> ExitCode {
 }
 
 /// Whether all thresholds were met.
-fn run(arguments: Arguments) -> Outcome<bool> {
+fn run(arguments: Arguments, given: &[String]) -> Outcome<bool> {
     match arguments.what {
-        What::Scenario(scenario) => return scenarios::run(scenario, arguments.options),
+        What::Scenario(scenario) => return scenarios::run(scenario, arguments.options, given),
         What::Compare { before, after } => {
             print!("{}", report::compare::compare(&report::json::read(&before)?, &report::json::read(&after)?));
         }

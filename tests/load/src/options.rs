@@ -2,7 +2,8 @@
 
 use crate::results::Arrivals;
 use crate::thresholds::{self, Condition};
-use clap::{Args, ValueEnum};
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, ValueEnum};
 use std::path::PathBuf;
 use std::time::Duration;
 use url::Url;
@@ -34,10 +35,10 @@ pub struct Options {
     #[arg(long = "threshold", global = true, value_name = "CONDITION", help = thresholds::HELP)]
     pub thresholds: Vec<Condition>,
     /// Measure the server at this address instead of one that the kit starts. Needs --tokens.
-    #[arg(long, global = true, requires = "tokens")]
+    #[arg(long, global = true, requires = "tokens", conflicts_with_all = ["database", "sessions", "binary"])]
     pub url: Option<Url>,
     /// The accounts of --url: a file of `portcullis users generate --tokens FILE`.
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, value_name = "FILE", requires = "url")]
     pub tokens: Option<PathBuf>,
     /// Where the kit's own server keeps its accounts.
     #[arg(long, global = true, value_enum, default_value_t = Database::Sqlite)]
@@ -83,6 +84,19 @@ pub enum Sessions {
     Embedded,
 }
 
+/// The options on the command line, by their names without dashes.
+pub fn given(matches: &ArgMatches) -> Vec<String> {
+    let scenario = matches.subcommand().map_or(matches, |(_, matches)| matches);
+    let by_hand = |id: &&str| scenario.value_source(id) == Some(ValueSource::CommandLine);
+    let ids: Vec<&str> = scenario.ids().map(clap::Id::as_str).collect();
+    // The groups that clap derives have no source.
+    ids.iter()
+        .filter(|id| scenario.try_contains_id(id).is_ok())
+        .filter(|id| by_hand(id))
+        .map(|id| id.replace('_', "-"))
+        .collect()
+}
+
 fn positive(text: &str) -> Result<f64, String> {
     let number = text.parse::<f64>().ok().filter(|number| number.is_finite() && *number > 0.0);
     number.ok_or_else(|| "a rate is a number above 0".to_owned())
@@ -101,6 +115,31 @@ fn duration(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::CommandFactory as _;
+
+    fn matches(arguments: &[&str]) -> Result<ArgMatches, clap::Error> {
+        crate::Arguments::command().try_get_matches_from([&["portcullis-load"], arguments].concat())
+    }
+
+    #[test]
+    fn only_options_of_the_command_line_are_given() {
+        let matches = matches(&["check", "--rate", "5", "--warm-up", "2s"]).unwrap();
+        let mut given = given(&matches);
+        given.sort();
+        assert_eq!(given, ["rate", "warm-up"]);
+    }
+
+    #[test]
+    fn a_server_elsewhere_and_its_accounts_belong_together() {
+        assert!(matches(&["check", "--url", "http://localhost", "--tokens", "x"]).is_ok());
+        for wrong in [
+            &["check", "--tokens", "x"][..],
+            &["check", "--url", "http://localhost"],
+            &["check", "--url", "http://localhost", "--tokens", "x", "--database", "postgres"],
+        ] {
+            assert!(matches(wrong).is_err(), "{wrong:?}");
+        }
+    }
 
     #[test]
     fn durations_have_units() {

@@ -15,18 +15,25 @@ pub struct Cores {
 }
 
 impl Cores {
-    /// The first half of the cores that this process may use is the server's. None if there is only one.
+    /// The first half of the cores that this process may use is the server's, at most so many. None if there is only one.
     ///
     /// # Errors
     /// When the system does not say which these are.
-    pub fn split() -> Outcome<Option<Self>> {
-        let allowed = sched_getaffinity(None)?;
-        let all: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core)).collect();
-        Ok(Self::halves(&all))
+    pub fn split(most: usize) -> Outcome<Option<Self>> {
+        Ok(Self::halves(&Self::all()?, most))
     }
 
-    fn halves(all: &[usize]) -> Option<Self> {
-        let (server, client) = all.split_at(all.len() / 2);
+    /// All that this process may use.
+    ///
+    /// # Errors
+    /// When the system does not say which these are.
+    pub fn all() -> Outcome<Vec<usize>> {
+        let allowed = sched_getaffinity(None)?;
+        Ok((0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core)).collect())
+    }
+
+    fn halves(all: &[usize], most: usize) -> Option<Self> {
+        let (server, client) = all.split_at((all.len() / 2).min(most));
         (!server.is_empty()).then(|| Self { server: server.to_vec(), client: client.to_vec() })
     }
 
@@ -76,19 +83,21 @@ mod tests {
 
     #[test]
     fn each_side_has_half_of_the_cores() {
-        assert_eq!(Cores::halves(&[3]), None);
-        let two = Cores::halves(&[0, 1]).unwrap();
+        assert_eq!(Cores::halves(&[3], 9), None);
+        let two = Cores::halves(&[0, 1], 9).unwrap();
         assert_eq!((two.server.as_slice(), two.client.as_slice()), (&[0][..], &[1][..]));
-        let five = Cores::halves(&[0, 1, 2, 4, 6]).unwrap();
+        let five = Cores::halves(&[0, 1, 2, 4, 6], 9).unwrap();
         assert_eq!(Cores::text(Some(&five)), "server: cores 0–1; client, Redis, PostgreSQL and sinks: cores 2, 4, 6");
+        let one = Cores::halves(&[0, 1, 2, 3], 1).unwrap();
+        assert_eq!((one.server.as_slice(), one.client.as_slice()), (&[0][..], &[1, 2, 3][..]));
         assert_eq!(Cores::text(None), "");
     }
 
     #[test]
     fn what_is_started_stays_on_the_cores() {
-        let Some(cores) = Cores::split().unwrap() else { return };
-        let inside = on(&cores.server, Cores::split).unwrap();
-        let all = Cores::halves(&cores.server);
+        let Some(cores) = Cores::split(9).unwrap() else { return };
+        let inside = on(&cores.server, || Cores::split(9)).unwrap();
+        let all = Cores::halves(&cores.server, 9);
         assert_eq!(inside, all);
     }
 }

@@ -22,9 +22,13 @@ pub struct Sample {
 /// # Errors
 /// When there is no such process.
 pub fn sample(process: u32) -> Outcome<Sample> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
-    let hashing_cpu = cpu_of_threads(process, "hashing")?;
-    Ok(Sample { cpu: ticks(&stat), hashing_cpu, rss_bytes: memory(process, "VmRSS")? })
+    let read = || -> Outcome<Sample> {
+        let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+        let hashing_cpu = cpu_of_threads(process, "hashing")?;
+        Ok(Sample { cpu: ticks(&stat), hashing_cpu, rss_bytes: memory(process, "VmRSS")? })
+    };
+    // One that has ended has no memory.
+    Ok(read().map_err(|_| format!("the measured process, {process}, has ended"))?)
 }
 
 /// A line of `status` that is in kilobytes, for example `VmHWM`, the peak of the resident memory.
@@ -59,9 +63,39 @@ fn ticks(stat: &str) -> Duration {
     Duration::from_millis(ticks * 10)
 }
 
-/// CPU time of the calling thread.
-pub fn cpu_of_this_thread() -> Duration {
-    cpu_of_thread(Path::new("/proc/thread-self"))
+/// From now on `VmHWM` is the peak from now on.
+///
+/// # Errors
+/// When the process is not this user's.
+pub fn forget_the_peak(process: u32) -> Outcome<()> {
+    // proc_pid_clear_refs(5)
+    Ok(fs::write(format!("/proc/{process}/clear_refs"), "5")?)
+}
+
+/// How long each of these cores was busy and how long it exists, in ticks.
+///
+/// # Errors
+/// When the kernel does not say it.
+pub fn core_times(cores: &[usize]) -> Outcome<Vec<[u64; 2]>> {
+    let stat = fs::read_to_string("/proc/stat")?;
+    let times = |core: &usize| {
+        let name = format!("cpu{core} ");
+        let line = stat.lines().find_map(|line| line.strip_prefix(&name));
+        // user, nice, system, idle, iowait, irq, softirq, steal; what follows is part of user and nice.
+        let ticks: Vec<u64> = line?.split_whitespace().take(8).filter_map(|ticks| ticks.parse().ok()).collect();
+        let (all, idle) = (ticks.iter().sum::<u64>(), ticks.get(3)? + ticks.get(4)?);
+        Some([all - idle, all])
+    };
+    Ok(cores.iter().map(times).collect::<Option<_>>().ok_or("/proc/stat lacks a core")?)
+}
+
+/// The largest part of the time between these that a core was busy; 0 without cores.
+pub fn busiest(before: &[[u64; 2]], after: &[[u64; 2]]) -> f64 {
+    let part = |(before, after): (&[u64; 2], &[u64; 2])| {
+        let [busy, all] = [0, 1].map(|at| after[at].saturating_sub(before[at]));
+        busy as f64 / all.max(1) as f64
+    };
+    before.iter().zip(after).map(part).fold(0.0, f64::max)
 }
 
 /// In nanoseconds where the kernel keeps them, else in ticks.
@@ -98,8 +132,27 @@ mod tests {
     }
 
     #[test]
+    fn the_busiest_core_counts() {
+        assert_eq!(busiest(&[[10, 100], [0, 100]], &[[20, 200], [90, 200]]), 0.9);
+        assert_eq!(busiest(&[], &[]), 0.0);
+        let all = core_times(&[0]).unwrap();
+        assert!(all[0][1] >= all[0][0] && all[0][0] > 0);
+        assert!(core_times(&[100_000]).is_err());
+    }
+
+    #[test]
+    fn a_peak_is_forgotten() {
+        let process = std::process::id();
+        drop(std::hint::black_box(vec![1_u8; 64 << 20]));
+        forget_the_peak(process).unwrap();
+        let (peak, now) = (memory(process, "VmHWM").unwrap(), memory(process, "VmRSS").unwrap());
+        assert!(peak < now + (32 << 20), "{peak} {now}");
+    }
+
+    #[test]
     fn this_process_has_memory() {
         assert!(sample(std::process::id()).unwrap().rss_bytes > 1_000_000);
         assert!(memory(std::process::id(), "VmNothing").is_err());
+        assert!(sample(u32::MAX).unwrap_err().to_string().ends_with("has ended"));
     }
 }

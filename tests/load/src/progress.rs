@@ -73,10 +73,11 @@ impl Progress {
             |spread| (latency(spread.p50_us), latency(spread.p99_us)),
         );
         let mut line = format!(
-            "{} {}/s of {}/s · p50 {half} · p99 {most} · errors {}",
+            "{} {}/s{} · p50 {half} · p99 {most} · errors {}",
             self.name,
             number(now.good_per_second.round()),
-            number(self.rate),
+            // A closed loop intends no rate.
+            if self.rate > 0.0 { format!(" of {}/s", number(self.rate)) } else { String::new() },
             count(now.errors)
         );
         if now.dropped > 0 {

@@ -2,9 +2,14 @@
 //!
 //! Times are in microseconds, rates per second, memory in bytes. All numbers are finite; what was not measured is absent.
 
+use crate::figures::number;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
+use std::fmt;
+
+/// The unit of a figure that has a ratio unless the client was the limit.
+pub const PER_SECOND: &str = "per second";
 
 /// One run of one scenario.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -13,7 +18,7 @@ pub struct Run {
     pub scenario: String,
     /// The version of the kit.
     pub version: String,
-    /// When the measured part began.
+    /// When the run began: before its servers were started.
     pub began: Timestamp,
     pub target: Target,
     pub machine: Machine,
@@ -25,7 +30,7 @@ pub struct Run {
     pub latency: Latency,
     /// The same per kind of request, for scenarios that mix them.
     pub operations: Vec<Operation>,
-    /// Answers that were not 200, and failures, by kind: `503 overloaded`, `429 too_many_attempts`, `time-out`.
+    /// Answers that were not good, and failures, by kind: `503 overloaded`, `429 too_many_attempts`, `time-out`.
     pub errors: BTreeMap<String, u64>,
     pub thresholds: Vec<Threshold>,
     pub baselines: Vec<Baseline>,
@@ -57,7 +62,7 @@ pub struct Machine {
 /// What the run was asked to do.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
-    /// Intended requests per second.
+    /// Intended requests per second; 0 in a closed loop, which intends none.
     pub rate: f64,
     /// Of the measured part, without warm-up.
     pub duration_s: f64,
@@ -66,12 +71,16 @@ pub struct Settings {
     pub arrivals: Arrivals,
 }
 
-/// How the intended start times are spaced.
+/// What decides when requests start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Arrivals {
+    /// The clock, at a constant distance.
     Constant,
+    /// The clock, at random distances: independent users.
     Poisson,
+    /// The answers: each connection waits for its own. Nothing has an intended start.
+    Closed,
 }
 
 /// Requests of the measured part. `planned = sent + dropped`, `sent = good + errors`.
@@ -84,6 +93,11 @@ pub struct Totals {
     pub errors: u64,
     /// Never sent, because no connection was free in time.
     pub dropped: u64,
+    /// Good answers that came within the measured part, to requests of the warm-up too, and not those that came later:
+    /// what a rate is computed from.
+    pub in_time: u64,
+    /// Sent a second time, because the server had closed the idle connection.
+    pub resent: u64,
 }
 
 /// One second of the run. Requests count in the second of their intended start, answers in the second of their end.
@@ -95,7 +109,7 @@ pub struct Second {
     pub good: u64,
     pub errors: u64,
     pub dropped: u64,
-    /// Corrected latency of what was answered in this second; absent if nothing was.
+    /// Of the good answers of this second, from the intended start, in a closed loop from sending; absent without one.
     pub latency: Option<Spread>,
     /// CPU time of the server per second; absent for a server on another machine.
     pub server_cpu_cores: Option<f64>,
@@ -110,16 +124,16 @@ pub struct Spread {
     pub max_us: u64,
 }
 
-/// Latency by percentile.
+/// Latency of good answers by percentile. Errors and dropped requests have none: they are shares of their own.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Latency {
-    /// From the intended start: what a user waits.
+    /// From the intended start: what a user waits. Empty for a closed loop.
     pub corrected: Vec<Point>,
     /// From the moment of sending: what a client that waits for the server would show.
     pub uncorrected: Vec<Point>,
 }
 
-/// `percentile` percent of the requests took at most `us`.
+/// `percentile` percent of the good answers took at most `us`.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Point {
     /// 0 to 100.
@@ -134,11 +148,13 @@ pub struct Operation {
     pub name: String,
     pub sent: u64,
     pub good: u64,
-    /// Corrected; absent if nothing was answered.
+    /// As in [`Totals`].
+    pub in_time: u64,
+    /// Of good answers, from the intended start, in a closed loop from sending; absent without one.
     pub latency: Option<Spread>,
 }
 
-/// A condition of `--threshold`.
+/// A condition of `--threshold`, or one that every run of the scenario must meet.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Threshold {
     /// As given: `p99<25ms`.
@@ -161,14 +177,65 @@ pub struct Baseline {
     pub baseline: f64,
     /// Median of the rounds, so it need not be exactly `measured / baseline`; absent without a baseline.
     pub ratio: Option<f64>,
-    /// The smallest acceptable ratio, if there is one.
-    pub aim: Option<f64>,
+    /// What it should be, if anything.
+    pub aim: Option<Aim>,
+}
+
+/// What a figure should be.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Aim {
+    RatioAtLeast(f64),
+    RatioAtMost(f64),
+    /// Both ends belong to it.
+    RatioWithin(f64, f64),
+    /// The figure itself, not a ratio.
+    AtMost(f64),
+}
+
+impl fmt::Display for Aim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::RatioAtLeast(least) => write!(f, "≥ {least:.2}"),
+            Self::RatioAtMost(most) => write!(f, "≤ {most:.2}"),
+            Self::RatioWithin(least, most) => write!(f, "{least:.2}–{most:.2}"),
+            Self::AtMost(most) => write!(f, "≤ {}", number(*most)),
+        }
+    }
+}
+
+impl Baseline {
+    /// Whether the ratio is what counts, also one that is missing because the client was the limit.
+    pub fn is_ratio(&self) -> bool {
+        self.ratio.is_some() || (self.unit == PER_SECOND && !self.beside.is_empty())
+    }
+
+    /// `sign-ins ÷ bare argon2 loop`, or the name alone of a figure that is no ratio.
+    pub fn title(&self) -> String {
+        if self.is_ratio() { format!("{} ÷ {}", self.name, self.beside) } else { self.name.clone() }
+    }
+
+    /// Whether it is what it should be; none without an aim, and when there is no ratio to judge.
+    pub fn met(&self) -> Option<bool> {
+        let ratio = self.ratio.filter(|ratio| ratio.is_finite());
+        Some(match self.aim? {
+            Aim::RatioAtLeast(least) => ratio? >= least,
+            Aim::RatioAtMost(most) => ratio? <= most,
+            Aim::RatioWithin(least, most) => (least..=most).contains(&ratio?),
+            Aim::AtMost(most) => self.measured <= most,
+        })
+    }
 }
 
 impl Run {
     /// Whether every threshold was met.
     pub fn passed(&self) -> bool {
         self.thresholds.iter().all(|threshold| threshold.passed)
+    }
+
+    /// Good answers per second of the measured part.
+    pub fn rate(&self) -> f64 {
+        if self.settings.duration_s > 0.0 { self.totals.in_time as f64 / self.settings.duration_s } else { 0.0 }
     }
 }
 
@@ -199,7 +266,12 @@ impl Latency {
         at(&self.corrected, percentile)
     }
 
-    /// The same, from the moment of sending.
+    /// What a run has: from the intended start, in a closed loop from sending.
+    pub fn shown_at(&self, percentile: f64) -> Option<u64> {
+        self.corrected_at(percentile).or_else(|| self.uncorrected_at(percentile))
+    }
+
+    /// The same as [`Latency::corrected_at`], from the moment of sending.
     pub fn uncorrected_at(&self, percentile: f64) -> Option<u64> {
         at(&self.uncorrected, percentile)
     }
@@ -223,6 +295,26 @@ mod tests {
         let latency = Latency { corrected: points, uncorrected: Vec::new() };
         assert_eq!(latency.corrected_at(50.0), Some(500_000));
         assert_eq!((latency.corrected_at(99.9), latency.uncorrected_at(50.0)), (Some(1_000_000), None));
+    }
+
+    #[test]
+    fn an_aim_judges_the_ratio_or_the_figure() {
+        let baseline = |measured, ratio, aim| Baseline {
+            name: "a".to_owned(),
+            beside: "b".to_owned(),
+            unit: "ms".to_owned(),
+            measured,
+            baseline: 1.0,
+            ratio,
+            aim: Some(aim),
+        };
+        let met = |ratio, aim| baseline(9.0, Some(ratio), aim).met().unwrap();
+        assert!(met(0.8, Aim::RatioAtLeast(0.8)) && !met(0.79, Aim::RatioAtLeast(0.8)));
+        assert!(met(1.2, Aim::RatioAtMost(1.2)) && !met(1.21, Aim::RatioAtMost(1.2)));
+        assert!(met(1.03, Aim::RatioWithin(0.97, 1.03)) && !met(1.2, Aim::RatioWithin(0.97, 1.03)));
+        assert!(met(0.1, Aim::AtMost(9.0)) && !met(0.1, Aim::AtMost(8.9)));
+        assert_eq!(baseline(9.0, None, Aim::RatioAtLeast(0.8)).met(), None);
+        assert_eq!(baseline(9.0, None, Aim::AtMost(10.0)).met(), Some(true));
     }
 
     #[test]

@@ -83,9 +83,15 @@ pub fn check(to: &Endpoint, user: &User, request: &mut Vec<u8>) {
     to.request(request, "GET", "/api/v1/sessions/current", Some(&user.token), "");
 }
 
-/// A sign-in, always on the same device: it replaces that device's token.
+/// A sign-in from anywhere, always on the same device: it replaces that device's token.
 pub fn sign_in(to: &Endpoint, user: &User, request: &mut Vec<u8>) {
-    to.request(request, "POST", "/api/v1/tokens", None, &sign_in_form(user));
+    to.request_from(request, "POST", "/api/v1/tokens", None, &sign_in_form(user), Some(&anywhere()));
+}
+
+/// Any of 131,072 addresses that nobody has (RFC 2544): the limits of one address are not those of a fleet.
+pub fn anywhere() -> String {
+    let mut random = rand::rng();
+    format!("198.{}.{}.{}", 18 + random.random_range(0..2_u8), random.random::<u8>(), random.random::<u8>())
 }
 
 /// The push registration that an app repeats at each launch.

@@ -1,11 +1,8 @@
 //! A run in a few lines, for the terminal, and the baselines of several as a Markdown table.
 
 use crate::figures::{count, latency, number, percent};
-use crate::results::{Baseline, Run, Target};
+use crate::results::{Baseline, PER_SECOND, Run, Target};
 use std::fmt::Write as _;
-
-/// The unit of a baseline that has a ratio unless the client was the limit.
-pub const PER_SECOND: &str = "per second";
 
 /// What the terminal shows at the end of a run.
 pub fn text(run: &Run) -> String {
@@ -32,14 +29,17 @@ fn write(text: &mut String, run: &Run) -> std::fmt::Result {
             count(totals.planned),
             count(totals.sent),
             count(totals.good),
-            number(totals.good as f64 / seconds),
+            number(run.rate()),
             count(totals.errors),
             percent(totals.errors, totals.sent),
             count(totals.dropped),
             percent(totals.dropped, totals.planned)
         )?;
     }
-    if !run.latency.corrected.is_empty() {
+    if totals.resent > 0 {
+        writeln!(text, "{} were sent again: the server had closed the idle connection", count(totals.resent))?;
+    }
+    if !run.latency.uncorrected.is_empty() {
         let points = |at: &dyn Fn(f64) -> Option<u64>| {
             [(50.0, "p50"), (90.0, "p90"), (99.0, "p99"), (99.9, "p99.9"), (100.0, "max")]
                 .into_iter()
@@ -47,8 +47,10 @@ fn write(text: &mut String, run: &Run) -> std::fmt::Result {
                 .collect::<Vec<_>>()
                 .join(", ")
         };
-        writeln!(text, "from the intended start: {}", points(&|p| run.latency.corrected_at(p)))?;
-        writeln!(text, "from sending:            {}", points(&|p| run.latency.uncorrected_at(p)))?;
+        if !run.latency.corrected.is_empty() {
+            writeln!(text, "good answers, from the intended start: {}", points(&|p| run.latency.corrected_at(p)))?;
+        }
+        writeln!(text, "good answers, from sending:            {}", points(&|p| run.latency.uncorrected_at(p)))?;
     }
     if run.operations.len() > 1 {
         for operation in &run.operations {
@@ -83,13 +85,14 @@ fn write(text: &mut String, run: &Run) -> std::fmt::Result {
 
 fn beside(baseline: &Baseline) -> String {
     let Baseline { name, beside, unit, measured, baseline, ratio, aim } = baseline;
+    let aim = aim.map_or_else(String::new, |aim| format!(" (aim: {aim})"));
     if beside.is_empty() {
-        return format!("{name}: {} {unit}", number(*measured));
+        return format!("{name}: {} {unit}{aim}", number(*measured));
     }
     let Some(ratio) = ratio.map(|ratio| format!("{ratio:.3}")) else {
-        return format!("{name}: {} {unit}; {beside}: {} {unit}; no ratio", number(*measured), number(*baseline));
+        let why = if unit == PER_SECOND { "; no ratio: the client's core was the limit" } else { "" };
+        return format!("{name}: {} {unit}{aim}; {beside}: {} {unit}{why}", number(*measured), number(*baseline));
     };
-    let aim = aim.map_or_else(String::new, |aim| format!(" (aim: at least {aim:.2})"));
     format!("{name} ÷ {beside}: {ratio}{aim}; {} and {} {unit}", number(*measured), number(*baseline))
 }
 
@@ -100,16 +103,16 @@ pub fn table(runs: &[Run]) -> String {
         let (machine, date) = (&first.machine, first.began.strftime("%Y-%m-%d"));
         text += &format!("{} cores ({}), {date}. Pinned: {}.\n\n", machine.cores, machine.model, machine.pinning);
     }
-    text += "| what | measured | beside | ratio | at least |\n| --- | --- | --- | --- | --- |\n";
+    text += "| what | measured | beside | ratio | aim |\n| --- | --- | --- | --- | --- |\n";
     for baseline in runs.iter().flat_map(|run| &run.baselines) {
         let Baseline { name, beside, unit, measured, baseline, ratio, aim } = baseline;
         let bare = if beside.is_empty() { String::new() } else { format!("{beside}: {} {unit}", number(*baseline)) };
         let ratio = match ratio {
             Some(ratio) => format!("{ratio:.2}"),
-            None if unit == PER_SECOND && !beside.is_empty() => "none: the client was the limit".to_owned(),
+            None if unit == PER_SECOND && !beside.is_empty() => "none: the client's core was the limit".to_owned(),
             None => String::new(),
         };
-        let aim = aim.map_or_else(String::new, |aim| format!("{aim:.2}"));
+        let aim = aim.map_or_else(String::new, |aim| aim.to_string());
         text += &format!("| {name} | {} {unit} | {bare} | {ratio} | {aim} |\n", number(*measured));
     }
     text

@@ -39,6 +39,12 @@ impl Target {
         self.own.as_ref().map(|own| own.server.id())
     }
 
+    /// The end of its log, if it is the kit's.
+    pub fn last_words(&self) -> Option<String> {
+        let log = std::fs::read_to_string(self.own.as_ref()?.setup.log()).ok()?;
+        log.lines().last().map(str::to_owned)
+    }
+
     /// Its version and stores, or its URL.
     pub fn name(&self) -> &str {
         match &self.text {
@@ -104,7 +110,8 @@ impl Start<'_> {
             .map_err(|_| format!("{} is not there: cargo build --release --workspace builds it", binary.display()))?;
         let folder = TempDir::new()?;
         let redis = (self.sessions == Sessions::Redis).then(|| self.runtime.block_on(Redis::start()));
-        let postgres = (self.options.database == Database::Postgres).then(|| self.runtime.block_on(Postgres::start()));
+        let postgres =
+            (self.options.database == Database::Postgres).then(|| self.runtime.block_on(Postgres::start_durable()));
         let mut settings: Vec<_> = self.settings.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
         if let Some(redis) = &redis {
             settings.push(("redis.url", redis.url()));
@@ -119,12 +126,14 @@ impl Start<'_> {
         let users = read_users(&folder.path().join("users.ndjson"), None)?;
         let version = setup.run(&["--version"], "")?;
         let server = pinning::on(self.cores.map_or(&[], |cores| &cores.server), || Ok(setup.start()?))?;
-        let database = if postgres.is_some() { "PostgreSQL" } else { "SQLite" };
+        let database = if postgres.is_some() { "PostgreSQL (durable)" } else { "SQLite" };
         let sessions = if redis.is_some() { "Redis" } else { "embedded sessions" };
+        let limited = self.settings.contains(&("limits.enabled", "true"));
+        let limits = if limited { "with limits" } else { "without limits" };
         Ok(Target {
             endpoint: Endpoint::at(server.address()),
             users: Arc::new(users),
-            text: results::Target::Own(format!("{}, {database}, {sessions}", version.trim())),
+            text: results::Target::Own(format!("{}, {database}, {sessions}, {limits}", version.trim())),
             own: Some(Own { server, setup, redis, _postgres: postgres, _folder: folder }),
         })
     }

@@ -27,14 +27,31 @@ pub struct Postgres {
     folder: TempDir,
     port: u16,
     server: Child,
+    settings: &'static [&'static str],
 }
 
+/// A test loses nothing when the machine loses power.
+const QUICK: &[&str] =
+    &["fsync=off", "full_page_writes=off", "shared_buffers=16MB", "max_wal_size=128MB", "jit=off", "autovacuum=off"];
+
 impl Postgres {
-    /// Creates and starts one, which takes a second or two.
+    /// Creates and starts one, which takes a second or two. It does not write to disk before it answers.
     ///
     /// # Panics
     /// When PostgreSQL is not installed or does not start.
     pub async fn start() -> Self {
+        Self::start_with(QUICK).await
+    }
+
+    /// One that writes to disk before it answers, as in production: with the settings of a fresh installation.
+    ///
+    /// # Panics
+    /// When PostgreSQL is not installed or does not start.
+    pub async fn start_durable() -> Self {
+        Self::start_with(&[]).await
+    }
+
+    async fn start_with(settings: &'static [&'static str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         if let Some((user, group)) = other_user() {
             chown(folder.path(), Some(user), Some(group)).expect("root may give a folder away");
@@ -49,9 +66,9 @@ impl Postgres {
         fs::write(cluster.join("pg_hba.conf"), ACCESS).expect("a file in the cluster");
         for _ in 0..5 {
             let port = free_port();
-            let mut server = launch(folder.path(), port).expect("postgres runs");
+            let mut server = launch(folder.path(), port, settings).expect("postgres runs");
             if answers(&mut server, port).await {
-                return Self { folder, port, server };
+                return Self { folder, port, server, settings };
             }
         }
         panic!("PostgreSQL did not start: {}", fs::read_to_string(folder.path().join("log")).unwrap_or_default());
@@ -114,7 +131,7 @@ impl Postgres {
     /// # Panics
     /// When it does not.
     pub async fn restart(&mut self) {
-        self.server = launch(self.folder.path(), self.port).expect("postgres runs");
+        self.server = launch(self.folder.path(), self.port, self.settings).expect("postgres runs");
         assert!(answers(&mut self.server, self.port).await, "PostgreSQL did not start again");
     }
 
@@ -197,21 +214,13 @@ async fn execute(url: &str, statements: impl Into<String>) {
     sqlx::raw_sql(statements).execute(&mut connection).await.expect("the statements are right");
 }
 
-fn launch(folder: &Path, port: u16) -> io::Result<Child> {
+fn launch(folder: &Path, port: u16, settings: &[&str]) -> io::Result<Child> {
     let log = fs::OpenOptions::new().create(true).append(true).open(folder.join("log"))?;
     let mut command = as_server("postgres");
     command.arg("-D").arg(folder.join("cluster")).args(["-p", &port.to_string()]);
-    for setting in [
-        "listen_addresses=127.0.0.1",
-        "unix_socket_directories=",
-        "fsync=off",
-        "full_page_writes=off",
-        "shared_buffers=16MB",
-        "max_connections=300",
-        "max_wal_size=128MB",
-        "jit=off",
-        "autovacuum=off",
-    ] {
+    for setting in
+        ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=300"].iter().chain(settings)
+    {
         command.args(["-c", setting]);
     }
     command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).spawn()

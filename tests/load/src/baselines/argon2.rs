@@ -36,7 +36,6 @@ pub fn count(policy: &HashingPolicy, threads: usize, length: Duration) -> u64 {
     thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
-                as_nice_as_the_pool();
                 let mut hasher = argon2.hasher();
                 while Instant::now() < end {
                     if hasher.hash_encoded(b"correct horse battery staple", b"sixteen bytes...").is_ok() {
@@ -47,11 +46,4 @@ pub fn count(policy: &HashingPolicy, threads: usize, length: Duration) -> u64 {
         }
     });
     count.into_inner()
-}
-
-/// On a busy machine niceness alone would decide the comparison.
-fn as_nice_as_the_pool() {
-    use rustix::process::{getpriority_process, setpriority_process};
-    let thread = Some(rustix::thread::gettid());
-    let _ = getpriority_process(thread).and_then(|nice| setpriority_process(thread, (nice + 5).min(19)));
 }

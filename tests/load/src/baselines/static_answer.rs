@@ -58,6 +58,7 @@ pub fn serve(workers: usize) -> Outcome<()> {
             HttpResponse::Ok()
                 .insert_header(("X-Request-Id", "0123456789abcdef"))
                 .insert_header(("Cache-Control", "no-store"))
+                .insert_header(("X-Content-Type-Options", "nosniff"))
                 .content_type("application/json")
                 .body(ANSWER)
         };

@@ -8,17 +8,25 @@ pub struct Head {
     pub status: u16,
     /// Bytes of the head.
     pub head: usize,
-    /// Bytes of the body.
-    pub body: usize,
+    pub body: Body,
     /// The server closes the connection after this answer.
     pub closes: bool,
+}
+
+/// How the end of the body is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// Bytes.
+    Length(usize),
+    /// As proxies send it; Portcullis does not.
+    Chunked,
 }
 
 /// What makes an answer unreadable.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Unreadable {
     NotHttp,
-    /// `Transfer-Encoding`, or a body that ends with the connection. Portcullis sends neither.
+    /// A body that ends with the connection, or in an encoding that was not asked for.
     NoLength,
 }
 
@@ -26,7 +34,7 @@ impl fmt::Display for Unreadable {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::NotHttp => "an answer that is not HTTP/1.1",
-            Self::NoLength => "an answer without Content-Length",
+            Self::NoLength => "an answer without a length",
         })
     }
 }
@@ -47,19 +55,51 @@ pub fn head(bytes: &[u8]) -> Result<Option<Head>, Unreadable> {
         let is = |name: &str| header.name.eq_ignore_ascii_case(name);
         if is("content-length") {
             let length = std::str::from_utf8(header.value).ok().and_then(|text| text.trim().parse().ok());
-            body = Some(length.ok_or(Unreadable::NotHttp)?);
+            body = body.or(Some(Body::Length(length.ok_or(Unreadable::NotHttp)?)));
         } else if is("transfer-encoding") {
-            return Err(Unreadable::NoLength);
+            let chunked = header.value.eq_ignore_ascii_case(b"chunked");
+            // It counts before a length (RFC 9112, 6.3).
+            body = Some(if chunked { Body::Chunked } else { return Err(Unreadable::NoLength) });
         } else if is("connection") {
             closes = header.value.eq_ignore_ascii_case(b"close");
         }
     }
     let body = match (status, body) {
-        (204 | 304, _) => 0,
-        (_, Some(length)) => length,
+        (204 | 304, _) => Body::Length(0),
+        (_, Some(body)) => body,
         (_, None) => return Err(Unreadable::NoLength),
     };
     Ok(Some(Head { status, head, body, closes }))
+}
+
+/// Joins the chunks that begin at this byte, in place: the length of the body. None if the last one has not come.
+///
+/// # Errors
+/// When these are no chunks.
+pub fn join_chunks(bytes: &mut Vec<u8>, begin: usize) -> Result<Option<usize>, Unreadable> {
+    let (mut at, mut chunks) = (begin, Vec::new());
+    loop {
+        let size = httparse::parse_chunk_size(bytes.get(at..).unwrap_or_default()).map_err(|_| Unreadable::NotHttp)?;
+        let httparse::Status::Complete((line, size)) = size else { return Ok(None) };
+        let (first, size) = (at + line, usize::try_from(size).map_err(|_| Unreadable::NotHttp)?);
+        // Trailers, which nobody sends, would end with an empty line as well.
+        if size == 0 {
+            let ended =
+                bytes[first..].starts_with(b"\r\n") || bytes[first..].windows(4).any(|four| four == b"\r\n\r\n");
+            return Ok(ended.then(|| {
+                let body: Vec<u8> =
+                    chunks.into_iter().flat_map(|chunk: std::ops::Range<usize>| bytes[chunk].to_vec()).collect();
+                bytes.truncate(begin);
+                bytes.extend_from_slice(&body);
+                body.len()
+            }));
+        }
+        if bytes.len() < first + size + 2 {
+            return Ok(None);
+        }
+        chunks.push(first..first + size);
+        at = first + size + 2;
+    }
 }
 
 /// The code of a problem document, for example `overloaded`.
@@ -78,17 +118,29 @@ mod tests {
         for end in 0..answer.len() - 2 {
             assert_eq!(head(&answer[..end]), Ok(None), "{end}");
         }
-        let read = Head { status: 503, head: answer.len() - 2, body: 2, closes: true };
+        let read = Head { status: 503, head: answer.len() - 2, body: Body::Length(2), closes: true };
         assert_eq!(head(answer), Ok(Some(read)));
     }
 
     #[test]
     fn an_answer_of_unknown_length_is_an_error() {
-        assert_eq!(head(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"), Err(Unreadable::NoLength));
+        assert_eq!(head(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n"), Err(Unreadable::NoLength));
         assert_eq!(head(b"HTTP/1.1 200 OK\r\n\r\n"), Err(Unreadable::NoLength));
-        assert_eq!(head(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap().unwrap().body, 0);
+        assert_eq!(head(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap().unwrap().body, Body::Length(0));
         assert_eq!(head(b"SSH-2.0-OpenSSH_9.2\r\n"), Err(Unreadable::NotHttp));
         assert_eq!(head(b"HTTP/1.1 200 OK\r\nContent-Length: many\r\n\r\n"), Err(Unreadable::NotHttp));
+    }
+
+    #[test]
+    fn chunks_are_joined_when_the_last_has_come() {
+        let answer = b"head3\r\nabc\r\n2;name=value\r\nde\r\n0\r\n\r\n";
+        for end in 4..answer.len() {
+            assert_eq!(join_chunks(&mut answer[..end].to_vec(), 4), Ok(None), "{end}");
+        }
+        let mut bytes = answer.to_vec();
+        assert_eq!(join_chunks(&mut bytes, 4), Ok(Some(5)));
+        assert_eq!(bytes, b"headabcde");
+        assert_eq!(join_chunks(&mut b"many\r\n".to_vec(), 0), Err(Unreadable::NotHttp));
     }
 
     #[test]

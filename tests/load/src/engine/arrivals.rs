@@ -1,12 +1,12 @@
 //! When requests are meant to start: decided before the run, so that a slow server cannot slow them down.
 
-use crate::results::Arrivals;
+use crate::options::Spacing;
 use rand::{Rng, RngExt as _};
 use std::time::Duration;
 
 /// The intended start times of one client thread, as offsets from the start of the run; it never ends.
 pub struct Schedule<R> {
-    arrivals: Arrivals,
+    spacing: Spacing,
     /// Seconds between two of them, on average.
     gap: f64,
     next: f64,
@@ -15,10 +15,10 @@ pub struct Schedule<R> {
 
 impl<R: Rng> Schedule<R> {
     /// The share of one of `threads` threads in `rate` requests per second.
-    pub fn new(rate: f64, arrivals: Arrivals, thread: usize, threads: usize, random: R) -> Self {
+    pub fn new(rate: f64, spacing: Spacing, thread: usize, threads: usize, random: R) -> Self {
         let gap = threads as f64 / rate;
-        let mut schedule = Self { arrivals, gap, next: thread as f64 / rate, random };
-        if arrivals == Arrivals::Poisson {
+        let mut schedule = Self { spacing, gap, next: thread as f64 / rate, random };
+        if spacing == Spacing::Poisson {
             // The sum of the threads' independent processes is one of the whole rate.
             schedule.next = schedule.wait();
         }
@@ -26,10 +26,10 @@ impl<R: Rng> Schedule<R> {
     }
 
     fn wait(&mut self) -> f64 {
-        match self.arrivals {
-            Arrivals::Constant => self.gap,
+        match self.spacing {
+            Spacing::Constant => self.gap,
             // From (0, 1]: its logarithm is finite.
-            Arrivals::Poisson => -(1.0 - self.random.random::<f64>()).ln() * self.gap,
+            Spacing::Poisson => -(1.0 - self.random.random::<f64>()).ln() * self.gap,
         }
     }
 }
@@ -50,13 +50,13 @@ mod tests {
     use rand::SeedableRng as _;
     use rand::rngs::StdRng;
 
-    fn schedule(arrivals: Arrivals, thread: usize) -> impl Iterator<Item = Duration> {
-        Schedule::new(1_000.0, arrivals, thread, 2, StdRng::seed_from_u64(thread as u64))
+    fn schedule(spacing: Spacing, thread: usize) -> impl Iterator<Item = Duration> {
+        Schedule::new(1_000.0, spacing, thread, 2, StdRng::seed_from_u64(thread as u64))
     }
 
     #[test]
     fn constant_arrivals_of_all_threads_are_evenly_spaced() {
-        let mut all: Vec<_> = (0..2).flat_map(|thread| schedule(Arrivals::Constant, thread).take(500)).collect();
+        let mut all: Vec<_> = (0..2).flat_map(|thread| schedule(Spacing::Constant, thread).take(500)).collect();
         all.sort();
         for (number, time) in all.into_iter().enumerate() {
             assert!((time.as_secs_f64() - number as f64 / 1e3).abs() < 1e-6, "{number}: {time:?}");
@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn poisson_arrivals_have_the_rate_and_random_gaps() {
         let second = Duration::from_secs(100);
-        let times: Vec<_> = schedule(Arrivals::Poisson, 0).take_while(|time| *time < second).collect();
+        let times: Vec<_> = schedule(Spacing::Poisson, 0).take_while(|time| *time < second).collect();
         assert!((48_500..51_500).contains(&times.len()), "{}", times.len());
         let gaps: Vec<f64> = times.windows(2).map(|pair| (pair[1] - pair[0]).as_secs_f64()).collect();
         let mean = gaps.iter().sum::<f64>() / gaps.len() as f64;

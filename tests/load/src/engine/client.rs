@@ -1,13 +1,14 @@
 //! A client that costs little: requests are bytes made beforehand, answers are read as far as their end, and
 //! connections are kept. HTTP/1.1, with TLS for https; no redirects and no proxy.
 
-use super::answer::{self, Unreadable};
+use super::answer::{self, Body, Head, Unreadable};
 use crate::measure::Outcome;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio_rustls::TlsConnector;
@@ -17,7 +18,8 @@ use url::Url;
 /// Where requests go.
 #[derive(Clone)]
 pub struct Endpoint {
-    address: SocketAddr,
+    /// All of its name: `localhost` has two, and a server may listen on the second.
+    addresses: Vec<SocketAddr>,
     /// The value of `Host`, and what the URL has in front of every path.
     host: String,
     prefix: String,
@@ -27,7 +29,7 @@ pub struct Endpoint {
 impl Endpoint {
     /// A server without TLS.
     pub fn at(address: SocketAddr) -> Self {
-        Self { address, host: address.to_string(), prefix: String::new(), tls: None }
+        Self { addresses: vec![address], host: address.to_string(), prefix: String::new(), tls: None }
     }
 
     /// A server by its URL. With https its certificate is checked against those of the system (`SSL_CERT_FILE` replaces
@@ -43,10 +45,12 @@ impl Endpoint {
             "https" => Some((connector()?, ServerName::try_from(name.trim_matches(['[', ']']).to_owned())?)),
             other => return Err(format!("{other}: only http and https URLs can be measured").into()),
         };
-        let address = (name.trim_matches(['[', ']']), port).to_socket_addrs()?.next();
-        let address = address.ok_or_else(|| format!("{name} has no address"))?;
+        let addresses: Vec<_> = (name.trim_matches(['[', ']']), port).to_socket_addrs()?.collect();
+        if addresses.is_empty() {
+            return Err(format!("{name} has no address").into());
+        }
         let host = url.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"));
-        Ok(Self { address, host, prefix: url.path().trim_end_matches('/').to_owned(), tls })
+        Ok(Self { addresses, host, prefix: url.path().trim_end_matches('/').to_owned(), tls })
     }
 
     /// Appends a request with this credential and this form.
@@ -93,20 +97,22 @@ fn connector() -> Outcome<TlsConnector> {
 #[derive(Debug)]
 pub enum Failure {
     Connect(io::Error),
-    /// The connection ended. If it was `idle` before, the server may have closed it before the request came.
-    Ended {
-        idle: bool,
-    },
+    /// The server had closed the idle connection before the request came: nothing was done.
+    WasClosed,
+    /// The connection ended without an answer; what was done is unknown.
+    Ended,
     Broken(io::Error),
     Unreadable(Unreadable),
 }
 
 impl Failure {
-    fn ended(error: io::Error, idle: bool) -> Self {
+    /// `unused`: the connection had been idle, and nothing came in answer to the request.
+    fn ended(error: io::Error, unused: bool) -> Self {
         match error.kind() {
-            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => {
-                Self::Ended { idle }
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof if unused => {
+                Self::WasClosed
             }
+            io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe | io::ErrorKind::UnexpectedEof => Self::Ended,
             _ => Self::Broken(error),
         }
     }
@@ -115,12 +121,15 @@ impl Failure {
     pub fn kind(&self) -> String {
         match self {
             Self::Connect(error) => format!("not connected: {error}"),
-            Self::Ended { .. } => "connection closed without an answer".to_owned(),
+            Self::WasClosed | Self::Ended => "connection closed without an answer".to_owned(),
             Self::Broken(error) => format!("connection broken: {error}"),
             Self::Unreadable(reason) => reason.to_string(),
         }
     }
 }
+
+/// A connection that was already closed says so at once. One that ends later may end in the middle of the work.
+const AT_ONCE: Duration = Duration::from_millis(20);
 
 enum Wire {
     Plain(TcpStream),
@@ -132,7 +141,7 @@ pub struct Connection {
     wire: Wire,
     received: Vec<u8>,
     /// Of the last answer.
-    head: Option<answer::Head>,
+    head: Option<Head>,
 }
 
 impl Connection {
@@ -141,7 +150,7 @@ impl Connection {
     /// # Errors
     /// [`Failure::Connect`].
     pub async fn open(endpoint: &Endpoint) -> Result<Self, Failure> {
-        let stream = TcpStream::connect(endpoint.address).await.map_err(Failure::Connect)?;
+        let stream = TcpStream::connect(&endpoint.addresses[..]).await.map_err(Failure::Connect)?;
         stream.set_nodelay(true).map_err(Failure::Connect)?;
         let wire = match &endpoint.tls {
             None => Wire::Plain(stream),
@@ -160,7 +169,10 @@ impl Connection {
 
     /// The body of the last answer.
     pub fn body(&self) -> &[u8] {
-        self.head.as_ref().map_or(b"", |head| &self.received[head.head..head.head + head.body])
+        match &self.head {
+            Some(Head { head, body: Body::Length(length), .. }) => &self.received[*head..head + length],
+            _ => b"",
+        }
     }
 
     /// Sends a request and reads its answer: the status.
@@ -170,11 +182,13 @@ impl Connection {
     pub async fn call(&mut self, request: &[u8]) -> Result<u16, Failure> {
         let idle = self.head.take().is_some();
         self.received.clear();
+        let sent = Instant::now();
         let called = match &mut self.wire {
             Wire::Plain(stream) => call(stream, &mut self.received, request).await,
             Wire::Tls(stream) => call(stream, &mut self.received, request).await,
         };
-        let head = called.map_err(|error| Failure::ended(error, idle))?.map_err(Failure::Unreadable)?;
+        let unused = idle && self.received.is_empty() && sent.elapsed() < AT_ONCE;
+        let head = called.map_err(|error| Failure::ended(error, unused))?.map_err(Failure::Unreadable)?;
         Ok(self.head.insert(head).status)
     }
 }
@@ -183,7 +197,7 @@ async fn call<S: AsyncRead + AsyncWrite + Unpin>(
     stream: &mut S,
     received: &mut Vec<u8>,
     request: &[u8],
-) -> io::Result<Result<answer::Head, Unreadable>> {
+) -> io::Result<Result<Head, Unreadable>> {
     stream.write_all(request).await?;
     stream.flush().await?;
     let mut known = None;
@@ -197,7 +211,15 @@ async fn call<S: AsyncRead + AsyncWrite + Unpin>(
                 Err(unreadable) => return Ok(Err(unreadable)),
             };
         }
-        if let Some(head) = known.take_if(|head| received.len() >= head.head + head.body) {
+        let Some(head) = &mut known else { continue };
+        let whole = match head.body {
+            Body::Length(length) => received.len() >= head.head + length,
+            Body::Chunked => match answer::join_chunks(received, head.head) {
+                Ok(joined) => joined.map(|length| head.body = Body::Length(length)).is_some(),
+                Err(unreadable) => return Ok(Err(unreadable)),
+            },
+        };
+        if let Some(head) = known.take_if(|_| whole) {
             return Ok(Ok(head));
         }
     }
@@ -206,6 +228,56 @@ async fn call<S: AsyncRead + AsyncWrite + Unpin>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    /// What the second call on a connection comes to, when the server has answered the first like this and then does that.
+    fn second_call(first: &'static str, then: fn(std::net::TcpStream)) -> (Result<u16, Failure>, String) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let endpoint = Endpoint::at(listener.local_addr().unwrap());
+        let served = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 64]).unwrap();
+            stream.write_all(first.as_bytes()).unwrap();
+            then(stream);
+        });
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let done = runtime.block_on(async {
+            let mut connection = Connection::open(&endpoint).await.ok().unwrap();
+            assert_eq!(connection.call(b"one").await.unwrap(), 200);
+            let body = String::from_utf8(connection.body().to_vec()).unwrap();
+            (connection.call(b"two").await, body)
+        });
+        served.join().unwrap();
+        done
+    }
+
+    const FIRST: &str = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}";
+
+    #[test]
+    fn only_a_connection_that_was_closed_before_counts_as_unused() {
+        // On a busy machine even that may take a while.
+        let mut calls = std::iter::repeat_with(|| second_call(FIRST, drop).0).take(50);
+        assert!(calls.any(|call| matches!(call, Err(Failure::WasClosed))));
+        let (in_mid_answer, _) = second_call(FIRST, |mut stream| {
+            let _ = stream.read(&mut [0; 64]).unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\n").unwrap();
+        });
+        assert!(matches!(in_mid_answer, Err(Failure::Ended)), "{in_mid_answer:?}");
+        let (in_mid_work, _) = second_call(FIRST, |mut stream| {
+            let _ = stream.read(&mut [0; 64]).unwrap();
+            std::thread::sleep(2 * AT_ONCE);
+        });
+        assert!(matches!(in_mid_work, Err(Failure::Ended)), "{in_mid_work:?}");
+    }
+
+    #[test]
+    fn a_chunked_answer_is_joined() {
+        let first =
+            "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{\"a\r\n3;x=y\r\n\":1\r\n1\r\n}\r\n0\r\n\r\n";
+        let (_, body) = second_call(first, drop);
+        assert_eq!(body, "{\"a\":1}");
+    }
 
     #[test]
     fn a_request_has_the_parts_of_its_url() {

@@ -2,6 +2,7 @@
 //! most, and nothing about what users wait.
 
 use super::sender::Sender;
+use crate::interrupt::interrupted;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinSet;
@@ -18,7 +19,7 @@ pub async fn run(connections: usize, sender: Rc<Sender>, end: Instant) {
             let mut connection = None;
             loop {
                 let now = Instant::now();
-                if now >= end {
+                if now >= end || interrupted() {
                     return;
                 }
                 sender.recording().planned(now);

@@ -7,8 +7,9 @@ use super::arrivals::Schedule;
 use super::client::Connection;
 use super::sender::Sender;
 use super::timer::Timer;
+use crate::interrupt::interrupted;
 use crate::measure::Outcome;
-use crate::results::Arrivals;
+use crate::options::Spacing;
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::rc::Rc;
@@ -18,7 +19,7 @@ use tokio::task::JoinSet;
 /// The load of one client thread.
 pub struct Open {
     pub rate: f64,
-    pub arrivals: Arrivals,
+    pub spacing: Spacing,
     /// Connections at a time.
     pub connections: usize,
     /// The longest wait for a connection.
@@ -44,9 +45,9 @@ pub async fn run(load: Open, sender: Rc<Sender>, start: Instant, end: Instant) -
     let pool = Rc::new(RefCell::new(Pool::default()));
     let mut timer = Timer::new()?;
     let mut running = JoinSet::new();
-    for offset in Schedule::new(load.rate, load.arrivals, load.thread, load.threads, rand::rng()) {
+    for offset in Schedule::new(load.rate, load.spacing, load.thread, load.threads, rand::rng()) {
         let due = start + offset;
-        if due >= end {
+        if due >= end || interrupted() {
             break;
         }
         timer.until(due).await?;

@@ -13,13 +13,15 @@ pub struct Operation {
     pub name: &'static str,
     pub sent: u64,
     pub good: u64,
+    /// Good answers that came within the measured part.
+    pub in_time: u64,
     /// From the intended start; of good answers.
     pub corrected: Latencies,
     /// From sending; of good answers.
     pub uncorrected: Latencies,
     /// From sending; of other answers, refusals above all.
     pub refused: Latencies,
-    /// Answers by status.
+    /// Answers that came within the measured part, by status.
     pub statuses: BTreeMap<u16, u64>,
 }
 
@@ -29,6 +31,7 @@ impl Operation {
             name,
             sent: 0,
             good: 0,
+            in_time: 0,
             corrected: latencies(3),
             uncorrected: latencies(3),
             refused: latencies(3),
@@ -40,6 +43,13 @@ impl Operation {
     pub fn with(&self, status: u16) -> u64 {
         self.statuses.get(&status).copied().unwrap_or_default()
     }
+
+    /// The 99th percentile in milliseconds, from the intended start. None if more than 1 % had no good answer: nobody knows
+    /// how long those would have taken.
+    pub fn p99_ms(&self) -> Option<f64> {
+        let most_good = self.good > 0 && self.good as f64 >= 0.99 * self.sent as f64;
+        most_good.then(|| self.corrected.value_at_quantile(0.99) as f64 / 1e3)
+    }
 }
 
 /// What happened in one second of the run.
@@ -48,7 +58,7 @@ struct Slice {
     latency: Histogram<u32>,
 }
 
-/// What one client thread, or all of them together, did. What began in the warm-up is left out.
+/// What one client thread, or all of them together, did. What began in the warm-up is left out, except from rates.
 pub struct Recording {
     /// The start of the measured part, and its end.
     began: Instant,
@@ -67,7 +77,7 @@ pub enum End<'a> {
 }
 
 #[expect(clippy::expect_used, reason = "the bounds are literals that the crate accepts")]
-fn latencies<C: hdrhistogram::Counter>(digits: u8) -> Histogram<C> {
+pub fn latencies<C: hdrhistogram::Counter>(digits: u8) -> Histogram<C> {
     let mut histogram = Histogram::new_with_bounds(1, 1_000, digits).expect("valid bounds");
     histogram.auto(true);
     histogram
@@ -82,6 +92,16 @@ fn record<C: hdrhistogram::Counter>(histogram: &mut Histogram<C>, value: u64) {
 
 fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX).max(1)
+}
+
+fn sum(all: &mut Totals, more: &Totals) {
+    all.planned += more.planned;
+    all.sent += more.sent;
+    all.good += more.good;
+    all.errors += more.errors;
+    all.dropped += more.dropped;
+    all.in_time += more.in_time;
+    all.resent += more.resent;
 }
 
 /// In a few numbers; none if it is empty.
@@ -105,9 +125,9 @@ impl Recording {
         }
     }
 
-    /// Whether a request with this intended start is part of what is measured.
-    pub fn counts(&self, intended: Instant) -> bool {
-        intended >= self.began && intended < self.ends
+    /// Whether a moment is part of what is measured.
+    fn counts(&self, moment: Instant) -> bool {
+        moment >= self.began && moment < self.ends
     }
 
     /// A request was due.
@@ -128,10 +148,18 @@ impl Recording {
 
     /// A request was sent and has ended now.
     pub fn ended(&mut self, operation: usize, intended: Instant, sent: Instant, end: End<'_>) {
+        let now = Instant::now();
+        if let End::Answer { status, good, .. } = end
+            && self.counts(now)
+        {
+            let of = &mut self.operations[operation];
+            *of.statuses.entry(status).or_default() += 1;
+            of.in_time += u64::from(good);
+            self.totals.in_time += u64::from(good);
+        }
         if !self.counts(intended) {
             return;
         }
-        let now = Instant::now();
         let (corrected, uncorrected) = (micros(now - intended), micros(now - sent));
         self.totals.sent += 1;
         self.slice(intended).counts.sent += 1;
@@ -139,7 +167,10 @@ impl Recording {
         let good = match &end {
             End::Answer { good, .. } => {
                 slice.counts.answered += 1;
-                record(&mut slice.latency, corrected);
+                if *good {
+                    // A refusal is quick: it would hide what the others wait.
+                    record(&mut slice.latency, corrected);
+                }
                 *good
             }
             End::Failure(_) => false,
@@ -151,7 +182,6 @@ impl Recording {
         of.good += u64::from(good);
         match end {
             End::Answer { status, good, code } => {
-                *of.statuses.entry(status).or_default() += 1;
                 if good {
                     record(&mut of.corrected, corrected);
                     record(&mut of.uncorrected, uncorrected);
@@ -175,6 +205,20 @@ impl Recording {
         &mut self.slices[at]
     }
 
+    /// A request is sent again.
+    pub fn resent(&mut self, intended: Instant) {
+        self.totals.resent += u64::from(self.counts(intended));
+    }
+
+    /// Adds the totals, and the latencies of one second, to those of other threads: what the progress line needs.
+    pub fn glance(&self, second: usize, totals: &mut Totals, latency: &mut Histogram<u32>) {
+        sum(totals, &self.totals);
+        if let Some(slice) = self.slices.get(second) {
+            // A histogram that resizes itself takes every value.
+            let _ = latency.add(&slice.latency);
+        }
+    }
+
     /// One entry per second so far.
     pub fn seconds(&self) -> Vec<Second> {
         self.slices.iter().map(|slice| Second { latency: spread(&slice.latency), ..slice.counts }).collect()
@@ -191,6 +235,7 @@ impl Recording {
             let operation = &mut self.operations[at];
             operation.sent += more.sent;
             operation.good += more.good;
+            operation.in_time += more.in_time;
             // Histograms that resize themselves take every value.
             let _ = operation.corrected.add(&more.corrected);
             let _ = operation.uncorrected.add(&more.uncorrected);
@@ -199,12 +244,7 @@ impl Recording {
                 *operation.statuses.entry(*status).or_default() += count;
             }
         }
-        let (all, more) = (&mut self.totals, &other.totals);
-        all.planned += more.planned;
-        all.sent += more.sent;
-        all.good += more.good;
-        all.errors += more.errors;
-        all.dropped += more.dropped;
+        sum(&mut self.totals, &other.totals);
         for (kind, count) in &other.errors {
             *self.errors.entry(kind.clone()).or_default() += count;
         }
@@ -244,7 +284,7 @@ mod tests {
         recording.ended(0, intended, sent, ANSWER);
         let operation = &recording.operations[0];
         assert!(operation.corrected.max() >= 2_000_000 && operation.uncorrected.max() < 2_000_000);
-        assert_eq!(recording.totals, Totals { planned: 1, sent: 1, good: 1, errors: 0, dropped: 0 });
+        assert_eq!(recording.totals, Totals { planned: 1, sent: 1, good: 1, ..Totals::default() });
         let seconds = recording.seconds();
         assert_eq!((seconds.len(), seconds[8].sent, seconds[9].good), (10, 1, 1));
     }
@@ -258,6 +298,46 @@ mod tests {
         recording.ended(0, before, before, ANSWER);
         assert_eq!(recording.totals, Totals::default());
         assert!(recording.seconds().is_empty());
+    }
+
+    #[test]
+    fn a_rate_counts_answers_by_their_own_time() {
+        let ending = || {
+            let began = Instant::now().checked_sub(Duration::from_secs(10)).unwrap();
+            Recording::new(&["check"], began, Duration::from_secs(60))
+        };
+        let mut recording = ending();
+        let warming = recording.began.checked_sub(Duration::from_millis(1)).unwrap();
+        recording.ended(0, warming, warming, ANSWER);
+        assert_eq!((recording.totals.good, recording.totals.in_time), (0, 1));
+        let mut late = self::recording();
+        late.ended(0, late.began, late.began, ANSWER);
+        assert_eq!((late.totals.good, late.totals.in_time, late.operations[0].with(200)), (1, 0, 0));
+    }
+
+    #[test]
+    fn refusals_are_not_in_the_latency_of_a_second() {
+        let mut recording = recording();
+        let at = recording.began;
+        recording.ended(0, at, at, End::Answer { status: 503, good: false, code: None });
+        let (mut totals, mut latency) = (Totals::default(), latencies(2));
+        recording.glance(9, &mut totals, &mut latency);
+        assert_eq!((recording.seconds()[9].latency, totals.errors, latency.len()), (None, 1, 0));
+        recording.ended(0, at, at, ANSWER);
+        recording.glance(9, &mut totals, &mut latency);
+        assert_eq!((recording.seconds()[9].answered, latency.len()), (2, 1));
+    }
+
+    #[test]
+    fn a_percentile_is_none_when_too_many_have_no_answer() {
+        let mut recording = recording();
+        let at = recording.began;
+        assert_eq!(recording.operations[0].p99_ms(), None);
+        (0..99).for_each(|_| recording.ended(0, at, at, ANSWER));
+        recording.ended(0, at, at, End::Failure("time-out".to_owned()));
+        assert!(recording.operations[0].p99_ms().is_some());
+        recording.ended(0, at, at, End::Failure("time-out".to_owned()));
+        assert_eq!(recording.operations[0].p99_ms(), None);
     }
 
     #[test]

@@ -62,7 +62,8 @@ impl Sender {
         };
         let status = match connection.call(request).await {
             // Servers close idle connections, at any time: every client sends again.
-            Err(Failure::Ended { idle: true }) => {
+            Err(Failure::WasClosed) => {
+                self.recording().resent(intended);
                 connection = Connection::open(&self.endpoint).await?;
                 connection.call(request).await?
             }

@@ -2,7 +2,7 @@
 
 use super::chart::{Chart, Column, Line, Scale, Tick, curve, line};
 use crate::figures::{bytes, clock, latency, number, percentile, round_latency, round_number};
-use crate::results::{Latency, Point, Run, Second};
+use crate::results::{Arrivals, Latency, Point, Run, Second};
 use std::time::Duration;
 
 /// The largest number of points of a line: more than that is no longer visible, and makes a large file.
@@ -127,7 +127,8 @@ impl Time {
 /// The charts for which the run has figures.
 pub fn all(run: &Run) -> Vec<Chart> {
     let time = &Time::of(run);
-    [rate(run, time), latency_over_time(time), percentiles(&run.latency), cpu(time), memory(time)]
+    let closed = run.settings.arrivals == Arrivals::Closed;
+    [rate(run, time), latency_over_time(time, closed), percentiles(&run.latency), cpu(time), memory(time)]
         .into_iter()
         .flatten()
         .collect()
@@ -178,7 +179,7 @@ fn rate(run: &Run, time: &Time) -> Option<Chart> {
     })
 }
 
-fn latency_over_time(time: &Time) -> Option<Chart> {
+fn latency_over_time(time: &Time, closed: bool) -> Option<Chart> {
     let (half, most, max) = (
         |bucket: &Bucket| Some(bucket.p50? as f64),
         |bucket: &Bucket| Some(bucket.p99? as f64),
@@ -192,7 +193,7 @@ fn latency_over_time(time: &Time) -> Option<Chart> {
     let shown = |us: Option<u64>| us.map_or_else(|| "–".to_owned(), latency);
     Some(Chart {
         title: "Latency over time",
-        y_title: "corrected latency, log scale".to_owned(),
+        y_title: "latency, log scale".to_owned(),
         x_title: time.x_title(),
         lines: vec![
             time.line("max", "max", scale, max).open(),
@@ -208,7 +209,10 @@ fn latency_over_time(time: &Time) -> Option<Chart> {
                 ("p50", "p50", shown(bucket.p50)),
             ]
         }),
-        caption: "Of the answers of each second, from the intended start of their requests.".to_owned(),
+        caption: format!(
+            "Of the good answers of each second, from {}.",
+            if closed { "sending" } else { "the intended start of their requests" }
+        ),
     })
 }
 
@@ -216,7 +220,7 @@ fn latency_over_time(time: &Time) -> Option<Chart> {
 fn percentiles(latencies: &Latency) -> Option<Chart> {
     let points = latencies.corrected.iter().chain(&latencies.uncorrected);
     let last = points.clone().map(|point| point.percentile).filter(|p| *p < 100.0).fold(0.0, f64::max);
-    if latencies.corrected.is_empty() {
+    if latencies.uncorrected.is_empty() {
         return None;
     }
     let nines = |percentile: f64| (100.0 / (100.0 - percentile.clamp(0.0, 99.999))).log10();
@@ -224,9 +228,9 @@ fn percentiles(latencies: &Latency) -> Option<Chart> {
     let scale = Scale::log(points.map(|point| point.us as f64), 1.0);
     let at = |point: &Point| ((nines(point.percentile) / width).min(1.0), point.us as f64);
     let places = |points: &[Point]| points.iter().map(at).collect::<Vec<_>>();
-    let corrected = curve("corrected", "corrected", scale, &places(&latencies.corrected));
     let uncorrected = curve("uncorrected", "uncorrected", scale, &places(&latencies.uncorrected));
-    let corrected = corrected.down_to(&uncorrected);
+    let corrected = (!latencies.corrected.is_empty())
+        .then(|| curve("corrected", "corrected", scale, &places(&latencies.corrected)).down_to(&uncorrected));
     let ticks: Vec<f64> = [0.0, 90.0, 99.0, 99.9, 99.99, 99.999].into_iter().filter(|p| nines(*p) <= width).collect();
     let told: Vec<f64> = super::PERCENTILES.into_iter().filter(|percentile| *percentile <= last).collect();
     let columns = told.iter().enumerate().map(|(number, percent)| {
@@ -250,7 +254,7 @@ fn percentiles(latencies: &Latency) -> Option<Chart> {
         title: "Latency by percentile",
         y_title: "latency, log scale".to_owned(),
         x_title: "percentile (%)".to_owned(),
-        lines: vec![corrected, uncorrected],
+        lines: corrected.into_iter().chain([uncorrected]).collect(),
         x_ticks: ticks.into_iter().map(|p| Tick { at: nines(p) / width * 100.0, label: percentile(p) }).collect(),
         y_ticks: scale.ticks(round_latency),
         columns: columns.collect(),

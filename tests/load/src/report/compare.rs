@@ -17,10 +17,10 @@ pub fn compare(before: &Run, after: &Run) -> String {
         rows.push([name, shown(old), shown(new), ratio]);
     };
     let time = |us: f64| latency(us.round() as u64);
-    row("good answers per second".to_owned(), &|run| Some(good_per_second(run)), &number);
+    row("good answers per second".to_owned(), &|run| Some(run.rate()), &number);
     for p in [50.0, 99.0, 99.9, 100.0] {
         let name = if p < 100.0 { format!("p{p}") } else { "max".to_owned() };
-        row(name, &|run| run.latency.corrected_at(p).map(|us| us as f64), &time);
+        row(name, &|run| run.latency.shown_at(p).map(|us| us as f64), &time);
     }
     let share = |part: u64, whole: u64| (whole > 0).then(|| part as f64 / whole as f64);
     let shown = |share: f64| percent((share * 1e9) as u64, 1_000_000_000);
@@ -38,15 +38,19 @@ pub fn compare(before: &Run, after: &Run) -> String {
     }
     for baseline in &before.baselines {
         let same = |run: &Run| {
-            run.baselines.iter().find(|other| (&other.name, &other.beside) == (&baseline.name, &baseline.beside))?.ratio
+            run.baselines
+                .iter()
+                .find(|other| (&other.name, &other.beside) == (&baseline.name, &baseline.beside))
+                .cloned()
         };
-        row(format!("{} ÷ {}", baseline.name, baseline.beside), &same, &|ratio| format!("{ratio:.2}"));
+        let name = |name: &str| format!("{name} ({})", baseline.unit);
+        row(baseline.title(), &|run| same(run)?.ratio, &|ratio| format!("{ratio:.2}"));
+        // A machine shows in these, and a ratio says more; but not every figure has one.
+        if baseline.ratio.is_none() {
+            row(name(&baseline.name), &|run| Some(same(run)?.measured), &number);
+        }
     }
     text + &table(&rows)
-}
-
-fn good_per_second(run: &Run) -> f64 {
-    if run.settings.duration_s > 0.0 { run.totals.good as f64 / run.settings.duration_s } else { 0.0 }
 }
 
 fn cpu_us(run: &Run) -> Option<f64> {

@@ -1,7 +1,7 @@
 //! Made-up runs, for tests and for a look at the report.
 
 use crate::results::{
-    Arrivals, Baseline, Latency, Machine, Operation, Run, Second, Settings, Spread, Target, Threshold, Totals,
+    Aim, Arrivals, Baseline, Latency, Machine, Operation, Run, Second, Settings, Spread, Target, Threshold, Totals,
 };
 
 /// A mixed run of `length` seconds, with a stall of the server in the middle.
@@ -32,6 +32,8 @@ pub fn morning(length: usize) -> Run {
         good: sum(|second| second.good),
         errors: sum(|second| second.errors),
         dropped: sum(|second| second.dropped),
+        in_time: sum(|second| second.good),
+        resent: 0,
     };
     let corrected = |quantile: f64| (310.0 + 40.0 / (1.000_02 - quantile).powf(0.95)) as u64;
     let uncorrected = |quantile: f64| (300.0 + 20.0 / (1.000_1 - quantile).powf(0.7)) as u64;
@@ -39,6 +41,7 @@ pub fn morning(length: usize) -> Run {
         name: name.to_owned(),
         sent: totals.sent * share / 1_000,
         good: totals.good * share / 1_000,
+        in_time: totals.good * share / 1_000,
         latency: Some(Spread { p50_us, p99_us, max_us: 2_100_000 }),
     };
     let threshold = |condition: &str, measured: &str, passed| Threshold {
@@ -46,14 +49,14 @@ pub fn morning(length: usize) -> Run {
         measured: measured.to_owned(),
         passed,
     };
-    let baseline = |name: &str, beside: &str, measured, baseline, ratio, aim| Baseline {
+    let baseline = |name: &str, beside: &str, measured, baseline, ratio, aim: Option<f64>| Baseline {
         name: name.to_owned(),
         beside: beside.to_owned(),
         unit: "per second".to_owned(),
         measured,
         baseline,
         ratio,
-        aim,
+        aim: aim.map(Aim::RatioAtLeast),
     };
     Run {
         scenario: "morning".to_owned(),

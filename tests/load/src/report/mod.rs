@@ -12,7 +12,7 @@ mod tests;
 
 use crate::figures::{bytes, clock, count, latency, number, percent, percentile};
 use crate::measure::Outcome;
-use crate::results::{Arrivals, Baseline, Operation, Run, Target};
+use crate::results::{Aim, Arrivals, Baseline, Operation, Run, Target};
 use askama::Template;
 use chart::Chart;
 use std::path::Path;
@@ -95,14 +95,16 @@ impl Page<'_> {
 
     fn tiles(&self) -> Vec<Tile> {
         let Run { totals, settings, latency: latencies, .. } = self.run;
-        let seconds = self.length().as_secs_f64();
-        let per_second = if seconds > 0.0 { totals.good as f64 / seconds } else { 0.0 };
-        let worst = |p: f64| latencies.corrected_at(p).map_or_else(|| "–".to_owned(), latency);
+        let planned = match settings.arrivals {
+            Arrivals::Closed => "closed loop".to_owned(),
+            _ => format!("of {} planned", number(settings.rate)),
+        };
+        let worst = |p: f64| latencies.shown_at(p).map_or_else(|| "–".to_owned(), latency);
         let sent =
-            |p: f64| latencies.uncorrected_at(p).map_or_else(String::new, |us| format!("{} uncorrected", latency(us)));
+            |p: f64| latencies.uncorrected_at(p).map_or_else(String::new, |us| format!("{} from sending", latency(us)));
         let tile = |name, value, detail, bad| Tile { name, value, detail, bad };
         vec![
-            tile("good per second", number(per_second), format!("of {} planned", number(settings.rate)), false),
+            tile("good per second", number(self.run.rate()), planned, false),
             tile("p50", worst(50.0), sent(50.0), false),
             tile("p99", worst(99.0), sent(99.0), false),
             tile("p99.9", worst(99.9), sent(99.9), false),
@@ -127,7 +129,8 @@ impl Page<'_> {
         let row = |p: f64| {
             let uncorrected = latencies.uncorrected_at(p).map_or_else(|| "–".to_owned(), latency);
             let name = if p < 100.0 { format!("{}%", percentile(p)) } else { "max".to_owned() };
-            Some((name, latency(latencies.corrected_at(p)?), uncorrected))
+            let corrected = latencies.corrected_at(p).map_or_else(|| "–".to_owned(), latency);
+            latencies.shown_at(p).map(|_| (name, corrected, uncorrected))
         };
         PERCENTILES.into_iter().filter_map(row).collect()
     }
@@ -162,11 +165,16 @@ impl Page<'_> {
         let arrivals = match settings.arrivals {
             Arrivals::Constant => "open, at a constant distance",
             Arrivals::Poisson => "open, Poisson",
+            Arrivals::Closed => "closed loop: each connection waits for its answer",
+        };
+        let rate = match settings.arrivals {
+            Arrivals::Closed => "none".to_owned(),
+            _ => format!("{} per second", number(settings.rate)),
         };
         let pinning = if machine.pinning.is_empty() { "none" } else { &machine.pinning };
         [
             (whose, target),
-            ("intended rate", format!("{} per second", number(settings.rate))),
+            ("intended rate", rate),
             ("duration", self.length_text()),
             ("arrivals", arrivals.to_owned()),
             ("users", count(settings.users)),
@@ -192,7 +200,26 @@ impl Baseline {
     }
 
     fn rates_text(&self) -> String {
+        if self.beside.is_empty() {
+            return format!("{} {}", number(self.measured), self.unit);
+        }
+        if !self.is_ratio() {
+            return format!("{} {}; {}: {}", number(self.measured), self.unit, self.beside, number(self.baseline));
+        }
         format!("{} ÷ {} {}", number(self.measured), number(self.baseline), self.unit)
+    }
+
+    /// What counts, in large type.
+    fn large_text(&self) -> String {
+        if self.is_ratio() { self.ratio_text() } else { number(self.measured) }
+    }
+
+    /// Where the bar shows the aim, in percent.
+    fn mark(&self) -> Option<f64> {
+        match self.aim {
+            Some(Aim::RatioAtLeast(least) | Aim::RatioWithin(least, _)) => Some((least * 100.0).clamp(0.0, 100.0)),
+            _ => None,
+        }
     }
 
     /// The ratio in percent of the bar.
@@ -202,9 +229,10 @@ impl Baseline {
 
     /// Class and text of the judgement.
     fn judgement(&self) -> (&'static str, String) {
-        match (self.finite(), self.aim) {
-            (Some(ratio), Some(aim)) if ratio >= aim => ("passed", format!("meets the aim of {aim:.2}")),
-            (Some(_), Some(aim)) => ("failed", format!("below the aim of {aim:.2}")),
+        match (self.met(), self.aim) {
+            (Some(true), Some(aim)) => ("passed", format!("meets the aim: {aim}")),
+            (Some(false), Some(aim)) => ("failed", format!("misses the aim: {aim}")),
+            (None, Some(_)) => ("none", "not judged: no ratio".to_owned()),
             _ => ("none", String::new()),
         }
     }

@@ -3,7 +3,7 @@
 use super::compare::compare;
 use super::{html, json};
 use crate::report::example::morning;
-use crate::results::{Latency, Run, Second, Target, Totals};
+use crate::results::{Aim, Arrivals, Baseline, Latency, Run, Second, Target, Totals};
 use quick_xml::events::Event;
 
 /// Reads the report as XML, so that every tag is closed and every text is escaped; gives its texts.
@@ -39,8 +39,8 @@ fn a_report_has_the_figures_of_its_run() {
     let texts = texts(&morning(120));
     has(&texts, &["morning", "portcullis 0.1.0, PostgreSQL 15.8, Redis 7.0.15", "2026-11-27 17:20 UTC", "2:00 min"]);
     has(&texts, &["1 of 3 thresholds failed", "p99<25ms", "1.90 s", "✗ failed", "✓ passed"]);
-    has(&texts, &["sign-ins ÷ bare argon2 loop", "97.3 ÷ 102 per second", "0.95", "meets the aim of 0.95"]);
-    has(&texts, &["59,812 ÷ 115,004 per second", "below the aim of 0.80"]);
+    has(&texts, &["sign-ins ÷ bare argon2 loop", "97.3 ÷ 102 per second", "0.95", "meets the aim: ≥ 0.95"]);
+    has(&texts, &["59,812 ÷ 115,004 per second", "misses the aim: ≥ 0.80"]);
     has(&texts, &["503 overloaded", "time-out", "1,200 of 240,000", "the client was the limit"]);
     has(&texts, &["AMD EPYC 9R14", "24 GiB", "server: core 0, client: core 1", "1,000,000", "open, Poisson"]);
     has(&texts, &["Rate and goodput", "Latency over time", "Latency by percentile", "Server CPU", "Server memory"]);
@@ -139,4 +139,38 @@ fn a_comparison_names_what_differs() {
     assert!(row("p99 ").ends_with("2.00"), "{text}");
     assert!(row("sign-ins ÷ bare argon2 loop").ends_with("0.50"), "{text}");
     assert!(row("server CPU per good answer").ends_with("1.00"), "{text}");
+}
+
+#[test]
+fn a_figure_without_a_ratio_is_shown_and_compared() {
+    let mut run = morning(5);
+    run.baselines[0] = Baseline {
+        name: "memory".to_owned(),
+        beside: String::new(),
+        unit: "MiB".to_owned(),
+        measured: 12.0,
+        baseline: 0.0,
+        ratio: None,
+        aim: Some(Aim::AtMost(10.0)),
+    };
+    let texts = texts(&run);
+    has(&texts, &["12 MiB", "misses the aim: ≤ 10"]);
+    assert!(!texts.contains("memory ÷"), "{texts}");
+    run.baselines[0].beside = "before".to_owned();
+    has(&self::texts(&run), &["12 MiB; before: 0"]);
+    let mut after = run.clone();
+    after.baselines[0].measured = 6.0;
+    let text = compare(&run, &after);
+    let row = text.lines().find(|line| line.starts_with("memory (MiB)")).expect(&text);
+    assert!(row.ends_with("0.50"), "{text}");
+}
+
+#[test]
+fn a_closed_loop_says_so() {
+    let mut run = morning(5);
+    run.settings.arrivals = Arrivals::Closed;
+    run.latency.corrected.clear();
+    has(&texts(&run), &["closed loop", "from sending", "Latency by percentile"]);
+    let text = crate::summary::text(&run);
+    assert!(text.contains("from sending") && !text.contains("from the intended start"), "{text}");
 }

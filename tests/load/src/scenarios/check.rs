@@ -1,47 +1,65 @@
-//! The check of a token (`GET /sessions/current`). Without `--rate` as many as the server can: beside a static answer of
-//! the same framework on as many workers, and from the embedded store beside Redis.
+//! The check of a token (`GET /sessions/current`). Without `--rate` as many as the server can on one core, with one
+//! worker: beside a static answer of the same framework, from the embedded store beside Redis, and with metrics and traces
+//! beside without.
 
 use crate::baselines::static_answer::Static;
 use crate::engine::client::Endpoint;
 use crate::kit::Kit;
 use crate::measure::Outcome;
+use crate::metrics::{self, Metrics};
 use crate::options::Sessions;
-use crate::results::Run;
+use crate::results::{Aim, Run};
 use crate::sources::{Pick, check, stream};
+use crate::target::Target;
+use portcullis_testkit::collector::Collector;
 
 /// The connections of a saturated server.
 pub(super) const CONNECTIONS: usize = 64;
 
 const USERS: u64 = 1_000;
+const ONE_WORKER: (&str, &str) = ("server.workers", "1");
 
 pub fn run(kit: &Kit) -> Outcome<Run> {
-    let target = kit.target(USERS, &[])?;
+    let target = kit.target(USERS, &[ONE_WORKER])?;
     let load = kit.load(CONNECTIONS);
-    let checks = || vec![stream(&target, &["check"], load, Pick::all(&target), check)];
+    let checks = |target: &Target| vec![stream(target, &["check"], load, Pick::all(target), check)];
     if kit.options.rate.is_some() || kit.options.url.is_some() {
-        let measured = kit.measure("check", &target, checks(), kit.duration(10))?;
+        let measured = kit.measure("check", &target, checks(&target), kit.duration(10))?;
         return Ok(kit.results(&target, load, &measured));
     }
     let length = kit.duration(12) / kit.options.rounds;
+    let measure = |name: &str, target: &Target| kit.measure(name, target, checks(target), length);
     let bare = Static::start(kit.server_cores())?;
-    let ours = || kit.measure("check", &target, checks(), length);
     let fixed = || {
         let endpoint = Endpoint::at(bare.address);
-        Ok(kit.measure_at("static answer", endpoint, Some(bare.id()), checks(), length)?.pace())
+        Ok(kit.measure_at("static answer", endpoint, Some(bare.id()), checks(&target), length)?.pace())
     };
-    let turns = kit.in_turns(ours, fixed)?;
+    let turns = kit.in_turns(|| measure("check", &target), fixed)?;
     let mut run = kit.results(&target, load, &turns.ours);
-    let (baseline, notes) = kit.ratio(["checks", "static answer"], Some(0.80), &turns);
+    let names = ["checks, one worker on one core", "static answer"];
+    let (baseline, notes) = kit.ratio(names, Some(Aim::RatioAtLeast(0.80)), &turns);
     run.baselines.push(baseline);
     run.notes.extend(notes);
-    if kit.options.sessions == Sessions::Redis {
-        let embedded = kit.own(USERS, Sessions::Embedded, &[])?;
-        let stream = || vec![stream(&embedded, &["check"], load, Pick::all(&embedded), check)];
-        let turns =
-            kit.in_turns(|| kit.measure("check, embedded", &embedded, stream(), length), || Ok(ours()?.pace()))?;
-        let (baseline, notes) = kit.ratio(["checks, embedded store", "checks, Redis"], Some(0.90), &turns);
+
+    let users = target.users.len() as u64;
+    let mut beside = |names: [&str; 2], aim, other: &Target| {
+        let turns = kit.in_turns(|| measure(names[0], other), || Ok(measure(names[1], &target)?.pace()))?;
+        let (baseline, notes) = kit.ratio(names, aim, &turns);
         run.baselines.push(baseline);
         run.notes.extend(notes);
+        Outcome::Ok(())
+    };
+    if kit.options.sessions == Sessions::Redis {
+        let embedded = kit.own(users, Sessions::Embedded, &[ONE_WORKER])?;
+        beside(["checks, embedded store", "checks, Redis"], Some(Aim::RatioAtLeast(0.90)), &embedded)?;
     }
+    {
+        let counting = kit.own(users, kit.options.sessions, &[ONE_WORKER, metrics::ON])?;
+        let _scraped = Metrics::of(&counting)?.scraped(&kit.runtime);
+        beside(["checks, metrics read every second", "checks, no metrics"], None, &counting)?;
+    }
+    let collector = Collector::start();
+    let traced = kit.own(users, kit.options.sessions, &[ONE_WORKER, ("otlp.endpoint", &collector.url())])?;
+    beside(["checks, one of 100 traced", "checks, no traces"], None, &traced)?;
     Ok(run)
 }

@@ -1,18 +1,20 @@
-//! A flood of checks: as many as the server can, and how many sign-ins it still answers.
+//! A flood of checks: as many as the server can, and how many sign-ins it still answers. With the limits and the
+//! log of production.
 
 use crate::engine::{Load, Pace};
-use crate::kit::{Kit, compared, rates_beside};
+use crate::kit::{AS_IN_PRODUCTION, Kit};
 use crate::measure::Outcome;
-use crate::results::Run;
+use crate::results::{Aim, Run};
 use crate::scenarios::check::CONNECTIONS;
 use crate::sources::{check, halves, sign_in, stream};
+use crate::turns::compared;
 
 /// Few enough that none is refused without the flood.
 const SIGN_INS: usize = 4;
 const USERS: u64 = 1_000;
 
 pub fn run(kit: &Kit) -> Outcome<Run> {
-    let target = kit.target(USERS, &[])?;
+    let target = kit.target(USERS, &AS_IN_PRODUCTION)?;
     let load = kit.load(CONNECTIONS);
     let [checking, signing_in] = halves(&target)?;
     let sign_ins = || {
@@ -21,23 +23,28 @@ pub fn run(kit: &Kit) -> Outcome<Run> {
     };
     let checks = || stream(&target, &["check"], load, checking.clone(), check);
     let length = kit.duration(18) / kit.options.rounds;
-    let (mut without, mut refused_without) = (Vec::new(), 0);
+    let (mut during, mut refused_without) = (Vec::new(), 0);
     let turns = kit.in_turns(
-        || kit.measure("flood", &target, vec![checks(), sign_ins()], length),
+        || {
+            let flood = kit.measure("flood", &target, vec![checks(), sign_ins()], length)?;
+            during.push(flood.rate_of("sign-in"));
+            Ok(flood)
+        },
         || {
             let alone = kit.measure("sign-ins, no flood", &target, vec![sign_ins()], length)?;
             refused_without += alone.recording.totals.errors;
-            without.push(alone.rate());
             Ok(Pace::alone(alone.rate()))
         },
     )?;
-    let during = turns.ours.rate_of("sign-in");
     let mut run = kit.results(&target, load, &turns.ours);
-    let rounds: Vec<_> = without.iter().map(|without| (during, *without)).collect();
+    // A client that is the limit floods nothing.
+    let rates: Vec<_> = during.iter().zip(&turns.rounds).map(|(during, (_, alone))| (*during, alone.rate)).collect();
     let names = ["sign-ins during a flood of checks", "without the flood"];
-    run.baselines.push(rates_beside(names, Some(0.50), &rounds));
+    let (baseline, notes) = kit.ratio_of(names, Some(Aim::RatioAtLeast(0.50)), &turns, &rates);
+    run.baselines.push(baseline);
+    run.notes.extend(notes);
     let refused = turns.ours.operation("sign-in").map_or(0, |operation| operation.sent - operation.good);
     let names = ["sign-ins refused during the flood", "without the flood"];
-    run.baselines.push(compared(names, "requests", refused as f64, refused_without as f64));
+    run.baselines.push(compared(names, "requests", [refused as f64, refused_without as f64], None));
     Ok(run)
 }

@@ -1,10 +1,11 @@
-//! The hashing pool beside a bare loop of the same implementation, at the same cost, on the same cores, equally nice.
+//! The hashing pool beside a bare loop of the same implementation, at the same cost, on the same cores.
 
 use crate::baselines::argon2;
-use crate::kit::{Kit, rates_beside};
+use crate::kit::Kit;
 use crate::measure::Outcome;
 use crate::pinning;
 use crate::results::Run;
+use crate::turns::rates_beside;
 use portcullis_actors::domain::Password;
 use portcullis_actors::hashing::{HashingPolicy, HashingPool};
 use std::time::{Duration, Instant};
@@ -15,21 +16,21 @@ pub fn run(kit: &Kit) -> Outcome<Run> {
     let length = kit.duration(12) / kit.options.rounds;
     let pool = pinning::on(kit.server_cores(), || Ok(HashingPool::start(&policy)?))?;
     let mut rounds = Vec::new();
-    for _ in 0..kit.options.rounds {
-        let pooled = pooled(&pool, threads, length)? as f64 / length.as_secs_f64();
-        rounds.push((pooled, argon2::rate(&policy, kit.server_cores(), length)?));
+    for _ in kit.rounds() {
+        rounds.push((pooled(&pool, threads, length)?, argon2::rate(&policy, kit.server_cores(), length)?));
     }
     let mut run = kit.unmeasured("the hashing pool in the process of the load kit");
     run.baselines.push(rates_beside(["hashes of the pool", "bare argon2 loop"], None, &rounds));
     Ok(run)
 }
 
-/// Twice as many callers as threads, so that a thread always finds the next job waiting.
-fn pooled(pool: &HashingPool, threads: usize, length: Duration) -> Outcome<u64> {
+/// Hashes per second. Twice as many callers as threads, so that a thread always finds the next job waiting.
+fn pooled(pool: &HashingPool, threads: usize, length: Duration) -> Outcome<f64> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let password: Password = "correct horse battery staple".parse()?;
     runtime.block_on(async {
-        let end = Instant::now() + length;
+        let begun = Instant::now();
+        let end = begun + length;
         let mut callers = tokio::task::JoinSet::new();
         for _ in 0..2 * threads {
             let (pool, password) = (pool.clone(), password.clone());
@@ -42,10 +43,11 @@ fn pooled(pool: &HashingPool, threads: usize, length: Duration) -> Outcome<u64> 
                 Ok::<u64, portcullis_actors::hashing::HashingError>(count)
             });
         }
-        let mut count = 0;
+        let mut count: u64 = 0;
         while let Some(caller) = callers.join_next().await {
             count += caller??;
         }
-        Ok(count)
+        // The last jobs end after `end`.
+        Ok(count as f64 / begun.elapsed().as_secs_f64())
     })
 }

@@ -2,12 +2,13 @@
 
 use crate::baselines::static_answer::Static;
 use crate::engine::client::Endpoint;
-use crate::kit::{Kit, compared, figure};
+use crate::kit::Kit;
 use crate::measure::Outcome;
 use crate::proc;
-use crate::results::Run;
+use crate::results::{Aim, Run};
 use crate::scenarios::mebibytes;
 use crate::sources::check;
+use crate::turns::compared;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
@@ -49,9 +50,10 @@ pub fn run(kit: &Kit) -> Outcome<Run> {
     let (idle, of_ours) = growth(own.server.id(), own.server.address())?;
     let mut run = kit.unmeasured(target.name());
     run.settings.connections = count as u64;
-    run.baselines.push(figure("memory of a server that has just started (at most 30)", "MiB", mebibytes(idle)));
-    let names = ["growth by idle connections (at most 1.2 times that)", "static answer"];
-    let mut baseline = compared(names, "MiB", mebibytes(of_ours), mebibytes(of_bare));
+    run.baselines.push(super::start::memory(idle));
+    let names = [&format!("growth by {} idle connections", crate::figures::count(count as u64)), "static answer"];
+    let mut baseline = compared(names.map(AsRef::as_ref), "MiB", [mebibytes(of_ours), mebibytes(of_bare)], None);
+    baseline.aim = Some(Aim::RatioAtMost(1.2));
     baseline.ratio = Some(of_ours as f64 / of_bare as f64).filter(|ratio| ratio.is_finite());
     run.baselines.push(baseline);
     Ok(run)

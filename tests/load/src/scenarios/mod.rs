@@ -27,7 +27,7 @@ use clap::Subcommand;
 /// What is measured.
 #[derive(Clone, Copy, Subcommand)]
 pub enum Scenario {
-    /// Checks of tokens; without --rate as many as the server can, beside a static answer.
+    /// Checks of tokens; without --rate as many as the server can on one core, beside a static answer.
     Check,
     /// Sign-ins; without --rate beside a bare argon2 loop, also at ten times what can be hashed.
     SignIn,
@@ -49,7 +49,7 @@ pub enum Scenario {
     Outage,
     /// Refused sign-ins: CPU time and latency at ten times what can be hashed.
     Refusals,
-    /// Checks with a million signed-in users (--users), and the memory of Redis.
+    /// Checks and sign-ins with a million signed-in users (--users), and the memory of Redis.
     Scale,
     /// Memory of 10,000 idle connections (--connections), beside the static answer's.
     Idle,
@@ -61,34 +61,97 @@ pub enum Scenario {
     Wrk,
 }
 
-/// Runs one. Returns whether all thresholds were met.
+/// A scenario, and what it can be told.
+struct Entry {
+    name: &'static str,
+    run: fn(&Kit) -> Outcome<Run>,
+    /// The names of its requests, for thresholds.
+    operations: &'static [&'static str],
+    /// Options without a meaning for it.
+    refused: &'static [&'static str],
+}
+
+/// What belongs to a server, for scenarios that measure none.
+const NO_SERVER: &[&str] =
+    &["rate", "warm-up", "users", "connections", "arrivals", "url", "database", "sessions", "binary"];
+
+/// Each message counts, not a time.
+const DELIVERIES: &[&str] =
+    &["duration", "rate", "warm-up", "users", "connections", "arrivals", "url", "database", "sessions", "binary"];
+
+fn entry(scenario: Scenario) -> Entry {
+    let entry = |name, run: fn(&Kit) -> Outcome<Run>, operations, refused| Entry { name, run, operations, refused };
+    match scenario {
+        Scenario::Check => entry("check", check::run, &["check"], &[]),
+        Scenario::SignIn => entry("sign-in", sign_in::run, &["sign-in"], &[]),
+        Scenario::Storm => entry("storm", storm::run, &["check", "sign-in"], &[]),
+        Scenario::Flood => entry("flood", flood::run, &["check", "sign-in"], &[]),
+        Scenario::Morning => entry("morning", morning::run, morning::OPERATIONS, &["rounds"]),
+        Scenario::Codes => entry("codes", codes::run, &["send-code", "verify-code"], &["rounds"]),
+        Scenario::Pumping => entry("pumping", pumping::run, &["send-code"], &["rounds", "url"]),
+        Scenario::Push => entry("push", push::run, &["push-registration"], &[]),
+        Scenario::Deliveries => entry("deliveries", deliveries::run, &[], DELIVERIES),
+        Scenario::Outage => entry("outage", outage::run, &["request"], &["rounds", "url"]),
+        Scenario::Refusals => entry("refusals", refusals::run, &["sign-in"], &["url"]),
+        Scenario::Scale => entry("scale", scale::run, &["check"], &["rate", "arrivals", "sessions", "url"]),
+        Scenario::Idle => entry("idle", idle::run, &[], &["rate", "duration", "warm-up", "arrivals", "rounds", "url"]),
+        Scenario::Start => {
+            entry("start", start::run, &[], &["rate", "duration", "warm-up", "connections", "arrivals", "url"])
+        }
+        Scenario::Hash => entry("hash", hash::run, &[], NO_SERVER),
+        Scenario::Wrk => entry("wrk", wrk::run, &["check"], &["rate", "arrivals", "connections", "url"]),
+    }
+}
+
+/// Runs one, with the options that were `given` on the command line. Returns whether all thresholds were met.
 ///
 /// # Errors
-/// When something does not start, or ends.
-pub fn run(scenario: Scenario, options: Options) -> Outcome<bool> {
-    let (name, run): (_, fn(&Kit) -> Outcome<Run>) = match scenario {
-        Scenario::Check => ("check", check::run),
-        Scenario::SignIn => ("sign-in", sign_in::run),
-        Scenario::Storm => ("storm", storm::run),
-        Scenario::Flood => ("flood", flood::run),
-        Scenario::Morning => ("morning", morning::run),
-        Scenario::Codes => ("codes", codes::run),
-        Scenario::Pumping => ("pumping", pumping::run),
-        Scenario::Push => ("push", push::run),
-        Scenario::Deliveries => ("deliveries", deliveries::run),
-        Scenario::Outage => ("outage", outage::run),
-        Scenario::Refusals => ("refusals", refusals::run),
-        Scenario::Scale => ("scale", scale::run),
-        Scenario::Idle => ("idle", idle::run),
-        Scenario::Start => ("start", start::run),
-        Scenario::Hash => ("hash", hash::run),
-        Scenario::Wrk => ("wrk", wrk::run),
-    };
-    let kit = Kit::new(name, options)?;
-    let results = run(&kit)?;
+/// When it cannot be told one of the options, and when something does not start, or ends.
+pub fn run(scenario: Scenario, options: Options, given: &[String]) -> Outcome<bool> {
+    let entry = entry(scenario);
+    if let Some(option) = given.iter().find(|option| entry.refused.contains(&option.as_str())) {
+        return Err(format!("--{option} has no meaning for {}", entry.name).into());
+    }
+    for condition in &options.thresholds {
+        condition.known_to(entry.operations)?;
+    }
+    // A check is compared core by core.
+    let server_cores = if matches!(scenario, Scenario::Check) { 1 } else { usize::MAX };
+    let kit = Kit::new(entry.name, options, server_cores)?;
+    let results = (entry.run)(&kit)?;
     kit.finish(results)
 }
 
 fn mebibytes(bytes: u64) -> f64 {
     bytes as f64 / 1_048_576.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{CommandFactory as _, FromArgMatches as _};
+
+    #[test]
+    fn what_a_scenario_refuses_exists() {
+        let scenarios = Scenario::augment_subcommands(clap::Command::new("x"));
+        let options = crate::Arguments::command();
+        let known: Vec<&str> = options.get_arguments().filter_map(clap::Arg::get_long).collect();
+        for name in scenarios.get_subcommands().map(clap::Command::get_name) {
+            let matches = scenarios.clone().get_matches_from(["x", name]);
+            let entry = entry(Scenario::from_arg_matches(&matches).unwrap());
+            assert_eq!(entry.name, name);
+            for refused in entry.refused {
+                assert!(known.contains(refused), "{name}: --{refused}");
+            }
+        }
+    }
+
+    #[test]
+    fn an_option_without_a_meaning_is_refused() {
+        let matches = crate::Arguments::command().get_matches_from(["x", "hash", "--rate", "5"]);
+        let given = crate::options::given(&matches);
+        let arguments = crate::Arguments::from_arg_matches(&matches).unwrap();
+        let refused = run(Scenario::Hash, arguments.options, &given).unwrap_err();
+        assert_eq!(refused.to_string(), "--rate has no meaning for hash");
+    }
 }

@@ -1,12 +1,12 @@
 //! The morning of a mobile fleet: checks, push registrations, sign-ins, sign-outs and resets, with open arrivals.
-//! `morning.js` and `locustfile.py` beside this package are the same for k6 and Locust.
+//! With the limits and the log of production. `morning.js` and `locustfile.py` beside this package are the same for k6 and Locust.
 
 use crate::engine::client::Endpoint;
 use crate::engine::{Share, Source, Stream, Tag};
-use crate::kit::Kit;
+use crate::kit::{AS_IN_PRODUCTION, Kit};
 use crate::measure::Outcome;
 use crate::results::Run;
-use crate::sources::{form, share_of, sign_in_form};
+use crate::sources::{anywhere, form, share_of, sign_in};
 use crate::target::User;
 use rand::RngExt as _;
 use std::collections::HashMap;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 const MIX: [(&str, u32); 5] =
     [("check", 850), ("push-registration", 100), ("sign-in", 40), ("sign-out", 8), ("reset", 2)];
 /// The same names, in the same order.
-const OPERATIONS: &[&str] = &["check", "push-registration", "sign-in", "sign-out", "reset"];
+pub(super) const OPERATIONS: &[&str] = &["check", "push-registration", "sign-in", "sign-out", "reset"];
 const CHECK: usize = 0;
 const PUSH: usize = 1;
 const SIGN_IN: usize = 2;
@@ -28,7 +28,7 @@ const RATE: f64 = 400.0;
 const USERS: u64 = 10_000;
 
 pub fn run(kit: &Kit) -> Outcome<Run> {
-    let target = kit.target(USERS, &[])?;
+    let target = kit.target(USERS, &AS_IN_PRODUCTION)?;
     let load = kit.open(kit.options.rate.unwrap_or(RATE));
     let (endpoint, users) = (target.endpoint.clone(), Arc::clone(&target.users));
     let source = move |share| -> Box<dyn Source> { Box::new(Fleet::new(endpoint.clone(), Arc::clone(&users), share)) };
@@ -43,20 +43,25 @@ struct Fleet {
     users: Arc<Vec<User>>,
     /// Those without a request under way, so that none ends the session that another request uses.
     free: Vec<u32>,
+    /// Those of this thread, and the ones among them that were taken although they were not free, once for each time.
+    all: Vec<u32>,
+    shared: Vec<u32>,
     /// The present token of each user who signed in again or out since the file was written.
     tokens: HashMap<u32, Option<Box<str>>>,
 }
 
 impl Fleet {
     fn new(endpoint: Endpoint, users: Arc<Vec<User>>, share: Share) -> Self {
-        let free = share_of(&(0..users.len()), share);
-        Self { endpoint, users, free, tokens: HashMap::new() }
+        let all = share_of(&(0..users.len()), share);
+        Self { endpoint, users, free: all.clone(), all, shared: Vec::new(), tokens: HashMap::new() }
     }
 
     /// Any phone without a request under way. When there is none, some phone sends two at a time.
     fn take(&mut self) -> u32 {
         if self.free.is_empty() {
-            return rand::rng().random_range(0..self.users.len() as u32);
+            let number = self.all[rand::rng().random_range(0..self.all.len())];
+            self.shared.push(number);
+            return number;
         }
         let at = rand::rng().random_range(0..self.free.len());
         self.free.swap_remove(at)
@@ -92,11 +97,11 @@ impl Source for Fleet {
                 let form = format!("mobile_os=ios&apn_token=push-{device}");
                 to.request(request, "PUT", &format!("/api/v1/devices/{device}"), token, &form);
             }
-            SIGN_IN => to.request(request, "POST", "/api/v1/tokens", None, &sign_in_form(user)),
+            SIGN_IN => sign_in(to, user, request),
             SIGN_OUT => to.request(request, "DELETE", &format!("/api/v1/tokens/{}", user.user_id), token, ""),
             RESET => {
                 let form = format!("email={}", form(&user.email));
-                to.request(request, "POST", "/api/v1/tokens/reset", None, &form);
+                to.request_from(request, "POST", "/api/v1/tokens/reset", None, &form, Some(&anywhere()));
             }
             _ => to.request(request, "GET", "/api/v1/sessions/current", token, ""),
         }
@@ -117,7 +122,11 @@ impl Source for Fleet {
             }
             _ => {}
         }
-        self.free.push(number);
+        // Free once, after its last answer.
+        match self.shared.iter().position(|shared| *shared == number) {
+            Some(at) => drop(self.shared.swap_remove(at)),
+            None => self.free.push(number),
+        }
     }
 }
 
@@ -136,8 +145,7 @@ mod tests {
         assert_eq!(MIX.iter().map(|(_, share)| share).sum::<u32>(), 1_000);
     }
 
-    #[test]
-    fn who_has_signed_out_signs_in_next() {
+    fn fleet() -> Fleet {
         let user = User {
             email: "a+b@c.example".into(),
             password: "p".into(),
@@ -146,7 +154,24 @@ mod tests {
             device_token: "d".into(),
         };
         let endpoint = Endpoint::at(([127, 0, 0, 1], 80).into());
-        let mut fleet = Fleet::new(endpoint, Arc::new(vec![user]), Share { thread: 0, threads: 1 });
+        Fleet::new(endpoint, Arc::new(vec![user]), Share { thread: 0, threads: 1 })
+    }
+
+    #[test]
+    fn a_phone_is_free_once_however_many_requests_it_had() {
+        let mut fleet = fleet();
+        let tags = [(); 3].map(|()| fleet.next(&mut Vec::new()));
+        assert!(fleet.free.is_empty());
+        for (answered, tag) in tags.into_iter().enumerate() {
+            fleet.answered(tag, Some(200), b"");
+            assert_eq!(fleet.free.len(), usize::from(answered == 2));
+        }
+    }
+
+    #[test]
+    fn who_has_signed_out_signs_in_next() {
+        let mut fleet = fleet();
+        fleet.free.clear();
         fleet.answered(Tag { operation: SIGN_OUT, subject: 0 }, Some(200), b"");
         let mut next = || {
             let mut request = Vec::new();

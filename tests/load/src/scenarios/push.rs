@@ -2,10 +2,9 @@
 
 use crate::kit::Kit;
 use crate::measure::Outcome;
-use crate::results::Run;
+use crate::results::{Aim, Run};
 use crate::scenarios::check::CONNECTIONS;
 use crate::sources::{Pick, check, push, stream};
-use std::time::Duration;
 
 const USERS: u64 = 1_000;
 
@@ -14,7 +13,7 @@ pub fn run(kit: &Kit) -> Outcome<Run> {
     let load = kit.load(CONNECTIONS);
     let pushes = || vec![stream(&target, &["push-registration"], load, Pick::all(&target), push)];
     // The first registration of a device is a write.
-    kit.measure("first registrations", &target, pushes(), Duration::from_secs(3))?;
+    kit.once(&target, 0..target.users.len(), 8, push)?;
     if kit.options.rate.is_some() || kit.options.url.is_some() {
         let measured = kit.measure("push", &target, pushes(), kit.duration(10))?;
         return Ok(kit.results(&target, load, &measured));
@@ -26,7 +25,8 @@ pub fn run(kit: &Kit) -> Outcome<Run> {
         || Ok(kit.measure("check", &target, checks(), length)?.pace()),
     )?;
     let mut run = kit.results(&target, load, &turns.ours);
-    let (baseline, notes) = kit.ratio(["unchanged push registrations", "checks"], Some(0.80), &turns);
+    let (baseline, notes) =
+        kit.ratio(["unchanged push registrations", "checks"], Some(Aim::RatioAtLeast(0.80)), &turns);
     run.baselines.push(baseline);
     run.notes.extend(notes);
     Ok(run)
