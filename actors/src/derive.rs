@@ -7,7 +7,7 @@
 use crate::domain::{Digest, Email, Phone, ResetToken, UserId, UserToken, UserTokenBody, redacted_debug};
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use rand::RngExt as _;
+use rand::Rng as _;
 use rand::rand_core::UnwrapErr;
 use rand::rngs::SysRng;
 use sha2::Sha256;
@@ -205,7 +205,10 @@ impl Subjects {
 /// # Panics
 /// When the system has no randomness: nothing can be done safely then.
 pub fn random_bytes<const N: usize>() -> [u8; N] {
-    UnwrapErr(SysRng).random()
+    let mut bytes = [0; N];
+    // One call of the system; `random` would make one for each byte.
+    UnwrapErr(SysRng).fill_bytes(&mut bytes);
+    bytes
 }
 
 /// The key for one purpose (RFC 5869).

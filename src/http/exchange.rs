@@ -22,6 +22,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use portcullis_actors::error::FieldError;
 use portcullis_actors::trace::{self, Trace};
+use rand::Rng as _;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::future::poll_fn;
@@ -155,7 +156,9 @@ impl RequestId {
 
     fn new() -> Self {
         let mut text = [0; 16];
-        let encoded = URL_SAFE_NO_PAD.encode_slice(rand::random::<[u8; 12]>(), &mut text);
+        let mut random = [0; 12];
+        rand::rng().fill_bytes(&mut random);
+        let encoded = URL_SAFE_NO_PAD.encode_slice(random, &mut text);
         debug_assert_eq!(encoded, Ok(text.len()));
         Self(HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static("-")))
     }

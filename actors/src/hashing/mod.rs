@@ -146,6 +146,8 @@ impl HashingPool {
         };
         let parameters = |cost| Parameters { cost, version: Version::V19, salt: random_bytes::<16>().to_vec() };
         argon::agree(&mut *hashers[0], &mut *prepared(other, compared)?, &parameters(compared))?;
+        // The first hash in new memory also pays for its pages, and would make a burst of sign-ins look too much at first.
+        argon::measure(&mut *hashers[0], &parameters(cost))?;
         let took = argon::measure(&mut *hashers[0], &parameters(cost))?;
         let queue = Arc::new(Queue::start(hashers, max_wait, (cost.work(), took))?);
         Ok(Self { queue, cost, in_use: Arc::default() })
