@@ -72,6 +72,7 @@ impl WorkerFactory {
             clock: Arc::clone(&self.clock),
             policy: config.sessions.clone(),
             names: Default::default(),
+            keys: Default::default(),
             checks: Arc::clone(&checks),
             tracker: self.tracker.clone(),
         });

@@ -1,6 +1,7 @@
 //! Checks credentials: the one place that decides whether a token or a server key is valid. Every actor uses it.
 
 use super::applications::Applications;
+use super::known_keys::KnownKeys;
 use super::policy::SessionPolicy;
 use crate::clock::{Clock, Timestamp};
 use crate::derive::Keyring;
@@ -13,6 +14,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 use tokio_util::task::TaskTracker;
 
 /// A token store that did not answer is told again of a change of registrations after each of these pauses. A node that
@@ -67,6 +69,8 @@ pub struct Authenticator {
     pub policy: SessionPolicy,
     /// Application names by number. A name never changes, so that nothing is ever removed.
     pub names: RefCell<HashMap<AppId, AppName>>,
+    /// Server keys that ask about tokens.
+    pub keys: KnownKeys,
     /// Counts the checks of this thread.
     pub checks: Arc<CheckMetrics>,
     /// Tracks the background work, which must end before the process does.
@@ -128,6 +132,22 @@ impl Authenticator {
             }
         };
         if key.scopes.contains(&scope) { Ok(key) } else { Err(ErrorKind::InsufficientScope(scope.as_str())) }
+    }
+
+    /// As [`key`](Self::key), for calls that only ask and are made often: SQL is asked twice a second for each key in use,
+    /// and a key that was valid then will do.
+    ///
+    /// # Errors
+    /// Those of [`key`](Self::key).
+    pub async fn recent_key(&self, credential: &Credential, scope: KeyScope) -> Result<KeyRecord, ErrorKind> {
+        let Credential::Key(key) = credential else { return self.key(credential, scope).await };
+        let (digest, now) = (key.digest(), Instant::now());
+        if let Some(key) = self.keys.get(digest, now).filter(|key| key.scopes.contains(&scope)) {
+            return Ok(key);
+        }
+        let key = self.key(credential, scope).await?;
+        self.keys.keep(digest, &key, now);
+        Ok(key)
     }
 
     /// The name of an application. Each thread reads it from SQL once.

@@ -1,11 +1,13 @@
 //! Sessions: sign in, sign out, check, list, close.
 //!
 //! `messages` is the interface, `policy` decides without I/O, `authenticator` checks credentials for all actors,
-//! `applications` has the applications in memory, `guard` limits guesses at passwords. The flows are `sign_in`, `sign_out` and `sessions`.
+//! `applications` and `known_keys` have in memory what many requests name, `guard` limits guesses at passwords. The flows are
+//! `sign_in`, `sign_out` and `sessions`.
 
 mod applications;
 mod authenticator;
 mod guard;
+mod known_keys;
 mod messages;
 mod policy;
 mod sessions;
@@ -15,6 +17,7 @@ mod sign_out;
 pub use applications::Applications;
 pub use authenticator::{Authenticator, Principal};
 pub use guard::{PasswordAttempt, PasswordGuard, Target};
+pub use known_keys::KnownKeys;
 pub use messages::*;
 pub use policy::SessionPolicy;
 

@@ -84,7 +84,7 @@ pub(super) async fn close_many(ports: &SessionPorts, request: CloseSessions) -> 
 /// RFC 7662 §2.2: a token that is unknown, expired or of another application is inactive, without a reason.
 /// A question about a token of the key's own application counts as a use of the token.
 pub(super) async fn introspect(ports: &SessionPorts, request: Introspect) -> Result<Introspection, ErrorKind> {
-    let key = ports.auth.key(&request.credential, KeyScope::TokensIntrospect).await?;
+    let key = ports.auth.recent_key(&request.credential, KeyScope::TokensIntrospect).await?;
     if let Some(named) = request.app
         && named != ports.auth.app_name(key.app).await?
     {

@@ -44,7 +44,7 @@ impl Subscriber for CountStatements {
 }
 
 /// What was asked so far: statements of the SQL side, and scripts and other commands of connections for changes.
-async fn asked(house: &House) -> (u64, u64) {
+pub(super) async fn asked(house: &House) -> (u64, u64) {
     let Some(redis) = house.tokens._keep.downcast_ref::<Redis>() else { return (SQL.load(Ordering::SeqCst), 0) };
     let stats = redis.command(&["INFO", "commandstats"]).await.expect("Redis answers");
     let calls = |name: &str| {
@@ -54,7 +54,7 @@ async fn asked(house: &House) -> (u64, u64) {
     (SQL.load(Ordering::SeqCst), ["eval", "evalsha", "ping", "unwatch"].into_iter().map(calls).sum())
 }
 
-async fn counted(database: Database, tokens: Tokens) -> House {
+pub(super) async fn counted(database: Database, tokens: Tokens) -> House {
     tracing::subscriber::set_global_default(CountStatements).expect("the first one");
     let house = House::furnish(database, tokens, super::cheap(), defaults().limits).await;
     house.user("ada", PASSWORD).await;

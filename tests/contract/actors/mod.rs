@@ -82,6 +82,7 @@ pairs! {
     }
     introspection {
         only_its_own_back_end_prolongs_a_session,
+        a_key_that_asks_often_is_read_rarely_and_its_end_is_noticed,
     }
     messages {
         a_code_is_sent_again_after_longer_and_longer_waits,
@@ -166,6 +167,7 @@ impl House {
                 clock: tokens.clock.clone(),
                 policy: SessionPolicy { idle_secs: 3600, absolute_secs: 7200, ..config.sessions.clone() },
                 names: Default::default(),
+                keys: Default::default(),
                 checks: Default::default(),
                 tracker: tokio_util::task::TaskTracker::new(),
             })
