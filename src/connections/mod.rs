@@ -114,7 +114,8 @@ where
                         Ok((Stream::new(tcp, admitted, admission.policy()), Protocol::Http1, peer))
                     }
                     Err(refusal) => {
-                        refusal.answer(tcp).await;
+                        // Boxed: every connection has room for the largest future here.
+                        Box::pin(refusal.answer(tcp)).await;
                         Err(())
                     }
                 }
