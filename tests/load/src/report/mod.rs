@@ -93,6 +93,11 @@ impl Page<'_> {
         Duration::try_from_secs_f64(self.run.settings.duration_s).unwrap_or_default()
     }
 
+    /// Some scenarios measure without a load of their own, for example the start of the server.
+    fn has_load(&self) -> bool {
+        self.run.totals.planned > 0
+    }
+
     fn tiles(&self) -> Vec<Tile> {
         let Run { totals, settings, latency: latencies, .. } = self.run;
         let planned = match settings.arrivals {
@@ -172,20 +177,22 @@ impl Page<'_> {
             _ => format!("{} per second", number(settings.rate)),
         };
         let pinning = if machine.pinning.is_empty() { "none" } else { &machine.pinning };
-        [
-            (whose, target),
+        let load = [
             ("intended rate", rate),
             ("duration", self.length_text()),
             ("arrivals", arrivals.to_owned()),
             ("users", count(settings.users)),
             ("connections", count(settings.connections)),
+        ];
+        let place = [
             ("processor", machine.model.clone()),
             ("cores", count(machine.cores as u64)),
             ("memory", bytes(machine.memory_bytes)),
             ("pinning", pinning.to_owned()),
-        ]
-        .map(|(name, value)| Fact { name, value })
-        .into()
+        ];
+        let load = load.into_iter().filter(|_| self.has_load());
+        let facts = std::iter::once((whose, target)).chain(load).chain(place);
+        facts.map(|(name, value)| Fact { name, value }).collect()
     }
 }
 
@@ -199,19 +206,18 @@ impl Baseline {
         self.finite().map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2}"))
     }
 
-    fn rates_text(&self) -> String {
-        if self.beside.is_empty() {
-            return format!("{} {}", number(self.measured), self.unit);
+    /// What the large text does not say.
+    fn detail_text(&self) -> String {
+        match (self.is_ratio(), self.beside.is_empty()) {
+            (true, _) => format!("{} ÷ {} {}", number(self.measured), number(self.baseline), self.unit),
+            (false, false) => format!("{}: {} {}", self.beside, number(self.baseline), self.unit),
+            (false, true) => String::new(),
         }
-        if !self.is_ratio() {
-            return format!("{} {}; {}: {}", number(self.measured), self.unit, self.beside, number(self.baseline));
-        }
-        format!("{} ÷ {} {}", number(self.measured), number(self.baseline), self.unit)
     }
 
     /// What counts, in large type.
     fn large_text(&self) -> String {
-        if self.is_ratio() { self.ratio_text() } else { number(self.measured) }
+        if self.is_ratio() { self.ratio_text() } else { format!("{} {}", number(self.measured), self.unit) }
     }
 
     /// Where the bar shows the aim, in percent.

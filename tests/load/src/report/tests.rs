@@ -157,7 +157,7 @@ fn a_figure_without_a_ratio_is_shown_and_compared() {
     has(&texts, &["12 MiB", "misses the aim: ≤ 10"]);
     assert!(!texts.contains("memory ÷"), "{texts}");
     run.baselines[0].beside = "before".to_owned();
-    has(&self::texts(&run), &["12 MiB; before: 0"]);
+    has(&self::texts(&run), &["12 MiB", "before: 0 MiB"]);
     let mut after = run.clone();
     after.baselines[0].measured = 6.0;
     let text = compare(&run, &after);
