@@ -49,6 +49,10 @@ fn a_threshold_that_fails_is_named_and_is_exit_code_1() {
     assert!(text(&ended.stderr).contains("threshold failed: rate>1000000"), "{}", text(&ended.stderr));
     assert!(text(&ended.stdout).contains("threshold errors<1%: met"), "{}", text(&ended.stdout));
 
+    let ended = kit(&folder, &[&url[..], &["--json", "-"]].concat());
+    assert!(serde_json::from_slice::<Value>(&ended.stdout).is_ok(), "{}", text(&ended.stdout));
+    assert!(text(&ended.stderr).contains("planned"), "{}", text(&ended.stderr));
+
     let ended = kit(&folder, &["--threshold", "p99<fast"]);
     assert_eq!(ended.status.code(), Some(2), "{}", text(&ended.stderr));
 }

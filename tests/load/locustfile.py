@@ -1,16 +1,27 @@
 """The morning of a mobile fleet, for Locust: sign-ins, checks, push registrations, sign-outs and resets.
 
-    PORTCULLIS_PROFILE=loadtest portcullis users generate --count 10000 --tokens users.ndjson
+In the folder of this repository:
+
+    export PORTCULLIS_PROFILE=loadtest
+    portcullis apps add load
+    portcullis users generate --count 10000 --tokens users.ndjson
+    portcullis serve
+
+And in a second terminal, in the same folder (`pip install locust` installs Locust):
+
     locust -f tests/load/locustfile.py --headless -u 200 -r 200 -t 60s -H http://127.0.0.1:8080 --tokens users.ndjson
 
-The run replaces and ends sessions of the file: generate it again with --force before the next one.
+The run replaces and ends sessions of the file: before the next one repeat `users generate` with --force, or requests with
+an old token are answered 401. More processes (`--processes 2`) share the accounts; -u must not exceed them.
 
 Each simulated phone sends one request per second as long as answers take less than a second. Locust waits for the answers
 of a slow server, so it sends fewer then, and its latencies leave out what a user would have waited: see the column RPS.
 """
 
 import json
+import logging
 import random
+from argparse import ArgumentTypeError
 
 from locust import FastHttpUser, constant_throughput, events, task
 from locust.exception import StopUser
@@ -30,13 +41,28 @@ ACCOUNTS = []
 
 @events.init_command_line_parser.add_listener
 def add_arguments(parser):
-    parser.add_argument("--tokens", default="users.ndjson", help="the file of `portcullis users generate --tokens`")
+    usage = "the file of `portcullis users generate --tokens`"
+    parser.add_argument("--tokens", default="users.ndjson", type=readable, help=usage)
+
+
+def read(path):
+    with open(path, encoding="utf-8") as lines:
+        return [json.loads(line) for line in lines]
+
+
+def readable(path):
+    """The path itself. Locust goes on after errors in a listener, but not after one on its command line."""
+    try:
+        if not read(path):
+            raise ArgumentTypeError(f"{path} has no users")
+    except (OSError, ValueError) as error:
+        raise ArgumentTypeError(f"{path}: {error}") from error
+    return path
 
 
 @events.test_start.add_listener
 def read_accounts(environment, **_):
-    with open(environment.parsed_options.tokens, encoding="utf-8") as lines:
-        ACCOUNTS[:] = [json.loads(line) for line in lines]
+    ACCOUNTS[:] = read(environment.parsed_options.tokens)
     runner = environment.runner
     # With several processes each has its own accounts, so that none ends the session that another one uses.
     if getattr(runner, "worker_index", -1) >= 0:
@@ -47,13 +73,15 @@ def read_accounts(environment, **_):
 def take():
     """Some account that no other phone uses at the moment."""
     if not ACCOUNTS:
-        raise StopUser("more phones than accounts: generate more users")
+        logging.warning("more phones than accounts: this one stops; generate more users")
+        raise StopUser
     place = random.randrange(len(ACCOUNTS))
     ACCOUNTS[place], ACCOUNTS[-1] = ACCOUNTS[-1], ACCOUNTS[place]
     return ACCOUNTS.pop()
 
 
 class Phone(FastHttpUser):
+    host = "http://127.0.0.1:8080"
     wait_time = constant_throughput(1)
 
     @task

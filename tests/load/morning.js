@@ -1,10 +1,18 @@
 // The morning of a mobile fleet, for k6: sign-ins, checks, push registrations, sign-outs and resets, with open arrivals.
+// In the folder of this repository:
 //
-//   PORTCULLIS_PROFILE=loadtest portcullis users generate --count 10000 --tokens users.ndjson
+//   export PORTCULLIS_PROFILE=loadtest
+//   portcullis apps add load
+//   portcullis users generate --count 10000 --tokens users.ndjson
+//   portcullis serve
+//
+// And in a second terminal, in the same folder:
+//
 //   k6 run -e USERS=$PWD/users.ndjson -e BASE_URL=http://127.0.0.1:8080 -e RATE=200 -e DURATION=60s tests/load/morning.js
 //
-// The run replaces and ends sessions of the file: generate it again with --force before the next one.
-// VUS is the largest number of requests under way; when all are busy, k6 counts `dropped_iterations`.
+// The run replaces and ends sessions of the file: before the next one repeat `users generate` with --force, or requests with
+// an old token are answered 401. The file needs more users than VUS, or some share a session.
+// VUS (100) is the largest number of requests under way; when all are busy, k6 counts `dropped_iterations`.
 
 import http from 'k6/http';
 import exec from 'k6/execution';

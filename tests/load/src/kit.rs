@@ -301,7 +301,16 @@ impl Kit {
         if run.totals.planned > 0 && run.totals.good == 0 {
             run.thresholds.push(not_met("good answers", "none"));
         }
-        print!("{}", summary::text(&run));
+        if cfg!(debug_assertions) {
+            run.notes.push("a debug build, which is many times slower than a release".to_owned());
+        }
+        let text = summary::text(&run);
+        // Who reads the JSON from standard output reads nothing else there.
+        if self.options.json.as_deref() == Some(Path::new("-")) {
+            eprint!("{text}")
+        } else {
+            print!("{text}")
+        }
         if let Some(file) = &self.options.json {
             report::json::write(&run, file)?;
         }

@@ -30,9 +30,10 @@ mod target;
 mod thresholds;
 mod turns;
 
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::{ArgMatches, Args as _, Command, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use measure::Outcome;
 use options::Options;
+use scenarios::Scenario;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -42,22 +43,28 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Load tests of Portcullis.
 ///
-/// Without --url the kit starts a release server, its stores and sinks, and pins the server to other cores than the rest.
-/// With --rate requests are sent when they are due, however slow the answers are. The exit code is 1 if a threshold failed,
-/// or nothing was answered as it should be. Ctrl-C ends the measured part.
+/// Each scenario has options: `portcullis-load check --help` lists them. Without --url the kit starts the server beside this
+/// program, its stores and sinks, and pins the server to other cores than the rest. With --rate requests are sent when they
+/// are due, however slow the answers are. Ctrl-C ends the measured part, and what was measured until then is printed.
+///
+/// Exit codes: 0 success; 1 if a threshold failed, nothing was answered as it should be, the run did not last to its end, or
+/// it could not begin; 2 wrong usage.
 #[derive(Parser)]
-#[command(version)]
+#[command(
+    version,
+    after_help = "Examples:
+  portcullis-load check --rate 5000 --threshold 'p99<25ms'
+  portcullis-load morning --url http://127.0.0.1:8080 --tokens users.ndjson --html morning.html"
+)]
 struct Arguments {
     #[command(subcommand)]
     what: What,
-    #[command(flatten)]
-    options: Options,
 }
 
 #[derive(Subcommand)]
 enum What {
     #[command(flatten)]
-    Scenario(scenarios::Scenario),
+    Scenario(Scenario),
     /// Compare the results of two runs, as `--json` wrote them.
     #[command(after_help = "Example:\n  portcullis-load compare before.json after.json")]
     Compare { before: PathBuf, after: PathBuf },
@@ -66,7 +73,10 @@ enum What {
     Report { run: PathBuf, html_file: PathBuf },
     /// Print the figures of several runs as a Markdown table.
     #[command(after_help = "Example:\n  portcullis-load table check.json sign-in.json")]
-    Table { runs: Vec<PathBuf> },
+    Table {
+        #[arg(required = true)]
+        runs: Vec<PathBuf>,
+    },
     /// Serves the static answer (scenarios start this by themselves).
     #[command(hide = true)]
     StaticAnswer {
@@ -75,12 +85,21 @@ enum What {
     },
 }
 
+/// Only scenarios have options, and the help of each shows those that mean something to it.
+fn command() -> Command {
+    let options = Options::augment_args(Command::new("options"));
+    Arguments::command().mut_subcommands(|command| match Scenario::named(command.get_name()) {
+        Some(scenario) => command.args(options.get_arguments().map(|option| {
+            let refused = option.get_long().is_some_and(|name| scenarios::refused(scenario).contains(&name));
+            option.clone().hide(refused)
+        })),
+        None => command,
+    })
+}
+
 fn main() -> ExitCode {
-    let mut matches = Arguments::command().get_matches();
-    let given = options::given(&matches);
-    // What is wrong ends the program here, with a line about it.
-    let arguments = Arguments::from_arg_matches_mut(&mut matches).unwrap_or_else(|error| error.exit());
-    match run(arguments, &given) {
+    let matches = command().get_matches();
+    match run(&matches) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -91,9 +110,14 @@ fn main() -> ExitCode {
 }
 
 /// Whether all thresholds were met.
-fn run(arguments: Arguments, given: &[String]) -> Outcome<bool> {
-    match arguments.what {
-        What::Scenario(scenario) => return scenarios::run(scenario, arguments.options, given),
+fn run(matches: &ArgMatches) -> Outcome<bool> {
+    // What is wrong on the command line ends the program, with a line about it.
+    match Arguments::from_arg_matches(matches).unwrap_or_else(|error| error.exit()).what {
+        What::Scenario(scenario) => {
+            let (_, matches) = matches.subcommand().ok_or("no scenario was given")?;
+            let options = scenarios::options(scenario, matches).unwrap_or_else(|error| error.exit());
+            return scenarios::run(scenario, options);
+        }
         What::Compare { before, after } => {
             print!("{}", report::compare::compare(&report::json::read(&before)?, &report::json::read(&after)?));
         }

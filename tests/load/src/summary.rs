@@ -101,7 +101,9 @@ pub fn table(runs: &[Run]) -> String {
     let mut text = String::new();
     if let Some(first) = runs.first() {
         let (machine, date) = (&first.machine, first.began.strftime("%Y-%m-%d"));
-        text += &format!("{} cores ({}), {date}. Pinned: {}.\n\n", machine.cores, machine.model, machine.pinning);
+        let pinned =
+            if machine.pinning.is_empty() { "Not pinned".to_owned() } else { format!("Pinned: {}", machine.pinning) };
+        text += &format!("{} cores ({}), {date}. {pinned}.\n\n", machine.cores, machine.model);
     }
     text += "| what | measured | beside | ratio | aim |\n| --- | --- | --- | --- | --- |\n";
     for baseline in runs.iter().flat_map(|run| &run.baselines) {

@@ -68,10 +68,12 @@ fn read_users(file: &Path, most: Option<u64>) -> Outcome<Vec<User>> {
     let fault = |error: &dyn std::fmt::Display| format!("{}: {error}", file.display());
     let lines = BufReader::new(std::fs::File::open(file).map_err(|error| fault(&error))?).lines();
     let most = most.map_or(usize::MAX, |most| most as usize);
-    let user = |line: std::io::Result<String>| -> Outcome<User> {
-        Ok(serde_json::from_str(&line?).map_err(|error| fault(&error))?)
+    let user = |(number, line): (usize, std::io::Result<String>)| -> Outcome<User> {
+        let line = line.map_err(|error| fault(&error))?;
+        let written = "is no account as `portcullis users generate --tokens` writes it";
+        Ok(serde_json::from_str(&line).map_err(|_| fault(&format!("line {} {written}", number + 1)))?)
     };
-    let users = lines.take(most).map(user).collect::<Outcome<Vec<_>>>()?;
+    let users = lines.take(most).enumerate().map(user).collect::<Outcome<Vec<_>>>()?;
     if users.is_empty() { Err(fault(&"the file has no accounts").into()) } else { Ok(users) }
 }
 
@@ -151,7 +153,12 @@ mod tests {
         std::fs::write(&file, format!("{line}\n{line}\n")).unwrap();
         assert_eq!(read_users(&file, None).unwrap().len(), 2);
         assert_eq!(read_users(&file, Some(1)).unwrap()[0].user_id, 7);
+        let fault = |file: &Path| read_users(file, None).unwrap_err().to_string();
+        std::fs::write(&file, format!("{line}\nT\n")).unwrap();
+        assert!(fault(&file).contains("users.ndjson: line 2 is no account"), "{}", fault(&file));
         std::fs::write(&file, "").unwrap();
-        assert!(read_users(&file, None).unwrap_err().to_string().contains("no accounts"));
+        assert!(fault(&file).contains("no accounts"));
+        let folder = folder.path();
+        assert!(fault(folder).starts_with(folder.to_str().unwrap()), "{}", fault(folder));
     }
 }

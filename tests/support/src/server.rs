@@ -109,7 +109,9 @@ impl Setup {
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
-        Err(io::Error::other(format!("{arguments:?}: {}", String::from_utf8_lossy(&output.stderr))))
+        let said = String::from_utf8_lossy(&output.stderr);
+        let reason = if said.trim().is_empty() { output.status.to_string() } else { said.trim().to_owned() };
+        Err(io::Error::other(format!("{} {}: {reason}", self.binary.display(), arguments.join(" "))))
     }
 }
 

@@ -45,7 +45,10 @@ impl Endpoint {
             "https" => Some((connector()?, ServerName::try_from(name.trim_matches(['[', ']']).to_owned())?)),
             other => return Err(format!("{other}: only http and https URLs can be measured").into()),
         };
-        let addresses: Vec<_> = (name.trim_matches(['[', ']']), port).to_socket_addrs()?.collect();
+        let addresses: Vec<_> = (name.trim_matches(['[', ']']), port)
+            .to_socket_addrs()
+            .map_err(|error| format!("{name}: {error}"))?
+            .collect();
         if addresses.is_empty() {
             return Err(format!("{name} has no address").into());
         }

@@ -18,14 +18,16 @@ mod start;
 mod storm;
 mod wrk;
 
+use crate::interrupt;
 use crate::kit::Kit;
 use crate::measure::Outcome;
-use crate::options::Options;
+use crate::options::{self, Options};
 use crate::results::Run;
-use clap::Subcommand;
+use clap::error::ErrorKind;
+use clap::{ArgMatches, FromArgMatches as _, Subcommand, ValueEnum};
 
 /// What is measured.
-#[derive(Clone, Copy, Subcommand)]
+#[derive(Clone, Copy, Subcommand, ValueEnum)]
 pub enum Scenario {
     /// Checks of tokens; without --rate as many as the server can on one core, beside a static answer.
     Check,
@@ -61,6 +63,13 @@ pub enum Scenario {
     Wrk,
 }
 
+impl Scenario {
+    /// By its name on the command line.
+    pub fn named(name: &str) -> Option<Self> {
+        Self::from_str(name, false).ok()
+    }
+}
+
 /// A scenario, and what it can be told.
 struct Entry {
     name: &'static str,
@@ -73,11 +82,22 @@ struct Entry {
 
 /// What belongs to a server, for scenarios that measure none.
 const NO_SERVER: &[&str] =
-    &["rate", "warm-up", "users", "connections", "arrivals", "url", "database", "sessions", "binary"];
+    &["rate", "warm-up", "users", "connections", "arrivals", "url", "tokens", "database", "sessions", "binary"];
 
 /// Each message counts, not a time.
-const DELIVERIES: &[&str] =
-    &["duration", "rate", "warm-up", "users", "connections", "arrivals", "url", "database", "sessions", "binary"];
+const DELIVERIES: &[&str] = &[
+    "duration",
+    "rate",
+    "warm-up",
+    "users",
+    "connections",
+    "arrivals",
+    "url",
+    "tokens",
+    "database",
+    "sessions",
+    "binary",
+];
 
 fn entry(scenario: Scenario) -> Entry {
     let entry = |name, run: fn(&Kit) -> Outcome<Run>, operations, refused| Entry { name, run, operations, refused };
@@ -88,37 +108,60 @@ fn entry(scenario: Scenario) -> Entry {
         Scenario::Flood => entry("flood", flood::run, &["check", "sign-in"], &[]),
         Scenario::Morning => entry("morning", morning::run, morning::OPERATIONS, &["rounds"]),
         Scenario::Codes => entry("codes", codes::run, &["send-code", "verify-code"], &["rounds"]),
-        Scenario::Pumping => entry("pumping", pumping::run, &["send-code"], &["rounds", "url"]),
+        Scenario::Pumping => entry("pumping", pumping::run, &["send-code"], &["rounds", "url", "tokens"]),
         Scenario::Push => entry("push", push::run, &["push-registration"], &[]),
         Scenario::Deliveries => entry("deliveries", deliveries::run, &[], DELIVERIES),
-        Scenario::Outage => entry("outage", outage::run, &["request"], &["rounds", "url"]),
-        Scenario::Refusals => entry("refusals", refusals::run, &["sign-in"], &["url"]),
-        Scenario::Scale => entry("scale", scale::run, &["check"], &["rate", "arrivals", "sessions", "url"]),
-        Scenario::Idle => entry("idle", idle::run, &[], &["rate", "duration", "warm-up", "arrivals", "rounds", "url"]),
-        Scenario::Start => {
-            entry("start", start::run, &[], &["rate", "duration", "warm-up", "connections", "arrivals", "url"])
+        Scenario::Outage => entry("outage", outage::run, &["request"], &["rounds", "url", "tokens"]),
+        Scenario::Refusals => entry("refusals", refusals::run, &["sign-in"], &["url", "tokens"]),
+        Scenario::Scale => entry("scale", scale::run, &["check"], &["rate", "arrivals", "sessions", "url", "tokens"]),
+        Scenario::Idle => {
+            entry("idle", idle::run, &[], &["rate", "duration", "warm-up", "arrivals", "rounds", "url", "tokens"])
         }
+        Scenario::Start => entry(
+            "start",
+            start::run,
+            &[],
+            &["rate", "duration", "warm-up", "connections", "arrivals", "url", "tokens"],
+        ),
         Scenario::Hash => entry("hash", hash::run, &[], NO_SERVER),
-        Scenario::Wrk => entry("wrk", wrk::run, &["check"], &["rate", "arrivals", "connections", "url"]),
+        Scenario::Wrk => entry("wrk", wrk::run, &["check"], &["rate", "arrivals", "connections", "url", "tokens"]),
     }
 }
 
-/// Runs one, with the options that were `given` on the command line. Returns whether all thresholds were met.
+/// The options without a meaning for it.
+pub fn refused(scenario: Scenario) -> &'static [&'static str] {
+    entry(scenario).refused
+}
+
+/// What it was told on the command line.
 ///
 /// # Errors
-/// When it cannot be told one of the options, and when something does not start, or ends.
-pub fn run(scenario: Scenario, options: Options, given: &[String]) -> Outcome<bool> {
+/// When one of the options, or a threshold, has no meaning for it.
+pub fn options(scenario: Scenario, matches: &ArgMatches) -> Result<Options, clap::Error> {
     let entry = entry(scenario);
-    if let Some(option) = given.iter().find(|option| entry.refused.contains(&option.as_str())) {
-        return Err(format!("--{option} has no meaning for {}", entry.name).into());
+    let wrong = |text: String| crate::command().error(ErrorKind::ArgumentConflict, text);
+    if let Some(option) = options::given(matches).iter().find(|option| entry.refused.contains(&option.as_str())) {
+        return Err(wrong(format!("--{option} has no meaning for {}", entry.name)));
     }
+    let options = Options::from_arg_matches(matches)?;
     for condition in &options.thresholds {
-        condition.known_to(entry.operations)?;
+        condition.known_to(entry.operations).map_err(wrong)?;
     }
+    Ok(options)
+}
+
+/// Runs one. Returns whether all thresholds were met.
+///
+/// # Errors
+/// When something does not start, or ends.
+pub fn run(scenario: Scenario, options: Options) -> Outcome<bool> {
+    let entry = entry(scenario);
     // A check is compared core by core.
     let server_cores = if matches!(scenario, Scenario::Check) { 1 } else { usize::MAX };
     let kit = Kit::new(entry.name, options, server_cores)?;
-    let results = (entry.run)(&kit)?;
+    // A terminal sends Ctrl-C to what the kit has started, too: what that says of its end is not the reason.
+    let ended = |error| if interrupt::interrupted() { "interrupted: there are no results".into() } else { error };
+    let results = (entry.run)(&kit).map_err(ended)?;
     kit.finish(results)
 }
 
@@ -129,29 +172,38 @@ fn mebibytes(bytes: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use clap::{CommandFactory as _, FromArgMatches as _};
+
+    fn told(arguments: &[&str]) -> Result<Options, clap::Error> {
+        let matches = crate::command().get_matches_from([&["x"], arguments].concat());
+        let (name, matches) = matches.subcommand().unwrap();
+        options(Scenario::named(name).unwrap(), matches)
+    }
 
     #[test]
-    fn what_a_scenario_refuses_exists() {
-        let scenarios = Scenario::augment_subcommands(clap::Command::new("x"));
-        let options = crate::Arguments::command();
-        let known: Vec<&str> = options.get_arguments().filter_map(clap::Arg::get_long).collect();
-        for name in scenarios.get_subcommands().map(clap::Command::get_name) {
-            let matches = scenarios.clone().get_matches_from(["x", name]);
-            let entry = entry(Scenario::from_arg_matches(&matches).unwrap());
-            assert_eq!(entry.name, name);
-            for refused in entry.refused {
-                assert!(known.contains(refused), "{name}: --{refused}");
-            }
+    fn what_a_scenario_refuses_exists_and_is_not_in_its_help() {
+        for scenario in Scenario::value_variants() {
+            let entry = entry(*scenario);
+            let mut command = crate::command();
+            let command = command.find_subcommand_mut(entry.name).unwrap();
+            let hidden: Vec<_> = command.get_arguments().filter(|option| option.is_hide_set()).collect();
+            let hidden: Vec<&str> = hidden.iter().filter_map(|option| option.get_long()).collect();
+            assert_eq!(hidden.len(), entry.refused.len(), "{}: {hidden:?}", entry.name);
+            // The help of a scenario begins with what it is, not with what its options are.
+            let about = scenario.to_possible_value().and_then(|value| value.get_help().map(ToString::to_string));
+            assert_eq!(command.get_about().map(ToString::to_string), about);
+            assert!(told(&[entry.name]).is_ok(), "{}", entry.name);
         }
     }
 
     #[test]
-    fn an_option_without_a_meaning_is_refused() {
-        let matches = crate::Arguments::command().get_matches_from(["x", "hash", "--rate", "5"]);
-        let given = crate::options::given(&matches);
-        let arguments = crate::Arguments::from_arg_matches(&matches).unwrap();
-        let refused = run(Scenario::Hash, arguments.options, &given).unwrap_err();
-        assert_eq!(refused.to_string(), "--rate has no meaning for hash");
+    fn what_has_no_meaning_for_a_scenario_is_wrong_usage() {
+        for (arguments, reason) in [
+            (["hash", "--rate", "5"], "--rate has no meaning for hash"),
+            (["check", "--threshold", "chek:p99<1s"], "chek is no request of this scenario; it has: check"),
+        ] {
+            let refused = told(&arguments).unwrap_err();
+            assert!(refused.to_string().contains(reason), "{refused}");
+            assert_eq!(refused.exit_code(), 2);
+        }
     }
 }
