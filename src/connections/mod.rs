@@ -15,7 +15,7 @@ pub mod open_files;
 mod priority;
 mod stream;
 
-use actix_http::{HttpService, KeepAlive, Protocol, Request, Response};
+use actix_http::{ConnectionType, HttpService, KeepAlive, Protocol, Request, Response, Version};
 use actix_server::Server;
 use actix_service::{ServiceFactoryExt as _, fn_service};
 use actix_web::body::BoxBody;
@@ -84,9 +84,13 @@ where
                 if let Some(deadlines) = &deadlines {
                     deadlines.head_received();
                 }
-                let answer = handler(request).await;
+                let keep_alive = request.head().connection_type() == ConnectionType::KeepAlive;
+                let mut answer = handler(request).await;
+                // actix-http reuses the head of an earlier answer with its version, and sets that of this request later.
+                // With HTTP/1.0 `keep_alive` is always false.
+                answer.head_mut().version = Version::HTTP_11;
                 if let Some(deadlines) = &deadlines {
-                    deadlines.answered(answer.keep_alive());
+                    deadlines.answered(keep_alive && answer.keep_alive());
                 }
                 Ok::<_, Infallible>(answer)
             }

@@ -129,6 +129,30 @@ async fn a_pause_between_requests_may_be_longer_than_a_head() {
 }
 
 #[actix_web::test]
+async fn a_pause_is_no_shorter_because_of_http_1_0() {
+    let app =
+        App::start_with(connections(ConnectionPolicy { head_timeout: SHORT, ..Setup::default().connections })).await;
+    let mut old = connect(app.address).await;
+    old.write_all(head().replace("HTTP/1.1", "HTTP/1.0").as_bytes()).await.expect("sent");
+    answer(&mut old).await.expect("an answer");
+    ends(&mut old).await;
+
+    let old_keeping = head().replace("HTTP/1.1", "HTTP/1.0\r\nConnection: keep-alive");
+    let mut clients = Vec::new();
+    for head in [head(), old_keeping] {
+        clients.push((head, connect(app.address).await));
+    }
+    for _ in 0..2 {
+        for (head, stream) in &mut clients {
+            stream.write_all(head.as_bytes()).await.expect("sent");
+            let (answered, _) = answer(stream).await.expect("an answer");
+            assert!(answered.contains(" 200 OK"), "{answered}");
+        }
+        tokio::time::sleep(SHORT * 2).await;
+    }
+}
+
+#[actix_web::test]
 async fn a_pause_that_is_too_long_ends_in_silence() {
     let app =
         App::start_with(connections(ConnectionPolicy { keep_alive: SHORT, ..Setup::default().connections })).await;
