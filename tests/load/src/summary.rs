@@ -110,7 +110,7 @@ pub fn table(runs: &[Run]) -> String {
         let Baseline { name, beside, unit, measured, baseline, ratio, aim } = baseline;
         let bare = if beside.is_empty() { String::new() } else { format!("{beside}: {} {unit}", number(*baseline)) };
         let ratio = match ratio {
-            Some(ratio) => format!("{ratio:.2}"),
+            Some(ratio) => format!("{ratio:.3}"),
             None if unit == PER_SECOND && !beside.is_empty() => "none: the client's core was the limit".to_owned(),
             None => String::new(),
         };

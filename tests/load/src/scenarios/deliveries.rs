@@ -52,6 +52,11 @@ pub fn run(kit: &Kit) -> Outcome<Run> {
     });
     let measured = || actix::System::new().block_on(measured(kit.rounds(), &sink, &api, relay.port()));
     run.baselines = pinning::on(kit.server_cores(), measured)?;
+    run.notes.push(
+        "bare lettre sends the last line of a mail in a second write, which the system holds back for some 40 ms; the \
+         notifier sends a mail in one piece"
+            .to_owned(),
+    );
     Ok(run)
 }
 
@@ -71,12 +76,12 @@ async fn measured(
             rounds.push((through_the_outbox(inbox(), twilio(&api.url())?, sms_to, *messages, 0).await?, bare));
         }
     }
-    let aim = Some(Aim::RatioAtLeast(0.70));
-    let mut all = vec![rates_beside(["mails through the outbox", "bare lettre"], aim, &mails)];
+    let mut all = vec![rates_beside(["mails through the outbox", "bare lettre"], None, &mails)];
     for ((answer, _), rounds) in APIS.iter().zip(&texts) {
-        let took = match answer {
-            Answer::After(time) => format!("{} ms", time.as_millis()),
-            _ => "no time".to_owned(),
+        // A message is also a row that is committed. An API that takes no time is always faster.
+        let (took, aim) = match answer {
+            Answer::After(time) => (format!("{} ms", time.as_millis()), Some(Aim::RatioAtLeast(0.70))),
+            _ => ("no time".to_owned(), None),
         };
         let name = format!("SMS through the outbox, API that takes {took}");
         all.push(rates_beside([&name, "bare reqwest"], aim, rounds));
