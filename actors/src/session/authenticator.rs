@@ -134,8 +134,8 @@ impl Authenticator {
         if key.scopes.contains(&scope) { Ok(key) } else { Err(ErrorKind::InsufficientScope(scope.as_str())) }
     }
 
-    /// As [`key`](Self::key), for calls that only ask and are made often: SQL is asked twice a second for each key in use,
-    /// and a key that was valid then will do.
+    /// As [`key`](Self::key), for calls that only ask and are made often: each thread asks SQL twice a second for a key in
+    /// use, and a key that was valid then will do.
     ///
     /// # Errors
     /// Those of [`key`](Self::key).
