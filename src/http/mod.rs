@@ -16,6 +16,7 @@ mod callbacks;
 mod cors;
 mod devices;
 pub mod dispatch;
+pub mod endpoint;
 pub mod error;
 mod exchange;
 mod extract;
@@ -28,6 +29,7 @@ mod peer;
 mod route;
 mod sessions;
 mod settings;
+pub mod shape;
 mod state;
 mod tokens;
 mod traces;
@@ -35,28 +37,36 @@ mod traces;
 pub use body::BodyLimits;
 pub use exchange::RequestHandler;
 pub(crate) use exchange::without_request;
+pub use route::Verb;
 pub use state::{AppState, Ports, Readiness, Settings};
 pub use traces::{RequestTraces, TracePolicy};
 
+use endpoint::{Endpoint, Parameter, Place};
 use extract::Call;
 use std::ops::Range;
 
 route::routes! {
-    Check "/api/v1/sessions/current" { GET sessions::check }
-    Tokens "/api/v1/tokens" { POST tokens::sign_in }
-    TokensReset "/api/v1/tokens/reset" { POST tokens::send_reset }
-    TokensIntrospect "/api/v1/tokens/introspect" { POST tokens::introspect }
-    TokensOfUser "/api/v1/tokens/{user_id}" { DELETE tokens::sign_out }
-    SendPhoneVerification "/api/v1/settings/send_phone_verification" { POST settings::send_code }
-    VerifyPhone "/api/v1/settings/verify_phone" { POST settings::verify_code }
-    Sessions "/api/v1/sessions" { GET sessions::list, DELETE sessions::close_all }
-    Session "/api/v1/sessions/{id}" { DELETE sessions::close }
-    Devices "/api/v1/devices" { GET devices::list }
-    Device "/api/v1/devices/{device_token}" { PUT devices::register, DELETE devices::drop }
-    DevicesOfUser "/api/v1/users/{user_id}/devices" { GET devices::of_user }
-    Password "/api/v1/password" { PUT password::set }
-    Live "/health/live" { GET health::live }
-    Ready "/health/ready" { GET health::ready }
+    Check "/api/v1/sessions/current" { GET sessions::check = sessions::CHECK }
+    Tokens "/api/v1/tokens" { POST tokens::sign_in = tokens::SIGN_IN }
+    TokensReset "/api/v1/tokens/reset" { POST tokens::send_reset = tokens::SEND_RESET }
+    TokensIntrospect "/api/v1/tokens/introspect" { POST tokens::introspect = tokens::INTROSPECT }
+    TokensOfUser "/api/v1/tokens/{user_id}" { DELETE tokens::sign_out = tokens::SIGN_OUT }
+    SendPhoneVerification "/api/v1/settings/send_phone_verification" { POST settings::send_code = settings::SEND_CODE }
+    VerifyPhone "/api/v1/settings/verify_phone" { POST settings::verify_code = settings::VERIFY_CODE }
+    Sessions "/api/v1/sessions" {
+        GET sessions::list = sessions::LIST,
+        DELETE sessions::close_all = sessions::CLOSE_ALL,
+    }
+    Session "/api/v1/sessions/{id}" { DELETE sessions::close = sessions::CLOSE }
+    Devices "/api/v1/devices" { GET devices::list = devices::LIST }
+    Device "/api/v1/devices/{device_token}" {
+        PUT devices::register = devices::REGISTER,
+        DELETE devices::drop = devices::DROP,
+    }
+    DevicesOfUser "/api/v1/users/{user_id}/devices" { GET devices::of_user = devices::OF_USER }
+    Password "/api/v1/password" { PUT password::set = password::SET }
+    Live "/health/live" { GET health::live = health::LIVE }
+    Ready "/health/ready" { GET health::ready = health::READY }
     ForgottenPassword "/password/reset" { GET pages::reset::forgotten, POST pages::reset::request_link }
     ResetPage "/password/reset/{token}" { GET pages::reset::show, POST pages::reset::submit }
     SmsCallback "/callbacks/sms/{provider}" { POST callbacks::sms }
@@ -71,5 +81,23 @@ impl Route {
         let found = route::find(PATTERNS, path).map(|(at, parameter)| (Self::ALL[at], parameter));
         let served = |route: &Self| state.inbox.is_some() || !matches!(route, Self::Inbox | Self::InboxJson);
         found.filter(|(route, _)| served(route))
+    }
+}
+
+/// A call of the API.
+#[derive(Debug)]
+pub struct Operation {
+    pub route: Route,
+    pub verb: Verb,
+    pub endpoint: &'static Endpoint,
+}
+
+impl Operation {
+    /// The path with valid values in it.
+    pub fn example_path(&self) -> String {
+        let in_path = |parameter: &&Parameter| parameter.place == Place::Path;
+        self.endpoint.parameters.iter().filter(in_path).fold(self.route.pattern().to_owned(), |path, parameter| {
+            path.replace(&format!("{{{}}}", parameter.name), parameter.example)
+        })
     }
 }

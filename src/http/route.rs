@@ -1,5 +1,6 @@
 //! Which handler answers a request: by the path, without the suffix `.json`, and the method. The table is in `mod.rs`.
 
+use super::endpoint::Endpoint;
 use super::error::{Code, Problem};
 use actix_web::HttpResponse;
 use actix_web::body::BoxBody;
@@ -28,14 +29,15 @@ pub fn json(value: &impl Serialize) -> Answer {
     Ok(answer)
 }
 
-/// `{"message": text}`: the answer of calls that return no data.
-pub fn message(text: &'static str) -> Answer {
-    json(&serde_json::json!({ "message": text }))
+/// `{"message": text}` with the declared text: the answer of calls that return no data.
+pub fn message(endpoint: &Endpoint) -> Answer {
+    json(&serde_json::json!({ "message": endpoint.message() }))
 }
 
-/// Declares the routes: `Name "/path/{parameter}" { GET handler, … }`. Of two that match a path, the first one counts.
+/// Declares the routes: `Name "/path/{parameter}" { GET handler = ENDPOINT, … }`. Pages have no endpoint. Of two routes that
+/// match a path, the first one counts.
 macro_rules! routes {
-    ($($name:ident $pattern:literal { $($method:ident $handler:path),+ $(,)? })+) => {
+    ($($name:ident $pattern:literal { $($method:ident $handler:path $(= $endpoint:path)?),+ $(,)? })+) => {
         /// A path that the server knows.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Route {
@@ -76,13 +78,20 @@ macro_rules! routes {
             }
         }
 
+        /// The calls of the API, in the order of the table.
+        pub static OPERATIONS: &[Operation] = &[$($($(Operation {
+            route: Route::$name,
+            verb: $crate::http::route::Verb::$method,
+            endpoint: &$endpoint,
+        },)?)+)+];
+
         static PATTERNS: &[$crate::http::route::Pattern] = &[$($crate::http::route::Pattern::new($pattern)),+];
     };
 }
 pub(super) use routes;
 
 /// A method of a route.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(clippy::upper_case_acronyms, reason = "the names of the methods")]
 pub enum Verb {
     /// With HEAD, which is the same without the content (RFC 9110 §9.3.2).
@@ -102,12 +111,20 @@ impl Verb {
         }
     }
 
-    pub const fn allow(self) -> &'static str {
+    /// The method; that of `GET` is not `HEAD`.
+    pub const fn as_str(self) -> &'static str {
         match self {
-            Self::GET => "GET, HEAD",
+            Self::GET => "GET",
             Self::POST => "POST",
             Self::PUT => "PUT",
             Self::DELETE => "DELETE",
+        }
+    }
+
+    pub const fn allow(self) -> &'static str {
+        match self {
+            Self::GET => "GET, HEAD",
+            other => other.as_str(),
         }
     }
 }

@@ -59,7 +59,7 @@ pub async fn submit(state: &AppState, mut call: Call<'_>) -> Answer {
     if !origin::is_own(call.headers(), &state.settings.public_url) {
         return Ok(foreign(texts));
     }
-    let fields = incoming.fields(&["password", "repeat"])?;
+    let fields = incoming.form(&["password", "repeat"])?;
     let Some(token) = token(&call) else { return Ok(expired(texts)) };
     let password = match new_password(texts, fields.text("password"), fields.text("repeat")) {
         Ok(password) => password,
@@ -94,7 +94,7 @@ pub async fn request_link(state: &AppState, mut call: Call<'_>) -> Answer {
     if !origin::is_own(call.headers(), &state.settings.public_url) {
         return Ok(foreign(texts));
     }
-    let email = incoming.fields(&["email"])?.text("email").and_then(|text| text.trim().parse().ok());
+    let email = incoming.form(&["email"])?.text("email").and_then(|text| text.trim().parse().ok());
     let Some(email) = email else {
         let form = RequestForm {
             texts,
