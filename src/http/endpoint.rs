@@ -67,11 +67,11 @@ impl Endpoint {
 
     /// The text of the answer `{"message": text}`; empty if this call has none.
     pub fn message(&self) -> &'static str {
-        let texts = self.answers.iter().filter_map(|answer| match answer.content {
+        let text = self.answers.iter().find_map(|answer| match answer.content {
             Content::Message(text) => Some(text),
             _ => None,
         });
-        texts.last().unwrap_or_default()
+        text.unwrap_or_default()
     }
 }
 

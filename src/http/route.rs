@@ -92,7 +92,6 @@ pub(super) use routes;
 
 /// A method of a route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::upper_case_acronyms, reason = "the names of the methods")]
 pub enum Verb {
     /// With HEAD, which is the same without the content (RFC 9110 §9.3.2).
     GET,
