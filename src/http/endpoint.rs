@@ -29,17 +29,7 @@ pub struct Endpoint {
 impl Endpoint {
     /// Every code that this call can be refused with, ordered by status.
     pub fn codes(&self) -> Vec<Code> {
-        let mut codes = vec![
-            Code::MalformedRequest,
-            Code::TokenInUrl,
-            Code::ConflictingCredentials,
-            Code::MethodNotAllowed,
-            Code::NotAcceptable,
-            Code::BodyTooLarge,
-            Code::UnsupportedMediaType,
-            Code::Overloaded,
-            Code::DependencyUnavailable,
-        ];
+        let mut codes = Code::ANYWHERE.to_vec();
         codes.extend_from_slice(self.errors);
         if self.access.user || !self.access.scopes.is_empty() {
             codes.push(Code::InvalidToken);

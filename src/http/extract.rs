@@ -22,7 +22,7 @@ use std::ops::Range;
 use std::str::FromStr;
 
 /// Parameters that are refused in a query string, because URLs end in logs and histories (RFC 6750 §5.3).
-const SECRETS: [&str; 5] = ["auth_token", "password", "current_password", "token", "reset_token"];
+pub const SECRETS: [&str; 5] = ["auth_token", "password", "current_password", "token", "reset_token"];
 
 /// A request that was parsed but not yet checked.
 pub struct Incoming {

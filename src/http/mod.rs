@@ -22,6 +22,7 @@ mod exchange;
 mod extract;
 mod health;
 pub mod metrics;
+pub mod openapi;
 pub mod pages;
 mod params;
 mod password;
@@ -70,6 +71,7 @@ route::routes! {
     ForgottenPassword "/password/reset" { GET pages::reset::forgotten, POST pages::reset::request_link }
     ResetPage "/password/reset/{token}" { GET pages::reset::show, POST pages::reset::submit }
     SmsCallback "/callbacks/sms/{provider}" { POST callbacks::sms }
+    OpenApi "/openapi.json" { GET openapi::show }
     Style "/pages/style.css" { GET pages::style }
     Inbox "/dev/inbox" { GET pages::inbox::html }
     InboxJson "/dev/inbox.json" { GET pages::inbox::json }
