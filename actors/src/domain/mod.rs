@@ -2,9 +2,11 @@
 //!
 //! Personal data and secrets have a redacted `Debug`. No I/O here.
 
+mod contrast;
 mod credential;
 mod digest;
 mod email;
+mod look;
 mod name;
 pub mod numbering;
 mod password;
@@ -13,6 +15,7 @@ mod phone;
 pub use credential::{Credential, KeyScope, ResetToken, ServerKey, UserToken, UserTokenBody};
 pub use digest::Digest;
 pub use email::Email;
+pub use look::{Colour, OpenUrl};
 pub use name::{AppName, DeviceToken, Locale, MobileOs, PersonName, PushToken};
 pub use password::Password;
 pub use phone::{Phone, PhoneError};
