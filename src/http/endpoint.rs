@@ -160,6 +160,9 @@ impl Access {
         if !scopes.is_empty() {
             ways.push(format!("key with {}", scopes.join(" or ")));
         }
+        if self.basic {
+            ways.push("the same as HTTP Basic".to_owned());
+        }
         if self.open {
             ways.push("none".to_owned());
         }

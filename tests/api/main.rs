@@ -19,6 +19,7 @@ mod journey;
 mod limits;
 mod live;
 mod metrics;
+mod openapi;
 mod pages;
 mod possession;
 mod probe;
