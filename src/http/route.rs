@@ -4,7 +4,7 @@ use super::error::{Code, Problem};
 use actix_web::HttpResponse;
 use actix_web::body::BoxBody;
 use actix_web::dev::Url;
-use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
+use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use actix_web::http::{Method, StatusCode, Uri};
 use futures_util::future::LocalBoxFuture;
 use serde::Serialize;
@@ -124,7 +124,7 @@ impl Verb {
 pub fn method_not_allowed(verbs: &[Verb]) -> Problem {
     let allow = verbs.iter().map(|verb| verb.allow()).collect::<Vec<_>>().join(", ");
     Problem {
-        allow: Some(allow),
+        headers: HeaderValue::try_from(allow).map(|allow| vec![(ALLOW, allow)]).unwrap_or_default(),
         ..Problem::new(Code::MethodNotAllowed, "The Allow header lists the methods of this path.")
     }
 }
