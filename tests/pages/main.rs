@@ -1,3 +1,7 @@
-//! The pages in a real browser: tasks from end to end.
+//! The pages in a real browser: what every page must be (`checks`, for all of `list`), and tasks from end to end
+//! (`journeys`); and posts that others forge (`forged`).
 
+mod checks;
+mod forged;
 mod journeys;
+mod list;

@@ -14,6 +14,7 @@ use portcullis_actors::stores::sql::SqlStore;
 use portcullis_actors::stores::{AccountStore as _, NewKey, NewUser};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::Value;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -73,6 +74,14 @@ impl Live {
     /// The database of the server, as the command line opens it.
     pub async fn accounts(&self) -> SqlStore {
         stores::connect(&self.database, self.clock.clone()).await
+    }
+
+    /// The cells of every table, without those that the server writes to on its own: what deliveries came to, and which
+    /// nodes there are.
+    pub async fn content(&self) -> BTreeMap<String, Vec<String>> {
+        let mut tables = stores::cells(&self.folder.path().join("portcullis.db")).await;
+        tables.retain(|name, _| !["outbox", "outbox_attempts", "nodes"].contains(&name.as_str()));
+        tables
     }
 
     /// A new user, `{name}@example.com`.

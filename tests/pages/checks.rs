@@ -1,0 +1,81 @@
+//! What holds for every page: no barrier that axe-core finds, light and dark, on a desktop and on a phone; every control
+//! is reached by the Tab key, and the focus is seen; nothing scrolls sideways, at twice the size neither; nothing is said
+//! on the console; and the page is light.
+
+use super::list::{Face, PAGES, Page, World};
+use portcullis::http::Route;
+use portcullis_testkit::browser::{Browser, DESKTOP, PHONE, View};
+
+/// The largest page with all that it loads, in bytes.
+const HEAVIEST: u64 = 60 * 1024;
+
+/// All checks of all pages of a face. Every fault is told at the end, not only the first.
+async fn check(face: Face) {
+    let world = World::start().await;
+    let browser = Browser::start().await;
+    let mut faults = Vec::new();
+    let pages: Vec<_> = PAGES.iter().filter(|page| page.face == face).collect();
+    assert!(!pages.is_empty());
+    for page in pages {
+        let found = check_page(&world, &browser, page).await;
+        faults.extend(found.into_iter().map(|fault| format!("{} {:?}: {fault}", page.path, page.steps)));
+    }
+    drop(browser);
+    world.live.stop().await;
+    assert!(faults.is_empty(), "\n{}\n", faults.join("\n"));
+}
+
+async fn check_page(world: &World, browser: &Browser, page: &Page) -> Vec<String> {
+    let mut faults = Vec::new();
+    browser.view(View::default()).await;
+    world.open(browser, page).await;
+    let weight = browser.weight().await;
+    if weight > HEAVIEST || weight == 0 {
+        faults.push(format!("it weighs {weight} bytes"));
+    }
+    for width in [DESKTOP, PHONE] {
+        for dark in [false, true] {
+            browser.view(View { width, dark, ..View::default() }).await;
+            faults.extend(browser.axe().await.into_iter().map(|fault| format!("{width} dark={dark}: {fault}")));
+        }
+        let (stops, missed) = browser.keyboard().await;
+        faults.extend(missed.iter().map(|element| format!("{width}: Tab does not reach {element}")));
+        let unseen = stops.iter().filter(|stop| !stop.seen);
+        faults.extend(unseen.map(|stop| format!("{width}: nobody sees the focus on {}", stop.element)));
+    }
+    for (width, zoom) in [(DESKTOP, 100), (DESKTOP, 200), (PHONE, 100)] {
+        browser.view(View { width, zoom, still: true, ..View::default() }).await;
+        let (due, found) = (width * 100 / zoom, browser.width().await);
+        if found > due {
+            faults.push(format!("at {width} and {zoom} % it is {found} wide: it scrolls sideways"));
+        }
+        let moving = browser.run("return document.getAnimations().length", serde_json::json!([])).await;
+        if moving != 0 {
+            faults.push(format!("{moving} animations run for people who want none"));
+        }
+    }
+    faults.extend(browser.console_errors().await.into_iter().map(|said| format!("the console says {said}")));
+    faults
+}
+
+#[actix_web::test]
+async fn public_pages_have_no_barrier() {
+    check(Face::Public).await;
+}
+
+#[test]
+fn every_page_is_in_the_list() {
+    let files = [".json", ".css", ".js", ".svg"];
+    let is_page = |pattern: &&str| {
+        let part = |name: &str| pattern.starts_with(name);
+        let file = files.iter().any(|end| pattern.ends_with(end));
+        !(part("/api/") || part("/health/") || part("/callbacks/") || part("/gateway/") || file)
+    };
+    for pattern in Route::ALL.iter().map(|route| route.pattern()).filter(is_page) {
+        let (begin, end) = pattern
+            .split_once('{')
+            .map_or((pattern, ""), |(begin, rest)| (begin, rest.split_once('}').map_or("", |(_, end)| end)));
+        let listed = PAGES.iter().any(|page| page.path.starts_with(begin) && page.path.ends_with(end));
+        assert!(listed, "{pattern} is not in the list of pages");
+    }
+}
