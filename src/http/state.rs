@@ -65,9 +65,19 @@ ports! {
     }
 }
 
+/// Which of the server's addresses a request came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listener {
+    /// `server.bind`, for clients.
+    Public,
+    /// `admin.bind`, for operators: the console.
+    Operators,
+}
+
 /// The settings of this layer.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    pub listener: Listener,
     /// The address of this server for clients. Forms are accepted from pages of this origin only.
     pub public_url: String,
     /// Proxies whose `X-Forwarded-For` is trusted.
@@ -76,6 +86,8 @@ pub struct Settings {
     pub token_in_query: bool,
     /// Origins whose pages may call the API from a browser.
     pub cors_origins: Vec<String>,
+    /// Whether there are pages for signing in and for the settings of users.
+    pub settings_pages: bool,
     pub body: BodyLimits,
 }
 

@@ -6,7 +6,7 @@ use super::extract::{Call, Incoming, Language, ShortText};
 use super::route::{Answer, json, message};
 use super::state::AppState;
 use portcullis_actors::domain::{AppName, Email, MobileOs, UserId, UserToken};
-use portcullis_actors::session::{Introspect, Introspection, SignIn, SignOut};
+use portcullis_actors::session::{Introspect, Introspection, Opens, SignIn, SignOut};
 use portcullis_actors::verification::IssueReset;
 use serde::Serialize;
 
@@ -39,7 +39,17 @@ pub async fn sign_in(state: &AppState, mut call: Call<'_>) -> Answer {
     let (caller, _guard) = caller();
     let ask = fields.build(|| {
         let device = device_token.zip(mobile_os);
-        Some(SignIn { email: email?, password: password?, device, push, app, locale, peer: incoming.peer, caller })
+        Some(SignIn {
+            email: email?,
+            password: password?,
+            device,
+            push,
+            app,
+            locale,
+            opens: Opens::Api,
+            peer: incoming.peer,
+            caller,
+        })
     })?;
     let signed_in = state.dispatcher.ask(Weight::Costly, &state.ports.sign_in, ask).await?;
     json(&SignedInAnswer {

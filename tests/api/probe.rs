@@ -10,8 +10,8 @@ use portcullis_actors::domain::{AppId, DeviceId, Digest, MobileOs, UserId};
 use portcullis_actors::error::ErrorKind;
 use portcullis_actors::notifier::{RecordReport, ReportRefusal};
 use portcullis_actors::session::{
-    Check, CheckedSession, CloseSession, CloseSessions, Introspect, Introspection, ListSessions, ListedSession, SignIn,
-    SignOut, SignedIn,
+    Check, CheckedSession, CloseSession, CloseSessions, Introspect, Introspection, IssuedToken, ListSessions,
+    ListedSession, SignIn, SignOut, SignedIn,
 };
 use portcullis_actors::stores::{Device, ReportEffect};
 use portcullis_actors::verification::{FinishReset, InspectReset, IssueCode, IssueReset, VerifyCode};
@@ -108,7 +108,7 @@ macro_rules! answers {
 
 answers! {
     SignIn => |_: &_| SignedIn {
-        token: TOKEN.parse().expect("well formed"),
+        token: IssuedToken::Api(TOKEN.parse().expect("well formed")),
         user: UserId(1),
         first_name: "Ada".parse().expect("a name"),
         last_name: "Admin".parse().expect("a name"),
@@ -184,7 +184,7 @@ fn listed(current: bool) -> ListedSession {
     let named = Some(("327".parse().expect("a device"), MobileOs::Ios));
     ListedSession {
         id: id(),
-        app: app(),
+        app: Some(app()),
         device: if current { named } else { None },
         created: Timestamp::from_secs(1_764_000_000),
         last_seen: Timestamp::from_secs(1_764_000_060),

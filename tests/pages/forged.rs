@@ -37,13 +37,21 @@ async fn status(request: RequestBuilder) -> u16 {
     request.send().await.expect("an answer").status().as_u16()
 }
 
-/// Whether a browser that sends these headers shows one of our own pages, at `own`. A page without a referrer has the
-/// origin `null`, and of those without `Sec-Fetch-Site` only a form with a secret in its address is taken.
+/// Whether a browser that sends these headers shows one of our own pages, at `own`.
 fn is_ours(own: &str, path: &str, origin: Option<&str>, site: Option<&str>) -> bool {
+    let same = site == Some("same-origin");
+    // The pages of reset links send no referrer, so their forms have the origin `null`. Old browsers do not send
+    // `Sec-Fetch-Site`; nobody who forges a post knows the link.
+    if path.starts_with("/password/reset") {
+        return match origin {
+            None => same,
+            Some("null") => same || site.is_none(),
+            Some(origin) => origin == own,
+        };
+    }
     match origin {
-        Some("null") if site.is_none() => path.starts_with("/password/reset"),
-        None | Some("null") => site == Some("same-origin"),
-        Some(origin) => origin == own,
+        None | Some("null") => same,
+        Some(origin) => origin == own && (same || site.is_none()),
     }
 }
 

@@ -4,7 +4,7 @@ use super::messages::{
     Check, CheckedSession, CloseSession, CloseSessions, Introspect, Introspection, ListSessions, ListedSession,
 };
 use super::{SessionActor, SessionPorts};
-use crate::domain::{Credential, DeviceId, KeyScope, UserToken};
+use crate::domain::{AppId, Credential, DeviceId, KeyScope, UserToken};
 use crate::error::ErrorKind;
 use crate::flows::answers;
 use crate::stores::{Close, Device, Session};
@@ -28,6 +28,7 @@ pub(super) async fn check(ports: &SessionPorts, Check(credential): Check) -> Res
             Some(_) => Err(ErrorKind::Forbidden),
             None => Err(ErrorKind::InvalidToken),
         },
+        Credential::Page(_) => Err(ErrorKind::InvalidToken),
     }
 }
 
@@ -56,7 +57,10 @@ pub(super) async fn list(
         let device = session.device.and_then(|id| by_id.get(&id));
         listed.push(ListedSession {
             id: session.id,
-            app: ports.auth.app_name(session.app).await?,
+            app: match session.app {
+                AppId::PAGES => None,
+                app => Some(ports.auth.app_name(app).await?),
+            },
             device: device.map(|device| (device.device_token.clone(), device.mobile_os)),
             created: session.created,
             last_seen: ports.auth.policy.last_seen(&session),

@@ -1,8 +1,9 @@
 //! HTML pages: the password reset and the development inbox. They work without JavaScript. The templates are in
 //! `templates/`.
 
+pub mod cookie;
 pub mod inbox;
-mod origin;
+pub mod origin;
 pub mod reset;
 mod translations;
 

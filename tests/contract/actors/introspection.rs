@@ -14,7 +14,14 @@ const PASSWORD: &str = "a good password";
 impl House {
     async fn key(&self, bytes: u8, app: AppId, owner: UserId) -> Credential {
         let key = ServerKey::new([bytes; 16]);
-        let new = NewKey { digest: key.digest(), app, owner, scopes: vec![KeyScope::TokensIntrospect] };
+        let new = NewKey {
+            digest: key.digest(),
+            app,
+            owner,
+            scopes: vec![KeyScope::TokensIntrospect],
+            name: String::new(),
+            expires: None,
+        };
         self.database.store.create_key(new).await.expect("the store answers");
         Credential::Key(key)
     }
