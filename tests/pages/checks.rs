@@ -49,7 +49,7 @@ async fn check_page(world: &World, browser: &Browser, page: &Page) -> Vec<String
         if found > due {
             faults.push(format!("at {width} and {zoom} % it is {found} wide: it scrolls sideways"));
         }
-        let moving = browser.run("return document.getAnimations().length", serde_json::json!([])).await;
+        let moving = browser.animations().await;
         if moving != 0 {
             faults.push(format!("{moving} animations run for people who want none"));
         }
@@ -78,4 +78,33 @@ fn every_page_is_in_the_list() {
         let listed = PAGES.iter().any(|page| page.path.starts_with(begin) && page.path.ends_with(end));
         assert!(listed, "{pattern} is not in the list of pages");
     }
+}
+
+/// A page of nothing but faults, each of which a check must find.
+const FAULTY: &str = "data:text/html,<html lang=en><title>x</title><style>a:focus{outline:none} \
+    @media(prefers-color-scheme:dark){p{color:%23222;background:%23000}} \
+    @media(prefers-reduced-motion:no-preference){p{animation:x 9s} @keyframes x{to{opacity:0}}}</style>\
+    <main><h1 id=h>off</h1><p>dark</p><a href=x>unseen</a><div tabindex=0 style=width:700px>wide</div>\
+    <a href=y tabindex=-1>missed</a></main><script>h.textContent='on';console.error('fault')</script>";
+
+#[actix_web::test]
+async fn the_checks_find_what_they_search_for() {
+    let browser = Browser::start().await;
+    browser.open(FAULTY).await;
+    browser.shows("h1", "on").await;
+    assert_eq!(browser.axe().await.len(), 0);
+    assert!(browser.console_errors().await.iter().any(|said| said.contains("fault")));
+    assert!(browser.animations().await == 1 && browser.weight().await > 300);
+    let (stops, missed) = browser.keyboard().await;
+    let seen: Vec<_> = stops.iter().map(|stop| (stop.element.as_str(), stop.seen)).collect();
+    assert_eq!(seen, [("a  unseen", false), ("div  wide", true)]);
+    assert_eq!(missed, ["a  missed"]);
+
+    browser.view(View { dark: true, still: true, zoom: 200, ..View::default() }).await;
+    assert!(browser.axe().await.iter().any(|fault| fault.contains("color-contrast")));
+    assert_eq!(browser.animations().await, 0);
+    assert!(browser.width().await > DESKTOP / 2);
+    browser.view(View { scripts: false, ..View::default() }).await;
+    browser.open(FAULTY).await;
+    browser.shows("h1", "off").await;
 }

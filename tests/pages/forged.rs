@@ -9,7 +9,7 @@ use reqwest::{Method, RequestBuilder};
 const SITES: [Option<&str>; 5] = [None, Some("same-origin"), Some("same-site"), Some("cross-site"), Some("none")];
 
 /// Every form: the path, with a value for its parameter.
-fn forms(face: Face) -> Vec<String> {
+pub fn forms(face: Face) -> Vec<String> {
     let is_form = |route: &&Route| {
         let other = ["/api/", "/callbacks/", "/gateway/"].iter().any(|part| route.pattern().starts_with(part));
         !other && Face::of(route.pattern()) == face && route.verbs().iter().any(|verb| verb.allow() == "POST")
@@ -22,7 +22,7 @@ fn forms(face: Face) -> Vec<String> {
 }
 
 /// A post as a browser sends it.
-fn post(world: &World, face: Face, path: &str, origin: Option<&str>, site: Option<&str>) -> RequestBuilder {
+pub fn post(world: &World, face: Face, path: &str, origin: Option<&str>, site: Option<&str>) -> RequestBuilder {
     let mut request = world.request(face, Method::POST, path).form(&[("x", "y")]);
     if let Some(origin) = origin {
         request = request.header("origin", origin);

@@ -92,11 +92,16 @@ impl World {
         self.live.client.request(method, format!("{}{path}", self.origin(face)))
     }
 
-    /// Opens a page in a browser that has been let in, and takes its steps.
-    pub async fn open(&self, browser: &Browser, page: &Page) {
+    /// The path of a page, with the values of this world.
+    pub fn path(&self, page: &Page) -> String {
         let path = self.values.iter().fold(page.path.to_owned(), |path, (name, value)| path.replace(name, value));
         assert!(!path.contains('{'), "{path}: the world has no such value");
-        browser.open(&format!("{}{path}", self.origin(page.face))).await;
+        path
+    }
+
+    /// Opens a page in a browser that has been let in, and takes its steps.
+    pub async fn open(&self, browser: &Browser, page: &Page) {
+        browser.open(&format!("{}{}", self.origin(page.face), self.path(page))).await;
         for step in page.steps {
             match step {
                 Fill(selector, text) => browser.fill(selector, text).await,

@@ -3,5 +3,6 @@
 
 mod checks;
 mod forged;
+mod headers;
 mod journeys;
 mod list;

@@ -163,6 +163,12 @@ impl Browser {
         width.as_u64().unwrap_or_else(|| panic!("no width: {width}"))
     }
 
+    /// How many animations and transitions run.
+    pub async fn animations(&self) -> u64 {
+        let running = self.run("return document.getAnimations().length", json!([])).await;
+        running.as_u64().unwrap_or_else(|| panic!("no number: {running}"))
+    }
+
     /// Types into a field.
     pub async fn fill(&self, selector: &str, text: &str) {
         self.act(selector, "value", json!({ "text": text })).await;

@@ -2,7 +2,7 @@
 // is null after the last one; `portcullisMissed` of the elements that the walk did not reach.
 const name = (element) => {
   const text = (element.textContent || element.value || '').trim().replace(/\s+/g, ' ').slice(0, 30);
-  return `${element.tagName.toLowerCase()}${element.id ? '#' + element.id : ''} ${element.name || ''} ${text}`.trim();
+  return `${element.tagName.toLowerCase()}${element.id ? '#' + element.id : ''} ${element.name ?? ''} ${text}`.trim();
 };
 // The focus may be drawn on the element or around it.
 const look = (element) => [element, element.parentElement].filter(Boolean).map((part) => {
