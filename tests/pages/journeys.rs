@@ -123,6 +123,31 @@ async fn who_has_a_dead_link_gets_a_new_one_without_javascript() {
 }
 
 #[actix_web::test]
+async fn a_password_is_reset_by_keyboard_alone() {
+    let live = Live::start().await;
+    let browser = Browser::start().await;
+    browser.open(&format!("{}/password/reset", live.url)).await;
+    browser.tab_to("#email").await;
+    browser.press("admin@beyondvip.com").await;
+    browser.tab_to("form button:not([type=button])").await;
+    browser.press(Browser::ENTER).await;
+    browser.shows("h1", "Check your e-mail").await;
+    let mail = live.received("reset_link", 1).await.swap_remove(0);
+    let link = mail.split_whitespace().find(|word| word.starts_with(&live.url)).expect("a link in the mail");
+
+    browser.open(link).await;
+    for field in ["#password", "#repeat"] {
+        browser.tab_to(field).await;
+        browser.press(NEW_PASSWORD).await;
+    }
+    browser.press(Browser::ENTER).await;
+    browser.shows("h1", "Password saved").await;
+    drop(browser);
+    assert_eq!(live.sign_in(NEW_PASSWORD).await.0, 200);
+    live.stop().await;
+}
+
+#[actix_web::test]
 async fn a_form_on_a_strangers_page_sets_no_password() {
     let live = Live::start().await;
     let link = link(&live).await;
