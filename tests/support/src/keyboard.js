@@ -24,6 +24,9 @@ scrollTo(0, 0);
 const resting = new Map(candidates.map((element) => [element, look(element)]));
 const reached = new Set();
 window.portcullisStop = () => {
+  for (const animation of document.getAnimations()) {
+    try { animation.finish(); } catch { animation.cancel(); }
+  }
   const element = document.activeElement;
   if (element === null || element === document.body || element === document.documentElement) return null;
   if (element.tagName !== 'IFRAME') {
