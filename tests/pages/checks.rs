@@ -88,9 +88,9 @@ async fn the_checks_find_what_they_search_for() {
     let browser = Browser::start().await;
     browser.open(FAULTY).await;
     browser.shows("h1", "on").await;
+    assert!(browser.animations().await == 1 && browser.weight().await > 300);
     assert_eq!(browser.axe().await.len(), 0);
     assert!(browser.console_errors().await.iter().any(|said| said.contains("fault")));
-    assert!(browser.animations().await == 1 && browser.weight().await > 300);
     let (stops, missed) = browser.keyboard().await;
     let seen: Vec<_> = stops.iter().map(|stop| (stop.element.as_str(), stop.seen)).collect();
     assert_eq!(seen, [("a  unseen", false), ("div  wide", true)]);
