@@ -15,7 +15,9 @@ use portcullis_actors::session::{
     Check, CloseSession, CloseSessions, Introspect, LeavePages, ListSessions, SignIn, SignOut,
 };
 use portcullis_actors::transports::Inbox;
-use portcullis_actors::verification::{DescribeApplication, FinishReset, InspectReset, IssueCode, IssueReset, VerifyCode};
+use portcullis_actors::verification::{
+    DescribeApplication, FinishReset, InspectReset, IssueCode, IssueReset, VerifyCode,
+};
 use std::sync::Arc;
 
 macro_rules! ports {

@@ -3,19 +3,33 @@
 use portcullis_testkit::browser::Browser;
 use portcullis_testkit::json;
 use portcullis_testkit::live::Live;
+use reqwest::header::{COOKIE, ORIGIN, SET_COOKIE};
 use reqwest::{Method, RequestBuilder};
+
+/// The demo user, an administrator.
+pub const EMAIL: &str = "admin@beyondvip.com";
+pub const PASSWORD: &str = "password";
 
 /// Who sees a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Face {
     /// Everybody.
     Public,
+    /// Users who have signed in.
+    Settings,
+    /// Administrators who have signed in, at the address for operators.
+    Console,
 }
 
 impl Face {
     /// The face of a path.
-    pub fn of(_path: &str) -> Self {
-        Self::Public
+    pub fn of(path: &str) -> Self {
+        match path {
+            "/signout" => Self::Settings,
+            _ if path.starts_with("/settings") => Self::Settings,
+            _ if path.starts_with("/admin") => Self::Console,
+            _ => Self::Public,
+        }
     }
 }
 
@@ -29,7 +43,6 @@ use Step::{Click, Fill};
 
 /// A page, or what it shows after a few steps.
 pub struct Page {
-    pub face: Face,
     /// `{name}` is replaced by that value of the [`World`].
     pub path: &'static str,
     pub steps: &'static [Step],
@@ -37,59 +50,110 @@ pub struct Page {
     pub heading: &'static str,
 }
 
-const fn public(path: &'static str, steps: &'static [Step], heading: &'static str) -> Page {
-    Page { face: Face::Public, path, steps, heading }
+const fn page(path: &'static str, heading: &'static str) -> Page {
+    Page { path, steps: &[], heading }
 }
 
-/// All of them.
+/// Sends the first form of a page.
+const SEND: Step = Click("form button:not([type=button])");
+
+/// All of them. Those before a sign-in stand first.
 pub const PAGES: &[Page] = &[
-    public("/password/reset", &[], "Forgot your password?"),
-    public("/password/reset", &[Fill("[name=email]", "a@b.cd"), Click("button")], "Check your e-mail"),
-    public("/password/reset/rubbish", &[], "no longer valid"),
-    public("/password/reset/{reset}", &[], "Choose a new password"),
-    public(
-        "/password/reset/{reset}",
-        &[Fill("#password", "password1"), Fill("#repeat", "password1"), Click("button")],
-        "Choose a new password",
-    ),
-    public("/dev/inbox", &[], "Inbox"),
+    page("/password/reset", "Forgot your password?"),
+    Page { path: "/password/reset", steps: &[Fill("#email", "a@b.cd"), SEND], heading: "Check your e-mail" },
+    page("/password/reset/rubbish", "no longer valid"),
+    page("/password/reset/{reset}", "Choose a new password"),
+    Page {
+        path: "/password/reset/{reset}",
+        steps: &[Fill("#password", "password1"), SEND],
+        heading: "Choose a new password",
+    },
+    page("/dev/inbox", "Inbox"),
+    page("/signin", "Sign in"),
+    Page { path: "/signin", steps: &[Fill("#email", "a@b.cd"), Fill("#password", "wrong"), SEND], heading: "Sign in" },
+    page("/admin/signin", "Sign in"),
 ];
 
-/// A server in which there is something to see.
+impl Page {
+    pub fn face(&self) -> Face {
+        Face::of(self.path)
+    }
+}
+
+/// A server in which there is something to see, and somebody who is signed in to its pages.
 pub struct World {
     pub live: Live,
     values: Vec<(&'static str, String)>,
+    settings: String,
+    console: String,
 }
 
 impl World {
     /// With mails and text messages in the inbox.
     pub async fn start() -> Self {
         let live = Live::start().await;
-        let pairs = [("email", "admin@beyondvip.com")];
-        let (status, _) = json(live.request(Method::POST, "/api/v1/tokens/reset").form(&pairs)).await;
+        let (status, _) = json(live.request(Method::POST, "/api/v1/tokens/reset").form(&[("email", EMAIL)])).await;
         assert_eq!(status, 200);
         let mail = live.received("reset_link", 1).await.swap_remove(0);
         let (_, reset) = mail.split_once("/password/reset/").expect("a link");
         let reset = reset.split_whitespace().next().expect("a token").to_owned();
 
-        let (_, signed_in) = live.sign_in("password").await;
+        let (_, signed_in) = live.sign_in(PASSWORD).await;
         let token = signed_in["token"].as_str().expect("a token");
         let ask = live.request(Method::POST, "/api/v1/settings/send_phone_verification").bearer_auth(token);
         assert_eq!(json(ask.form(&[("phone", "+12125550123")])).await.0, 200);
         live.received("phone_code", 1).await;
-        Self { live, values: vec![("{reset}", reset)] }
+        let values = vec![("{reset}", reset), ("{token}", token.to_owned())];
+        let mut world = Self { live, values, settings: String::new(), console: String::new() };
+        world.settings = world.cookie("/signin").await;
+        world.console = world.cookie("/admin/signin").await;
+        world
     }
 
-    /// Where a face is served.
-    pub fn origin(&self, face: Face) -> &str {
+    /// Signs in on a page, and returns the cookie, `name=value`.
+    async fn cookie(&self, path: &str) -> String {
+        let request = self.live.client.post(self.url(path)).header(ORIGIN, self.origin(path));
+        let answer = request.form(&[("email", EMAIL), ("password", PASSWORD)]).send().await.expect("an answer");
+        assert_eq!(answer.status(), 303, "{path}");
+        let cookie = answer.headers()[SET_COOKIE].to_str().expect("a text");
+        cookie.split(';').next().expect("a pair").to_owned()
+    }
+
+    /// The cookie of a face, `name=value`; empty if it has none.
+    pub fn cookie_of(&self, face: Face) -> &str {
         match face {
-            Face::Public => &self.live.url,
+            Face::Public => "",
+            Face::Settings => &self.settings,
+            Face::Console => &self.console,
         }
     }
 
-    /// A request by somebody who has been let in.
-    pub fn request(&self, face: Face, method: Method, path: &str) -> RequestBuilder {
-        self.live.client.request(method, format!("{}{path}", self.origin(face)))
+    /// A value of this world, by its name in braces.
+    pub fn value(&self, name: &str) -> &str {
+        let named = self.values.iter().find(|(known, _)| *known == name);
+        &named.unwrap_or_else(|| panic!("the world has no {name}")).1
+    }
+
+    /// Where a path is served.
+    pub fn origin(&self, path: &str) -> &str {
+        match Face::of(path) {
+            Face::Public | Face::Settings => &self.live.url,
+            Face::Console => &self.live.operators,
+        }
+    }
+
+    fn url(&self, path: &str) -> String {
+        format!("{}{path}", self.origin(path))
+    }
+
+    /// A request by somebody who is signed in where that is needed.
+    pub fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.bare(method, path).header(COOKIE, self.cookie_of(Face::of(path)))
+    }
+
+    /// A request by somebody who is not signed in.
+    pub fn bare(&self, method: Method, path: &str) -> RequestBuilder {
+        self.live.client.request(method, self.url(path))
     }
 
     /// The path of a page, with the values of this world.
@@ -99,9 +163,23 @@ impl World {
         path
     }
 
+    /// Signs in with a browser.
+    pub async fn enter(&self, browser: &Browser, face: Face) {
+        let path = match face {
+            Face::Public => return,
+            Face::Settings => "/signin",
+            Face::Console => "/admin/signin",
+        };
+        browser.open(&self.url(path)).await;
+        browser.fill("#email", EMAIL).await;
+        browser.fill("#password", PASSWORD).await;
+        browser.click("form button:not([type=button])").await;
+        browser.shows("nav", "Sign out").await;
+    }
+
     /// Opens a page in a browser that has been let in, and takes its steps.
     pub async fn open(&self, browser: &Browser, page: &Page) {
-        browser.open(&format!("{}{}", self.origin(page.face), self.path(page))).await;
+        browser.open(&self.url(&self.path(page))).await;
         for step in page.steps {
             match step {
                 Fill(selector, text) => browser.fill(selector, text).await,

@@ -29,15 +29,13 @@ pub struct View {
     pub dark: bool,
     /// `prefers-reduced-motion: reduce`.
     pub still: bool,
-    /// JavaScript of the page.
-    pub scripts: bool,
     /// In percent.
     pub zoom: u64,
 }
 
 impl Default for View {
     fn default() -> Self {
-        Self { width: DESKTOP, dark: false, still: false, scripts: true, zoom: 100 }
+        Self { width: DESKTOP, dark: false, still: false, zoom: 100 }
     }
 }
 
@@ -65,6 +63,18 @@ impl Browser {
     /// # Panics
     /// When chromedriver or Chromium does not start.
     pub async fn start() -> Self {
+        Self::start_with(json!({})).await
+    }
+
+    /// The same for somebody who has turned JavaScript off.
+    ///
+    /// # Panics
+    /// When chromedriver or Chromium does not start.
+    pub async fn without_scripts() -> Self {
+        Self::start_with(json!({ "profile.managed_default_content_settings.javascript": 2 })).await
+    }
+
+    async fn start_with(preferences: Value) -> Self {
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
             .stdout(Stdio::piped())
@@ -95,7 +105,7 @@ impl Browser {
             &folder,
         ];
         let capabilities = json!({ "capabilities": { "alwaysMatch": {
-            "goog:chromeOptions": { "args": args },
+            "goog:chromeOptions": { "args": args, "prefs": preferences },
             "goog:loggingPrefs": { "browser": "ALL" },
         } } });
         let opened = browser.command(Method::POST, "/session", Some(capabilities)).await;
@@ -124,7 +134,6 @@ impl Browser {
             { "name": "prefers-reduced-motion", "value": if view.still { "reduce" } else { "no-preference" } },
         ]);
         self.devtools("Emulation.setEmulatedMedia", json!({ "features": features })).await;
-        self.devtools("Emulation.setScriptExecutionDisabled", json!({ "value": !view.scripts })).await;
     }
 
     /// Goes to an address.

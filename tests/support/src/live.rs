@@ -14,7 +14,7 @@ use portcullis_actors::stores::sql::SqlStore;
 use portcullis_actors::stores::{AccountStore as _, NewKey, NewUser};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::Value;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -76,12 +76,12 @@ impl Live {
         stores::connect(&self.database, self.clock.clone()).await
     }
 
-    /// The cells of every table, without those that the server writes to on its own: what deliveries came to, and which
+    /// The tables and their cells, without those that the server writes to on its own: what deliveries came to, and which
     /// nodes there are.
-    pub async fn content(&self) -> BTreeMap<String, Vec<String>> {
+    pub async fn content(&self) -> BTreeSet<String> {
         let mut tables = stores::cells(&self.folder.path().join("portcullis.db")).await;
         tables.retain(|name, _| !["outbox", "outbox_attempts", "nodes"].contains(&name.as_str()));
-        tables
+        tables.into_iter().map(|(name, cells)| format!("{name}: {}", cells.join(", "))).collect()
     }
 
     /// A new user, `{name}@example.com`.
