@@ -60,7 +60,10 @@ route::routes! {
     ForgottenPassword "/password/reset" { GET pages::reset::forgotten, POST pages::reset::request_link }
     ResetPage "/password/reset/{token}" { GET pages::reset::show, POST pages::reset::submit }
     SmsCallback "/callbacks/sms/{provider}" { POST callbacks::sms }
-    Style "/pages/style.css" { GET pages::style }
+    Style "/pages/style.css" { GET pages::assets::style }
+    Script "/pages/script.js" { GET pages::assets::script }
+    Mark "/pages/mark.svg" { GET pages::assets::mark }
+    Accent "/pages/accent/{colour}" { GET pages::assets::accent }
     Inbox "/dev/inbox" { GET pages::inbox::html }
     InboxJson "/dev/inbox.json" { GET pages::inbox::json }
 }

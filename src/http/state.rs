@@ -13,7 +13,9 @@ use portcullis_actors::error::Dependency;
 use portcullis_actors::notifier::RecordReport;
 use portcullis_actors::session::{Check, CloseSession, CloseSessions, Introspect, ListSessions, SignIn, SignOut};
 use portcullis_actors::transports::Inbox;
-use portcullis_actors::verification::{FinishReset, InspectReset, IssueCode, IssueReset, VerifyCode};
+use portcullis_actors::verification::{
+    DescribeApplication, FinishReset, InspectReset, IssueCode, IssueReset, VerifyCode,
+};
 use std::sync::Arc;
 
 macro_rules! ports {
@@ -51,6 +53,7 @@ ports! {
         verify_code: VerifyCode,
         issue_reset: IssueReset,
         inspect_reset: InspectReset,
+        describe_application: DescribeApplication,
         finish_reset: FinishReset,
     }
     account: Account {
@@ -88,6 +91,8 @@ pub struct Settings {
     pub cors_origins: Vec<String>,
     /// Whether there are pages for signing in and for the settings of users.
     pub settings_pages: bool,
+    /// The least length of a new password, in characters.
+    pub shortest_password: usize,
     pub body: BodyLimits,
 }
 

@@ -14,7 +14,9 @@ use portcullis_actors::session::{
     ListedSession, SignIn, SignOut, SignedIn,
 };
 use portcullis_actors::stores::{Device, ReportEffect};
-use portcullis_actors::verification::{FinishReset, InspectReset, IssueCode, IssueReset, VerifyCode};
+use portcullis_actors::verification::{
+    Appearance, DescribeApplication, FinishReset, InspectReset, IssueCode, IssueReset, VerifyCode,
+};
 use std::any::Any;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -121,7 +123,8 @@ answers! {
     IssueCode => |_: &_| (),
     VerifyCode => |_: &_| (),
     IssueReset => |_: &_| (),
-    InspectReset => |_: &_| (),
+    InspectReset => |_: &_| appearance(),
+    DescribeApplication => |_: &_| appearance(),
     FinishReset => |_: &_| (),
     ChangePassword => |_: &_| (),
     RegisterDevice => |ask: &RegisterDevice| ListedDevice { app: app(), device: Device {
@@ -169,6 +172,15 @@ where
 
 fn app() -> portcullis_actors::domain::AppName {
     "beyondvip".parse().expect("a name")
+}
+
+fn appearance() -> Appearance {
+    Appearance {
+        app: app(),
+        brand: "Beyond <VIP>".to_owned(),
+        colour: Some("ffcc00".parse().expect("a colour")),
+        open_url: Some("beyondvip://home".parse().expect("a URL")),
+    }
 }
 
 fn id() -> Digest {
