@@ -109,8 +109,8 @@ pub(super) fn invitation(context: &TextContext, token: &ResetToken, expires: Tim
     let (brand, name, colours) = (context.brand.as_str(), context.name.as_str(), &context.colours);
     let (link, until) = (&link(context, token), &date_time(expires));
     let title = match locale {
-        Locale::En => &format!("Your {brand} account: choose your password"),
-        Locale::Es => &format!("Su cuenta de {brand}: elija su contraseña"),
+        Locale::En => "Choose your password",
+        Locale::Es => "Elija su contraseña",
     };
     let (text, html) = match locale {
         Locale::En => (
@@ -122,7 +122,7 @@ pub(super) fn invitation(context: &TextContext, token: &ResetToken, expires: Tim
             InvitationHtmlEs { locale, colours, title, brand, name, link, until }.render()?,
         ),
     };
-    Ok(MailText { subject: SingleLine::new(title), text, html })
+    Ok(MailText { subject: SingleLine::new(&format!("{brand}: {title}")), text, html })
 }
 
 fn link(context: &TextContext, token: &ResetToken) -> String {

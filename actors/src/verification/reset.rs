@@ -63,7 +63,7 @@ pub(super) async fn inspect(
     ports: &VerificationPorts,
     InspectReset(token): InspectReset,
 ) -> Result<Appearance, ErrorKind> {
-    let application = match application_of(ports, &token).await? {
+    let application = match live(ports, &token).await? {
         Some(app) => ports.auth.accounts.application_by_id(app).await?,
         None => None,
     };
@@ -73,11 +73,11 @@ pub(super) async fn inspect(
     }
 }
 
-/// The application that a live reset or invitation speaks for. `None` for the default one.
+/// The application that a live link speaks for, if it is known.
 ///
 /// # Errors
-/// `ResetTokenInvalid` if it belongs to neither, or a store does not answer.
-async fn application_of(ports: &VerificationPorts, token: &ResetToken) -> Result<Option<AppId>, ErrorKind> {
+/// `ResetTokenInvalid` if the token is that of no live reset and of no live invitation, or a store does not answer.
+async fn live(ports: &VerificationPorts, token: &ResetToken) -> Result<Option<AppId>, ErrorKind> {
     if let Some(challenge) = ports.challenges.find_reset(token.user(), token.digest()).await? {
         return Ok(challenge.app);
     }
@@ -117,7 +117,7 @@ pub(super) async fn finish(ports: &VerificationPorts, request: FinishReset) -> R
     // Before any store is asked: a full queue refuses without a query.
     let place = ports.passwords.hashing.reserve(&request.caller)?;
     let (user, digest) = (request.token.user(), request.token.digest());
-    application_of(ports, &request.token).await?;
+    live(ports, &request.token).await?;
     let limits = &ports.guard.limits;
     let charges = match limits.charge(&[limits.reset_attempts(user, digest)]).await {
         Ok(charges) => charges.map_err(ErrorKind::too_many_attempts)?,
