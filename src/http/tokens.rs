@@ -7,8 +7,9 @@ use super::extract::{Call, Incoming, Language, ShortText};
 use super::route::{Answer, json, message};
 use super::shape::{Shaped as _, shapes};
 use super::state::AppState;
+use portcullis_actors::clock::Timestamp;
 use portcullis_actors::domain::{
-    AppName, DeviceToken, Email, KeyScope, MobileOs, Password, PushToken, UserId, UserToken,
+    AppName, Credential, DeviceToken, Email, KeyScope, MobileOs, Password, PushToken, UserId,
 };
 use portcullis_actors::session::{Introspect, Introspection, Opens, SignIn, SignOut};
 use portcullis_actors::verification::IssueReset;
@@ -185,19 +186,22 @@ shapes! {
         /// Whether the token is valid, in the application of the key.
         active: bool = true,
         #[serde(skip_serializing_if = "Option::is_none")]
-        /// The id of the user.
+        /// The id of the user, or of the owner of a server key.
         sub: Option<String> = "1",
         #[serde(skip_serializing_if = "Option::is_none")]
         /// The name of the application.
         client_id: Option<&'a str> = "beyondvip",
         #[serde(skip_serializing_if = "Option::is_none")]
-        /// When the session began, in seconds since 1970.
+        /// The scopes of a server key, separated by spaces. A user's token has none: that tells the two apart.
+        scope: Option<String> = "owner:act",
+        #[serde(skip_serializing_if = "Option::is_none")]
+        /// When the session began or the key was made, in seconds since 1970.
         iat: Option<i64> = 1764000000,
         #[serde(skip_serializing_if = "Option::is_none")]
-        /// When the session ends, in seconds since 1970.
+        /// When the session or the key ends, in seconds since 1970. A key may have no end.
         exp: Option<i64> = 1765209600,
         #[serde(skip_serializing_if = "Option::is_none")]
-        /// How the token is sent.
+        /// How the token is sent (RFC 6749 §7.1), which is the same for both.
         token_type: Option<&'static str> = "Bearer",
     }
 }
@@ -206,10 +210,15 @@ pub static INTROSPECT: Endpoint = Endpoint {
     id: "introspectToken",
     group: Group::Tokens,
     summary: "Ask whose token it is (RFC 7662).",
-    description: "For the back ends of an application. A token that is unknown, expired, revoked or of another application is \
+    description: "For the back ends of an application. It takes user tokens and server keys. One that is unknown, expired, revoked or of another application is \
                   inactive, without a reason.",
     access: Access::key(&[KeyScope::TokensIntrospect]).or_basic(),
-    parameters: &[Parameter::required("token", Kind::Text(ShortText::LONGEST), "The token in question.", A_TOKEN)],
+    parameters: &[Parameter::required(
+        "token",
+        Kind::Text(ShortText::LONGEST),
+        "The user token or server key in question.",
+        A_TOKEN,
+    )],
     answers: &[Reply::json("What the token is.", TokenInfo::SHAPE)],
     errors: &[],
 };
@@ -223,17 +232,27 @@ pub async fn introspect(state: &AppState, mut call: Call<'_>) -> Answer {
 async fn introspection(state: &AppState, incoming: &Incoming) -> Answer {
     let mut fields = incoming.fields(&INTROSPECT)?;
     let (credential, app) = incoming.client()?;
-    let token = fields.required("token").map(|ShortText(text)| text.parse::<UserToken>().ok());
+    let token = fields.required("token").map(|ShortText(text)| text.parse::<Credential>().ok());
     let ask = fields.build(|| Some(Introspect { credential, app, token: token? }))?;
     let answer = state.dispatcher.ask(Weight::Ordinary, &state.ports.introspect, ask).await?;
     json(&match &answer {
         Introspection::Inactive => TokenInfo::default(),
-        Introspection::Active(session) => TokenInfo {
+        Introspection::Session(session) => TokenInfo {
             active: true,
             sub: Some(session.user.to_string()),
             client_id: Some(session.app.as_str()),
+            scope: None,
             iat: Some(session.created.secs()),
             exp: Some(session.expires.secs()),
+            token_type: Some("Bearer"),
+        },
+        Introspection::Key(key) => TokenInfo {
+            active: true,
+            sub: Some(key.owner.to_string()),
+            client_id: Some(key.app_name.as_str()),
+            scope: Some(KeyScope::join(&key.scopes)),
+            iat: Some(key.created.secs()),
+            exp: key.expires.map(Timestamp::secs),
             token_type: Some("Bearer"),
         },
     })
