@@ -158,10 +158,8 @@ impl Access {
             ways.push("user token".to_owned());
         }
         if !scopes.is_empty() {
-            ways.push(format!("key with {}", scopes.join(" or ")));
-        }
-        if self.basic {
-            ways.push("the same as HTTP Basic".to_owned());
+            let basic = if self.basic { ", as Bearer or HTTP Basic" } else { "" };
+            ways.push(format!("key with {}{basic}", scopes.join(" or ")));
         }
         if self.open {
             ways.push("none".to_owned());

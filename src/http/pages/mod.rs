@@ -6,6 +6,7 @@
 
 pub mod assets;
 pub mod cookie;
+pub mod docs;
 mod frame;
 pub mod inbox;
 pub mod origin;
