@@ -50,6 +50,11 @@ impl Endpoint {
         all.filter(|code| codes.contains(code)).collect()
     }
 
+    /// The summary as a heading.
+    pub fn title(&self) -> &'static str {
+        self.summary.trim_end_matches('.')
+    }
+
     /// The declared parameter of this name.
     pub fn parameter(&self, name: &str) -> Option<&Parameter> {
         self.parameters.iter().find(|parameter| parameter.name == name)

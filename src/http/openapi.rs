@@ -96,7 +96,7 @@ fn call(Operation { endpoint, .. }: &Operation) -> Value {
     let mut call = json!({
         "operationId": endpoint.id,
         "tags": [endpoint.group.name()],
-        "summary": endpoint.summary.trim_end_matches('.'),
+        "summary": endpoint.title(),
         "security": security(&endpoint.access),
         "parameters": in_url.map(in_url_parameter).collect::<Value>(),
         "responses": responses(endpoint),

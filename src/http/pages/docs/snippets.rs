@@ -54,13 +54,13 @@ impl Example {
 fn curl(call: &Example) -> String {
     let method = if call.verb == Verb::GET { String::new() } else { format!(" -X {}", call.verb.as_str()) };
     let credential = call.credential.map(str::to_uppercase);
-    let header = credential.map(|name| format!(" -H \"Authorization: Bearer ${name}\"")).unwrap_or_default();
+    let header = credential.map(|name| format!(" \\\n  -H \"Authorization: Bearer ${name}\"")).unwrap_or_default();
     let body = call.lines(|name, value| {
         let plain = value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"@._-".contains(&byte));
         if plain { format!(" \\\n  -d {name}={value}") } else { format!(" \\\n  --data-urlencode '{name}={value}'") }
     });
     let url = if call.url.contains('?') { format!("'{}'", call.url) } else { call.url.clone() };
-    format!("curl{method}{header} {url}{body}")
+    format!("curl{method} {url}{header}{body}")
 }
 
 fn swift(call: &Example) -> String {
