@@ -8,7 +8,10 @@ use actix::{Actor, Addr, Context, Handler, Recipient};
 use async_trait::async_trait;
 use ipnet::IpNet;
 use portcullis_actors::Traced;
-use portcullis_actors::account::{ChangePassword, DropDevice, ListDevices, RegisterDevice, UserDevices};
+use portcullis_actors::account::{
+    ChangePassword, CreateUser, DeleteUser, DropDevice, EndSessions, FindUser, ListDevices, Profile, RegisterDevice,
+    UpdateUser, UserDevices,
+};
 use portcullis_actors::error::Dependency;
 use portcullis_actors::notifier::RecordReport;
 use portcullis_actors::session::{
@@ -66,6 +69,12 @@ ports! {
         list_devices: ListDevices,
         drop_device: DropDevice,
         user_devices: UserDevices,
+        profile: Profile,
+        find_user: FindUser,
+        create_user: CreateUser,
+        update_user: UpdateUser,
+        delete_user: DeleteUser,
+        end_sessions: EndSessions,
     }
     notifier: Notifier {
         record_report: RecordReport,

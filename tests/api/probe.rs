@@ -4,9 +4,12 @@ use actix::dev::MessageResponse;
 use actix::{Actor, Context, Handler, Message, ResponseFuture};
 use portcullis::http::Ports;
 use portcullis_actors::Traced;
-use portcullis_actors::account::{ChangePassword, DropDevice, ListDevices, ListedDevice, RegisterDevice, UserDevices};
+use portcullis_actors::account::{
+    ChangePassword, CreateUser, DeleteUser, DropDevice, EndSessions, FindUser, ListDevices, ListedDevice, Person,
+    Profile, RegisterDevice, UpdateUser, UserDevices,
+};
 use portcullis_actors::clock::Timestamp;
-use portcullis_actors::domain::{AppId, DeviceId, Digest, KeyScope, MobileOs, UserId};
+use portcullis_actors::domain::{AppId, DeviceId, Digest, KeyScope, Locale, MobileOs, UserId};
 use portcullis_actors::error::ErrorKind;
 use portcullis_actors::notifier::{RecordReport, ReportRefusal};
 use portcullis_actors::session::{
@@ -134,6 +137,12 @@ answers! {
     } },
     ListDevices => |_: &_| vec![ListedDevice { app: app(), device: device() }],
     DropDevice => |_: &_| (),
+    Profile => |_: &_| person(),
+    FindUser => |_: &_| person(),
+    CreateUser => |_: &_| person(),
+    UpdateUser => |_: &_| person(),
+    DeleteUser => |_: &_| (),
+    EndSessions => |_: &_| (),
     UserDevices => |_: &_| vec![ListedDevice { app: app(), device: device() }],
 }
 
@@ -203,6 +212,22 @@ fn listed(current: bool) -> ListedSession {
         created: Timestamp::from_secs(1_764_000_000),
         last_seen: Timestamp::from_secs(1_764_000_060),
         current,
+    }
+}
+
+fn person() -> Person {
+    Person {
+        id: UserId(1),
+        email: "admin@beyondvip.com".parse().expect("an address"),
+        first_name: "Ada".parse().expect("a name"),
+        last_name: "\u{202e}<script>".parse().expect("a name"),
+        phone: None,
+        phone_verified: None,
+        locale: Some(Locale::Es),
+        created: Timestamp::from_secs(1_764_000_000),
+        admin: false,
+        disabled: Some(Timestamp::from_secs(1_764_000_060)),
+        invited: true,
     }
 }
 
