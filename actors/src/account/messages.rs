@@ -5,7 +5,7 @@ use crate::domain::{
     AppName, Credential, DeviceToken, Email, Locale, MobileOs, Password, PersonName, Phone, PushToken, UserId,
 };
 use crate::error::ErrorKind;
-use crate::stores::{Device, Invitation, User, UserChange};
+use crate::stores::{Device, User, UserChange};
 use actix::Message;
 use tokio_util::sync::CancellationToken;
 
@@ -86,7 +86,7 @@ pub struct Person {
 impl From<User> for Person {
     fn from(user: User) -> Self {
         Self {
-            invited: Invitation::of(&user).is_some(),
+            invited: user.invitation().is_some(),
             id: user.id,
             email: user.email,
             first_name: user.first_name,

@@ -8,9 +8,7 @@ use portcullis_actors::account::{
 use portcullis_actors::domain::{AppId, Credential, KeyScope, Locale, PagePlace, ResetToken, ServerKey, UserId};
 use portcullis_actors::error::{Dependency, ErrorKind};
 use portcullis_actors::session::{IssuedToken, Opens, SignIn};
-use portcullis_actors::stores::{
-    AccountStore as _, Close, DeviceStore as _, Invitation, NewKey, NewUser, User, UserChange,
-};
+use portcullis_actors::stores::{AccountStore as _, Close, DeviceStore as _, NewKey, NewUser, User, UserChange};
 use portcullis_actors::verification::InspectReset;
 use portcullis_testkit::accounts::{add_user, new_user};
 use std::time::Duration;
@@ -97,7 +95,7 @@ impl House {
     /// The token of the mail that invites this user.
     async fn invitation_of(&self, user: UserId) -> ResetToken {
         let user = self.stored(user).await;
-        let invitation = Invitation::of(&user).expect("invited");
+        let invitation = user.invitation().expect("invited");
         let token = self.keyring.reset_token(invitation.key, &invitation.challenge, user.id, &user.email);
         token.expect("the secret is here")
     }
