@@ -15,10 +15,12 @@ use portcullis_actors::account::{
 use portcullis_actors::error::Dependency;
 use portcullis_actors::notifier::RecordReport;
 use portcullis_actors::session::{
-    Check, CloseSession, CloseSessions, Introspect, LeavePages, ListSessions, SignIn, SignOut,
+    Admit, Check, CloseSession, CloseSessions, Introspect, LeavePages, ListSessions, SignIn, SignOut,
 };
 use portcullis_actors::transports::Inbox;
-use portcullis_actors::verification::{FinishReset, InspectReset, IssueCode, IssueReset, VerifyCode};
+use portcullis_actors::verification::{
+    DescribeApplication, FinishReset, InspectReset, IssueCode, IssueReset, VerifyCode,
+};
 use std::sync::Arc;
 
 macro_rules! ports {
@@ -47,6 +49,7 @@ ports! {
         sign_out: SignOut,
         leave_pages: LeavePages,
         check: Check,
+        admit: Admit,
         list_sessions: ListSessions,
         close_session: CloseSession,
         close_sessions: CloseSessions,
@@ -57,6 +60,7 @@ ports! {
         verify_code: VerifyCode,
         issue_reset: IssueReset,
         inspect_reset: InspectReset,
+        describe_application: DescribeApplication,
         finish_reset: FinishReset,
     }
     account: Account {
@@ -100,6 +104,8 @@ pub struct Settings {
     pub cors_origins: Vec<String>,
     /// Whether there are pages for signing in and for the settings of users.
     pub settings_pages: bool,
+    /// The least length of a new password, in characters.
+    pub shortest_password: usize,
     pub body: BodyLimits,
 }
 
