@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use ipnet::IpNet;
 use portcullis_actors::Traced;
 use portcullis_actors::account::{
-    ChangePassword, ChangeProfile, CreateKey, DropDevice, ListDevices, ListKeys, Profile, RegisterDevice, RevokeKey,
-    RotateKey, UserDevices,
+    ChangePassword, ChangeProfile, CreateKey, CreateUser, DeleteUser, DropDevice, EndSessions, FindUser, ListDevices,
+    ListKeys, Profile, RegisterDevice, RevokeKey, RotateKey, UpdateUser, UserDevices,
 };
 use portcullis_actors::error::Dependency;
 use portcullis_actors::notifier::RecordReport;
@@ -75,6 +75,11 @@ ports! {
         create_key: CreateKey,
         rotate_key: RotateKey,
         revoke_key: RevokeKey,
+        find_user: FindUser,
+        create_user: CreateUser,
+        update_user: UpdateUser,
+        delete_user: DeleteUser,
+        end_sessions: EndSessions,
     }
     notifier: Notifier {
         record_report: RecordReport,

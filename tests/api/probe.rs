@@ -5,11 +5,12 @@ use actix::{Actor, Context, Handler, Message, ResponseFuture};
 use portcullis::http::Ports;
 use portcullis_actors::Traced;
 use portcullis_actors::account::{
-    ChangePassword, ChangeProfile, CreateKey, DropDevice, KeyList, KeyState, ListDevices, ListKeys, ListedDevice,
-    MadeKey, Person, Profile, RegisterDevice, RevokeKey, RotateKey, UserDevices,
+    ChangePassword, ChangeProfile, CreateKey, CreateUser, DeleteUser, DropDevice, EndSessions, FindUser, KeyList,
+    KeyState, ListDevices, ListKeys, ListedDevice, MadeKey, Person, Profile, RegisterDevice, RevokeKey, RotateKey,
+    UpdateUser, UserDevices,
 };
 use portcullis_actors::clock::Timestamp;
-use portcullis_actors::domain::{AppId, DeviceId, Digest, KeyRowId, KeyScope, MobileOs, UserId};
+use portcullis_actors::domain::{AppId, DeviceId, Digest, KeyRowId, KeyScope, Locale, MobileOs, UserId};
 use portcullis_actors::error::ErrorKind;
 use portcullis_actors::notifier::{RecordReport, ReportRefusal};
 use portcullis_actors::session::{
@@ -137,8 +138,13 @@ answers! {
     } },
     ListDevices => |_: &_| vec![ListedDevice { app: app(), device: device() }],
     DropDevice => |_: &_| (),
-    UserDevices => |_: &_| vec![ListedDevice { app: app(), device: device() }],
     Profile => |_: &_| person(),
+    FindUser => |_: &_| person(),
+    CreateUser => |_: &_| person(),
+    UpdateUser => |_: &_| person(),
+    DeleteUser => |_: &_| (),
+    EndSessions => |_: &_| (),
+    UserDevices => |_: &_| vec![ListedDevice { app: app(), device: device() }],
     ChangeProfile => |_: &_| person(),
     ListKeys => |_: &_| KeyList {
         keys: vec![(key(), KeyState::Live)],
@@ -198,22 +204,6 @@ fn appearance() -> Appearance {
     }
 }
 
-fn person() -> Person {
-    Person {
-        id: UserId(1),
-        email: "admin@beyondvip.com".parse().expect("an address"),
-        first_name: "Ada".parse().expect("a name"),
-        last_name: "Admin".parse().expect("a name"),
-        phone: None,
-        phone_verified: None,
-        locale: None,
-        created: Timestamp::from_secs(1_764_000_000),
-        admin: false,
-        disabled: None,
-        invited: false,
-    }
-}
-
 fn key() -> KeyRecord {
     KeyRecord {
         id: KeyRowId(7),
@@ -248,6 +238,22 @@ fn listed(current: bool) -> ListedSession {
         created: Timestamp::from_secs(1_764_000_000),
         last_seen: Timestamp::from_secs(1_764_000_060),
         current,
+    }
+}
+
+fn person() -> Person {
+    Person {
+        id: UserId(1),
+        email: "admin@beyondvip.com".parse().expect("an address"),
+        first_name: "Ada".parse().expect("a name"),
+        last_name: "\u{202e}<script>".parse().expect("a name"),
+        phone: None,
+        phone_verified: None,
+        locale: Some(Locale::Es),
+        created: Timestamp::from_secs(1_764_000_000),
+        admin: false,
+        disabled: Some(Timestamp::from_secs(1_764_000_060)),
+        invited: true,
     }
 }
 

@@ -131,5 +131,9 @@ mod tests {
         let texts: Vec<_> = inbox.newest_first().into_iter().map(|message| (message.id, message.text)).collect();
         assert_eq!(texts, [(3, "three".to_owned()), (2, "two".to_owned())]);
         assert_eq!(inbox.received(), 3);
+        inbox.forget(&["+12125550199".to_owned(), "ada@example.com".to_owned()]);
+        assert_eq!(inbox.newest_first().len(), 2);
+        inbox.forget(&["+12125550123".to_owned()]);
+        assert!(inbox.newest_first().is_empty());
     }
 }

@@ -14,7 +14,7 @@ use std::time::Duration;
 const PASSWORD: &str = "a good password";
 
 impl House {
-    async fn limited(database: Database, tokens: Tokens) -> Self {
+    pub(super) async fn limited(database: Database, tokens: Tokens) -> Self {
         Self::furnish(database, tokens, cheap(), defaults().limits).await
     }
 
@@ -61,7 +61,7 @@ impl House {
     }
 
     /// Makes every write to a table fail, or undoes that.
-    async fn without<T>(&self, table: &'static str, step: impl Future<Output = T>) -> T {
+    pub(super) async fn without<T>(&self, table: &'static str, step: impl Future<Output = T>) -> T {
         let (away, back) = match table {
             "outbox" => ("ALTER TABLE outbox RENAME TO away", "ALTER TABLE away RENAME TO outbox"),
             _ => ("ALTER TABLE users RENAME TO away", "ALTER TABLE away RENAME TO users"),
