@@ -9,8 +9,8 @@ use async_trait::async_trait;
 use ipnet::IpNet;
 use portcullis_actors::Traced;
 use portcullis_actors::account::{
-    ChangePassword, CreateUser, DeleteUser, DropDevice, EndSessions, FindUser, ListDevices, Profile, RegisterDevice,
-    UpdateUser, UserDevices,
+    ChangePassword, ChangeProfile, CreateKey, CreateUser, DeleteUser, DropDevice, EndSessions, FindUser, ListDevices,
+    ListKeys, Profile, RegisterDevice, RevokeKey, RotateKey, UpdateUser, UserDevices,
 };
 use portcullis_actors::error::Dependency;
 use portcullis_actors::notifier::RecordReport;
@@ -70,6 +70,11 @@ ports! {
         drop_device: DropDevice,
         user_devices: UserDevices,
         profile: Profile,
+        change_profile: ChangeProfile,
+        list_keys: ListKeys,
+        create_key: CreateKey,
+        rotate_key: RotateKey,
+        revoke_key: RevokeKey,
         find_user: FindUser,
         create_user: CreateUser,
         update_user: UpdateUser,

@@ -5,18 +5,19 @@ use actix::{Actor, Context, Handler, Message, ResponseFuture};
 use portcullis::http::Ports;
 use portcullis_actors::Traced;
 use portcullis_actors::account::{
-    ChangePassword, CreateUser, DeleteUser, DropDevice, EndSessions, FindUser, ListDevices, ListedDevice, Person,
-    Profile, RegisterDevice, UpdateUser, UserDevices,
+    ChangePassword, ChangeProfile, CreateKey, CreateUser, DeleteUser, DropDevice, EndSessions, FindUser, KeyList,
+    KeyState, ListDevices, ListKeys, ListedDevice, MadeKey, Person, Profile, RegisterDevice, RevokeKey, RotateKey,
+    UpdateUser, UserDevices,
 };
 use portcullis_actors::clock::Timestamp;
-use portcullis_actors::domain::{AppId, DeviceId, Digest, KeyScope, Locale, MobileOs, UserId};
+use portcullis_actors::domain::{AppId, DeviceId, Digest, KeyRowId, KeyScope, Locale, MobileOs, UserId};
 use portcullis_actors::error::ErrorKind;
 use portcullis_actors::notifier::{RecordReport, ReportRefusal};
 use portcullis_actors::session::{
     Admit, Admitted, Check, CheckedSession, CloseSession, CloseSessions, Introspect, Introspection, IssuedToken,
     LeavePages, ListSessions, ListedSession, SignIn, SignOut, SignedIn,
 };
-use portcullis_actors::stores::{Device, ReportEffect};
+use portcullis_actors::stores::{Device, KeyRecord, ReportEffect};
 use portcullis_actors::verification::{
     Appearance, DescribeApplication, FinishReset, InspectReset, IssueCode, IssueReset, VerifyCode,
 };
@@ -144,6 +145,15 @@ answers! {
     DeleteUser => |_: &_| (),
     EndSessions => |_: &_| (),
     UserDevices => |_: &_| vec![ListedDevice { app: app(), device: device() }],
+    ChangeProfile => |_: &_| person(),
+    ListKeys => |_: &_| KeyList {
+        keys: vec![(key(), KeyState::Live)],
+        applications: vec![(app(), "Beyond VIP".to_owned())],
+        scopes: vec![KeyScope::OwnerAct],
+    },
+    CreateKey => |_: &_| MadeKey { secret: KEY.parse().expect("well formed"), key: key() },
+    RotateKey => |_: &_| MadeKey { secret: KEY.parse().expect("well formed"), key: key() },
+    RevokeKey => |_: &_| (),
 }
 
 impl Handler<Introspect> for ProbeActor {
@@ -191,6 +201,22 @@ fn appearance() -> Appearance {
         brand: "Beyond <VIP>".to_owned(),
         colour: Some("ffcc00".parse().expect("a colour")),
         open_url: Some("beyondvip://home".parse().expect("a URL")),
+    }
+}
+
+fn key() -> KeyRecord {
+    KeyRecord {
+        id: KeyRowId(7),
+        app: AppId(1),
+        app_name: app(),
+        owner: UserId(1),
+        scopes: vec![KeyScope::OwnerAct],
+        name: "vans".to_owned(),
+        created: Timestamp::from_secs(1_764_000_000),
+        last_used: None,
+        expires: None,
+        replaced: None,
+        revoked: None,
     }
 }
 
