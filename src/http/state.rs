@@ -3,6 +3,7 @@
 use super::body::BodyLimits;
 use super::dispatch::Dispatcher;
 use super::metrics::HttpMetrics;
+use super::pages::Development;
 use super::traces::RequestTraces;
 use actix::{Actor, Addr, Context, Handler, Recipient};
 use async_trait::async_trait;
@@ -13,7 +14,9 @@ use portcullis_actors::error::Dependency;
 use portcullis_actors::notifier::RecordReport;
 use portcullis_actors::session::{Check, CloseSession, CloseSessions, Introspect, ListSessions, SignIn, SignOut};
 use portcullis_actors::transports::Inbox;
-use portcullis_actors::verification::{DescribeApplication, FinishReset, InspectReset, IssueCode, IssueReset, VerifyCode};
+use portcullis_actors::verification::{
+    DescribeApplication, FinishReset, InspectReset, IssueCode, IssueReset, VerifyCode,
+};
 use std::sync::Arc;
 
 macro_rules! ports {
@@ -91,6 +94,8 @@ pub struct Settings {
     pub settings_pages: bool,
     /// The least length of a new password, in characters.
     pub shortest_password: usize,
+    /// What the start page tells; `None` in other profiles than development.
+    pub development: Option<Arc<Development>>,
     pub body: BodyLimits,
 }
 

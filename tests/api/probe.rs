@@ -14,7 +14,9 @@ use portcullis_actors::session::{
     ListedSession, SignIn, SignOut, SignedIn,
 };
 use portcullis_actors::stores::{Device, ReportEffect};
-use portcullis_actors::verification::{Appearance, DescribeApplication, FinishReset, InspectReset, IssueCode, IssueReset, VerifyCode};
+use portcullis_actors::verification::{
+    Appearance, DescribeApplication, FinishReset, InspectReset, IssueCode, IssueReset, VerifyCode,
+};
 use std::any::Any;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;

@@ -6,12 +6,15 @@
 
 pub mod assets;
 pub mod cookie;
+pub mod development;
 mod frame;
 pub mod inbox;
+pub mod missing;
 pub mod origin;
 pub mod reset;
 mod translations;
 
+pub use development::Development;
 pub use frame::{Frame, Group, Item, PRODUCT, Side, Words};
 
 use crate::http::error::Code;

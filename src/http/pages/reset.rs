@@ -190,11 +190,7 @@ fn request_form<'a>(
     RequestForm { frame: frame(texts, app, title), texts, text, app: name, email: "", fault: None }
 }
 
-fn note<'a>(
-    texts: &Texts,
-    app: Option<&'a Appearance>,
-    (title, text): (&'static str, &'static str),
-) -> Note<'a> {
+fn note<'a>(texts: &Texts, app: Option<&'a Appearance>, (title, text): (&'static str, &'static str)) -> Note<'a> {
     Note { frame: frame(texts, app, title), text, link: None }
 }
 
