@@ -12,7 +12,9 @@ use portcullis_actors::Traced;
 use portcullis_actors::account::{ChangePassword, DropDevice, ListDevices, RegisterDevice, UserDevices};
 use portcullis_actors::error::Dependency;
 use portcullis_actors::notifier::RecordReport;
-use portcullis_actors::session::{Check, CloseSession, CloseSessions, Introspect, ListSessions, SignIn, SignOut};
+use portcullis_actors::session::{
+    Admit, Check, CloseSession, CloseSessions, Introspect, ListSessions, SignIn, SignOut,
+};
 use portcullis_actors::transports::Inbox;
 use portcullis_actors::verification::{
     DescribeApplication, FinishReset, InspectReset, IssueCode, IssueReset, VerifyCode,
@@ -44,6 +46,7 @@ ports! {
         sign_in: SignIn,
         sign_out: SignOut,
         check: Check,
+        admit: Admit,
         list_sessions: ListSessions,
         close_session: CloseSession,
         close_sessions: CloseSessions,
