@@ -14,6 +14,7 @@ mod calls;
 mod connections;
 mod cors;
 mod credentials;
+mod inbox;
 mod journey;
 mod limits;
 mod live;

@@ -89,10 +89,14 @@ impl Browser {
         self.command(Method::POST, "/frame", Some(json!({ "id": null }))).await;
     }
 
+    /// What a script returns.
+    pub async fn evaluate(&self, script: &str) -> Value {
+        self.command(Method::POST, "/execute/sync", Some(json!({ "script": script, "args": [] }))).await
+    }
+
     /// The width of the page, in CSS pixels.
     pub async fn width(&self) -> u64 {
-        let script = json!({ "script": "return document.documentElement.scrollWidth", "args": [] });
-        let width = self.command(Method::POST, "/execute/sync", Some(script)).await;
+        let width = self.evaluate("return document.documentElement.scrollWidth").await;
         width.as_u64().unwrap_or_else(|| panic!("no width: {width}"))
     }
 

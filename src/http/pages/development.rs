@@ -44,7 +44,9 @@ struct Line {
 /// `GET /`
 pub async fn start(state: &AppState, call: Call<'_>) -> Answer {
     let settings = &state.settings;
-    let Some(development) = settings.development.as_deref() else { return Ok(super::missing::page(state, call.headers())) };
+    let Some(development) = settings.development.as_deref() else {
+        return Ok(super::missing::page(state, call.headers()));
+    };
     let Development { email, password, key, .. } = development;
     let url = settings.public_url.trim_end_matches('/');
     let lines = vec![
