@@ -12,7 +12,10 @@ pub mod inbox;
 pub mod missing;
 pub mod origin;
 pub mod reset;
+pub mod signin;
+mod times;
 mod translations;
+pub mod visitor;
 
 pub use development::Development;
 pub use frame::{Frame, Group, Item, PRODUCT, Side, Words};

@@ -1,11 +1,11 @@
 //! The pages in a real browser with its real headers: a reset from end to end (mail, link, page, new password), and the
 //! inbox of development.
 
-use super::app::{json, problem};
-use super::live::Live;
-use super::webdriver::{Browser, PHONE};
+use portcullis_testkit::browser::{Browser, PHONE, View};
+use portcullis_testkit::json;
+use portcullis_testkit::live::Live;
 use reqwest::Method;
-use serde_json::Value;
+use serde_json::{Value, json as value};
 
 const NEW_PASSWORD: &str = "a purple kettle sings at dawn";
 
@@ -31,7 +31,7 @@ async fn a_password_is_reset_in_a_browser_without_javascript() {
     let token = signed_in["token"].as_str().expect("a token");
     let link = link(&live).await;
 
-    let browser = Browser::start(live.client.clone(), false).await;
+    let browser = Browser::without_scripts().await;
     browser.open(&link).await;
     browser.shows("h1", "Choose a new password").await;
     fill_in(&browser, NEW_PASSWORD, "something else").await;
@@ -44,7 +44,7 @@ async fn a_password_is_reset_in_a_browser_without_javascript() {
     browser.shows("h1", "This link is no longer valid").await;
     drop(browser);
 
-    problem(live.request(Method::GET, "/api/v1/sessions/current").bearer_auth(token), 401, "invalid_token").await;
+    assert_eq!(json(live.request(Method::GET, "/api/v1/sessions/current").bearer_auth(token)).await.0, 401);
     assert_eq!(live.sign_in("password").await.0, 401);
     assert_eq!(live.sign_in(NEW_PASSWORD).await.0, 200);
     assert_eq!(live.received("password_notice", 1).await.len(), 1);
@@ -56,18 +56,18 @@ async fn a_password_is_reset_in_a_browser_without_javascript() {
 async fn with_javascript_one_field_shows_what_is_typed() {
     let live = Live::start().await;
     let link = link(&live).await;
-    let browser = Browser::start(live.client.clone(), true).await;
+    let browser = Browser::start().await;
     browser.open(&link).await;
     browser.shows("[data-reveal]", "Show").await;
-    assert_eq!(browser.evaluate("return document.querySelector('#repeat')").await, Value::Null);
+    assert_eq!(browser.run("return document.querySelector('#repeat')", value!([])).await, Value::Null);
     browser.fill("#password", "password1").await;
     browser.click("[data-reveal]").await;
     browser.shows("[data-reveal]", "Hide").await;
-    assert_eq!(browser.evaluate("return document.querySelector('#password').type").await, "text");
+    assert_eq!(browser.run("return document.querySelector('#password').type", value!([])).await, "text");
     browser.click("form > button").await;
     browser.shows("#password-error", "too common").await;
     let focused = "return document.activeElement.getAttribute('aria-describedby')";
-    assert_eq!(browser.evaluate(focused).await, "password-error password-hint");
+    assert_eq!(browser.run(focused, value!([])).await, "password-error password-hint");
     browser.fill("#password", NEW_PASSWORD).await;
     browser.click("form > button").await;
     browser.shows("h1", "Password saved").await;
@@ -79,7 +79,7 @@ async fn with_javascript_one_field_shows_what_is_typed() {
 #[actix_web::test]
 async fn the_inbox_shows_the_mail_and_by_itself_what_comes_next() {
     let live = Live::start().await;
-    let browser = Browser::start(live.client.clone(), true).await;
+    let browser = Browser::start().await;
     browser.open(&format!("{}/dev/inbox", live.url)).await;
     browser.shows("main", "No messages yet").await;
     link(&live).await;
@@ -97,10 +97,10 @@ async fn the_inbox_shows_the_mail_and_by_itself_what_comes_next() {
     browser.shows("#code-2", "1988").await;
     browser.shows("#message-2 .copy", "Copy").await;
     browser.shows("#message-1 .tabs", "Text").await;
-    assert_eq!(browser.evaluate("return document.querySelectorAll('details[open]').length").await, 2);
+    assert_eq!(browser.run("return document.querySelectorAll('details[open]').length", value!([])).await, 2);
 
     browser.open(&format!("{}/dev/inbox?to=%2B11234567890", live.url)).await;
-    assert_eq!(browser.evaluate("return document.querySelectorAll('details').length").await, 1);
+    assert_eq!(browser.run("return document.querySelectorAll('details').length", value!([])).await, 1);
     browser.click("main form.spread button").await;
     browser.shows("main", "No messages yet").await;
     drop(browser);
@@ -111,7 +111,7 @@ async fn the_inbox_shows_the_mail_and_by_itself_what_comes_next() {
 async fn the_inbox_works_without_javascript() {
     let live = Live::start().await;
     link(&live).await;
-    let browser = Browser::start(live.client.clone(), false).await;
+    let browser = Browser::without_scripts().await;
     browser.open(&format!("{}/dev/inbox", live.url)).await;
     browser.click("#message-1 summary").await;
     browser.shows_in_frame("p a", "Choose a new password").await;
@@ -136,7 +136,8 @@ async fn a_phone_shows_pages_and_mails_without_scrolling_sideways() {
     let html = items[0]["html"].as_str().expect("a mail").to_owned();
     assert!(html.contains(&path));
 
-    let browser = Browser::phone(live.client.clone()).await;
+    let browser = Browser::start().await;
+    browser.view(View { width: PHONE, ..View::default() }).await;
     browser.open(&format!("{}/dev/inbox", live.url)).await;
     browser.click("#message-1 summary").await;
     browser.shows("#message-1 p", &path).await;
@@ -166,7 +167,7 @@ async fn a_phone_shows_pages_and_mails_without_scrolling_sideways() {
 #[actix_web::test]
 async fn who_has_a_dead_link_gets_a_new_one_without_javascript() {
     let live = Live::start().await;
-    let browser = Browser::start(live.client.clone(), false).await;
+    let browser = Browser::without_scripts().await;
     browser.open(&format!("{}/password/reset/rubbish", live.url)).await;
     browser.shows("h1", "This link is no longer valid").await;
     browser.fill("#email", "admin@beyondvip.com").await;
@@ -179,10 +180,33 @@ async fn who_has_a_dead_link_gets_a_new_one_without_javascript() {
 }
 
 #[actix_web::test]
+async fn a_password_is_reset_by_keyboard_alone() {
+    let live = Live::start().await;
+    let browser = Browser::start().await;
+    browser.open(&format!("{}/password/reset", live.url)).await;
+    browser.tab_to("#email").await;
+    browser.press("admin@beyondvip.com").await;
+    browser.tab_to("form button:not([type=button])").await;
+    browser.press(Browser::ENTER).await;
+    browser.shows("h1", "Check your e-mail").await;
+    let mail = live.received("reset_link", 1).await.swap_remove(0);
+    let link = mail.split_whitespace().find(|word| word.starts_with(&live.url)).expect("a link in the mail");
+
+    browser.open(link).await;
+    browser.tab_to("#password").await;
+    browser.press(NEW_PASSWORD).await;
+    browser.press(Browser::ENTER).await;
+    browser.shows("h1", "Password saved").await;
+    drop(browser);
+    assert_eq!(live.sign_in(NEW_PASSWORD).await.0, 200);
+    live.stop().await;
+}
+
+#[actix_web::test]
 async fn a_form_on_a_strangers_page_sets_no_password() {
     let live = Live::start().await;
     let link = link(&live).await;
-    let browser = Browser::start(live.client.clone(), true).await;
+    let browser = Browser::start().await;
     let stranger = format!(
         "data:text/html,<form method=post action='{link}'><input id=password name=password><input id=repeat \
          name=repeat><button>Win</button></form>"
