@@ -40,6 +40,7 @@ mod traces;
 pub use body::BodyLimits;
 pub use exchange::RequestHandler;
 pub(crate) use exchange::without_request;
+pub use pages::Development;
 pub use route::Verb;
 pub use state::{AppState, Listener, Ports, Readiness, Settings};
 pub use traces::{RequestTraces, TracePolicy};
@@ -107,8 +108,10 @@ route::routes! {
     Script "/pages/script.js" { GET pages::assets::script }
     Mark "/pages/mark.svg" { GET pages::assets::mark }
     Accent "/pages/accent/{colour}" { GET pages::assets::accent }
-    Inbox "/dev/inbox" { GET pages::inbox::html }
+    Start "/" { GET pages::development::start }
+    Inbox "/dev/inbox" { GET pages::inbox::html, POST pages::inbox::clear }
     InboxJson "/dev/inbox.json" { GET pages::inbox::json }
+    InboxMail "/dev/inbox/{id}" { GET pages::inbox::mail }
 }
 
 impl Route {
@@ -127,7 +130,12 @@ impl Route {
             Listener::Operators => begins(&["/admin", "/pages/"]),
         };
         let settings = state.settings.settings_pages || !begins(&["/signin", "/signout", "/settings"]);
-        place && settings && (state.inbox.is_some() || !matches!(self, Self::Inbox | Self::InboxJson))
+        let is_there = match self {
+            Self::Start => state.settings.development.is_some(),
+            Self::Inbox | Self::InboxJson | Self::InboxMail => state.inbox.is_some(),
+            _ => true,
+        };
+        place && settings && is_there
     }
 }
 

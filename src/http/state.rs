@@ -3,6 +3,7 @@
 use super::body::BodyLimits;
 use super::dispatch::Dispatcher;
 use super::metrics::HttpMetrics;
+use super::pages::Development;
 use super::traces::RequestTraces;
 use actix::{Actor, Addr, Context, Handler, Recipient};
 use async_trait::async_trait;
@@ -111,6 +112,8 @@ pub struct Settings {
     pub settings_pages: bool,
     /// The least length of a new password, in characters.
     pub shortest_password: usize,
+    /// What the start page tells; `None` in other profiles than development.
+    pub development: Option<Arc<Development>>,
     pub body: BodyLimits,
 }
 

@@ -14,6 +14,7 @@ mod connections;
 mod cors;
 mod credentials;
 mod declarations;
+mod inbox;
 mod journey;
 mod limits;
 mod live;

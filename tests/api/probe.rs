@@ -21,7 +21,7 @@ use portcullis_actors::stores::{Device, KeyRecord, ReportEffect};
 use portcullis_actors::verification::{
     Appearance, DescribeApplication, FinishReset, InspectReset, IssueCode, IssueReset, VerifyCode,
 };
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -41,6 +41,8 @@ pub enum Mood {
     Obliging,
     /// Refuses everything.
     Refusing(ErrorKind),
+    /// Tells pages what they ask, and refuses everything else.
+    RefusingChanges(ErrorKind),
     /// Succeeds after this time.
     Slow(Duration),
     /// Succeeds once this token is cancelled.
@@ -76,6 +78,12 @@ impl Probe {
         *seen.remove(0).downcast().unwrap_or_else(|_| panic!("a {}", std::any::type_name::<M>()))
     }
 
+    /// The messages of type `M` since the last call of this or of `only`; all others are forgotten.
+    pub fn all<M: 'static>(&self) -> Vec<M> {
+        let seen = std::mem::take(&mut *self.seen.lock().expect("not poisoned"));
+        seen.into_iter().filter_map(|message| Some(*message.downcast().ok()?)).collect()
+    }
+
     /// Starts the actor; every port leads to it.
     pub fn ports(&self) -> Ports {
         let address = ProbeActor(self.clone()).start();
@@ -98,9 +106,13 @@ macro_rules! answers {
                 let made = answer(&message);
                 let mood = self.0.mood.lock().expect("not poisoned").clone();
                 self.0.seen.lock().expect("not poisoned").push(Box::new(message));
+                let questions = [TypeId::of::<InspectReset>(), TypeId::of::<DescribeApplication>()];
+                let is_question = questions.contains(&TypeId::of::<$message>());
                 Box::pin(async move {
                     match mood {
                         Mood::Obliging | Mood::Inactive => Ok(made),
+                        Mood::RefusingChanges(_) if is_question => Ok(made),
+                        Mood::RefusingChanges(kind) => Err(kind),
                         Mood::Refusing(kind) => Err(kind),
                         Mood::Slow(time) => { tokio::time::sleep(time).await; Ok(made) }
                         Mood::Until(opened) => { opened.cancelled().await; Ok(made) }

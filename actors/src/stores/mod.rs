@@ -40,8 +40,8 @@ pub mod redis;
 pub mod sql;
 
 pub use accounts::{
-    AccountStore, Application, Candidate, CandidateQuery, Created, Deletion, ImportedUser, KeyRecord, NewApplication,
-    NewKey, NewUser, PasswordChange, User, UserChange,
+    AccountStore, Application, ApplicationChange, Candidate, CandidateQuery, Created, Deletion, ImportedUser,
+    KeyRecord, NewApplication, NewKey, NewUser, PasswordChange, User, UserChange,
 };
 pub use counters::{
     AddressCharges, Admission, AttemptCharges, Backoff, Budget, Counter, Forgiven, LimitStore, Rate, Verdict, Waits,

@@ -57,6 +57,7 @@ suite! {
         a_phone_and_a_language_are_kept,
         no_wrong_password_is_lost_among_many,
         applications_read_back_and_one_is_the_default,
+        an_application_changes_as_told,
         one_application_is_the_default_after_any_race,
     }
     keys {
