@@ -6,14 +6,14 @@ use portcullis::http::Ports;
 use portcullis_actors::Traced;
 use portcullis_actors::account::{ChangePassword, DropDevice, ListDevices, ListedDevice, RegisterDevice, UserDevices};
 use portcullis_actors::clock::Timestamp;
-use portcullis_actors::domain::{AppId, DeviceId, Digest, KeyScope, MobileOs, UserId};
+use portcullis_actors::domain::{AppId, Credential, DeviceId, Digest, KeyRowId, KeyScope, MobileOs, UserId};
 use portcullis_actors::error::ErrorKind;
 use portcullis_actors::notifier::{RecordReport, ReportRefusal};
 use portcullis_actors::session::{
     Admit, Admitted, Check, CheckedSession, CloseSession, CloseSessions, Introspect, Introspection, ListSessions,
     ListedSession, SignIn, SignOut, SignedIn,
 };
-use portcullis_actors::stores::{Device, ReportEffect};
+use portcullis_actors::stores::{Device, KeyRecord, ReportEffect};
 use portcullis_actors::verification::{FinishReset, InspectReset, IssueCode, IssueReset, VerifyCode};
 use std::any::Any;
 use std::sync::{Arc, Mutex};
@@ -136,10 +136,12 @@ answers! {
 impl Handler<Introspect> for ProbeActor {
     type Result = Result<Introspection, ErrorKind>;
     fn handle(&mut self, message: Introspect, _: &mut Context<Self>) -> Self::Result {
+        let is_key = matches!(message.token, Some(Credential::Key(_)));
         self.0.seen.lock().expect("not poisoned").push(Box::new(message));
         match self.0.mood.lock().expect("not poisoned").clone() {
             Mood::Inactive => Ok(Introspection::Inactive),
             Mood::Refusing(kind) => Err(kind),
+            _ if is_key => Ok(Introspection::Key(key())),
             _ => Ok(Introspection::Session(checked())),
         }
     }
@@ -179,6 +181,18 @@ fn id() -> Digest {
 fn checked() -> CheckedSession {
     let (created, expires) = (Timestamp::from_secs(1_764_000_000), Timestamp::from_secs(1_765_209_600));
     CheckedSession { user: UserId(1), app: app(), id: id(), created, expires }
+}
+
+fn key() -> KeyRecord {
+    KeyRecord {
+        id: KeyRowId(1),
+        app: AppId(1),
+        app_name: app(),
+        owner: UserId(1),
+        scopes: vec![KeyScope::OwnerAct, KeyScope::DevicesRead],
+        created: Timestamp::from_secs(1_764_000_000),
+        revoked: None,
+    }
 }
 
 fn listed(current: bool) -> ListedSession {

@@ -1,7 +1,7 @@
 //! The test kit: real servers on free ports, the users and applications that tests start from, and one way to wait.
 //!
 //! A server of the kit has a temporary folder of its own and ends when it is dropped. `collector`, `gate`, `http`, `postgres`,
-//! `redis`, `sms` and `smtp` contain nothing of Portcullis; `accounts`, `deliveries`, `server` and `stores` do.
+//! `proxy`, `redis`, `sms` and `smtp` contain nothing of Portcullis; `accounts`, `deliveries`, `server` and `stores` do.
 
 #![expect(clippy::disallowed_methods, reason = "tests start processes and tasks of their own")]
 
@@ -9,8 +9,9 @@ pub mod accounts;
 pub mod collector;
 pub mod deliveries;
 pub mod gate;
-mod http;
+pub mod http;
 pub mod postgres;
+pub mod proxy;
 pub mod redis;
 pub mod server;
 pub mod sms;
