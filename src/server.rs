@@ -5,8 +5,10 @@ use crate::app::{self, Access, Database, NodeClaim, StoreReadiness, TokenStore, 
 use crate::config::{Config, Profile};
 use crate::connections::{self, ConnectionMetrics, ConnectionPolicy, open_files};
 use crate::http::dispatch::Dispatcher;
-use crate::http::{RequestHandler, Settings};
+use crate::http::{Listener, RequestHandler, Settings};
 use actix::{Actor as _, Addr};
+use actix_http::{Request, Response};
+use actix_web::body::BoxBody;
 use actix_web::dev::ServerHandle;
 use futures_util::future::OptionFuture;
 use portcullis_actors::account::Revoker;
@@ -179,10 +181,12 @@ impl Server {
             inbox,
             sources: Arc::clone(&sources),
         };
+        let console = workers.clone();
         let http = listen(socket, &config, connections, workers);
         let http = http.map_err(|error| bind_error(config.server.bind, "server.bind", &error))?;
         let admin = admin_socket.map(|(socket, address)| {
-            let server = socket.listen(BACKLOG).and_then(|listener| admin::serve(listener.into_std()?, sources));
+            let start = move || answerer(&console, Listener::Operators);
+            let server = socket.listen(BACKLOG).and_then(|listener| admin::serve(listener.into_std()?, sources, start));
             let server = server.map_err(|error| bind_error(address, "admin.bind", &error))?;
             let handle = server.handle();
             Ok(Admin { address, handle, _task: AbortOnDropHandle::new(actix_web::rt::spawn(server)) })
@@ -309,11 +313,14 @@ fn listen(
         tracing::warn!(limit, "the limit on open files allows fewer connections than server.max_connections");
         policy.max_connections = limit;
     }
-    let start = move || {
-        let handler = RequestHandler::new(workers.start_worker());
-        async move |request| handler.answer(request).await
-    };
+    let start = move || answerer(&workers, Listener::Public);
     connections::serve(listener, config.server.worker_count(), shutdown, policy, metrics, start)
+}
+
+/// Starts the actors of this thread, and answers what comes to `listener`.
+fn answerer(workers: &WorkerFactory, listener: Listener) -> impl AsyncFn(Request) -> Response<BoxBody> + use<> {
+    let handler = RequestHandler::new(workers.start_worker(listener));
+    async move |request| handler.answer(request).await
 }
 
 /// Reads the applications again and again. Other work must not delay it.

@@ -4,7 +4,10 @@
 //! A copy of a store therefore contains no usable secret, and a retry or a resend computes the same text again. To rotate
 //! secrets, put a new one first: the first signs, and all verify.
 
-use crate::domain::{Digest, Email, Phone, ResetToken, UserId, UserToken, UserTokenBody, redacted_debug};
+use crate::domain::{
+    Digest, Email, PagePlace, PageToken, PageTokenBody, Phone, ResetToken, UserId, UserToken, UserTokenBody,
+    redacted_debug,
+};
 use hkdf::Hkdf;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use rand::Rng as _;
@@ -49,6 +52,7 @@ pub struct Keyring(Vec<PurposeKeys>);
 struct PurposeKeys {
     id: KeyId,
     token: HmacSha256,
+    page: HmacSha256,
     code: HmacSha256,
     proof: HmacSha256,
     reset: HmacSha256,
@@ -102,10 +106,21 @@ impl Keyring {
 
     /// Whether this server issued the token, expired or not. Constant time for each secret.
     pub fn vouches_for(&self, token: &UserToken) -> bool {
-        self.0.iter().any(|key| {
-            let code: [u8; 8] = first(&mac(&key.token, &[token.body()]));
-            code.ct_eq(token.code()).into()
-        })
+        self.0.iter().any(|key| authenticates(&key.token, token.body(), token.code()))
+    }
+
+    /// What the cookie of a page holds.
+    pub fn issue_page_token(&self, place: PagePlace, user: UserId, random: [u8; 16]) -> PageToken {
+        let mut body: PageTokenBody = [0; 25];
+        body[0] = place as u8;
+        body[1..9].copy_from_slice(&user.0.to_be_bytes());
+        body[9..].copy_from_slice(&random);
+        PageToken::assemble(body, first(&mac(&self.newest().page, &[&body])))
+    }
+
+    /// As [`vouches_for`](Self::vouches_for).
+    pub fn vouches_for_page(&self, token: &PageToken) -> bool {
+        self.0.iter().any(|key| authenticates(&key.page, token.body(), token.code()))
     }
 
     /// The code of a phone challenge, truncated as in RFC 4226 §5.3. `None` if the keyring lacks the secret.
@@ -165,6 +180,7 @@ impl PurposeKeys {
             // 32 bits are enough to tell a few secrets apart. Positive numbers are easier to read in a table.
             id: KeyId(i64::from(u32::from_be_bytes(first(purpose("id").as_slice())))),
             token: keyed(&purpose("user-token")),
+            page: keyed(&purpose("page-token")),
             code: keyed(&purpose("phone-code")),
             proof: keyed(&purpose("phone-proof")),
             reset: keyed(&purpose("reset-token")),
@@ -235,6 +251,11 @@ fn mac(key: &HmacSha256, parts: &[&[u8]]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
+/// Whether `code` is the truncated code of `body`.
+fn authenticates(key: &HmacSha256, body: &[u8], code: &[u8]) -> bool {
+    first::<8>(&mac(key, &[body])).ct_eq(code).into()
+}
+
 fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {
     let mut out = [0; N];
     out.copy_from_slice(&bytes[..N]);
@@ -244,6 +265,7 @@ fn first<const N: usize>(bytes: &[u8]) -> [u8; N] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::Credential;
 
     fn keyring(secrets: &[u8]) -> Keyring {
         let secrets: Vec<_> = secrets.iter().map(|byte| Zeroizing::new([*byte; 32])).collect();
@@ -273,6 +295,21 @@ mod tests {
             let forged = String::from_utf8(bytes).expect("ASCII").parse::<UserToken>();
             assert!(!forged.is_ok_and(|forged| forged != token && ring.vouches_for(&forged)));
         }
+    }
+
+    #[test]
+    fn a_page_token_is_for_its_pages_and_no_other_use() {
+        let ring = keyring(&[1]);
+        let token = ring.issue_page_token(PagePlace::Console, UserId(42), [5; 16]);
+        assert_eq!((token.user(), token.expose().len()), (UserId(42), 44));
+        assert!(token.is_for(PagePlace::Console) && !token.is_for(PagePlace::Settings));
+        assert!(keyring(&[2, 1]).vouches_for_page(&token) && !keyring(&[2]).vouches_for_page(&token));
+        assert!(token.expose().parse::<Credential>().is_err(), "the API cannot read it");
+        let mut forged = [0; 25];
+        forged.copy_from_slice(token.body());
+        forged[0] = PagePlace::Settings as u8;
+        let code = first(token.code());
+        assert!(!ring.vouches_for_page(&PageToken::assemble(forged, code)), "the code covers the place");
     }
 
     #[test]

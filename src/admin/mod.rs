@@ -1,8 +1,8 @@
-//! The listener for operators, `admin.bind`: what Prometheus reads at `/metrics`.
+//! The listener for operators, `admin.bind`: what Prometheus reads at `/metrics`, and the console.
 //!
 //! `sources.rs` knows who counts, and collects at a scrape. `exposition.rs` has all names, units and labels and writes the
 //! text. `process.rs` asks the system about this process. The listener has a thread of its own, so that a scrape takes no
-//! time of the threads that answer clients. It asks nobody for a password: whoever reaches the address reads the numbers,
+//! time of the threads that answer clients. `/metrics` asks nobody for a password: whoever reaches the address reads the numbers,
 //! and they name no user, address or secret.
 
 mod exposition;
@@ -30,11 +30,15 @@ const CONNECTIONS: usize = 256;
 /// intervals, so that Prometheus has noticed the close before it asks again.
 const TIME_OUT: Duration = Duration::from_secs(4);
 
-/// Serves `listener`. A stop waits for nobody.
+/// Serves `listener`: the metrics, and by the answerer that `start` makes everything else. A stop waits for nobody.
 ///
 /// # Errors
 /// If the listener cannot be used.
-pub fn serve(listener: TcpListener, sources: Arc<Sources>) -> io::Result<Server> {
+pub fn serve<F, A>(listener: TcpListener, sources: Arc<Sources>, start: F) -> io::Result<Server>
+where
+    F: Fn() -> A + Clone + Send + 'static,
+    A: AsyncFn(Request) -> Response<BoxBody> + 'static,
+{
     let policy = ConnectionPolicy {
         max_connections: CONNECTIONS,
         per_address: CONNECTIONS,
@@ -44,15 +48,19 @@ pub fn serve(listener: TcpListener, sources: Arc<Sources>) -> io::Result<Server>
         answer_timeout: TIME_OUT,
     };
     connections::serve(listener, 1, 0, policy, Arc::default(), move || {
-        let sources = Arc::clone(&sources);
-        async move |request: Request| answer(&sources, &request).await
+        let (sources, others) = (Arc::clone(&sources), start());
+        async move |request: Request| match metrics(&sources, &request).await {
+            Some(text) => text,
+            None => others(request).await,
+        }
     })
 }
 
-async fn answer(sources: &Sources, request: &Request) -> Response<BoxBody> {
+async fn metrics(sources: &Sources, request: &Request) -> Option<Response<BoxBody>> {
     if request.path() != "/metrics" || !matches!(*request.method(), Method::GET | Method::HEAD) {
-        return HttpResponse::NotFound().finish().into();
+        return None;
     }
     let text = exposition::text(sources.read().await);
-    HttpResponse::Ok().content_type(CONTENT_TYPE).insert_header((CACHE_CONTROL, "no-store")).body(text).into()
+    let answer = HttpResponse::Ok().content_type(CONTENT_TYPE).insert_header((CACHE_CONTROL, "no-store")).body(text);
+    Some(answer.into())
 }

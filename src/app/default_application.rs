@@ -18,7 +18,14 @@ pub(crate) async fn ensure_default_application(accounts: &dyn AccountStore) -> R
     }
     #[expect(clippy::expect_used, reason = "a constant, which a test parses")]
     let name = NAME.parse().expect("a valid name");
-    let new = NewApplication { name, brand: "Portcullis".to_owned(), mail_from: None, sms_from: None };
+    let new = NewApplication {
+        name,
+        brand: "Portcullis".to_owned(),
+        mail_from: None,
+        sms_from: None,
+        colour: None,
+        open_url: None,
+    };
     accounts.create_application(new).await?;
     tracing::info!(app = NAME, "there was no application, this one was created as the default");
     Ok(())

@@ -35,7 +35,14 @@ pub(crate) async fn seed(accounts: &dyn AccountStore, hashing: &HashingPool) -> 
         return Ok(());
     }
     let name = APP.parse()?;
-    let app = NewApplication { name, brand: "Beyond VIP".to_owned(), mail_from: None, sms_from: None };
+    let app = NewApplication {
+        name,
+        brand: "Beyond VIP".to_owned(),
+        mail_from: None,
+        sms_from: None,
+        colour: None,
+        open_url: None,
+    };
     accounts.create_application(app.clone()).await?;
     let app = accounts.application(Some(&app.name)).await?;
     if first.is_empty() {
@@ -50,7 +57,14 @@ pub(crate) async fn seed(accounts: &dyn AccountStore, hashing: &HashingPool) -> 
     }
     let user = accounts.user_by_email(&email).await?;
     if let (Some(app), Some(user)) = (app, user) {
-        let new = NewKey { digest: key.digest(), app: app.id, owner: user.id, scopes: KeyScope::ALL.to_vec() };
+        let new = NewKey {
+            digest: key.digest(),
+            app: app.id,
+            owner: user.id,
+            scopes: KeyScope::ALL.to_vec(),
+            name: "demo".to_owned(),
+            expires: None,
+        };
         accounts.create_key(new).await?;
     }
     Ok(())

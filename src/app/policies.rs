@@ -3,7 +3,7 @@
 use crate::config::Config;
 use crate::connections::ConnectionPolicy;
 use crate::http::dispatch::DispatchPolicy;
-use crate::http::{BodyLimits, Settings};
+use crate::http::{BodyLimits, Listener, Settings};
 use std::time::Duration;
 
 impl From<&Config> for DispatchPolicy {
@@ -19,9 +19,12 @@ impl From<&Config> for DispatchPolicy {
 impl From<&Config> for Settings {
     fn from(config: &Config) -> Self {
         Self {
+            listener: Listener::Public,
             public_url: config.server.public_url.as_str().to_owned(),
             trusted_proxies: config.server.trusted_proxies.clone(),
             cors_origins: config.server.cors_origins.clone(),
+            settings_pages: config.server.settings_pages,
+            shortest_password: config.passwords.shortest,
             token_in_query: config.compat.auth_token_in_query,
             body: BodyLimits {
                 bytes: config.server.max_body_bytes,

@@ -5,7 +5,7 @@ use crate::admin::{self, Sources};
 use crate::config::Config;
 use crate::http::dispatch::Dispatcher;
 use crate::http::metrics::HttpMetrics;
-use crate::http::{AppState, Ports, Readiness, RequestTraces, Settings};
+use crate::http::{AppState, Listener, Ports, Readiness, RequestTraces, Settings};
 use actix::{Actor as _, Addr};
 use portcullis_actors::account::{AccountActor, AccountPorts, PasswordSetter, Revoker};
 use portcullis_actors::clock::Clock;
@@ -46,13 +46,13 @@ pub(crate) struct WorkerFactory {
 
 impl WorkerFactory {
     /// Starts the actors of this thread and returns the state of its handlers.
-    pub(crate) fn start_worker(&self) -> AppState {
+    pub(crate) fn start_worker(&self, listener: Listener) -> AppState {
         let metrics = Arc::default();
         AppState {
             ports: self.start_actors(&metrics),
             metrics,
             dispatcher: Arc::clone(&self.dispatcher),
-            settings: self.settings.clone(),
+            settings: Settings { listener, ..self.settings.clone() },
             readiness: Arc::clone(&self.readiness),
             traces: self.traces.clone(),
             inbox: self.inbox.clone(),

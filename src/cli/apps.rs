@@ -2,7 +2,7 @@
 
 use super::{Access, Context, Failure};
 use clap::Subcommand;
-use portcullis_actors::domain::AppName;
+use portcullis_actors::domain::{AppName, Colour, OpenUrl};
 use portcullis_actors::stores::{AccountStore as _, Application, Created, NewApplication};
 use portcullis_actors::transports::{is_mail_sender, is_sms_sender};
 use serde_json::json;
@@ -23,6 +23,12 @@ pub(super) enum AppsCommand {
         /// The sender of its SMS with the first provider. Default: sms.from.
         #[arg(long, value_name = "NUMBER", value_parser = sms_sender)]
         sms_from: Option<String>,
+        /// The colour of its pages and mails: six hexadecimal digits.
+        #[arg(long, value_name = "COLOUR")]
+        colour: Option<Colour>,
+        /// Opens the application: an https URL, or one with the application's own scheme.
+        #[arg(long, value_name = "URL")]
+        open_url: Option<OpenUrl>,
     },
     /// List the applications.
     #[command(after_help = "Example:\n  portcullis apps list --json")]
@@ -43,9 +49,11 @@ pub(super) async fn run(context: &Context, command: AppsCommand) -> Result<(), F
     };
     let accounts = context.database(&context.config(&["database"])?, access).await?;
     match command {
-        AppsCommand::Add { name, brand, mail_from, sms_from } => {
+        AppsCommand::Add { name, brand, mail_from, sms_from, colour, open_url } => {
             let brand = brand.unwrap_or_else(|| name.to_string());
-            match accounts.create_application(NewApplication { name: name.clone(), brand, mail_from, sms_from }).await?
+            match accounts
+                .create_application(NewApplication { name: name.clone(), brand, mail_from, sms_from, colour, open_url })
+                .await?
             {
                 Created::Duplicate => return Err(Failure(format!("the application {name} exists already"))),
                 Created::New(id) => context.output.answer(&json!({"id": id, "app_id": name.as_str()}), || {
@@ -58,7 +66,8 @@ pub(super) async fn run(context: &Context, command: AppsCommand) -> Result<(), F
             let object = |app: &Application| {
                 json!({
                     "id": app.id, "app_id": app.name.as_str(), "brand": app.brand, "mail_from": app.mail_from,
-                    "sms_from": app.sms_from, "default": app.is_default, "created_at": app.created.to_string(),
+                    "sms_from": app.sms_from, "colour": app.colour.as_ref().map(Colour::as_str),
+                    "open_url": app.open_url.as_ref().map(OpenUrl::as_str), "default": app.is_default, "created_at": app.created.to_string(),
                 })
             };
             context.output.list("apps", &apps, object, &["ID", "APP", "BRAND", "CREATED", ""], |app| {

@@ -20,9 +20,13 @@ pub(super) enum KeysCommand {
         /// The user that it acts as. Disabling this user revokes it.
         #[arg(long, value_name = "USER_ID")]
         owner: i64,
-        /// What it is permitted to do: owner:act, tokens:introspect, sessions:revoke, devices:read.
+        /// What it is permitted to do: owner:act, tokens:introspect, sessions:revoke, devices:read,
+        /// users:read, users:write.
         #[arg(long, required = true, num_args = 1.., value_delimiter = ',')]
         scope: Vec<KeyScope>,
+        /// What it is for, for people; at most 64 characters.
+        #[arg(long, default_value = "", value_parser = key_name)]
+        name: String,
     },
     /// List the keys, including revoked ones, without their secrets.
     #[command(after_help = "Example:\n  portcullis keys list")]
@@ -39,7 +43,9 @@ pub(super) async fn run(context: &Context, command: KeysCommand) -> Result<(), F
     let access = if matches!(command, KeysCommand::List) { Access::Read } else { Access::Change };
     let accounts = context.database(&context.config(&["database"])?, access).await?;
     match command {
-        KeysCommand::Add { app, owner, scope } => add(context, &accounts, app, UserId(owner), scope).await?,
+        KeysCommand::Add { app, owner, scope, name } => {
+            add(context, &accounts, app, UserId(owner), scope, name).await?;
+        }
         KeysCommand::List => list(context, &accounts.keys().await?),
         KeysCommand::Revoke { id } => {
             if !accounts.revoke_key(KeyRowId(id)).await? {
@@ -57,6 +63,7 @@ async fn add(
     app: AppName,
     owner: UserId,
     mut scopes: Vec<KeyScope>,
+    name: String,
 ) -> Result<(), Failure> {
     let Some(application) = accounts.application(Some(&app)).await? else {
         return Err(Failure(format!("there is no application {app}")));
@@ -67,7 +74,7 @@ async fn add(
     scopes.sort_by_key(|scope| scope.as_str());
     scopes.dedup();
     let key = ServerKey::new(random_bytes());
-    let new = NewKey { digest: key.digest(), app: application.id, owner, scopes };
+    let new = NewKey { digest: key.digest(), app: application.id, owner, scopes, name, expires: None };
     let Created::New(id) = accounts.create_key(new).await? else {
         return Err(Failure("this key exists already".to_owned()));
     };
@@ -80,18 +87,33 @@ fn list(context: &Context, keys: &[KeyRecord]) {
     let scopes = |key: &KeyRecord| key.scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>();
     let object = |key: &KeyRecord| {
         json!({
-            "id": key.id, "app_id": key.app_name.as_str(), "owner": key.owner, "scopes": scopes(key),
-            "created_at": key.created.to_string(), "revoked_at": key.revoked.map(|at| at.to_string()),
+            "id": key.id, "app_id": key.app_name.as_str(), "owner": key.owner, "scopes": scopes(key), "name": key.name,
+            "created_at": key.created.to_string(), "last_used_at": key.last_used.map(|at| at.to_string()),
+            "expires_at": key.expires.map(|at| at.to_string()), "revoked_at": key.revoked.map(|at| at.to_string()),
         })
     };
-    context.output.list("keys", keys, object, &["ID", "APP", "OWNER", "SCOPES", "CREATED", "REVOKED"], |key| {
-        vec![
-            key.id.to_string(),
-            key.app_name.to_string(),
-            key.owner.to_string(),
-            scopes(key).join(","),
-            key.created.to_string(),
-            key.revoked.map(|at| at.to_string()).unwrap_or_default(),
-        ]
-    });
+    context.output.list(
+        "keys",
+        keys,
+        object,
+        &["ID", "APP", "OWNER", "SCOPES", "NAME", "LAST USED", "REVOKED"],
+        |key| {
+            vec![
+                key.id.to_string(),
+                key.app_name.to_string(),
+                key.owner.to_string(),
+                scopes(key).join(","),
+                key.name.clone(),
+                key.last_used.map(|at| at.to_string()).unwrap_or_default(),
+                key.revoked.map(|at| at.to_string()).unwrap_or_default(),
+            ]
+        },
+    );
+}
+
+fn key_name(text: &str) -> Result<String, &'static str> {
+    match text.chars().count() {
+        0..=64 if !text.chars().any(char::is_control) => Ok(text.to_owned()),
+        _ => Err("must be at most 64 characters on one line"),
+    }
 }

@@ -145,6 +145,7 @@ fn policies(config: &Config, checks: &mut Checks<'_>) {
         "sessions",
         &[
             ("idle_secs", sessions.idle_secs),
+            ("page_idle_secs", sessions.page_idle_secs),
             ("most", sessions.most as u64),
             ("most_devices", sessions.most_devices.into()),
             ("touch_fraction", sessions.touch_fraction.into()),
@@ -152,7 +153,9 @@ fn policies(config: &Config, checks: &mut Checks<'_>) {
     );
     let longer = sessions.absolute_secs >= sessions.idle_secs;
     checks.require(longer, "sessions.absolute_secs", "must not be less than sessions.idle_secs");
-    let bounded = sessions.absolute_secs <= 10 * 365 * 86_400 && sessions.most <= 1000;
+    let longer = sessions.page_absolute_secs >= sessions.page_idle_secs;
+    checks.require(longer, "sessions.page_absolute_secs", "must not be less than sessions.page_idle_secs");
+    let bounded = sessions.absolute_secs.max(sessions.page_absolute_secs) <= 10 * 365 * 86_400 && sessions.most <= 1000;
     checks.require(bounded, "sessions", "must end within 10 years, and be at most 1,000 per user");
     checks.at_least_one("resets", &[("life_secs", resets.life_secs), ("per_email_hour", resets.per_email_hour.into())]);
     checks.require(config.passwords.shortest <= 64, "passwords.shortest", "must be at most 64 (ASVS 6.2.9)");

@@ -23,6 +23,7 @@ pub struct ServerConfig {
     #[serde(deserialize_with = "networks")]
     pub trusted_proxies: Vec<IpNet>,
     pub cors_origins: Vec<String>,
+    pub settings_pages: bool,
     pub costly_requests: usize,
     pub ordinary_requests: usize,
     pub deadline_secs: u64,

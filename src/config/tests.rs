@@ -1,6 +1,7 @@
 //! Tests of the configuration: sources, types, the key in every fault, and no secret in any output.
 
 use super::*;
+use portcullis_actors::domain::AppId;
 use std::ffi::OsString;
 
 const SECRET: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
@@ -38,8 +39,8 @@ fn every_profile_but_production_loads_as_it_is() {
 #[test]
 fn the_numbers_are_those_of_the_policy() {
     let config = Config::load(&Sources::of(Profile::Development)).expect("loads");
-    assert_eq!(config.sessions.idle().as_secs(), 14 * 86_400);
-    assert_eq!(config.sessions.absolute().as_secs(), 30 * 86_400);
+    assert_eq!(config.sessions.idle(AppId(1)).as_secs(), 14 * 86_400);
+    assert_eq!(config.sessions.absolute(AppId(1)).as_secs(), 30 * 86_400);
     assert_eq!((config.sessions.most, config.phone_codes.guesses, config.phone_codes.digits), (20, 5, 6));
     assert_eq!(config.phone_codes.resend_waits_secs, [30, 60, 120, 300]);
     assert_eq!(config.sandbox.codes.get("+11234567890").map(String::as_str), Some("1988"));

@@ -36,7 +36,7 @@ mod traces;
 pub use body::BodyLimits;
 pub use exchange::RequestHandler;
 pub(crate) use exchange::without_request;
-pub use state::{AppState, Ports, Readiness, Settings};
+pub use state::{AppState, Listener, Ports, Readiness, Settings};
 pub use traces::{RequestTraces, TracePolicy};
 
 use extract::Call;
@@ -64,7 +64,10 @@ route::routes! {
     ForgottenPassword "/password/reset" { GET pages::reset::forgotten, POST pages::reset::request_link }
     ResetPage "/password/reset/{token}" { GET pages::reset::show, POST pages::reset::submit }
     SmsCallback "/callbacks/sms/{provider}" { POST callbacks::sms }
-    Style "/pages/style.css" { GET pages::style }
+    Style "/pages/style.css" { GET pages::assets::style }
+    Script "/pages/script.js" { GET pages::assets::script }
+    Mark "/pages/mark.svg" { GET pages::assets::mark }
+    Accent "/pages/accent/{colour}" { GET pages::assets::accent }
     Inbox "/dev/inbox" { GET pages::inbox::html }
     InboxJson "/dev/inbox.json" { GET pages::inbox::json }
 }
@@ -73,7 +76,16 @@ impl Route {
     /// The route of a path without suffix, and the place of its parameter in it. `None` if there is no such path.
     fn find(state: &AppState, path: &str) -> Option<(Self, Range<usize>)> {
         let found = route::find(PATTERNS, path).map(|(at, parameter)| (Self::ALL[at], parameter));
-        let served = |route: &Self| state.inbox.is_some() || !matches!(route, Self::Inbox | Self::InboxJson);
-        found.filter(|(route, _)| served(route))
+        found.filter(|(route, _)| route.is_served(state))
+    }
+
+    /// The console is at the address for operators and nowhere else, and everything else at the public one; both have what
+    /// pages load.
+    fn is_served(self, state: &AppState) -> bool {
+        let place = match state.settings.listener {
+            Listener::Public => !self.pattern().starts_with("/admin"),
+            Listener::Operators => ["/admin", "/pages/"].iter().any(|start| self.pattern().starts_with(start)),
+        };
+        place && (state.inbox.is_some() || !matches!(self, Self::Inbox | Self::InboxJson))
     }
 }

@@ -44,20 +44,22 @@ struct SessionItem<'a> {
     current: bool,
 }
 
-/// `GET /sessions`
+/// `GET /sessions`. Those of the pages of this server belong to no application, and are listed there.
 pub async fn list(state: &AppState, mut call: Call<'_>) -> Answer {
     let ask = ListSessions(call.credential(state).await?);
     let sessions = state.dispatcher.ask(Weight::Ordinary, &state.ports.list_sessions, ask).await?;
     let items: Vec<_> = sessions
         .iter()
-        .map(|session| SessionItem {
-            id: session.id,
-            app_id: session.app.as_str(),
-            device_token: session.device.as_ref().map(|(device, _)| device.as_str()),
-            mobile_os: session.device.as_ref().map(|(_, os)| MobileOs::as_str(*os)),
-            created_at: session.created,
-            last_seen_at: session.last_seen,
-            current: session.current,
+        .filter_map(|session| {
+            Some(SessionItem {
+                id: session.id,
+                app_id: session.app.as_ref()?.as_str(),
+                device_token: session.device.as_ref().map(|(device, _)| device.as_str()),
+                mobile_os: session.device.as_ref().map(|(_, os)| MobileOs::as_str(*os)),
+                created_at: session.created,
+                last_seen_at: session.last_seen,
+                current: session.current,
+            })
         })
         .collect();
     json(&items)

@@ -15,7 +15,9 @@ use portcullis_actors::session::{
     Admit, Check, CloseSession, CloseSessions, Introspect, ListSessions, SignIn, SignOut,
 };
 use portcullis_actors::transports::Inbox;
-use portcullis_actors::verification::{FinishReset, InspectReset, IssueCode, IssueReset, VerifyCode};
+use portcullis_actors::verification::{
+    DescribeApplication, FinishReset, InspectReset, IssueCode, IssueReset, VerifyCode,
+};
 use std::sync::Arc;
 
 macro_rules! ports {
@@ -54,6 +56,7 @@ ports! {
         verify_code: VerifyCode,
         issue_reset: IssueReset,
         inspect_reset: InspectReset,
+        describe_application: DescribeApplication,
         finish_reset: FinishReset,
     }
     account: Account {
@@ -68,9 +71,19 @@ ports! {
     }
 }
 
+/// Which of the server's addresses a request came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Listener {
+    /// `server.bind`, for clients.
+    Public,
+    /// `admin.bind`, for operators: the console.
+    Operators,
+}
+
 /// The settings of this layer.
 #[derive(Debug, Clone)]
 pub struct Settings {
+    pub listener: Listener,
     /// The address of this server for clients. Forms are accepted from pages of this origin only.
     pub public_url: String,
     /// Proxies whose `X-Forwarded-For` is trusted.
@@ -79,6 +92,10 @@ pub struct Settings {
     pub token_in_query: bool,
     /// Origins whose pages may call the API from a browser.
     pub cors_origins: Vec<String>,
+    /// Whether there are pages for signing in and for the settings of users.
+    pub settings_pages: bool,
+    /// The least length of a new password, in characters.
+    pub shortest_password: usize,
     pub body: BodyLimits,
 }
 

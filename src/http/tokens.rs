@@ -5,8 +5,9 @@ use super::error::Problem;
 use super::extract::{Call, Incoming, Language, ShortText};
 use super::route::{Answer, json, message};
 use super::state::AppState;
+use portcullis_actors::clock::Timestamp;
 use portcullis_actors::domain::{AppName, Credential, Email, KeyScope, MobileOs, UserId};
-use portcullis_actors::session::{Introspect, Introspection, SignIn, SignOut};
+use portcullis_actors::session::{Introspect, Introspection, Opens, SignIn, SignOut};
 use portcullis_actors::verification::IssueReset;
 use serde::Serialize;
 
@@ -39,7 +40,17 @@ pub async fn sign_in(state: &AppState, mut call: Call<'_>) -> Answer {
     let (caller, _guard) = caller();
     let ask = fields.build(|| {
         let device = device_token.zip(mobile_os);
-        Some(SignIn { email: email?, password: password?, device, push, app, locale, peer: incoming.peer, caller })
+        Some(SignIn {
+            email: email?,
+            password: password?,
+            device,
+            push,
+            app,
+            locale,
+            opens: Opens::Api,
+            peer: incoming.peer,
+            caller,
+        })
     })?;
     let signed_in = state.dispatcher.ask(Weight::Costly, &state.ports.sign_in, ask).await?;
     json(&SignedInAnswer {
@@ -128,7 +139,7 @@ async fn introspection(state: &AppState, incoming: &Incoming) -> Answer {
             client_id: key.app_name.as_str(),
             scope: Some(KeyScope::join(&key.scopes)),
             iat: key.created.secs(),
-            exp: None,
+            exp: key.expires.map(Timestamp::secs),
             token_type: "Bearer",
         },
     })

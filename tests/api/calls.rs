@@ -188,7 +188,7 @@ async fn introspection() {
         text(ask(KEY)).await,
         concat!(
             r#"{"active":true,"sub":"1","client_id":"beyondvip","scope":"owner:act devices:read","#,
-            r#""iat":1764000000,"token_type":"Bearer"}"#
+            r#""iat":1764000000,"exp":1765209600,"token_type":"Bearer"}"#
         )
     );
     assert_eq!(asked(&app), Some(KEY.parse().expect("a key")));

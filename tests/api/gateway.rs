@@ -27,6 +27,7 @@ fn admitted(app: &App, answer: &Answer) -> String {
     match app.probe.only() {
         Admit(Credential::User(token)) => token.expose(),
         Admit(Credential::Key(key)) => key.expose(),
+        Admit(Credential::Page(_)) => panic!("no text is one"),
     }
 }
 

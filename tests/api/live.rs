@@ -94,7 +94,14 @@ impl Live {
         let (key, accounts) = (ServerKey::new(random_bytes()), self.accounts().await);
         let name = app.parse().expect("a name");
         let app = accounts.application(Some(&name)).await.expect("the store answers").expect("an application");
-        let new = NewKey { digest: key.digest(), app: app.id, owner, scopes: scopes.to_vec() };
+        let new = NewKey {
+            digest: key.digest(),
+            app: app.id,
+            owner,
+            scopes: scopes.to_vec(),
+            name: String::new(),
+            expires: None,
+        };
         accounts.create_key(new).await.expect("the store answers");
         key.expose()
     }

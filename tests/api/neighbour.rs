@@ -73,10 +73,10 @@ impl Street {
     }
 }
 
-/// The headers that reached a service, a line each, as a program sees them that takes `_` for `-`.
+/// The headers that reached a service, a line each, as a program sees them that takes `_` and `.` for `-`.
 fn told(request: &HttpRequest) -> String {
     let line = |(name, value): (&actix_web::http::header::HeaderName, &actix_web::http::header::HeaderValue)| {
-        format!("{}: {}\n", name.as_str().replace('_', "-"), value.to_str().unwrap_or("?"))
+        format!("{}: {}\n", name.as_str().replace(['_', '.'], "-"), value.to_str().unwrap_or("?"))
     };
     request.headers().iter().map(line).collect()
 }
@@ -191,6 +191,7 @@ async fn nobody_is_who_they_say_they_are(program: Program) {
         &["X-Auth-User-Id: 666", "X-Auth-User-Id: 667"],
         &["X_Auth_User_Id: 666", "X_AUTH_APP_ID: 666", "x_auth_scopes: 666"],
         &["X-Auth_User-Id: 666", "X_Auth-User-Id: 666", "X-Auth-User_Id: 666", "X-Auth-App_Id: 666"],
+        &["X.Auth.User.Id: 666", "x.auth-app_id: 666"],
         &["X-Auth-Scopes:", "X-Auth-Scopes: 666"],
         &["Connection: X-Auth-User-Id, X-Auth-Scopes", "X-Auth-User-Id: 666"],
     ];

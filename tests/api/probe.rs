@@ -10,11 +10,13 @@ use portcullis_actors::domain::{AppId, Credential, DeviceId, Digest, KeyRowId, K
 use portcullis_actors::error::ErrorKind;
 use portcullis_actors::notifier::{RecordReport, ReportRefusal};
 use portcullis_actors::session::{
-    Admit, Admitted, Check, CheckedSession, CloseSession, CloseSessions, Introspect, Introspection, ListSessions,
-    ListedSession, SignIn, SignOut, SignedIn,
+    Admit, Admitted, Check, CheckedSession, CloseSession, CloseSessions, Introspect, Introspection, IssuedToken,
+    ListSessions, ListedSession, SignIn, SignOut, SignedIn,
 };
 use portcullis_actors::stores::{Device, KeyRecord, ReportEffect};
-use portcullis_actors::verification::{FinishReset, InspectReset, IssueCode, IssueReset, VerifyCode};
+use portcullis_actors::verification::{
+    Appearance, DescribeApplication, FinishReset, InspectReset, IssueCode, IssueReset, VerifyCode,
+};
 use std::any::Any;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -108,7 +110,7 @@ macro_rules! answers {
 
 answers! {
     SignIn => |_: &_| SignedIn {
-        token: TOKEN.parse().expect("well formed"),
+        token: IssuedToken::Api(TOKEN.parse().expect("well formed")),
         user: UserId(1),
         first_name: "Ada".parse().expect("a name"),
         last_name: "Admin".parse().expect("a name"),
@@ -122,7 +124,8 @@ answers! {
     IssueCode => |_: &_| (),
     VerifyCode => |_: &_| (),
     IssueReset => |_: &_| (),
-    InspectReset => |_: &_| (),
+    InspectReset => |_: &_| appearance(),
+    DescribeApplication => |_: &_| appearance(),
     FinishReset => |_: &_| (),
     ChangePassword => |_: &_| (),
     RegisterDevice => |ask: &RegisterDevice| ListedDevice { app: app(), device: Device {
@@ -174,6 +177,15 @@ fn app() -> portcullis_actors::domain::AppName {
     "beyondvip".parse().expect("a name")
 }
 
+fn appearance() -> Appearance {
+    Appearance {
+        app: app(),
+        brand: "Beyond <VIP>".to_owned(),
+        colour: Some("ffcc00".parse().expect("a colour")),
+        open_url: Some("beyondvip://home".parse().expect("a URL")),
+    }
+}
+
 fn id() -> Digest {
     Digest::from_slice(&[7; 16]).expect("16 bytes")
 }
@@ -190,7 +202,10 @@ fn key() -> KeyRecord {
         app_name: app(),
         owner: UserId(1),
         scopes: vec![KeyScope::OwnerAct, KeyScope::DevicesRead],
+        name: String::new(),
         created: Timestamp::from_secs(1_764_000_000),
+        last_used: None,
+        expires: Some(Timestamp::from_secs(1_765_209_600)),
         revoked: None,
     }
 }
@@ -199,7 +214,7 @@ fn listed(current: bool) -> ListedSession {
     let named = Some(("327".parse().expect("a device"), MobileOs::Ios));
     ListedSession {
         id: id(),
-        app: app(),
+        app: Some(app()),
         device: if current { named } else { None },
         created: Timestamp::from_secs(1_764_000_000),
         last_seen: Timestamp::from_secs(1_764_000_060),

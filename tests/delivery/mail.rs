@@ -253,6 +253,8 @@ async fn an_application_writes_in_its_own_name_and_in_the_readers_language() {
         brand: "Otra Marca".to_owned(),
         mail_from: Some("Otra <hola@otra.example>".to_owned()),
         sms_from: Some("Otra".to_owned()),
+        colour: None,
+        open_url: None,
         ..new_application("other")
     };
     let app = add_application(&world.store, app).await;

@@ -2,6 +2,7 @@
 
 use super::messages::ChangePassword;
 use super::{AccountActor, AccountPorts};
+use crate::domain::Password;
 use crate::error::ErrorKind;
 use crate::flows::answers;
 use crate::hashing::{Reservation, Verified};
@@ -30,9 +31,29 @@ async fn replace(
     principal: &Principal,
     user: &User,
 ) -> Result<(), ErrorKind> {
-    let wrong = || ErrorKind::invalid("current_password", "is not the current password");
+    proves(ports, user, &request.current, place).await?;
+    let place = ports.passwords.hashing.reserve(&request.caller)?;
+    let hash = ports.passwords.hash(user, &request.new, place).await?;
+    // False if another change came first: the given password is not the current one any more.
+    if !ports.passwords.set(user, &hash, principal.app(), principal.session()).await? {
+        return Err(wrong());
+    }
+    ports.counters.borrow_mut().passwords_changed += 1;
+    Ok(())
+}
+
+/// Whether this is the current password of the user. Wrong ones count as at a sign-in.
+///
+/// # Errors
+/// `InvalidParameters` for `current_password`, `TooManyAttempts`, `Overloaded`, or a store does not answer.
+pub(super) async fn proves(
+    ports: &AccountPorts,
+    user: &User,
+    password: &Password,
+    place: Reservation,
+) -> Result<(), ErrorKind> {
     let attempt = ports.guard.admit(Target::from(user), None, None).await?;
-    match place.verify(&request.current, Some(&user.password_hash)).await.map(|compared| compared.verified) {
+    match place.verify(password, Some(&user.password_hash)).await.map(|compared| compared.verified) {
         Ok(Verified::Yes | Verified::Outdated) => {}
         Ok(Verified::No) => {
             ports.guard.failed(attempt).await?;
@@ -44,13 +65,9 @@ async fn replace(
         }
     }
     let forgiven = ports.guard.succeeded(&attempt).await?;
-    ports.guard.limits.store.forgive(&forgiven).await?;
-    let place = ports.passwords.hashing.reserve(&request.caller)?;
-    let hash = ports.passwords.hash(user, &request.new, place).await?;
-    // False if another change came first: the given password is not the current one any more.
-    if !ports.passwords.set(user, &hash, principal.app(), principal.session()).await? {
-        return Err(wrong());
-    }
-    ports.counters.borrow_mut().passwords_changed += 1;
-    Ok(())
+    Ok(ports.guard.limits.store.forgive(&forgiven).await?)
+}
+
+fn wrong() -> ErrorKind {
+    ErrorKind::invalid("current_password", "is not the current password")
 }

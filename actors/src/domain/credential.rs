@@ -1,4 +1,4 @@
-//! Credentials: user tokens, server keys, reset tokens. Parsing checks the form only. `derive` checks whether one is
+//! Credentials: user tokens, server keys, sessions of pages, reset tokens. Parsing checks the form only. `derive` checks whether one is
 //! genuine, and a store whether it is live.
 
 use super::{Digest, Invalid, UserId, named_values, redacted_debug};
@@ -70,6 +70,54 @@ impl UserToken {
     }
 }
 
+/// The part of a [`PageToken`] that its authentication code covers: the place, 8 bytes of user id (big-endian) and 16 random
+/// bytes.
+pub type PageTokenBody = [u8; 25];
+
+secret! {
+    /// `base64url(place ‖ user id ‖ 16 random bytes ‖ 8-byte authentication code)`, 44 characters: what the cookie of a page
+    /// holds. Only pages take it, and they take nothing else. The digest is also the id of the session.
+    PageToken, 33
+}
+
+/// The pages that a [`PageToken`] opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum PagePlace {
+    /// `/settings`, for every user.
+    Settings = 1,
+    /// `/admin`, for administrators.
+    Console = 2,
+}
+
+impl PageToken {
+    pub(crate) fn assemble(body: PageTokenBody, code: [u8; 8]) -> Self {
+        let mut bytes = [0; 33];
+        bytes[..25].copy_from_slice(&body);
+        bytes[25..].copy_from_slice(&code);
+        Self(bytes)
+    }
+
+    /// Whether it is for these pages.
+    pub fn is_for(&self, place: PagePlace) -> bool {
+        self.0[0] == place as u8
+    }
+
+    /// The user that it was issued to, if it is genuine.
+    pub fn user(&self) -> UserId {
+        user_of(&self.0[1..])
+    }
+
+    /// The part that the authentication code covers.
+    pub fn body(&self) -> &[u8] {
+        &self.0[..25]
+    }
+
+    /// The authentication code.
+    pub fn code(&self) -> &[u8] {
+        &self.0[25..]
+    }
+}
+
 secret! {
     /// The key of a back end: 16 random bytes as 22 characters of base64url.
     ServerKey, 16
@@ -101,13 +149,16 @@ impl ResetToken {
     }
 }
 
-/// The value of `Authorization` or `auth_token`. The kinds differ in length.
+/// What a request proves its sender with. The first two kinds are the value of `Authorization` or `auth_token`, and differ
+/// in length.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Credential {
     /// From a sign-in.
     User(UserToken),
     /// Of the back end of an application.
     Key(ServerKey),
+    /// From the cookie of a page, and never from a text that a client sends elsewhere.
+    Page(PageToken),
 }
 
 impl FromStr for Credential {
@@ -128,8 +179,12 @@ named_values! {
         SessionsRevoke = "sessions:revoke",
         /// Read the push registrations of a user.
         DevicesRead = "devices:read",
+        /// Read accounts.
+        UsersRead = "users:read",
+        /// Create, change, disable and delete accounts.
+        UsersWrite = "users:write",
     }
-    otherwise "is none of owner:act, tokens:introspect, sessions:revoke, devices:read"
+    otherwise "is none of owner:act, tokens:introspect, sessions:revoke, devices:read, users:read, users:write"
 }
 
 impl KeyScope {
@@ -139,7 +194,8 @@ impl KeyScope {
     }
 }
 
-fn user_of(bytes: &[u8; 32]) -> UserId {
+/// From the first 8 bytes.
+fn user_of(bytes: &[u8]) -> UserId {
     let mut id = [0; 8];
     id.copy_from_slice(&bytes[..8]);
     UserId(i64::from_be_bytes(id))

@@ -2,17 +2,22 @@
 //!
 //! Personal data and secrets have a redacted `Debug`. No I/O here.
 
+mod contrast;
 mod credential;
 mod digest;
 mod email;
+mod look;
 mod name;
 pub mod numbering;
 mod password;
 mod phone;
 
-pub use credential::{Credential, KeyScope, ResetToken, ServerKey, UserToken, UserTokenBody};
+pub use credential::{
+    Credential, KeyScope, PagePlace, PageToken, PageTokenBody, ResetToken, ServerKey, UserToken, UserTokenBody,
+};
 pub use digest::Digest;
 pub use email::Email;
+pub use look::{Colour, OpenUrl};
 pub use name::{AppName, DeviceToken, Locale, MobileOs, PersonName, PushToken};
 pub use password::Password;
 pub use phone::{Phone, PhoneError};
@@ -85,6 +90,11 @@ numeric_id! {
     /// The id of an application. Clients use its [`AppName`].
     AppId
 }
+impl AppId {
+    /// Stands for the pages of this server in sessions: ids of applications begin with 1.
+    pub const PAGES: Self = Self(0);
+}
+
 numeric_id! {
     /// The id of a device: one (user, application, `device_token`).
     DeviceId

@@ -5,11 +5,13 @@ use super::known_keys::KnownKeys;
 use super::policy::SessionPolicy;
 use crate::clock::{Clock, Timestamp};
 use crate::derive::Keyring;
-use crate::domain::{AppId, AppName, Credential, DeviceId, Digest, KeyScope, ServerKey, UserId, UserToken};
+use crate::domain::{
+    AppId, AppName, Credential, DeviceId, Digest, KeyScope, PagePlace, PageToken, ServerKey, UserId, UserToken,
+};
 use crate::error::{Dependency, ErrorKind};
 use crate::flows::in_background;
 use crate::metrics::CheckMetrics;
-use crate::stores::{AccountStore, DeviceStore, KeyRecord, PushDrop, Registration, Session, SessionStore};
+use crate::stores::{AccountStore, DeviceStore, KeyRecord, PushDrop, Registration, Session, SessionStore, User};
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -21,6 +23,9 @@ use tokio_util::task::TaskTracker;
 /// loses its connection to it forgets everything anyway.
 const TELL_AGAIN: [Duration; 3] = [Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(2)];
 
+/// How exactly the last use of a key is written down.
+const KEY_USE_EXACT_TO: Duration = Duration::from_secs(60);
+
 /// The user that a request acts as, and how they proved it.
 #[derive(Debug, Clone)]
 pub enum Principal {
@@ -28,12 +33,23 @@ pub enum Principal {
     User(UserId, Session),
     /// By a server key that acts for its owner.
     Key(KeyRecord),
+    /// By the cookie of the settings pages, which speak for the default application.
+    Page(UserId, Session, AppId),
+}
+
+/// Who may read or change what belongs to others.
+#[derive(Debug, Clone)]
+pub enum Authority {
+    /// A back end with a key that has the scope.
+    Key(KeyRecord),
+    /// An administrator in the console.
+    Administrator(Box<User>),
 }
 
 impl Principal {
     pub fn user(&self) -> UserId {
         match self {
-            Self::User(user, _) => *user,
+            Self::User(user, _) | Self::Page(user, ..) => *user,
             Self::Key(key) => key.owner,
         }
     }
@@ -43,13 +59,14 @@ impl Principal {
         match self {
             Self::User(_, session) => session.app,
             Self::Key(key) => key.app,
+            Self::Page(.., app) => *app,
         }
     }
 
     /// The session that the token belongs to.
     pub fn session(&self) -> Option<Digest> {
         match self {
-            Self::User(_, session) => Some(session.id),
+            Self::User(_, session) | Self::Page(_, session, _) => Some(session.id),
             Self::Key(_) => None,
         }
     }
@@ -108,7 +125,45 @@ impl Authenticator {
         self.sessions.find(user, id).await?.ok_or(ErrorKind::InvalidToken)
     }
 
-    /// The user behind a credential: the owner of a token, or the owner of a key with `owner:act`.
+    /// The live session of the cookie of these pages, counted as a use of it.
+    ///
+    /// # Errors
+    /// `InvalidToken`, or the token store does not answer.
+    pub async fn page(&self, token: &PageToken, place: PagePlace) -> Result<Session, ErrorKind> {
+        if !token.is_for(place) || !self.keyring.vouches_for_page(token) {
+            return Err(ErrorKind::InvalidToken);
+        }
+        let found = self.sessions.find(token.user(), token.digest()).await?;
+        let session = found.filter(|session| session.app == AppId::PAGES).ok_or(ErrorKind::InvalidToken)?;
+        self.note_use(token.user(), &session, self.clock.now());
+        Ok(session)
+    }
+
+    /// The administrator behind the cookie of the console, as SQL knows them now.
+    ///
+    /// # Errors
+    /// `InvalidToken`, `Forbidden` for somebody who is no administrator any more, or a store does not answer.
+    pub async fn administrator(&self, credential: &Credential) -> Result<User, ErrorKind> {
+        let Credential::Page(token) = credential else { return Err(ErrorKind::InvalidToken) };
+        self.page(token, PagePlace::Console).await?;
+        let user = self.accounts.user(token.user()).await?.filter(|user| user.disabled.is_none());
+        let user = user.ok_or(ErrorKind::InvalidToken)?;
+        if user.admin { Ok(user) } else { Err(ErrorKind::Forbidden) }
+    }
+
+    /// Who may do what `scope` names: a live key that has it, or an administrator in the console.
+    ///
+    /// # Errors
+    /// Those of [`key`](Self::key) and [`administrator`](Self::administrator).
+    pub async fn may(&self, credential: &Credential, scope: KeyScope) -> Result<Authority, ErrorKind> {
+        match credential {
+            Credential::Page(_) => Ok(Authority::Administrator(Box::new(self.administrator(credential).await?))),
+            Credential::User(_) | Credential::Key(_) => Ok(Authority::Key(self.key(credential, scope).await?)),
+        }
+    }
+
+    /// The user behind a credential: the owner of a token or of the cookie of the settings, or the owner of a key with
+    /// `owner:act`.
     ///
     /// # Errors
     /// `InvalidToken`, `InsufficientScope`, or a store does not answer.
@@ -116,6 +171,12 @@ impl Authenticator {
         match credential {
             Credential::User(token) => Ok(Principal::User(token.user(), self.session(token).await?)),
             Credential::Key(_) => Ok(Principal::Key(self.key(credential, KeyScope::OwnerAct).await?)),
+            Credential::Page(token) => {
+                let session = self.page(token, PagePlace::Settings).await?;
+                let app = self.applications.find(None).await?;
+                let app = app.ok_or(ErrorKind::DependencyUnavailable(Dependency::Database))?;
+                Ok(Principal::Page(token.user(), session, app.id))
+            }
         }
     }
 
@@ -125,13 +186,12 @@ impl Authenticator {
     /// `InvalidToken`, `Forbidden` for a user's token, `InsufficientScope`, or a store does not answer.
     pub async fn key(&self, credential: &Credential, scope: KeyScope) -> Result<KeyRecord, ErrorKind> {
         match credential {
-            Credential::Key(key) => {
-                with_scope(self.accounts.live_key(key.digest()).await?.ok_or(ErrorKind::InvalidToken)?, scope)
-            }
+            Credential::Key(key) => with_scope(self.live_key(key.digest()).await?, scope),
             Credential::User(token) => {
                 self.session(token).await?;
                 Err(ErrorKind::Forbidden)
             }
+            Credential::Page(_) => Err(ErrorKind::InvalidToken),
         }
     }
 
@@ -142,7 +202,7 @@ impl Authenticator {
     pub async fn recent_key(&self, credential: &Credential, scope: KeyScope) -> Result<KeyRecord, ErrorKind> {
         match credential {
             Credential::Key(key) => with_scope(self.recent(key).await?, scope),
-            Credential::User(_) => self.key(credential, scope).await,
+            Credential::User(_) | Credential::Page(_) => self.key(credential, scope).await,
         }
     }
 
@@ -156,8 +216,15 @@ impl Authenticator {
         if let Some(known) = self.keys.get(digest, now) {
             return Ok(known);
         }
-        let key = self.accounts.live_key(digest).await?.ok_or(ErrorKind::InvalidToken)?;
+        let key = self.live_key(digest).await?;
         self.keys.keep(digest, &key, now);
+        Ok(key)
+    }
+
+    /// A key as SQL knows it now.
+    async fn live_key(&self, digest: Digest) -> Result<KeyRecord, ErrorKind> {
+        let key = self.accounts.live_key(digest).await?.ok_or(ErrorKind::InvalidToken)?;
+        self.note_key_use(&key);
         Ok(key)
     }
 
@@ -228,13 +295,27 @@ impl Authenticator {
         });
     }
 
+    /// As [`note_use`](Self::note_use), for a key.
+    fn note_key_use(&self, key: &KeyRecord) {
+        let now = self.clock.now();
+        if key.last_used.is_some_and(|last| now.since(last) < KEY_USE_EXACT_TO) {
+            return;
+        }
+        let (accounts, id) = (Arc::clone(&self.accounts), key.id);
+        in_background(&self.tracker, async move {
+            if let Err(error) = accounts.note_key_use(id).await {
+                tracing::debug!(%error, "the use of a key was not written");
+            }
+        });
+    }
+
     /// Notes a use of this session. It is written once in a while and in the background: the answer does not wait for
     /// it, and if the store fails, the session only looks older than it is.
     pub fn note_use(&self, user: UserId, session: &Session, now: Timestamp) {
         if !self.policy.wants_touch(session, now) {
             return;
         }
-        let (sessions, id, idle) = (Arc::clone(&self.sessions), session.id, self.policy.idle());
+        let (sessions, id, idle) = (Arc::clone(&self.sessions), session.id, self.policy.idle(session.app));
         in_background(&self.tracker, async move {
             if let Err(error) = sessions.touch(user, id, idle).await {
                 tracing::debug!(%error, "the use of a session was not written");

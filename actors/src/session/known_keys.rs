@@ -50,6 +50,9 @@ mod tests {
             app_name: "load".parse().expect("a name"),
             owner: UserId(1),
             scopes: Vec::new(),
+            name: String::new(),
+            last_used: None,
+            expires: None,
             created: Timestamp::from_secs(0),
             revoked: None,
         };

@@ -2,8 +2,8 @@
 
 use crate::clock::Timestamp;
 use crate::domain::{
-    AppName, Credential, DeviceToken, Digest, Email, KeyScope, Locale, MobileOs, Password, PersonName, PushToken,
-    UserId, UserToken,
+    AppName, Credential, DeviceToken, Digest, Email, KeyScope, Locale, MobileOs, PagePlace, PageToken, Password,
+    PersonName, PushToken, UserId, UserToken,
 };
 use crate::error::ErrorKind;
 use crate::stores::KeyRecord;
@@ -25,16 +25,50 @@ pub struct SignIn {
     pub app: Option<AppName>,
     /// The language of messages to the user from now on.
     pub locale: Option<Locale>,
+    pub opens: Opens,
     pub peer: IpAddr,
     /// Cancelled when the client has gone. A hash that has not begun is not computed then.
     pub caller: CancellationToken,
 }
 
+/// What a sign-in opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Opens {
+    /// The API, in the application of the request.
+    Api,
+    /// Pages of this server. The console is for administrators; others are refused with `Forbidden`.
+    Pages(PagePlace),
+}
+
+/// The secret of a session that was opened. The server does not keep it: this is the only time that it is shown.
+#[derive(Debug, Clone)]
+pub enum IssuedToken {
+    Api(UserToken),
+    Page(PageToken),
+}
+
+impl IssuedToken {
+    /// The digest, which is the id of the session.
+    pub fn digest(&self) -> Digest {
+        match self {
+            Self::Api(token) => token.digest(),
+            Self::Page(token) => token.digest(),
+        }
+    }
+
+    /// The secret itself.
+    pub fn expose(&self) -> String {
+        match self {
+            Self::Api(token) => token.expose(),
+            Self::Page(token) => token.expose(),
+        }
+    }
+}
+
 /// The answer to [`SignIn`].
 #[derive(Debug)]
 pub struct SignedIn {
-    /// The server does not keep the token: this is the only time that it is shown.
-    pub token: UserToken,
+    pub token: IssuedToken,
     pub user: UserId,
     pub first_name: PersonName,
     pub last_name: PersonName,
@@ -76,7 +110,8 @@ pub struct ListSessions(pub Credential);
 #[derive(Debug, Clone)]
 pub struct ListedSession {
     pub id: Digest,
-    pub app: AppName,
+    /// `None`: a session of the pages of this server.
+    pub app: Option<AppName>,
     pub device: Option<(DeviceToken, MobileOs)>,
     pub created: Timestamp,
     /// As exact as 1/20 of the idle life.

@@ -15,7 +15,7 @@ mod sign_in;
 mod sign_out;
 
 pub use applications::Applications;
-pub use authenticator::{Authenticator, Principal};
+pub use authenticator::{Authenticator, Authority, Principal};
 pub use guard::{PasswordAttempt, PasswordGuard, Target};
 pub use known_keys::KnownKeys;
 pub use messages::*;

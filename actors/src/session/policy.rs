@@ -1,6 +1,7 @@
 //! How long sessions live, and when the last use of one is saved. Pure.
 
 use crate::clock::Timestamp;
+use crate::domain::AppId;
 use crate::stores::{FoundDevice, Session};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
@@ -17,6 +18,10 @@ pub struct SessionPolicy {
     pub idle_secs: u64,
     /// Seconds after which a session ends even if it is used.
     pub absolute_secs: u64,
+    /// Seconds that a session of a page lives without use.
+    pub page_idle_secs: u64,
+    /// Seconds after which a session of a page ends even if it is used.
+    pub page_absolute_secs: u64,
     /// Live sessions that a user may have.
     pub most: usize,
     /// Devices that a user may have in one application. The least recently seen one is removed.
@@ -26,24 +31,24 @@ pub struct SessionPolicy {
 }
 
 impl SessionPolicy {
-    /// How long a session lives without use.
-    pub fn idle(&self) -> Duration {
-        Duration::from_secs(self.idle_secs)
+    /// How long a session of this application, or of pages, lives without use.
+    pub fn idle(&self, app: AppId) -> Duration {
+        Duration::from_secs(if app == AppId::PAGES { self.page_idle_secs } else { self.idle_secs })
     }
 
-    /// How long a session lives at most.
-    pub fn absolute(&self) -> Duration {
-        Duration::from_secs(self.absolute_secs)
+    /// How long it lives at most.
+    pub fn absolute(&self, app: AppId) -> Duration {
+        Duration::from_secs(if app == AppId::PAGES { self.page_absolute_secs } else { self.absolute_secs })
     }
 
     /// The last use that was written.
     pub fn last_seen(&self, session: &Session) -> Timestamp {
-        session.idle_expires.minus(self.idle()).max(session.created)
+        session.idle_expires.minus(self.idle(session.app)).max(session.created)
     }
 
     /// Whether a use now is to be written. Most checks only read.
     pub fn wants_touch(&self, session: &Session, now: Timestamp) -> bool {
-        now.since(self.last_seen(session)) >= self.idle() / self.touch_fraction.max(1)
+        now.since(self.last_seen(session)) >= self.idle(session.app) / self.touch_fraction.max(1)
             && session.idle_expires < session.absolute_expires
     }
 
@@ -62,11 +67,13 @@ impl SessionPolicy {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{AppId, DeviceId, Digest, MobileOs};
+    use crate::domain::{DeviceId, Digest, MobileOs};
 
     const POLICY: SessionPolicy = SessionPolicy {
         idle_secs: 1_209_600,
         absolute_secs: 2_592_000,
+        page_idle_secs: 1800,
+        page_absolute_secs: 43_200,
         most: 20,
         most_devices: 50,
         touch_fraction: 20,

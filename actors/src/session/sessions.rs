@@ -30,6 +30,7 @@ pub(super) async fn check(ports: &SessionPorts, Check(credential): Check) -> Res
             Some(_) => Err(ErrorKind::Forbidden),
             None => Err(ErrorKind::InvalidToken),
         },
+        Credential::Page(_) => Err(ErrorKind::InvalidToken),
     }
 }
 
@@ -43,6 +44,7 @@ pub(super) async fn admit(ports: &SessionPorts, Admit(credential): Admit) -> Res
             let key = ports.auth.recent_key(&credential, KeyScope::OwnerAct).await?;
             Ok(Admitted { user: key.owner, app: key.app_name, scopes: key.scopes })
         }
+        Credential::Page(_) => Err(ErrorKind::InvalidToken),
     }
 }
 
@@ -71,7 +73,10 @@ pub(super) async fn list(
         let device = session.device.and_then(|id| by_id.get(&id));
         listed.push(ListedSession {
             id: session.id,
-            app: ports.auth.app_name(session.app).await?,
+            app: match session.app {
+                AppId::PAGES => None,
+                app => Some(ports.auth.app_name(app).await?),
+            },
             device: device.map(|device| (device.device_token.clone(), device.mobile_os)),
             created: session.created,
             last_seen: ports.auth.policy.last_seen(&session),
@@ -106,7 +111,7 @@ pub(super) async fn introspect(ports: &SessionPorts, request: Introspect) -> Res
         return Err(ErrorKind::InvalidToken);
     }
     let found = match &request.token {
-        None => return Ok(Introspection::Inactive),
+        None | Some(Credential::Page(_)) => return Ok(Introspection::Inactive),
         Some(Credential::User(token)) => session_of(ports, token, key.app).await,
         Some(Credential::Key(asked)) => ports
             .auth

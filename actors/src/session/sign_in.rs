@@ -1,10 +1,10 @@
 //! Sign in: a few calls to the stores and one hash.
 
 use super::guard::{PasswordAttempt, Target};
-use super::messages::{SignIn, SignedIn};
+use super::messages::{IssuedToken, Opens, SignIn, SignedIn};
 use super::{SessionActor, SessionPorts};
 use crate::derive::random_bytes;
-use crate::domain::{AppId, Password, UserToken};
+use crate::domain::{AppId, PagePlace, Password};
 use crate::error::ErrorKind;
 use crate::flows::answers;
 use crate::hashing::Verified;
@@ -80,8 +80,12 @@ async fn finish(
     outdated: bool,
     client: Client,
     attempt: &PasswordAttempt,
-) -> Result<UserToken, ErrorKind> {
+) -> Result<IssuedToken, ErrorKind> {
     let forgiven = ports.guard.succeeded(attempt).await?;
+    if request.opens == Opens::Pages(PagePlace::Console) && !user.admin {
+        ports.guard.limits.store.forgive(&forgiven).await?;
+        return Err(ErrorKind::Forbidden);
+    }
     if outdated {
         upgrade(ports, user, &request.password, &request.caller).await;
     }
@@ -114,15 +118,20 @@ async fn finish(
             Some(device)
         }
     };
-    let token = ports.auth.keyring.issue_token(user.id, random_bytes());
+    let (token, app) = match request.opens {
+        Opens::Api => (IssuedToken::Api(ports.auth.keyring.issue_token(user.id, random_bytes())), client.app),
+        Opens::Pages(place) => {
+            (IssuedToken::Page(ports.auth.keyring.issue_page_token(place, user.id, random_bytes())), AppId::PAGES)
+        }
+    };
     let opening = ports.auth.sessions.open(NewSession {
         user: user.id,
         id: token.digest(),
-        app: client.app,
+        app,
         device,
         epoch: user.epoch,
-        idle: policy.idle(),
-        absolute: policy.absolute(),
+        idle: policy.idle(app),
+        absolute: policy.absolute(app),
         max_sessions: policy.most,
         forgiven,
     });

@@ -16,6 +16,7 @@ pub(super) async fn run(ports: &SessionPorts, request: SignOut) -> Result<(), Er
             let key = ports.auth.accounts.live_key(key.digest()).await?.ok_or(ErrorKind::InvalidToken)?;
             by_key(ports, &request, &key).await
         }
+        Credential::Page(_) => Err(ErrorKind::InvalidToken),
     }
 }
 

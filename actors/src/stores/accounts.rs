@@ -3,7 +3,7 @@
 use super::{FoundDevice, Revocation, StoreResult};
 use crate::clock::Timestamp;
 use crate::domain::{
-    AppId, AppName, DeviceToken, Digest, Email, KeyRowId, KeyScope, Locale, PersonName, Phone, UserId,
+    AppId, AppName, Colour, DeviceToken, Digest, Email, KeyRowId, KeyScope, Locale, OpenUrl, PersonName, Phone, UserId,
 };
 use crate::stores::NewMessage;
 use async_trait::async_trait;
@@ -23,6 +23,8 @@ pub struct User {
     pub disabled: Option<Timestamp>,
     /// Verified.
     pub phone: Option<Phone>,
+    /// When the number was verified. `None` also for one that was verified before this was recorded.
+    pub phone_verified: Option<Timestamp>,
     /// The language of its messages.
     pub locale: Option<Locale>,
     /// Incremented whenever the user is signed out everywhere by a change of the account.
@@ -106,6 +108,10 @@ pub struct Application {
     pub mail_from: Option<String>,
     /// The sender of its SMS, if it is not the one of the provider.
     pub sms_from: Option<String>,
+    /// The colour of its pages and mails.
+    pub colour: Option<Colour>,
+    /// Opens the application on the device of the reader.
+    pub open_url: Option<OpenUrl>,
     /// Whether it serves requests that name no application.
     pub is_default: bool,
     pub created: Timestamp,
@@ -118,6 +124,8 @@ pub struct NewApplication {
     pub brand: String,
     pub mail_from: Option<String>,
     pub sms_from: Option<String>,
+    pub colour: Option<Colour>,
+    pub open_url: Option<OpenUrl>,
 }
 
 /// A server key. The key itself is not stored.
@@ -129,7 +137,13 @@ pub struct KeyRecord {
     /// The user it acts as.
     pub owner: UserId,
     pub scopes: Vec<KeyScope>,
+    /// For people. May be empty.
+    pub name: String,
     pub created: Timestamp,
+    /// Exact to a minute.
+    pub last_used: Option<Timestamp>,
+    /// `None`: it is valid until it is revoked.
+    pub expires: Option<Timestamp>,
     pub revoked: Option<Timestamp>,
 }
 
@@ -141,6 +155,10 @@ pub struct NewKey {
     /// The user it acts as.
     pub owner: UserId,
     pub scopes: Vec<KeyScope>,
+    /// For people. May be empty.
+    pub name: String,
+    /// `None`: it is valid until it is revoked.
+    pub expires: Option<Timestamp>,
 }
 
 /// A change of password, with its consequences, in one transaction.
@@ -238,8 +256,11 @@ pub trait AccountStore: Send + Sync {
     /// Creates an application. It becomes the default if there is none; of several created at once, exactly one does.
     async fn create_application(&self, new: NewApplication) -> StoreResult<Created<AppId>>;
 
-    /// A key that is not revoked and whose owner is not disabled.
+    /// A key that is not revoked or expired, and whose owner is not disabled.
     async fn live_key(&self, digest: Digest) -> StoreResult<Option<KeyRecord>>;
+
+    /// Writes down that a key was used now.
+    async fn note_key_use(&self, id: KeyRowId) -> StoreResult<()>;
 
     /// All, revoked ones included.
     async fn keys(&self) -> StoreResult<Vec<KeyRecord>>;

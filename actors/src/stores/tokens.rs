@@ -13,6 +13,7 @@ use tokio::time::Instant;
 pub struct Session {
     /// The digest of the token. It is also the session's public name.
     pub id: Digest,
+    /// The application, or [`AppId::PAGES`].
     pub app: AppId,
     /// The device it was opened on, if the client sent one.
     pub device: Option<DeviceId>,
@@ -44,7 +45,8 @@ pub struct NewSession {
     pub idle: Duration,
     /// Life in any case.
     pub absolute: Duration,
-    /// Live sessions that the user may have, this one included. The oldest are closed.
+    /// Live sessions that the user may have, this one included; those of pages and those of applications are counted
+    /// apart. The oldest are closed.
     pub max_sessions: usize,
     /// Charges of the attempt, forgiven in the same step, also if the epoch is stale: the password was right.
     pub forgiven: Forgiven,

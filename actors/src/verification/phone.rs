@@ -27,7 +27,7 @@ pub(super) async fn issue(ports: &VerificationPorts, request: IssueCode) -> Resu
     limits.peek(limits.wrong_codes(&phone)).await?.or_else(too_many)?;
     let source = match &principal {
         Principal::Key(key) => Source::Key(key.id),
-        Principal::User(..) => Source::Address(request.peer),
+        Principal::User(..) | Principal::Page(..) => Source::Address(request.peer),
     };
     let budgets = limits.code_sends(user.id, &phone, source);
     let locale = user.locale.or(request.locale).unwrap_or_default();

@@ -1,6 +1,6 @@
 //! Password resets: mail a link, inspect one, set a new password by one.
 
-use super::messages::{FinishReset, InspectReset, IssueReset};
+use super::messages::{Appearance, DescribeApplication, FinishReset, InspectReset, IssueReset};
 use super::{VerificationActor, VerificationPorts};
 use crate::derive::random_bytes;
 use crate::domain::{AppId, UserId};
@@ -8,11 +8,12 @@ use crate::error::{Dependency, ErrorKind};
 use crate::flows::answers;
 use crate::hashing::Reservation;
 use crate::limits::Charges;
-use crate::stores::{Destination, MessageKind, NewMessage, ResetChallenge, ResetRequest, User};
+use crate::stores::{Application, Destination, MessageKind, NewMessage, ResetChallenge, ResetRequest, User};
 
 answers!(VerificationActor:
     IssueReset => issue,
     InspectReset => inspect,
+    DescribeApplication => describe,
     FinishReset => finish,
 );
 
@@ -56,9 +57,39 @@ async fn send(ports: &VerificationPorts, request: IssueReset, app: AppId) -> Res
     Ok(())
 }
 
-pub(super) async fn inspect(ports: &VerificationPorts, InspectReset(token): InspectReset) -> Result<(), ErrorKind> {
+pub(super) async fn inspect(
+    ports: &VerificationPorts,
+    InspectReset(token): InspectReset,
+) -> Result<Appearance, ErrorKind> {
     let found = ports.challenges.find_reset(token.user(), token.digest()).await?;
-    found.map(|_| ()).ok_or(ErrorKind::ResetTokenInvalid)
+    let challenge = found.ok_or(ErrorKind::ResetTokenInvalid)?;
+    let application = match challenge.app {
+        Some(app) => ports.auth.accounts.application_by_id(app).await?,
+        None => None,
+    };
+    match application {
+        Some(application) => Ok(application.into()),
+        None => default_application(ports).await.map(Appearance::from),
+    }
+}
+
+pub(super) async fn describe(
+    ports: &VerificationPorts,
+    DescribeApplication(name): DescribeApplication,
+) -> Result<Appearance, ErrorKind> {
+    let named = match &name {
+        Some(name) => ports.auth.applications.find(Some(name)).await?,
+        None => None,
+    };
+    match named {
+        Some(application) => Ok(application.into()),
+        None => default_application(ports).await.map(Appearance::from),
+    }
+}
+
+async fn default_application(ports: &VerificationPorts) -> Result<Application, ErrorKind> {
+    let default = ports.auth.applications.find(None).await?;
+    default.ok_or(ErrorKind::DependencyUnavailable(Dependency::Database))
 }
 
 pub(super) async fn finish(ports: &VerificationPorts, request: FinishReset) -> Result<(), ErrorKind> {
@@ -114,10 +145,7 @@ async fn set(
     // The notice speaks for the application that the reset was requested for.
     let app = match challenge.app {
         Some(app) => app,
-        None => {
-            let default = ports.auth.applications.find(None).await?;
-            default.ok_or(ErrorKind::DependencyUnavailable(Dependency::Database))?.id
-        }
+        None => default_application(ports).await?.id,
     };
     for _ in 0..TRIES {
         if ports.passwords.set(&account, hash, app, None).await? {

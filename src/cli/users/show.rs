@@ -44,8 +44,9 @@ pub(super) async fn run(context: &Context, config: &Config, accounts: &Database,
 }
 
 impl Details {
-    fn app(&self, id: AppId) -> &str {
-        self.apps.get(&id).map_or("", AppName::as_str)
+    /// `None`: the pages of this server.
+    fn app(&self, id: AppId) -> Option<&str> {
+        self.apps.get(&id).map(AppName::as_str)
     }
 
     fn device_of(&self, session: &Session) -> Option<&str> {
@@ -76,7 +77,7 @@ impl Details {
             Ok(sessions) if sessions.is_empty() => "No sessions.".to_owned(),
             Ok(sessions) => table(&["SESSION OF", "DEVICE", "SINCE", "LAST SEEN"], sessions, |session| {
                 vec![
-                    self.app(session.app).to_owned(),
+                    self.app(session.app).unwrap_or("(pages)").to_owned(),
                     self.device_of(session).unwrap_or_default().to_owned(),
                     session.created.to_string(),
                     config.sessions.last_seen(session).to_string(),
@@ -88,7 +89,7 @@ impl Details {
             [] => "No devices.".to_owned(),
             devices => table(&titles, devices, |device| {
                 vec![
-                    self.app(device.app).to_owned(),
+                    self.app(device.app).unwrap_or_default().to_owned(),
                     device.device_token.as_str().to_owned(),
                     device.mobile_os.as_str().to_owned(),
                     device.seen.to_string(),

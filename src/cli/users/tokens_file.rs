@@ -85,8 +85,8 @@ impl TokensFile {
                 app: self.app,
                 device: devices.get(&user).copied(),
                 epoch,
-                idle: self.config.sessions.idle(),
-                absolute: self.config.sessions.absolute(),
+                idle: self.config.sessions.idle(self.app),
+                absolute: self.config.sessions.absolute(self.app),
                 max_sessions: self.config.sessions.most,
                 forgiven: Forgiven::default(),
             });

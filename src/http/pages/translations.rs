@@ -5,14 +5,20 @@ use portcullis_actors::error::PasswordRule;
 
 /// The texts of the reset pages in one language.
 pub struct Texts {
-    pub lang: &'static str,
+    pub locale: Locale,
     pub title: &'static str,
     pub intro: &'static str,
     pub password: &'static str,
+    /// With the least length for `{}`.
+    pub rules: &'static str,
     pub repeat: &'static str,
     pub submit: &'static str,
+    pub show: &'static str,
+    pub hide: &'static str,
     pub done_title: &'static str,
     pub done: &'static str,
+    /// With the application's name for `{}`.
+    pub open: &'static str,
     pub expired_title: &'static str,
     pub expired: &'static str,
     pub forgotten_title: &'static str,
@@ -46,14 +52,18 @@ impl Texts {
 }
 
 const ENGLISH: Texts = Texts {
-    lang: "en",
+    locale: Locale::En,
     title: "Choose a new password",
     intro: "You will be signed out on all your devices and can then sign in with the new password.",
     password: "New password",
+    rules: "At least {} characters. Not your e-mail address and not a common password. A short sentence is a good one.",
     repeat: "New password again",
     submit: "Save password",
+    show: "Show",
+    hide: "Hide",
     done_title: "Password saved",
-    done: "You can now sign in with your new password.",
+    done: "You were signed out on all your devices. You can now sign in with your new password.",
+    open: "Open {}",
     expired_title: "This link is no longer valid",
     expired: "It was used or has expired. Enter your e-mail address to get a new one.",
     forgotten_title: "Forgot your password?",
@@ -68,7 +78,7 @@ const ENGLISH: Texts = Texts {
     too_long: "The password has more than 128 characters.",
     too_short: "The password is too short.",
     is_email: "The password must not be the e-mail address.",
-    too_common: "The password is too common. Attackers try such passwords first.",
+    too_common: "This password is too common. Attackers try such passwords first.",
     foreign_title: "The form was not sent from this page",
     foreign: "Nothing was changed. Open the link from the mail again.",
     failed_title: "Something went wrong",
@@ -77,14 +87,19 @@ const ENGLISH: Texts = Texts {
 
 // Formal address (usted), as in the mails.
 const SPANISH: Texts = Texts {
-    lang: "es",
+    locale: Locale::Es,
     title: "Elija una contraseña nueva",
     intro: "Se cerrará la sesión en todos sus dispositivos y podrá entrar con la contraseña nueva.",
     password: "Contraseña nueva",
+    rules: "Al menos {} caracteres. No puede ser su dirección de correo ni una contraseña común. Una frase corta es una \
+            buena elección.",
     repeat: "Repita la contraseña nueva",
     submit: "Guardar contraseña",
+    show: "Mostrar",
+    hide: "Ocultar",
     done_title: "Contraseña guardada",
-    done: "Ya puede entrar con su contraseña nueva.",
+    done: "Se ha cerrado la sesión en todos sus dispositivos. Ya puede entrar con su contraseña nueva.",
+    open: "Abrir {}",
     expired_title: "Este enlace ya no es válido",
     expired: "Ya se ha usado o ha caducado. Escriba su dirección de correo para recibir otro.",
     forgotten_title: "¿Ha olvidado su contraseña?",
@@ -99,7 +114,7 @@ const SPANISH: Texts = Texts {
     too_long: "La contraseña tiene más de 128 caracteres.",
     too_short: "La contraseña es demasiado corta.",
     is_email: "La contraseña no puede ser la dirección de correo.",
-    too_common: "Es una de las primeras contraseñas que cualquiera probaría.",
+    too_common: "La contraseña es demasiado común. Es de las primeras que cualquiera probaría.",
     foreign_title: "El formulario no se ha enviado desde esta página",
     foreign: "No se ha cambiado nada. Vuelva a abrir el enlace del correo.",
     failed_title: "Ahora mismo no ha sido posible",

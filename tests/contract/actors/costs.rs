@@ -66,7 +66,7 @@ impl House {
     pub(super) async fn on_phone(&self, push: &str) -> UserToken {
         let ask = self.ask("ada", PASSWORD, [192, 0, 2, 1], Some("phone"));
         let ask = SignIn { push: Some(push.parse().expect("a push token")), ..ask };
-        self.sessions[0].send(ask).await.expect("the actor answers").expect("signs in").token
+        super::api_token(self.sessions[0].send(ask).await.expect("the actor answers").expect("signs in"))
     }
 
     /// What an app sends at each launch.

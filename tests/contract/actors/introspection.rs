@@ -17,7 +17,8 @@ impl House {
     /// A new key with this scope.
     async fn key(&self, scope: KeyScope, app: AppId, owner: UserId) -> Credential {
         let key = ServerKey::new(random_bytes());
-        let new = NewKey { digest: key.digest(), app, owner, scopes: vec![scope] };
+        let (name, expires) = (String::new(), None);
+        let new = NewKey { digest: key.digest(), app, owner, scopes: vec![scope], name, expires };
         self.database.store.create_key(new).await.expect("the store answers");
         Credential::Key(key)
     }

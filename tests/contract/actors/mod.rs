@@ -22,7 +22,8 @@ use portcullis_actors::hashing::{HashingPolicy, HashingPool};
 use portcullis_actors::limits::{LimitPolicy, Limits, PasswordLimits, PhonePolicy, ResetPolicy};
 use portcullis_actors::notifier::Wake;
 use portcullis_actors::session::{
-    Applications, Authenticator, Check, PasswordGuard, SessionActor, SessionPolicy, SessionPorts, SignIn,
+    Applications, Authenticator, Check, IssuedToken, Opens, PasswordGuard, SessionActor, SessionPolicy, SessionPorts,
+    SignIn, SignedIn,
 };
 use portcullis_actors::stores::{AccountStore as _, NewUser, ResetRequest};
 use portcullis_actors::verification::{FinishReset, VerificationActor, VerificationPorts};
@@ -251,7 +252,7 @@ impl House {
         device: Option<&str>,
     ) -> Result<UserToken, ErrorKind> {
         let ask = self.ask(name, password, peer, device);
-        self.sessions[worker].send(ask).await.expect("the actor answers").map(|signed_in| signed_in.token)
+        self.sessions[worker].send(ask).await.expect("the actor answers").map(api_token)
     }
 
     fn ask(&self, name: &str, password: &str, peer: [u8; 4], device: Option<&str>) -> SignIn {
@@ -262,6 +263,7 @@ impl House {
             push: None,
             app: None,
             locale: None,
+            opens: Opens::Api,
             peer: peer.into(),
             caller: CancellationToken::new(),
         }
@@ -297,4 +299,12 @@ fn parsed(password: &str) -> Password {
 
 fn cheap() -> HashingPolicy {
     HashingPolicy { memory_kib: 64, iterations: 1, max_wait_ms: 20_000, ..defaults().hashing }
+}
+
+/// The token of a sign-in to the API.
+fn api_token(signed_in: SignedIn) -> UserToken {
+    match signed_in.token {
+        IssuedToken::Api(token) => token,
+        IssuedToken::Page(_) => panic!("a session of a page was opened"),
+    }
 }

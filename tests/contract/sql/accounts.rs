@@ -120,6 +120,8 @@ pub(super) async fn applications_read_back_and_one_is_the_default(backend: Backe
         brand: "Alpha & Söhne".to_owned(),
         mail_from: Some("alpha@example.com".to_owned()),
         sms_from: Some("+15005550006".to_owned()),
+        colour: Some("1f5fd6".parse().expect("a colour")),
+        open_url: Some("vip://home".parse().expect("a URL")),
     };
     let Created::New(second) = store.create_application(new.clone()).await.expect("made") else { panic!("is new") };
     assert_eq!(store.create_application(new.clone()).await.expect("asked"), Created::Duplicate);
@@ -127,6 +129,7 @@ pub(super) async fn applications_read_back_and_one_is_the_default(backend: Backe
     let read = store.application(Some(&new.name)).await.expect("read").expect("is there");
     assert_eq!((read.id, &read.name, &read.brand), (second, &new.name, &new.brand));
     assert_eq!((&read.mail_from, &read.sms_from), (&new.mail_from, &new.sms_from));
+    assert_eq!((&read.colour, &read.open_url), (&new.colour, &new.open_url));
     assert_eq!(store.application_by_id(second).await.expect("read").as_ref(), Some(&read));
     assert_eq!(store.application_by_id(AppId(99)).await.expect("read"), None);
     assert_eq!(store.application(Some(&"beta".parse().expect("a name"))).await.expect("read"), None);

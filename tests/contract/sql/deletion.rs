@@ -47,7 +47,17 @@ async fn furnished(backend: &Backend, name: &str, app: portcullis_actors::domain
     };
     store.register(registration).await.expect("answers").expect("registered");
     let digest = Digest::of(name.as_bytes());
-    store.create_key(NewKey { digest, app, owner: user, scopes: vec![KeyScope::OwnerAct] }).await.expect("made");
+    store
+        .create_key(NewKey {
+            digest,
+            app,
+            owner: user,
+            scopes: vec![KeyScope::OwnerAct],
+            name: String::new(),
+            expires: None,
+        })
+        .await
+        .expect("made");
     let mut change = change(user, app, "old", "new");
     change.notice.to = portcullis_actors::stores::Destination::Mail(new_user(name).email);
     store.change_password(change).await.expect("changed").expect("took effect");

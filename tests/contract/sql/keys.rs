@@ -9,7 +9,7 @@ pub(super) async fn a_key_lives_until_it_or_its_owner_dies(backend: Backend) {
     let store = &backend.store;
     let (owner, app) = (backend.user("owner").await, backend.app("fleet").await);
     let digest = Digest::of(b"a key");
-    let new = NewKey { digest, app, owner, scopes: KeyScope::ALL.to_vec() };
+    let new = NewKey { digest, app, owner, scopes: KeyScope::ALL.to_vec(), name: String::new(), expires: None };
     let Created::New(id) = store.create_key(new).await.expect("made") else { panic!("is new") };
     let key = store.live_key(digest).await.expect("read").expect("lives");
     assert_eq!((key.id, key.app, key.app_name.as_str(), key.owner), (id, app, "fleet", owner));
@@ -35,16 +35,20 @@ pub(super) async fn a_scope_that_is_not_known_is_none(backend: Backend) {
     let (owner, app) = (backend.user("owner").await, backend.app("fleet").await);
     let scopes = vec![KeyScope::DevicesRead];
     let digest = Digest::of(b"a key");
-    backend.store.create_key(NewKey { digest, app, owner, scopes: scopes.clone() }).await.expect("made");
-    backend.execute("UPDATE server_keys SET scopes = 'users:write devices:read pigeons:feed'").await;
+    backend
+        .store
+        .create_key(NewKey { digest, app, owner, scopes: scopes.clone(), name: String::new(), expires: None })
+        .await
+        .expect("made");
+    backend.execute("UPDATE server_keys SET scopes = 'users:fly devices:read pigeons:feed'").await;
     assert_eq!(backend.store.live_key(digest).await.expect("read").expect("lives").scopes, scopes);
     assert_eq!(backend.store.keys().await.expect("read")[0].scopes, scopes);
-    assert!("users:write".parse::<KeyScope>().is_err(), "what does nothing cannot be granted");
+    assert!("users:fly".parse::<KeyScope>().is_err(), "what does nothing cannot be granted");
 }
 
 pub(super) async fn a_key_is_made_once(backend: Backend) {
     let (owner, app) = (backend.user("owner").await, backend.app("fleet").await);
-    let new = NewKey { digest: Digest::of(b"a key"), app, owner, scopes: vec![] };
+    let new = NewKey { digest: Digest::of(b"a key"), app, owner, scopes: vec![], name: String::new(), expires: None };
     let asked = join_all((0..20).map(|_| backend.store.create_key(new.clone()))).await;
     assert_eq!(asked.into_iter().filter(|one| matches!(one, Ok(Created::New(_)))).count(), 1);
     let keys = backend.store.keys().await.expect("read");

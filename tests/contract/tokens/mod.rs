@@ -115,6 +115,7 @@ macro_rules! token_contract {
                 a_session_is_found_by_its_user_and_name,
                 what_the_memory_of_a_process_answers_is_what_the_store_answers,
                 a_session_on_a_device_replaces_that_devices,
+                sessions_of_pages_and_of_applications_are_counted_apart,
                 the_oldest_go_beyond_the_most,
                 expired_sessions_do_not_count_towards_the_most,
                 a_session_ends_when_it_is_not_used,

@@ -51,6 +51,20 @@ pub async fn a_session_on_a_device_replaces_that_devices(store: Ports) {
     assert!(store.lives(OTHER, digest(5)).await);
 }
 
+pub async fn sessions_of_pages_and_of_applications_are_counted_apart(store: Ports) {
+    let opened = async |n, app| {
+        store.opened(NewSession { max_sessions: 2, app, ..session(USER, n) }).await;
+        store.advance(secs(2));
+    };
+    for (n, app) in [(1, AppId(1)), (2, AppId::PAGES), (3, AppId(2)), (4, AppId::PAGES)] {
+        opened(n, app).await;
+    }
+    assert_eq!(store.listed(USER).await, [digest(4), digest(3), digest(2), digest(1)]);
+    opened(5, AppId::PAGES).await;
+    opened(6, AppId(1)).await;
+    assert_eq!(store.listed(USER).await, [digest(6), digest(5), digest(4), digest(3)]);
+}
+
 pub async fn the_oldest_go_beyond_the_most(store: Ports) {
     for n in 1..=5 {
         store.opened(NewSession { max_sessions: 3, ..session(USER, n) }).await;

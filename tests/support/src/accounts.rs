@@ -36,6 +36,8 @@ pub fn new_application(name: &str) -> NewApplication {
         brand: format!("The {name}"),
         mail_from: None,
         sms_from: None,
+        colour: None,
+        open_url: None,
     }
 }
 

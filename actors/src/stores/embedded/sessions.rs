@@ -15,7 +15,8 @@ const EPOCH_KEPT: Duration = Duration::from_secs(3600);
 
 const LATER_EPOCH: &str = "SELECT 1 FROM session_epochs WHERE user_id = ?1 AND epoch > ?2";
 
-/// Deletes the session of the device and expired ones, inserts the new one, and keeps the newest `?2` of them.
+/// Deletes the session of the device and expired ones, inserts the new one, and keeps the newest `?2` of its kind:
+/// sessions of pages and of applications are counted apart.
 /// (The driver takes numbered parameters across statements, if each statement uses nearly all of the first ones.)
 const OPEN: &str = "
     DELETE FROM sessions WHERE user_id = ?1 AND (device_id = ?4 OR idle_expires <= ?3 OR absolute_expires <= ?3);
@@ -23,7 +24,7 @@ const OPEN: &str = "
         (user_id, created, device_id, id, app_id, epoch, idle_expires, absolute_expires)
         VALUES (?1, ?3, ?4, ?5, ?6, ?7, ?8, ?9);
     DELETE FROM sessions WHERE serial IN
-        (SELECT serial FROM sessions WHERE user_id = ?1 ORDER BY serial DESC LIMIT -1 OFFSET ?2)";
+        (SELECT serial FROM sessions WHERE user_id = ?1 AND (app_id = 0) = (?6 = 0) ORDER BY serial DESC LIMIT -1 OFFSET ?2)";
 
 const FIND: &str = "
     SELECT id, app_id, device_id, created, idle_expires, absolute_expires FROM sessions

@@ -1,9 +1,9 @@
 -- Opens a session, unless the store holds a later epoch. Replaces the session of the device, deletes expired ones, and
--- closes the oldest. Forgives the charges of the attempt, also if the epoch is too old: the password was right.
+-- closes the oldest; sessions of pages and of applications are counted apart. Forgives the charges of the attempt, also if the epoch is too old: the password was right.
 --
 -- KEYS[1]  pc:{user}:sessions (see sessions.lua)
 -- KEYS[2]  … counters (see counter.lua): first those to forget
--- ARGV     2 digest · 3 app · 4 device, 0 is none · 5 epoch · 6 idle life, s · 7 absolute life, s ·
+-- ARGV     2 digest · 3 app, 0 for pages · 4 device, 0 is none · 5 epoch · 6 idle life, s · 7 absolute life, s ·
 --          8 live sessions, at most · 9 how many of the counters to forget
 -- returns  {created, idle end, absolute end} in Unix seconds, or nil if the epoch is too old
 
@@ -22,7 +22,7 @@ local others = {}
 for _, session in ipairs(all) do
   if not session.live or (ARGV[4] ~= '0' and session.device == ARGV[4]) then
     redis.call('HDEL', KEYS[1], session.id)
-  elseif session.id ~= ARGV[2] then
+  elseif session.id ~= ARGV[2] and (session.app == '0') == (ARGV[3] == '0') then
     others[#others + 1] = session
   end
 end

@@ -3,7 +3,7 @@
 -- KEYS[1]  pc:{user}:sessions, a hash that expires with the last of its sessions; if it holds an epoch, not earlier
 --          than 10 minutes after its last change
 --   field  16 raw bytes, the digest of a token
---   value  app:device:created:idle:absolute[:epoch], decimal; device 0 is none, times are Unix seconds, the epoch is
+--   value  app:device:created:idle:absolute[:epoch], decimal; app 0 is a page of this server, device 0 is none, times are Unix seconds, the epoch is
 --          that of the user at sign-in and is left out if it is 0; up to 64 bytes the hash keeps its compact encoding
 --   field  epoch, if it is not 0: a sign-in that began before it is refused
 

@@ -87,7 +87,7 @@ impl AccountStore for SqlStore {
     }
 
     async fn set_phone(&self, user: UserId, phone: &Phone) -> StoreResult<bool> {
-        self.write(async |c| users::set_phone(c, user, phone).await).await
+        self.write(async |c| users::set_phone(c, user, phone, self.clock.now()).await).await
     }
 
     async fn set_locale(&self, user: UserId, locale: Locale) -> StoreResult<()> {
@@ -136,7 +136,11 @@ impl AccountStore for SqlStore {
     }
 
     async fn live_key(&self, digest: Digest) -> StoreResult<Option<KeyRecord>> {
-        self.read(async |c| keys::live(c, digest).await).await
+        self.read(async |c| keys::live(c, digest, self.clock.now()).await).await
+    }
+
+    async fn note_key_use(&self, id: KeyRowId) -> StoreResult<()> {
+        self.write(async |c| keys::note_use(c, id, self.clock.now()).await).await
     }
 
     async fn keys(&self) -> StoreResult<Vec<KeyRecord>> {

@@ -1,8 +1,8 @@
 //! Statements over `applications`.
 
-use super::rows::{parsed, time};
+use super::rows::{maybe_parsed, parsed, time};
 use crate::clock::Timestamp;
-use crate::domain::{AppId, AppName};
+use crate::domain::{AppId, AppName, Colour, OpenUrl};
 use crate::stores::{Application, Created, NewApplication};
 use sqlx::AnyConnection;
 use sqlx::Row as _;
@@ -15,6 +15,8 @@ fn application(row: &AnyRow) -> sqlx::Result<Application> {
         brand: row.try_get("brand")?,
         mail_from: row.try_get("mail_from")?,
         sms_from: row.try_get("sms_from")?,
+        colour: maybe_parsed(row, "colour")?,
+        open_url: maybe_parsed(row, "open_url")?,
         is_default: row.try_get::<i64, _>("is_default")? != 0,
         created: time(row, "created")?,
     })
@@ -23,7 +25,7 @@ fn application(row: &AnyRow) -> sqlx::Result<Application> {
 macro_rules! select_application {
     ($rest:literal) => {
         sqlx::query(concat!(
-            "SELECT id, name, brand, mail_from, sms_from, is_default, created FROM applications ",
+            "SELECT id, name, brand, mail_from, sms_from, colour, open_url, is_default, created FROM applications ",
             $rest
         ))
     };
@@ -55,11 +57,11 @@ pub(super) async fn insert(
     new: &NewApplication,
     now: Timestamp,
 ) -> sqlx::Result<Created<AppId>> {
-    let first = "INSERT INTO applications (name, brand, mail_from, sms_from, created, is_default) \
-                 SELECT $1, $2, $3, $4, $5, 1 WHERE NOT EXISTS (SELECT 1 FROM applications WHERE is_default = 1) \
+    let first = "INSERT INTO applications (name, brand, mail_from, sms_from, created, colour, open_url, is_default) \
+                 SELECT $1, $2, $3, $4, $5, $6, $7, 1 WHERE NOT EXISTS (SELECT 1 FROM applications WHERE is_default = 1) \
                  ON CONFLICT DO NOTHING RETURNING id";
-    let another = "INSERT INTO applications (name, brand, mail_from, sms_from, created) VALUES ($1, $2, $3, $4, $5) \
-                   ON CONFLICT (name) DO NOTHING RETURNING id";
+    let another = "INSERT INTO applications (name, brand, mail_from, sms_from, created, colour, open_url) \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (name) DO NOTHING RETURNING id";
     for statement in [first, another] {
         let made = sqlx::query(statement)
             .bind(new.name.as_str())
@@ -67,6 +69,8 @@ pub(super) async fn insert(
             .bind(new.mail_from.as_deref())
             .bind(new.sms_from.as_deref())
             .bind(now.millis())
+            .bind(new.colour.as_ref().map(Colour::as_str))
+            .bind(new.open_url.as_ref().map(OpenUrl::as_str))
             .fetch_optional(&mut *connection)
             .await?;
         if let Some(row) = made {

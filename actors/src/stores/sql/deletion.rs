@@ -15,15 +15,23 @@ const OWN: [&str; 5] = [
     "DELETE FROM revocations WHERE user_id = $1",
 ];
 
-/// Attempts to deliver messages to the user, or to their address (`$2`) before it had an account.
-const ATTEMPTS: &str = "DELETE FROM outbox_attempts WHERE message_id IN \
-                        (SELECT id FROM outbox WHERE user_id = $1 OR destination = $2)";
+/// The messages to the user, and those to their address (`$2`) before it had an account.
+macro_rules! own_messages {
+    () => {
+        "SELECT id FROM outbox WHERE user_id = $1 UNION SELECT id FROM outbox WHERE user_id < 0 AND destination = $2"
+    };
+}
+
+const ATTEMPTS: &str = concat!("DELETE FROM outbox_attempts WHERE message_id IN (", own_messages!(), ")");
 
 /// A node may be delivering a message and will settle it. So the row stays for as long as those of decoys, without any
 /// personal data.
-const MESSAGES: &str = "UPDATE outbox SET user_id = -1, challenge = NULL, destination = '', lane = '', last_error = NULL, \
-                        state = 'expired', due = NULL, settled = COALESCE(settled, $3), lease = lease + 1 \
-                        WHERE user_id = $1 OR destination = $2";
+const MESSAGES: &str = concat!(
+    "UPDATE outbox SET user_id = -1, challenge = NULL, destination = '', lane = '', last_error = NULL, \
+     state = 'expired', due = NULL, settled = COALESCE(settled, $3), lease = lease + 1 WHERE id IN (",
+    own_messages!(),
+    ")"
+);
 
 /// Call it in a transaction.
 pub(super) async fn delete(

@@ -21,7 +21,7 @@ pub enum Found {
 
 /// Tables that are read and written.
 const TABLES: &str = "'users', 'applications', 'server_keys', 'devices', 'pushes', 'revocations', 'outbox', \
-                      'outbox_attempts', 'wrong_passwords', 'installation'";
+                      'outbox_attempts', 'wrong_passwords', 'installation', 'nodes'";
 
 impl SqlStore {
     /// Inspects the database and the rights that a start needs. Changes nothing, and creates no file.

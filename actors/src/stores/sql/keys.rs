@@ -13,11 +13,14 @@ fn key(row: &AnyRow) -> sqlx::Result<KeyRecord> {
     Ok(KeyRecord {
         id: KeyRowId(row.try_get("id")?),
         app: AppId(row.try_get("app_id")?),
-        app_name: parsed(row, "name")?,
+        app_name: parsed(row, "app_name")?,
         owner: UserId(row.try_get("user_id")?),
         // A scope of another version of this program is ignored. The others stay valid.
         scopes: scopes.filter_map(|scope| scope.parse().ok()).collect(),
+        name: row.try_get("name")?,
         created: time(row, "created")?,
+        last_used: maybe_time(row, "last_used")?,
+        expires: maybe_time(row, "expires")?,
         revoked: maybe_time(row, "revoked")?,
     })
 }
@@ -25,18 +28,27 @@ fn key(row: &AnyRow) -> sqlx::Result<KeyRecord> {
 macro_rules! select_key {
     ($rest:literal) => {
         sqlx::query(concat!(
-            "SELECT k.id, k.app_id, a.name, k.user_id, k.scopes, k.created, k.revoked \
+            "SELECT k.id, k.app_id, a.name AS app_name, k.user_id, k.scopes, k.name, k.created, k.last_used, k.expires, \
+             k.revoked \
              FROM server_keys k JOIN applications a ON a.id = k.app_id JOIN users u ON u.id = k.user_id ",
             $rest
         ))
     };
 }
 
-pub(super) async fn live(connection: &mut AnyConnection, digest: Digest) -> sqlx::Result<Option<KeyRecord>> {
-    let row = select_key!("WHERE k.digest = $1 AND k.revoked IS NULL AND u.disabled IS NULL")
-        .bind(digest.as_bytes().as_slice())
-        .fetch_optional(connection)
-        .await?;
+pub(super) async fn live(
+    connection: &mut AnyConnection,
+    digest: Digest,
+    now: Timestamp,
+) -> sqlx::Result<Option<KeyRecord>> {
+    let row = select_key!(
+        "WHERE k.digest = $1 AND k.revoked IS NULL AND u.disabled IS NULL \
+                           AND (k.expires IS NULL OR k.expires > $2)"
+    )
+    .bind(digest.as_bytes().as_slice())
+    .bind(now.millis())
+    .fetch_optional(connection)
+    .await?;
     row.as_ref().map(key).transpose()
 }
 
@@ -51,7 +63,8 @@ pub(super) async fn insert(
 ) -> sqlx::Result<Created<KeyRowId>> {
     let scopes: Vec<_> = new.scopes.iter().map(|scope| KeyScope::as_str(*scope)).collect();
     let row = sqlx::query(
-        "INSERT INTO server_keys (digest, app_id, user_id, scopes, created) VALUES ($1, $2, $3, $4, $5) \
+        "INSERT INTO server_keys (digest, app_id, user_id, scopes, created, name, expires) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7) \
          ON CONFLICT (digest) DO NOTHING RETURNING id",
     )
     .bind(new.digest.as_bytes().as_slice())
@@ -59,6 +72,8 @@ pub(super) async fn insert(
     .bind(new.owner.0)
     .bind(scopes.join(" "))
     .bind(now.millis())
+    .bind(new.name.as_str())
+    .bind(new.expires.map(Timestamp::millis))
     .fetch_optional(connection)
     .await?;
     row.map_or(Ok(Created::Duplicate), |row| Ok(Created::New(KeyRowId(row.try_get("id")?))))
@@ -72,4 +87,10 @@ pub(super) async fn revoke(connection: &mut AnyConnection, id: KeyRowId, now: Ti
         .execute(connection)
         .await?;
     Ok(done.rows_affected() > 0)
+}
+
+/// Several nodes may write the same use.
+pub(super) async fn note_use(connection: &mut AnyConnection, id: KeyRowId, now: Timestamp) -> sqlx::Result<()> {
+    let note = sqlx::query("UPDATE server_keys SET last_used = $2 WHERE id = $1").bind(id.0).bind(now.millis());
+    note.execute(connection).await.map(drop)
 }

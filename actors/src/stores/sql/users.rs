@@ -20,6 +20,7 @@ fn user(row: &AnyRow) -> sqlx::Result<User> {
         admin: row.try_get::<i64, _>("admin")? != 0,
         disabled: maybe_time(row, "disabled")?,
         phone: phone.map(|e164| Phone::from_stored(e164).ok_or_else(|| unreadable("phone"))).transpose()?,
+        phone_verified: maybe_time(row, "phone_verified")?,
         locale: maybe_parsed(row, "locale")?,
         epoch: row.try_get("epoch")?,
         failures: row.try_get("failures")?,
@@ -30,7 +31,8 @@ fn user(row: &AnyRow) -> sqlx::Result<User> {
 macro_rules! select_user {
     ($rest:literal) => {
         sqlx::query(concat!(
-            "SELECT id, email, first_name, last_name, password_hash, admin, disabled, phone, locale, epoch, created, \
+            "SELECT id, email, first_name, last_name, password_hash, admin, disabled, phone, phone_verified, locale, \
+             epoch, created, \
              COALESCE((SELECT failures FROM wrong_passwords w WHERE w.user_id = users.id), 0) AS failures FROM users ",
             $rest
         ))
@@ -45,7 +47,8 @@ pub(super) async fn by_email(connection: &mut AnyConnection, email: &Email) -> s
 /// One statement for an account and for a decoy, so that its time does not tell them apart.
 pub(super) async fn candidate(connection: &mut AnyConnection, query: CandidateQuery<'_>) -> sqlx::Result<Candidate> {
     let row = sqlx::query(
-        "SELECT n.id, email, first_name, last_name, password_hash, admin, disabled, phone, locale, epoch, created, \
+        "SELECT n.id, email, first_name, last_name, password_hash, admin, disabled, phone, phone_verified, locale, epoch, \
+         created, \
          COALESCE(w.failures, 0) AS failures, \
          (SELECT MAX(k.signed_in) FROM devices k WHERE k.user_id = n.account AND k.device_token = n.device) \
          AS last_sign_in, d.id AS device_id, d.mobile_os, d.seen, d.signed_in, p.token \
@@ -82,18 +85,19 @@ pub(super) async fn page(connection: &mut AnyConnection, after: UserId, limit: u
     rows.fetch_all(connection).await?.iter().map(user).collect()
 }
 
-/// One statement for all rows, since each statement costs a round trip. At most 4,000 rows (SQLite takes 32,766 values).
+/// One statement for all rows, since each statement costs a round trip. At most 3,600 rows (SQLite takes 32,766 values).
 /// Of rows with the same address at most the first is inserted.
 pub(super) async fn insert(
     connection: &mut AnyConnection,
     rows: &[ImportedUser],
     now: Timestamp,
 ) -> sqlx::Result<Vec<Created<UserId>>> {
-    const COLUMNS: usize = 8;
+    const COLUMNS: usize = 9;
     let places = |row: usize| (1..=COLUMNS).map(|column| format!("${}", row * COLUMNS + column)).collect::<Vec<_>>();
     let places: Vec<_> = (0..rows.len()).map(|row| format!("({})", places(row).join(", "))).collect();
     let statement = format!(
-        "INSERT INTO users (email, first_name, last_name, password_hash, admin, phone, created, hash_work) VALUES {} \
+        "INSERT INTO users (email, first_name, last_name, password_hash, admin, phone, created, hash_work, \
+         phone_verified) VALUES {} \
          ON CONFLICT (email) DO NOTHING RETURNING id, email",
         places.join(", ")
     );
@@ -107,7 +111,8 @@ pub(super) async fn insert(
             .bind(i64::from(user.admin))
             .bind(phone.as_ref().map(Phone::as_str))
             .bind(created.unwrap_or(now).millis())
-            .bind(i64::try_from(*hash_work).unwrap_or(i64::MAX));
+            .bind(i64::try_from(*hash_work).unwrap_or(i64::MAX))
+            .bind(phone.as_ref().map(|_| now.millis()));
     }
     let mut made = HashMap::new();
     for row in insert.fetch_all(connection).await? {
@@ -197,10 +202,16 @@ pub(super) async fn enable(connection: &mut AnyConnection, id: UserId) -> sqlx::
     Ok(done.rows_affected() > 0)
 }
 
-pub(super) async fn set_phone(connection: &mut AnyConnection, id: UserId, phone: &Phone) -> sqlx::Result<bool> {
-    let done = sqlx::query("UPDATE users SET phone = $2 WHERE id = $1 AND disabled IS NULL")
+pub(super) async fn set_phone(
+    connection: &mut AnyConnection,
+    id: UserId,
+    phone: &Phone,
+    now: Timestamp,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query("UPDATE users SET phone = $2, phone_verified = $3 WHERE id = $1 AND disabled IS NULL")
         .bind(id.0)
         .bind(phone.as_str())
+        .bind(now.millis())
         .execute(connection)
         .await?;
     Ok(done.rows_affected() > 0)

@@ -1,0 +1,28 @@
+-- phone_verified: when the number was verified; none if that was before this step.
+ALTER TABLE users ADD COLUMN phone_verified BIGINT;
+-- For searching by the beginning of an address: other collations do not sort by bytes.
+CREATE INDEX users_email_prefix ON users (email COLLATE "C");
+CREATE INDEX users_phone ON users (phone) WHERE phone IS NOT NULL;
+
+-- last_used: exact to a minute. expires: none if the key is valid until it is revoked.
+ALTER TABLE server_keys ADD COLUMN name TEXT NOT NULL DEFAULT '';
+ALTER TABLE server_keys ADD COLUMN last_used BIGINT;
+ALTER TABLE server_keys ADD COLUMN expires BIGINT;
+CREATE INDEX server_keys_owner ON server_keys (user_id, id);
+
+-- colour: six hexadecimal digits. open_url: opens the application on the device of the reader.
+ALTER TABLE applications ADD COLUMN colour TEXT;
+ALTER TABLE applications ADD COLUMN open_url TEXT;
+
+-- The messages of one user; those to an address before it had an account; those that expired.
+CREATE INDEX outbox_user ON outbox (user_id, id);
+CREATE INDEX outbox_decoy_destination ON outbox (destination) WHERE user_id < 0;
+CREATE INDEX outbox_expired ON outbox (id) WHERE state = 'expired' AND user_id > 0;
+
+-- The processes that serve this installation. A row whose process has not been seen for a minute means nothing.
+CREATE TABLE nodes (
+    id      TEXT PRIMARY KEY,
+    version TEXT   NOT NULL,
+    started BIGINT NOT NULL,
+    seen    BIGINT NOT NULL
+);
