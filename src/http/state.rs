@@ -12,7 +12,7 @@ use portcullis_actors::account::{ChangePassword, DropDevice, ListDevices, Regist
 use portcullis_actors::error::Dependency;
 use portcullis_actors::notifier::RecordReport;
 use portcullis_actors::session::{
-    Admit, Check, CloseSession, CloseSessions, Introspect, ListSessions, SignIn, SignOut,
+    Admit, Check, CloseSession, CloseSessions, Introspect, LeavePages, ListSessions, SignIn, SignOut,
 };
 use portcullis_actors::transports::Inbox;
 use portcullis_actors::verification::{
@@ -44,6 +44,7 @@ ports! {
     session: Session {
         sign_in: SignIn,
         sign_out: SignOut,
+        leave_pages: LeavePages,
         check: Check,
         admit: Admit,
         list_sessions: ListSessions,

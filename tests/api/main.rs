@@ -1,6 +1,6 @@
 //! The API over real connections. Most tests use the HTTP layer with a probe in place of the actors: they test its
-//! messages to the actors and its answers to clients. `journey`, `possession`, `limits`, `traces`, `browser` and parts of
-//! `neighbour` use the whole server.
+//! messages to the actors and its answers to clients. `journey`, `possession`, `limits`, `traces` and parts of `neighbour`
+//! use the whole server.
 
 #![expect(clippy::disallowed_methods, reason = "tests start processes and tasks of their own")]
 
@@ -8,12 +8,12 @@ mod answers;
 mod app;
 mod bad_input;
 mod bodies;
-mod browser;
 mod callbacks;
 mod calls;
 mod connections;
 mod cors;
 mod credentials;
+mod declarations;
 mod gateway;
 mod journey;
 mod limits;
@@ -27,4 +27,3 @@ mod raw;
 mod refusals;
 mod table;
 mod traces;
-mod webdriver;

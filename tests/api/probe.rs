@@ -11,7 +11,7 @@ use portcullis_actors::error::ErrorKind;
 use portcullis_actors::notifier::{RecordReport, ReportRefusal};
 use portcullis_actors::session::{
     Admit, Admitted, Check, CheckedSession, CloseSession, CloseSessions, Introspect, Introspection, IssuedToken,
-    ListSessions, ListedSession, SignIn, SignOut, SignedIn,
+    LeavePages, ListSessions, ListedSession, SignIn, SignOut, SignedIn,
 };
 use portcullis_actors::stores::{Device, KeyRecord, ReportEffect};
 use portcullis_actors::verification::{
@@ -116,6 +116,7 @@ answers! {
         last_name: "Admin".parse().expect("a name"),
     },
     SignOut => |_: &_| (),
+    LeavePages => |_: &_| (),
     Check => |_: &_| checked(),
     Admit => |_: &_| Admitted { user: UserId(1), app: app(), scopes: vec![KeyScope::OwnerAct, KeyScope::DevicesRead] },
     ListSessions => |_: &_| vec![listed(true), listed(false)],

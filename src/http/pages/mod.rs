@@ -10,7 +10,10 @@ mod frame;
 pub mod inbox;
 pub mod origin;
 pub mod reset;
+pub mod signin;
+mod times;
 mod translations;
+pub mod visitor;
 
 pub use frame::{Frame, Group, Item, PRODUCT, Side, Words};
 

@@ -1,6 +1,7 @@
-//! A real nginx or Caddy on free ports, with a configuration of `config/gateway`.
+//! A real nginx, Caddy or Envoy on free ports, with its configuration of `config/gateway`.
 
 use crate::redis::free_port;
+use crate::tools::tool;
 use crate::wait::Wait;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -14,6 +15,7 @@ use tokio::process::{Child, Command};
 pub enum Program {
     Nginx,
     Caddy,
+    Envoy,
 }
 
 /// What stands behind a proxy.
@@ -30,8 +32,9 @@ pub struct Behind {
 pub struct Proxy {
     /// Where the service behind the gateway is reached.
     pub guarded: SocketAddr,
-    /// Where the service that asks is reached.
-    pub asking: SocketAddr,
+    /// Where a request is answered that has its credential in the body. Envoy sends the body with its question, and the others
+    /// leave it to a service that asks.
+    pub in_body: SocketAddr,
     folder: TempDir,
     child: Child,
 }
@@ -56,23 +59,31 @@ impl Proxy {
     /// It, or what it said before it ended.
     async fn try_start(program: Program, behind: Behind) -> Result<Self, String> {
         let [guarded, asking] = [free_port(), free_port()].map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        let in_body = if program == Program::Envoy { guarded } else { asking };
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (mut command, site) = program.command(folder.path());
-        let services = [("8080", behind.portcullis), ("8090", behind.guarded), ("8091", behind.asking)];
-        let sites = [("8000", guarded), ("8001", asking)];
+        let addresses = [
+            ("8000", guarded),
+            ("8080", behind.portcullis),
+            ("8090", behind.guarded),
+            ("8001", asking),
+            ("8091", behind.asking),
+        ];
         let mut text = site.to_owned();
-        for (port, address) in services.into_iter().chain(sites) {
-            let placed = text.replace(&format!(":{port}"), &format!(":{}", address.port()));
+        for (port, address) in &addresses[..if program == Program::Envoy { 3 } else { 5 }] {
+            let placed = [":", "port_value: "].iter().fold(text.clone(), |text, before| {
+                text.replace(&format!("{before}{port}"), &format!("{before}{}", address.port()))
+            });
             assert_ne!(placed, text, "the configuration has no port {port}");
             text = placed;
         }
-        std::fs::write(folder.path().join("site"), text).expect("a file");
+        std::fs::write(folder.path().join("site.yaml"), text).expect("a file");
         let log = std::fs::File::create(folder.path().join("log")).expect("a file");
         command.current_dir(folder.path()).stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).kill_on_drop(true);
         let child = command.spawn().map_err(|error| error.to_string())?;
-        let mut proxy = Self { guarded, asking, folder, child };
+        let mut proxy = Self { guarded, in_body, folder, child };
         let wait = Wait::begin();
-        while TcpStream::connect(guarded).await.is_err() || TcpStream::connect(asking).await.is_err() {
+        while TcpStream::connect(guarded).await.is_err() || TcpStream::connect(in_body).await.is_err() {
             if proxy.child.try_wait().expect("a child of this process").is_some() {
                 return Err(std::fs::read_to_string(proxy.folder.path().join("log")).unwrap_or_default());
             }
@@ -83,7 +94,7 @@ impl Proxy {
 }
 
 impl Program {
-    /// How it is started in a folder, where its site is the file `site`; and the site as it is in the repository.
+    /// How it is started in a folder, where its site is `site.yaml`; and the site as it is in the repository.
     fn command(self, folder: &Path) -> (Command, &'static str) {
         match self {
             Self::Nginx => {
@@ -91,7 +102,7 @@ impl Program {
                 let temporary = temporary.map(|kind| format!("{kind}_temp_path {kind};")).concat();
                 let main = format!(
                     "daemon off; master_process off; pid pid; error_log stderr; events {{}} \
-                     http {{ access_log off; {temporary} include site; }}"
+                     http {{ access_log off; {temporary} include site.yaml; }}"
                 );
                 std::fs::write(folder.join("nginx.conf"), main).expect("a file");
                 let mut command = Command::new("/usr/sbin/nginx");
@@ -99,11 +110,17 @@ impl Program {
                 (command, include_str!("../../../config/gateway/nginx.conf"))
             }
             Self::Caddy => {
-                std::fs::write(folder.join("Caddyfile"), "{\n\tadmin off\n}\nimport site\n").expect("a file");
+                std::fs::write(folder.join("Caddyfile"), "{\n\tadmin off\n}\nimport site.yaml\n").expect("a file");
                 let mut command = Command::new("caddy");
                 command.args(["run", "--config", "Caddyfile", "--adapter", "caddyfile"]);
                 command.env("HOME", folder).env("XDG_DATA_HOME", folder).env("XDG_CONFIG_HOME", folder);
                 (command, include_str!("../../../config/gateway/Caddyfile"))
+            }
+            Self::Envoy => {
+                let mut command = Command::new(tool("bin/envoy"));
+                // More than one may run on a machine.
+                command.args(["-c", "site.yaml", "--use-dynamic-base-id", "--concurrency", "1"]);
+                (command, include_str!("../../../config/gateway/envoy.yaml"))
             }
         }
     }
