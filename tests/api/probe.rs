@@ -10,7 +10,9 @@ use portcullis_actors::account::{
     UpdateUser, UserDevices,
 };
 use portcullis_actors::clock::Timestamp;
-use portcullis_actors::domain::{AppId, DeviceId, Digest, KeyRowId, KeyScope, Locale, MobileOs, UserId};
+use portcullis_actors::domain::{
+    AppId, Credential, DeviceId, Digest, KeyRowId, KeyScope, Locale, MobileOs, UserId,
+};
 use portcullis_actors::error::ErrorKind;
 use portcullis_actors::notifier::{RecordReport, ReportRefusal};
 use portcullis_actors::session::{
@@ -171,10 +173,12 @@ answers! {
 impl Handler<Introspect> for ProbeActor {
     type Result = Result<Introspection, ErrorKind>;
     fn handle(&mut self, message: Introspect, _: &mut Context<Self>) -> Self::Result {
+        let is_key = matches!(message.token, Some(Credential::Key(_)));
         self.0.seen.lock().expect("not poisoned").push(Box::new(message));
         match self.0.mood.lock().expect("not poisoned").clone() {
             Mood::Inactive => Ok(Introspection::Inactive),
             Mood::Refusing(kind) => Err(kind),
+            _ if is_key => Ok(Introspection::Key(key())),
             _ => Ok(Introspection::Session(checked())),
         }
     }
@@ -239,6 +243,21 @@ fn id() -> Digest {
 fn checked() -> CheckedSession {
     let (created, expires) = (Timestamp::from_secs(1_764_000_000), Timestamp::from_secs(1_765_209_600));
     CheckedSession { user: UserId(1), app: app(), id: id(), created, expires }
+}
+
+fn key() -> KeyRecord {
+    KeyRecord {
+        id: KeyRowId(1),
+        app: AppId(1),
+        app_name: app(),
+        owner: UserId(1),
+        scopes: vec![KeyScope::OwnerAct, KeyScope::DevicesRead],
+        name: String::new(),
+        created: Timestamp::from_secs(1_764_000_000),
+        last_used: None,
+        expires: Some(Timestamp::from_secs(1_765_209_600)),
+        revoked: None,
+    }
 }
 
 fn listed(current: bool) -> ListedSession {

@@ -86,6 +86,8 @@ pairs! {
     introspection {
         only_its_own_back_end_prolongs_a_session,
         a_key_that_asks_often_is_read_rarely_and_its_end_is_noticed,
+        a_back_end_sees_the_live_keys_of_its_own_application,
+        a_request_passes_as_its_user_and_a_key_only_if_it_acts_for_its_owner,
     }
     messages {
         a_code_is_sent_again_after_longer_and_longer_waits,
