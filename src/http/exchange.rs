@@ -6,6 +6,7 @@ use super::cors::{Cors, CorsRequest};
 use super::error::{Code, Problem};
 use super::extract::Call;
 use super::metrics::HttpMetrics;
+use super::pages;
 use super::route::{self, Answer};
 use super::state::AppState;
 use super::traces;
@@ -15,7 +16,7 @@ use actix_web::HttpResponse;
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, HttpDate, RETRY_AFTER, WWW_AUTHENTICATE,
+    CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, HttpDate, RETRY_AFTER, WWW_AUTHENTICATE,
     X_CONTENT_TYPE_OPTIONS,
 };
 use base64::Engine as _;
@@ -54,7 +55,7 @@ impl RequestHandler {
         let answer = match (&cors, format, found) {
             (CorsRequest::Preflight(_), ..) => Ok(HttpResponse::NoContent().finish()),
             (_, Err(problem), _) => Err(problem),
-            (_, Ok(()), None) => Err(Problem::not_found()),
+            (_, Ok(()), None) => missing(&self.state, &request),
             (_, Ok(()), Some((route, parameter))) => {
                 let mut work = pin!(route.handle(&self.state, Call::new(&request, &mut payload, parameter)));
                 poll_fn(|context| trace::within(exchange.trace.as_ref(), || work.as_mut().poll(context))).await
@@ -66,6 +67,16 @@ impl RequestHandler {
             response.head_mut().set_connection_type(ConnectionType::Close);
         }
         response
+    }
+}
+
+/// The answer for a path that does not exist.
+fn missing(state: &AppState, request: &Request) -> Answer {
+    let headers = request.head().headers();
+    if pages::missing::is_for_people(request.method(), request.path(), headers) {
+        Ok(pages::missing::page(state, headers))
+    } else {
+        Err(Problem::not_found())
     }
 }
 
@@ -204,20 +215,17 @@ impl<'a> Document<'a> {
 
 /// The problem document with the headers of its status.
 fn document(problem: &Problem, request_id: &str) -> HttpResponse {
-    let status = problem.code.status();
+    let status = problem.status;
     let mut answer = HttpResponse::build(status);
     answer.insert_header((CONTENT_TYPE, PROBLEM_JSON));
     if status == StatusCode::UNAUTHORIZED {
         answer.append_header((WWW_AUTHENTICATE, "Bearer"));
-        if problem.basic {
-            answer.append_header((WWW_AUTHENTICATE, "Basic realm=\"portcullis\", charset=\"UTF-8\""));
-        }
     }
     if let Some(seconds) = problem.retry_after_secs() {
         answer.insert_header((RETRY_AFTER, seconds));
     }
-    if let Some(allow) = &problem.allow {
-        answer.insert_header((ALLOW, allow.as_str()));
+    for (name, value) in &problem.headers {
+        answer.append_header((name, value));
     }
     answer.json(Document::of(problem, status, request_id))
 }

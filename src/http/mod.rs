@@ -19,6 +19,7 @@ pub mod dispatch;
 pub mod error;
 mod exchange;
 mod extract;
+mod gateway;
 mod health;
 pub mod metrics;
 pub mod pages;
@@ -35,6 +36,7 @@ mod traces;
 pub use body::BodyLimits;
 pub use exchange::RequestHandler;
 pub(crate) use exchange::without_request;
+pub use pages::Development;
 pub use state::{AppState, Listener, Ports, Readiness, Settings};
 pub use traces::{RequestTraces, TracePolicy};
 
@@ -55,6 +57,9 @@ route::routes! {
     Device "/api/v1/devices/{device_token}" { PUT devices::register, DELETE devices::drop }
     DevicesOfUser "/api/v1/users/{user_id}/devices" { GET devices::of_user }
     Password "/api/v1/password" { PUT password::set }
+    GatewayNginx "/gateway/nginx" { ANY gateway::nginx }
+    GatewayForward "/gateway/forward" { ANY gateway::forward }
+    GatewayEnvoy "/gateway/envoy/{request...}" { ANY gateway::forward }
     Live "/health/live" { GET health::live }
     Ready "/health/ready" { GET health::ready }
     ForgottenPassword "/password/reset" { GET pages::reset::forgotten, POST pages::reset::request_link }
@@ -68,8 +73,10 @@ route::routes! {
     Script "/pages/script.js" { GET pages::assets::script }
     Mark "/pages/mark.svg" { GET pages::assets::mark }
     Accent "/pages/accent/{colour}" { GET pages::assets::accent }
-    Inbox "/dev/inbox" { GET pages::inbox::html }
+    Start "/" { GET pages::development::start }
+    Inbox "/dev/inbox" { GET pages::inbox::html, POST pages::inbox::clear }
     InboxJson "/dev/inbox.json" { GET pages::inbox::json }
+    InboxMail "/dev/inbox/{id}" { GET pages::inbox::mail }
 }
 
 impl Route {
@@ -88,6 +95,11 @@ impl Route {
             Listener::Operators => begins(&["/admin", "/pages/"]),
         };
         let settings = state.settings.settings_pages || !begins(&["/signin", "/signout", "/settings"]);
-        place && settings && (state.inbox.is_some() || !matches!(self, Self::Inbox | Self::InboxJson))
+        let is_there = match self {
+            Self::Start => state.settings.development.is_some(),
+            Self::Inbox | Self::InboxJson | Self::InboxMail => state.inbox.is_some(),
+            _ => true,
+        };
+        place && settings && is_there
     }
 }

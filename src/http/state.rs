@@ -3,6 +3,7 @@
 use super::body::BodyLimits;
 use super::dispatch::Dispatcher;
 use super::metrics::HttpMetrics;
+use super::pages::Development;
 use super::traces::RequestTraces;
 use actix::{Actor, Addr, Context, Handler, Recipient};
 use async_trait::async_trait;
@@ -12,7 +13,7 @@ use portcullis_actors::account::{ChangePassword, DropDevice, ListDevices, Regist
 use portcullis_actors::error::Dependency;
 use portcullis_actors::notifier::RecordReport;
 use portcullis_actors::session::{
-    Check, CloseSession, CloseSessions, Introspect, LeavePages, ListSessions, SignIn, SignOut,
+    Admit, Check, CloseSession, CloseSessions, Introspect, LeavePages, ListSessions, SignIn, SignOut,
 };
 use portcullis_actors::transports::Inbox;
 use portcullis_actors::verification::{
@@ -46,6 +47,7 @@ ports! {
         sign_out: SignOut,
         leave_pages: LeavePages,
         check: Check,
+        admit: Admit,
         list_sessions: ListSessions,
         close_session: CloseSession,
         close_sessions: CloseSessions,
@@ -96,6 +98,8 @@ pub struct Settings {
     pub settings_pages: bool,
     /// The least length of a new password, in characters.
     pub shortest_password: usize,
+    /// What the start page tells; `None` in other profiles than development.
+    pub development: Option<Arc<Development>>,
     pub body: BodyLimits,
 }
 

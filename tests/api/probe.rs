@@ -6,12 +6,12 @@ use portcullis::http::Ports;
 use portcullis_actors::Traced;
 use portcullis_actors::account::{ChangePassword, DropDevice, ListDevices, ListedDevice, RegisterDevice, UserDevices};
 use portcullis_actors::clock::Timestamp;
-use portcullis_actors::domain::{AppId, DeviceId, Digest, MobileOs, UserId};
+use portcullis_actors::domain::{AppId, DeviceId, Digest, KeyScope, MobileOs, UserId};
 use portcullis_actors::error::ErrorKind;
 use portcullis_actors::notifier::{RecordReport, ReportRefusal};
 use portcullis_actors::session::{
-    Check, CheckedSession, CloseSession, CloseSessions, Introspect, Introspection, IssuedToken, LeavePages,
-    ListSessions, ListedSession, SignIn, SignOut, SignedIn,
+    Admit, Admitted, Check, CheckedSession, CloseSession, CloseSessions, Introspect, Introspection, IssuedToken,
+    LeavePages, ListSessions, ListedSession, SignIn, SignOut, SignedIn,
 };
 use portcullis_actors::stores::{Device, ReportEffect};
 use portcullis_actors::verification::{
@@ -118,6 +118,7 @@ answers! {
     SignOut => |_: &_| (),
     LeavePages => |_: &_| (),
     Check => |_: &_| checked(),
+    Admit => |_: &_| Admitted { user: UserId(1), app: app(), scopes: vec![KeyScope::OwnerAct, KeyScope::DevicesRead] },
     ListSessions => |_: &_| vec![listed(true), listed(false)],
     CloseSession => |_: &_| (),
     CloseSessions => |_: &_| (),
@@ -143,7 +144,7 @@ impl Handler<Introspect> for ProbeActor {
         match self.0.mood.lock().expect("not poisoned").clone() {
             Mood::Inactive => Ok(Introspection::Inactive),
             Mood::Refusing(kind) => Err(kind),
-            _ => Ok(Introspection::Active(checked())),
+            _ => Ok(Introspection::Session(checked())),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Server keys that asked about tokens lately, since a back end asks with the same key again and again.
+//! Server keys that asked or were asked about lately, since a back end sends the same key again and again.
 
 use crate::domain::Digest;
 use crate::stores::KeyRecord;

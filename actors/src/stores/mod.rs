@@ -38,8 +38,8 @@ pub mod redis;
 pub mod sql;
 
 pub use accounts::{
-    AccountStore, Application, Candidate, CandidateQuery, Created, ImportedUser, KeyRecord, NewApplication, NewKey,
-    NewUser, PasswordChange, User,
+    AccountStore, Application, ApplicationChange, Candidate, CandidateQuery, Created, ImportedUser, KeyRecord,
+    NewApplication, NewKey, NewUser, PasswordChange, User,
 };
 pub use counters::{
     AddressCharges, Admission, AttemptCharges, Backoff, Budget, Counter, Forgiven, LimitStore, Rate, Verdict, Waits,

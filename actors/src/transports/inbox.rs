@@ -48,6 +48,16 @@ impl Inbox {
         self.kept().messages.iter().rev().cloned().collect()
     }
 
+    /// One message; `None` if it is not kept any more.
+    pub fn message(&self, id: u64) -> Option<InboxMessage> {
+        self.kept().messages.iter().find(|message| message.id == id).cloned()
+    }
+
+    /// Forgets the kept messages. Ids go on.
+    pub fn clear(&self) {
+        self.kept().messages.clear();
+    }
+
     /// The number of all messages so far.
     pub fn received(&self) -> u64 {
         self.kept().last
@@ -126,5 +136,9 @@ mod tests {
         let texts: Vec<_> = inbox.newest_first().into_iter().map(|message| (message.id, message.text)).collect();
         assert_eq!(texts, [(3, "three".to_owned()), (2, "two".to_owned())]);
         assert_eq!(inbox.received(), 3);
+        assert_eq!(inbox.message(2).map(|message| message.text).as_deref(), Some("two"));
+        assert!(inbox.message(1).is_none());
+        inbox.clear();
+        assert_eq!((inbox.newest_first().len(), inbox.received()), (0, 3));
     }
 }

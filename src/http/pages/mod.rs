@@ -6,8 +6,10 @@
 
 pub mod assets;
 pub mod cookie;
+pub mod development;
 mod frame;
 pub mod inbox;
+pub mod missing;
 pub mod origin;
 pub mod reset;
 pub mod signin;
@@ -15,6 +17,7 @@ mod times;
 mod translations;
 pub mod visitor;
 
+pub use development::Development;
 pub use frame::{Frame, Group, Item, PRODUCT, Side, Words};
 
 use crate::http::error::Code;
