@@ -112,8 +112,14 @@ impl WorkerFactory {
             codes: Arc::clone(&self.codes),
             counters: Default::default(),
         });
-        let account =
-            AccountActor::new(AccountPorts { auth, guard, passwords, devices: accounts, counters: Default::default() });
+        let account = AccountActor::new(AccountPorts {
+            auth,
+            guard,
+            passwords,
+            devices: accounts,
+            inbox: self.inbox.clone(),
+            counters: Default::default(),
+        });
         let (session, verification, account) = (session.start(), verification.start(), account.start());
         self.sources.add(admin::Worker {
             http: Arc::clone(http),

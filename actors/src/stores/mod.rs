@@ -27,6 +27,7 @@
 mod accounts;
 mod counters;
 mod devices;
+mod invitation;
 mod outbox;
 mod session_cache;
 mod sqlite;
@@ -38,13 +39,14 @@ pub mod redis;
 pub mod sql;
 
 pub use accounts::{
-    AccountStore, Application, ApplicationChange, Candidate, CandidateQuery, Created, ImportedUser, KeyRecord,
-    NewApplication, NewKey, NewUser, PasswordChange, User,
+    AccountStore, Application, ApplicationChange, Candidate, CandidateQuery, Created, Deletion, ImportedUser,
+    KeyRecord, NewApplication, NewKey, NewUser, PasswordChange, User, UserChange,
 };
 pub use counters::{
     AddressCharges, Admission, AttemptCharges, Backoff, Budget, Counter, Forgiven, LimitStore, Rate, Verdict, Waits,
 };
 pub use devices::{Device, DeviceStore, FoundDevice, PushDrop, Registered, Registration, Revocation, RevocationStore};
+pub use invitation::Invitation;
 pub use outbox::{
     AccountState, Attempt, Backlog, Branding, Channel, Destination, LeaseRequest, Leased, ListedMessage, MessageKind,
     MessageState, NewMessage, Next, OutboxFilter, OutboxStats, OutboxStore, Progress, ReportEffect, Settlement,

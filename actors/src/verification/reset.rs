@@ -1,14 +1,16 @@
-//! Password resets: mail a link, inspect one, set a new password by one.
+//! Password resets: mail a link, inspect one, set a new password by one. The link of an invitation is used in the same way.
 
 use super::messages::{Appearance, DescribeApplication, FinishReset, InspectReset, IssueReset};
 use super::{VerificationActor, VerificationPorts};
 use crate::derive::random_bytes;
-use crate::domain::{AppId, UserId};
+use crate::domain::{AppId, ResetToken, UserId};
 use crate::error::{Dependency, ErrorKind};
 use crate::flows::answers;
 use crate::hashing::Reservation;
 use crate::limits::Charges;
-use crate::stores::{Application, Destination, MessageKind, NewMessage, ResetChallenge, ResetRequest, User};
+use crate::stores::{
+    Application, Destination, Invitation, MessageKind, NewMessage, ResetChallenge, ResetRequest, User,
+};
 
 answers!(VerificationActor:
     IssueReset => issue,
@@ -61,9 +63,7 @@ pub(super) async fn inspect(
     ports: &VerificationPorts,
     InspectReset(token): InspectReset,
 ) -> Result<Appearance, ErrorKind> {
-    let found = ports.challenges.find_reset(token.user(), token.digest()).await?;
-    let challenge = found.ok_or(ErrorKind::ResetTokenInvalid)?;
-    let application = match challenge.app {
+    let application = match live(ports, &token).await? {
         Some(app) => ports.auth.accounts.application_by_id(app).await?,
         None => None,
     };
@@ -71,6 +71,27 @@ pub(super) async fn inspect(
         Some(application) => Ok(application.into()),
         None => default_application(ports).await.map(Appearance::from),
     }
+}
+
+/// The application that a live link speaks for, if it is known.
+///
+/// # Errors
+/// `ResetTokenInvalid` if the token is that of no live reset and of no live invitation, or a store does not answer.
+async fn live(ports: &VerificationPorts, token: &ResetToken) -> Result<Option<AppId>, ErrorKind> {
+    if let Some(challenge) = ports.challenges.find_reset(token.user(), token.digest()).await? {
+        return Ok(challenge.app);
+    }
+    let account = enabled(ports, token.user()).await?;
+    let invitation = invitation(ports, &account, token).ok_or(ErrorKind::ResetTokenInvalid)?;
+    Ok(Some(invitation.app))
+}
+
+/// The live invitation that the token belongs to. Whatever else ends sessions, and so raises the epoch, ends it as well.
+fn invitation(ports: &VerificationPorts, account: &User, token: &ResetToken) -> Option<Invitation> {
+    let invitation = Invitation::of(account)?;
+    let own = ports.auth.keyring.reset_token(invitation.key, &invitation.challenge, account.id, &account.email)?;
+    let live = account.epoch == 0 && ports.auth.clock.now() < invitation.expires;
+    (live && own.digest() == token.digest()).then_some(invitation)
 }
 
 pub(super) async fn describe(
@@ -96,9 +117,7 @@ pub(super) async fn finish(ports: &VerificationPorts, request: FinishReset) -> R
     // Before any store is asked: a full queue refuses without a query.
     let place = ports.passwords.hashing.reserve(&request.caller)?;
     let (user, digest) = (request.token.user(), request.token.digest());
-    if ports.challenges.find_reset(user, digest).await?.is_none() {
-        return Err(ErrorKind::ResetTokenInvalid);
-    }
+    live(ports, &request.token).await?;
     let limits = &ports.guard.limits;
     let charges = match limits.charge(&[limits.reset_attempts(user, digest)]).await {
         Ok(charges) => charges.map_err(ErrorKind::too_many_attempts)?,
@@ -115,13 +134,18 @@ pub(super) async fn finish(ports: &VerificationPorts, request: FinishReset) -> R
 async fn replace(ports: &VerificationPorts, request: FinishReset, place: Reservation) -> Result<(), ErrorKind> {
     let (user, digest) = (request.token.user(), request.token.digest());
     let account = enabled(ports, user).await?;
-    let hash = ports.passwords.hash(&account, &request.password, place).await?;
-    let challenge = ports.challenges.consume_reset(user, digest).await?.ok_or(ErrorKind::ResetTokenInvalid)?;
-    if let Err(error) = set(ports, account, &hash, &challenge).await {
-        if error.is_not_done() {
-            ports.challenges.restore_reset(user, &challenge).await?;
+    let hash = ports.passwords.hash(&account.email, &request.password, place).await?;
+    match invitation(ports, &account, &request.token) {
+        Some(invitation) => accept(ports, &account, &hash, &invitation).await?,
+        None => {
+            let challenge = ports.challenges.consume_reset(user, digest).await?.ok_or(ErrorKind::ResetTokenInvalid)?;
+            if let Err(error) = set(ports, account, &hash, &challenge).await {
+                if error.is_not_done() {
+                    ports.challenges.restore_reset(user, &challenge).await?;
+                }
+                return Err(error);
+            }
         }
-        return Err(error);
     }
     if let Err(error) = ports.guard.forget(user).await {
         tracing::info!(%error, "the waits for wrong passwords of this account stay");
@@ -133,6 +157,17 @@ async fn replace(ports: &VerificationPorts, request: FinishReset, place: Reserva
 async fn enabled(ports: &VerificationPorts, user: UserId) -> Result<User, ErrorKind> {
     let account = ports.auth.accounts.user(user).await?;
     account.filter(|account| account.disabled.is_none()).ok_or(ErrorKind::ResetTokenInvalid)
+}
+
+/// The new hash takes the place of the invitation, which is used up by that: another change came first, or none.
+async fn accept(
+    ports: &VerificationPorts,
+    account: &User,
+    hash: &str,
+    invitation: &Invitation,
+) -> Result<(), ErrorKind> {
+    let first = ports.passwords.set(account, hash, invitation.app, None).await?;
+    if first { Ok(()) } else { Err(ErrorKind::ResetTokenInvalid) }
 }
 
 /// A reset wins over other changes of the hash in the meantime, such as an upgrade at sign-in: it is tried again.

@@ -151,7 +151,7 @@ pub async fn clear(state: &AppState, call: Call<'_>) -> Answer {
 
 async fn recipient(state: &AppState, call: &mut Call<'_>) -> Result<String, Problem> {
     let incoming = call.read(state).await?;
-    Ok(incoming.fields(&["to"])?.text("to").unwrap_or_default().trim().to_owned())
+    Ok(incoming.form(&["to"])?.text("to").unwrap_or_default().trim().to_owned())
 }
 
 fn items(state: &AppState, to: &str) -> Vec<Item> {

@@ -143,7 +143,9 @@ pub(super) async fn insert(
     now: Timestamp,
 ) -> sqlx::Result<MessageId> {
     let secret = match message.kind {
-        MessageKind::PhoneCode { challenge, key } | MessageKind::ResetLink { challenge, key } => Some((challenge, key)),
+        MessageKind::PhoneCode { challenge, key }
+        | MessageKind::ResetLink { challenge, key }
+        | MessageKind::Invitation { challenge, key } => Some((challenge, key)),
         MessageKind::PasswordNotice => None,
     };
     let decoy = message.user.0 < 0;
