@@ -34,7 +34,7 @@ async fn a_password_is_reset_in_a_browser_without_javascript() {
     browser.open(&link).await;
     browser.shows("h1", "Choose a new password").await;
     fill_in(&browser, NEW_PASSWORD, "something else").await;
-    browser.shows("#password-error", "The two passwords differ.").await;
+    browser.shows("#repeat-error", "The two passwords differ.").await;
     fill_in(&browser, "password1", "password1").await;
     browser.shows("#password-error", "too common").await;
     fill_in(&browser, NEW_PASSWORD, NEW_PASSWORD).await;
@@ -56,9 +56,10 @@ async fn the_inbox_shows_the_mail_and_by_itself_what_comes_next() {
     let live = Live::start().await;
     let browser = Browser::start().await;
     browser.open(&format!("{}/dev/inbox", live.url)).await;
-    browser.shows("main", "Nothing yet.").await;
+    browser.shows("main", "No messages yet").await;
     link(&live).await;
-    browser.shows("article h2", "password").await;
+    browser.shows("summary", "password").await;
+    browser.click("summary").await;
     browser.shows_in_frame("p a", "Choose a new password").await;
 
     let (_, signed_in) = live.sign_in("password").await;
@@ -66,7 +67,9 @@ async fn the_inbox_shows_the_mail_and_by_itself_what_comes_next() {
     let ask = live.request(Method::POST, "/api/v1/settings/send_phone_verification").bearer_auth(token);
     let (status, _) = json(ask.form(&[("phone", "+12125550123")])).await;
     assert_eq!(status, 200);
-    browser.shows("article h2", "phone_code").await;
+    browser.shows("summary", "+12125550123").await;
+    // What was open stays open.
+    browser.shows_in_frame("p a", "Choose a new password").await;
     drop(browser);
     live.stop().await;
 }
@@ -87,7 +90,8 @@ async fn a_phone_shows_pages_and_mails_without_scrolling_sideways() {
     let browser = Browser::start().await;
     browser.view(View { width: PHONE, ..View::default() }).await;
     browser.open(&format!("{}/dev/inbox", live.url)).await;
-    browser.shows("article a", &path).await;
+    browser.click("summary").await;
+    browser.shows("details", &path).await;
     assert_eq!(browser.width().await, PHONE, "the inbox");
     for (path, shown) in
         [(path.as_str(), "Choose"), ("/password/reset/rubbish", "no longer"), ("/password/reset", "Forgot")]
