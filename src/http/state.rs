@@ -9,7 +9,10 @@ use actix::{Actor, Addr, Context, Handler, Recipient};
 use async_trait::async_trait;
 use ipnet::IpNet;
 use portcullis_actors::Traced;
-use portcullis_actors::account::{ChangePassword, DropDevice, ListDevices, RegisterDevice, UserDevices};
+use portcullis_actors::account::{
+    ChangePassword, ChangeProfile, CreateKey, DropDevice, ListDevices, ListKeys, Profile, RegisterDevice, RevokeKey,
+    RotateKey, UserDevices,
+};
 use portcullis_actors::error::Dependency;
 use portcullis_actors::notifier::RecordReport;
 use portcullis_actors::session::{
@@ -67,6 +70,12 @@ ports! {
         list_devices: ListDevices,
         drop_device: DropDevice,
         user_devices: UserDevices,
+        profile: Profile,
+        change_profile: ChangeProfile,
+        list_keys: ListKeys,
+        create_key: CreateKey,
+        rotate_key: RotateKey,
+        revoke_key: RevokeKey,
     }
     notifier: Notifier {
         record_report: RecordReport,

@@ -4,16 +4,19 @@ use actix::dev::MessageResponse;
 use actix::{Actor, Context, Handler, Message, ResponseFuture};
 use portcullis::http::Ports;
 use portcullis_actors::Traced;
-use portcullis_actors::account::{ChangePassword, DropDevice, ListDevices, ListedDevice, RegisterDevice, UserDevices};
+use portcullis_actors::account::{
+    ChangePassword, ChangeProfile, CreateKey, DropDevice, KeyList, KeyState, ListDevices, ListKeys, ListedDevice,
+    MadeKey, Person, Profile, RegisterDevice, RevokeKey, RotateKey, UserDevices,
+};
 use portcullis_actors::clock::Timestamp;
-use portcullis_actors::domain::{AppId, DeviceId, Digest, KeyScope, MobileOs, UserId};
+use portcullis_actors::domain::{AppId, DeviceId, Digest, KeyRowId, KeyScope, MobileOs, UserId};
 use portcullis_actors::error::ErrorKind;
 use portcullis_actors::notifier::{RecordReport, ReportRefusal};
 use portcullis_actors::session::{
     Admit, Admitted, Check, CheckedSession, CloseSession, CloseSessions, Introspect, Introspection, IssuedToken,
     LeavePages, ListSessions, ListedSession, SignIn, SignOut, SignedIn,
 };
-use portcullis_actors::stores::{Device, ReportEffect};
+use portcullis_actors::stores::{Device, KeyRecord, ReportEffect};
 use portcullis_actors::verification::{
     Appearance, DescribeApplication, FinishReset, InspectReset, IssueCode, IssueReset, VerifyCode,
 };
@@ -135,6 +138,16 @@ answers! {
     ListDevices => |_: &_| vec![ListedDevice { app: app(), device: device() }],
     DropDevice => |_: &_| (),
     UserDevices => |_: &_| vec![ListedDevice { app: app(), device: device() }],
+    Profile => |_: &_| person(),
+    ChangeProfile => |_: &_| person(),
+    ListKeys => |_: &_| KeyList {
+        keys: vec![(key(), KeyState::Live)],
+        applications: vec![(app(), "Beyond VIP".to_owned())],
+        scopes: vec![KeyScope::OwnerAct],
+    },
+    CreateKey => |_: &_| MadeKey { secret: KEY.parse().expect("well formed"), key: key() },
+    RotateKey => |_: &_| MadeKey { secret: KEY.parse().expect("well formed"), key: key() },
+    RevokeKey => |_: &_| (),
 }
 
 impl Handler<Introspect> for ProbeActor {
@@ -182,6 +195,38 @@ fn appearance() -> Appearance {
         brand: "Beyond <VIP>".to_owned(),
         colour: Some("ffcc00".parse().expect("a colour")),
         open_url: Some("beyondvip://home".parse().expect("a URL")),
+    }
+}
+
+fn person() -> Person {
+    Person {
+        id: UserId(1),
+        email: "admin@beyondvip.com".parse().expect("an address"),
+        first_name: "Ada".parse().expect("a name"),
+        last_name: "Admin".parse().expect("a name"),
+        phone: None,
+        phone_verified: None,
+        locale: None,
+        created: Timestamp::from_secs(1_764_000_000),
+        admin: false,
+        disabled: None,
+        invited: false,
+    }
+}
+
+fn key() -> KeyRecord {
+    KeyRecord {
+        id: KeyRowId(7),
+        app: AppId(1),
+        app_name: app(),
+        owner: UserId(1),
+        scopes: vec![KeyScope::OwnerAct],
+        name: "vans".to_owned(),
+        created: Timestamp::from_secs(1_764_000_000),
+        last_used: None,
+        expires: None,
+        replaced: None,
+        revoked: None,
     }
 }
 

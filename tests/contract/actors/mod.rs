@@ -4,6 +4,7 @@ mod costs;
 mod guesses;
 mod introspection;
 mod messages;
+mod pages;
 mod plans;
 mod races;
 mod registrations;
@@ -99,6 +100,12 @@ pairs! {
         a_right_code_survives_a_store_that_fails,
         all_resets_of_an_hour_have_a_bound,
         the_notice_speaks_for_the_application_of_the_reset,
+    }
+    pages {
+        a_session_of_a_page_is_for_its_pages_alone,
+        a_session_of_a_page_ends_when_it_is_idle_or_old,
+        what_ends_sessions_ends_those_of_pages,
+        a_page_makes_keys_with_the_password_of_its_user,
     }
     costs {
         a_sign_in_on_an_unchanged_device_reads_once_and_writes_nothing_to_sql,
@@ -209,6 +216,7 @@ impl House {
                 guard: guard.clone(),
                 passwords: passwords.clone(),
                 devices: store.clone(),
+                keys: store.clone(),
                 inbox: None,
                 counters: Default::default(),
             })

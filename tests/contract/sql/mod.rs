@@ -59,6 +59,9 @@ suite! {
     keys {
         a_key_lives_until_it_or_its_owner_dies,
         a_key_is_made_once,
+        a_user_has_so_many_live_keys,
+        a_key_is_rotated_once,
+        a_key_is_made_by_the_password_of_now,
         a_scope_that_is_not_known_is_none,
     }
     passwords {
