@@ -82,7 +82,7 @@ pub const PAGES: &[Page] = &[
     },
     page("/docs", "The API"),
     page("/docs/concepts", "Concepts"),
-    page("/docs/tokens", "Signing in"),
+    page("/docs/users", "People"),
     Page { path: "/docs/devices", steps: &[Click("label[for=registerDevice-3]")], heading: "Devices" },
     page("/signin", "Sign in"),
     Page { path: "/signin", steps: &[Fill("#email", "a@b.cd"), Fill("#password", "wrong"), SEND], heading: "Sign in" },
