@@ -211,6 +211,14 @@ impl Incoming {
         Ok(Fields { endpoint: None, texts: texts.collect::<Result<_, Problem>>()?, errors: Vec::new() })
     }
 
+    /// One parameter as it was sent, for forms that are shown again.
+    ///
+    /// # Errors
+    /// Those of [`fields`](Self::fields).
+    pub fn typed(&self, name: &'static str) -> Result<Option<&str>, Problem> {
+        self.params.text(name)
+    }
+
     /// The credential, from the header or the body.
     ///
     /// # Errors
@@ -367,5 +375,16 @@ impl FromStr for Language {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let tag = text.len() <= Self::LONGEST && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
         if tag { Ok(Self(text.parse().ok())) } else { Err(Invalid("must be a language tag")) }
+    }
+}
+
+/// `true` or `false`.
+pub struct Flag(pub bool);
+
+impl FromStr for Flag {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        text.parse().map(Self).map_err(|_| Invalid("must be true or false"))
     }
 }
