@@ -1,6 +1,7 @@
 //! People: what keys and the console may do to accounts, invitations, and what is left of somebody who was deleted.
 
-use super::{Database, House, Tokens, parsed};
+use super::{Database, House, OnRedis, Tokens, parsed};
+use crate::tokens::Backend as _;
 use futures_util::future::{join, join_all};
 use portcullis_actors::account::{
     ChangeProfile, CreateUser, DeleteUser, EndSessions, FindBy, FindUser, Person, Profile, UpdateUser,
@@ -11,6 +12,7 @@ use portcullis_actors::session::{IssuedToken, Opens, SignIn};
 use portcullis_actors::stores::{AccountStore as _, Close, DeviceStore as _, NewKey, NewUser, User, UserChange};
 use portcullis_actors::verification::InspectReset;
 use portcullis_testkit::accounts::{add_user, new_user};
+use portcullis_testkit::redis::Redis;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
@@ -386,4 +388,42 @@ pub(super) async fn nobody_is_left_of_a_person_who_signs_in_meanwhile(database: 
     ] {
         assert_eq!(house.database.number(question).await, left, "{question}");
     }
+}
+
+/// What Redis holds of a person: afterwards only the epoch, for the ten minutes in which a sign-in may still be under way.
+#[actix::test]
+async fn redis_forgets_a_person() {
+    let house = House::limited(Database::sqlite().await, OnRedis::start().await).await;
+    let redis = house.tokens._keep.downcast_ref::<Redis>().expect("it is Redis");
+    let owner = house.user("owner", PASSWORD).await;
+    let key = house.key_with(1, owner, &[KeyScope::UsersWrite]).await;
+    let ada = house.user("ada", PASSWORD).await;
+    let phone = async |password| house.sign_in_from(0, "ada", password, [127, 0, 0, 1], Some("a phone")).await;
+    let token = phone(PASSWORD).await.expect("signs in");
+    house.send_code(&token, "(123)456-7890", 1).await.expect("is sent");
+    house.reset_token(ada).await;
+    for device in [Some("a phone"), None] {
+        let wrong = house.sign_in_from(0, "ada", OTHER, [127, 0, 0, 1], device).await;
+        assert_eq!(wrong.err(), Some(ErrorKind::InvalidCredentials));
+    }
+    let answer = async |command: &str| {
+        let script = format!("return table.concat(redis.call({command}), ' ')");
+        redis.command(&["EVAL", &script, "0"]).await.expect("Redis answers")
+    };
+    let names = async || {
+        let all = answer(&format!("'KEYS', 'pc:{{{ada}}}:*'")).await;
+        let mut names: Vec<_> = all.split_whitespace().map(kind).collect();
+        names.sort();
+        names
+    };
+    let limits = ["limit:password", "limit:password-device", "limit:password-devices"];
+    assert_eq!(names().await, [&limits[..], &["phone", "reset", "sessions"]].concat());
+    house.delete(&key, ada, None).await.expect("deleted");
+    assert_eq!(names().await, ["sessions"]);
+    assert_eq!(answer(&format!("'HKEYS', 'pc:{{{ada}}}:sessions'")).await, "epoch");
+}
+
+/// `pc:{42}:limit:password:<digest>` is a `limit:password`.
+fn kind(name: &str) -> String {
+    name.split(':').skip(2).take(2).collect::<Vec<_>>().join(":")
 }
