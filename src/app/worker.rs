@@ -116,7 +116,8 @@ impl WorkerFactory {
             auth,
             guard,
             passwords,
-            devices: accounts,
+            devices: accounts.clone(),
+            keys: accounts,
             inbox: self.inbox.clone(),
             counters: Default::default(),
         });

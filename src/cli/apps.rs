@@ -1,9 +1,9 @@
-//! `apps add|list|default`: the applications that users sign in to.
+//! `apps add|set|list|default`: the applications that users sign in to.
 
 use super::{Access, Context, Failure};
 use clap::Subcommand;
 use portcullis_actors::domain::{AppName, Colour, OpenUrl};
-use portcullis_actors::stores::{AccountStore as _, Application, Created, NewApplication};
+use portcullis_actors::stores::{AccountStore as _, Application, ApplicationChange, Created, NewApplication};
 use portcullis_actors::transports::{is_mail_sender, is_sms_sender};
 use serde_json::json;
 
@@ -30,6 +30,27 @@ pub(super) enum AppsCommand {
         #[arg(long, value_name = "URL")]
         open_url: Option<OpenUrl>,
     },
+    /// Change how an application presents itself. What is not given stays. An empty text removes a value.
+    #[command(after_help = "Example:\n  portcullis apps set driver --brand \"Fleet Driver\" --colour 0f766e")]
+    Set {
+        /// Its name.
+        name: AppName,
+        /// The name in its messages and on its pages.
+        #[arg(long, value_parser = brand)]
+        brand: Option<String>,
+        /// The sender of its mails.
+        #[arg(long, value_name = "ADDRESS", value_parser = removable(mail_sender))]
+        mail_from: Option<Removable<String>>,
+        /// The sender of its SMS with the first provider.
+        #[arg(long, value_name = "NUMBER", value_parser = removable(sms_sender))]
+        sms_from: Option<Removable<String>>,
+        /// The colour of its pages and mails: six hexadecimal digits.
+        #[arg(long, value_name = "COLOUR", value_parser = removable(str::parse::<Colour>))]
+        colour: Option<Removable<Colour>>,
+        /// Opens the application: an https URL, or one with the application's own scheme.
+        #[arg(long, value_name = "URL", value_parser = removable(str::parse::<OpenUrl>))]
+        open_url: Option<Removable<OpenUrl>>,
+    },
     /// List the applications.
     #[command(after_help = "Example:\n  portcullis apps list --json")]
     List,
@@ -45,7 +66,7 @@ pub(super) async fn run(context: &Context, command: AppsCommand) -> Result<(), F
     let access = match command {
         AppsCommand::Add { .. } => Access::Create,
         AppsCommand::List => Access::Read,
-        AppsCommand::Default { .. } => Access::Change,
+        AppsCommand::Set { .. } | AppsCommand::Default { .. } => Access::Change,
     };
     let accounts = context.database(&context.config(&["database"])?, access).await?;
     match command {
@@ -60,6 +81,19 @@ pub(super) async fn run(context: &Context, command: AppsCommand) -> Result<(), F
                     format!("Application {name} is number {id}.")
                 }),
             }
+        }
+        AppsCommand::Set { name, brand, mail_from, sms_from, colour, open_url } => {
+            let change = ApplicationChange {
+                brand,
+                mail_from: mail_from.map(Removable::into_inner),
+                sms_from: sms_from.map(Removable::into_inner),
+                colour: colour.map(Removable::into_inner),
+                open_url: open_url.map(Removable::into_inner),
+            };
+            if !accounts.change_application(&name, change).await? {
+                return Err(unknown(&name));
+            }
+            context.output.answer(&json!({"app_id": name.as_str()}), || format!("{name} is changed."));
         }
         AppsCommand::List => {
             let apps = accounts.applications().await?;
@@ -82,7 +116,7 @@ pub(super) async fn run(context: &Context, command: AppsCommand) -> Result<(), F
         }
         AppsCommand::Default { name } => {
             if !accounts.set_default_application(&name).await? {
-                return Err(Failure(format!("there is no application {name}")));
+                return Err(unknown(&name));
             }
             context.output.answer(&json!({"app_id": name.as_str(), "default": true}), || {
                 format!("{name} is the default application.")
@@ -90,6 +124,24 @@ pub(super) async fn run(context: &Context, command: AppsCommand) -> Result<(), F
         }
     }
     Ok(())
+}
+
+fn unknown(name: &AppName) -> Failure {
+    Failure(format!("there is no application {name}"))
+}
+
+/// A value, or an empty text that removes it. A type of its own, because clap gives `Option<Option<_>>` another meaning.
+#[derive(Clone, Debug)]
+pub(super) struct Removable<T>(Option<T>);
+
+impl<T> Removable<T> {
+    fn into_inner(self) -> Option<T> {
+        self.0
+    }
+}
+
+fn removable<T, E>(parse: fn(&str) -> Result<T, E>) -> impl Fn(&str) -> Result<Removable<T>, E> + Clone {
+    move |text| if text.is_empty() { Ok(Removable(None)) } else { parse(text).map(|value| Removable(Some(value))) }
 }
 
 fn mail_sender(text: &str) -> Result<String, &'static str> {

@@ -40,6 +40,7 @@ mod traces;
 pub use body::BodyLimits;
 pub use exchange::RequestHandler;
 pub(crate) use exchange::without_request;
+pub use pages::Development;
 pub use route::Verb;
 pub use state::{AppState, Listener, Ports, Readiness, Settings};
 pub use traces::{RequestTraces, TracePolicy};
@@ -85,6 +86,20 @@ route::routes! {
     ResetPage "/password/reset/{token}" { GET pages::reset::show, POST pages::reset::submit }
     SignIn "/signin" { GET pages::signin::form, POST pages::signin::submit }
     SignOut "/signout" { POST pages::signin::sign_out }
+    Settings "/settings" { GET pages::settings::home }
+    SettingsKeys "/settings/keys" { GET pages::settings::keys }
+    SettingsNewKey "/settings/keys/new" { GET pages::settings::key_form, POST pages::settings::create }
+    SettingsKey "/settings/keys/{id}" { GET pages::settings::key }
+    SettingsRotateKey "/settings/keys/{id}/rotate" { POST pages::settings::rotate }
+    SettingsRevokeKey "/settings/keys/{id}/revoke" { POST pages::settings::revoke }
+    SettingsSessions "/settings/sessions" { GET pages::settings::sessions }
+    SettingsEndOthers "/settings/sessions/others" { POST pages::settings::close_others }
+    SettingsDropDevice "/settings/sessions/devices" { POST pages::settings::drop_device }
+    SettingsEndSession "/settings/sessions/{id}/end" { POST pages::settings::close }
+    SettingsAccount "/settings/account" { GET pages::settings::account, POST pages::settings::save }
+    SettingsPassword "/settings/account/password" { POST pages::settings::change_password }
+    SettingsPhone "/settings/account/phone" { POST pages::settings::send_code }
+    SettingsCode "/settings/account/code" { POST pages::settings::answer_code }
     ConsoleSignIn "/admin/signin" { GET pages::signin::form, POST pages::signin::submit }
     ConsoleSignOut "/admin/signout" { POST pages::signin::sign_out }
     SmsCallback "/callbacks/sms/{provider}" { POST callbacks::sms }
@@ -93,8 +108,10 @@ route::routes! {
     Script "/pages/script.js" { GET pages::assets::script }
     Mark "/pages/mark.svg" { GET pages::assets::mark }
     Accent "/pages/accent/{colour}" { GET pages::assets::accent }
-    Inbox "/dev/inbox" { GET pages::inbox::html }
+    Start "/" { GET pages::development::start }
+    Inbox "/dev/inbox" { GET pages::inbox::html, POST pages::inbox::clear }
     InboxJson "/dev/inbox.json" { GET pages::inbox::json }
+    InboxMail "/dev/inbox/{id}" { GET pages::inbox::mail }
 }
 
 impl Route {
@@ -113,7 +130,12 @@ impl Route {
             Listener::Operators => begins(&["/admin", "/pages/"]),
         };
         let settings = state.settings.settings_pages || !begins(&["/signin", "/signout", "/settings"]);
-        place && settings && (state.inbox.is_some() || !matches!(self, Self::Inbox | Self::InboxJson))
+        let is_there = match self {
+            Self::Start => state.settings.development.is_some(),
+            Self::Inbox | Self::InboxJson | Self::InboxMail => state.inbox.is_some(),
+            _ => true,
+        };
+        place && settings && is_there
     }
 }
 

@@ -3,14 +3,15 @@
 use super::body::BodyLimits;
 use super::dispatch::Dispatcher;
 use super::metrics::HttpMetrics;
+use super::pages::Development;
 use super::traces::RequestTraces;
 use actix::{Actor, Addr, Context, Handler, Recipient};
 use async_trait::async_trait;
 use ipnet::IpNet;
 use portcullis_actors::Traced;
 use portcullis_actors::account::{
-    ChangePassword, CreateUser, DeleteUser, DropDevice, EndSessions, FindUser, ListDevices, Profile, RegisterDevice,
-    UpdateUser, UserDevices,
+    ChangePassword, ChangeProfile, CreateKey, CreateUser, DeleteUser, DropDevice, EndSessions, FindUser, ListDevices,
+    ListKeys, Profile, RegisterDevice, RevokeKey, RotateKey, UpdateUser, UserDevices,
 };
 use portcullis_actors::error::Dependency;
 use portcullis_actors::notifier::RecordReport;
@@ -70,6 +71,11 @@ ports! {
         drop_device: DropDevice,
         user_devices: UserDevices,
         profile: Profile,
+        change_profile: ChangeProfile,
+        list_keys: ListKeys,
+        create_key: CreateKey,
+        rotate_key: RotateKey,
+        revoke_key: RevokeKey,
         find_user: FindUser,
         create_user: CreateUser,
         update_user: UpdateUser,
@@ -106,6 +112,8 @@ pub struct Settings {
     pub settings_pages: bool,
     /// The least length of a new password, in characters.
     pub shortest_password: usize,
+    /// What the start page tells; `None` in other profiles than development.
+    pub development: Option<Arc<Development>>,
     pub body: BodyLimits,
 }
 

@@ -5,22 +5,25 @@ use actix::{Actor, Context, Handler, Message, ResponseFuture};
 use portcullis::http::Ports;
 use portcullis_actors::Traced;
 use portcullis_actors::account::{
-    ChangePassword, CreateUser, DeleteUser, DropDevice, EndSessions, FindUser, ListDevices, ListedDevice, Person,
-    Profile, RegisterDevice, UpdateUser, UserDevices,
+    ChangePassword, ChangeProfile, CreateKey, CreateUser, DeleteUser, DropDevice, EndSessions, FindUser, KeyList,
+    KeyState, ListDevices, ListKeys, ListedDevice, MadeKey, Person, Profile, RegisterDevice, RevokeKey, RotateKey,
+    UpdateUser, UserDevices,
 };
 use portcullis_actors::clock::Timestamp;
-use portcullis_actors::domain::{AppId, DeviceId, Digest, KeyScope, Locale, MobileOs, UserId};
+use portcullis_actors::domain::{
+    AppId, Credential, DeviceId, Digest, KeyRowId, KeyScope, Locale, MobileOs, UserId,
+};
 use portcullis_actors::error::ErrorKind;
 use portcullis_actors::notifier::{RecordReport, ReportRefusal};
 use portcullis_actors::session::{
     Admit, Admitted, Check, CheckedSession, CloseSession, CloseSessions, Introspect, Introspection, IssuedToken,
     LeavePages, ListSessions, ListedSession, SignIn, SignOut, SignedIn,
 };
-use portcullis_actors::stores::{Device, ReportEffect};
+use portcullis_actors::stores::{Device, KeyRecord, ReportEffect};
 use portcullis_actors::verification::{
     Appearance, DescribeApplication, FinishReset, InspectReset, IssueCode, IssueReset, VerifyCode,
 };
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -40,6 +43,8 @@ pub enum Mood {
     Obliging,
     /// Refuses everything.
     Refusing(ErrorKind),
+    /// Tells pages what they ask, and refuses everything else.
+    RefusingChanges(ErrorKind),
     /// Succeeds after this time.
     Slow(Duration),
     /// Succeeds once this token is cancelled.
@@ -75,6 +80,12 @@ impl Probe {
         *seen.remove(0).downcast().unwrap_or_else(|_| panic!("a {}", std::any::type_name::<M>()))
     }
 
+    /// The messages of type `M` since the last call of this or of `only`; all others are forgotten.
+    pub fn all<M: 'static>(&self) -> Vec<M> {
+        let seen = std::mem::take(&mut *self.seen.lock().expect("not poisoned"));
+        seen.into_iter().filter_map(|message| Some(*message.downcast().ok()?)).collect()
+    }
+
     /// Starts the actor; every port leads to it.
     pub fn ports(&self) -> Ports {
         let address = ProbeActor(self.clone()).start();
@@ -97,9 +108,13 @@ macro_rules! answers {
                 let made = answer(&message);
                 let mood = self.0.mood.lock().expect("not poisoned").clone();
                 self.0.seen.lock().expect("not poisoned").push(Box::new(message));
+                let questions = [TypeId::of::<InspectReset>(), TypeId::of::<DescribeApplication>()];
+                let is_question = questions.contains(&TypeId::of::<$message>());
                 Box::pin(async move {
                     match mood {
                         Mood::Obliging | Mood::Inactive => Ok(made),
+                        Mood::RefusingChanges(_) if is_question => Ok(made),
+                        Mood::RefusingChanges(kind) => Err(kind),
                         Mood::Refusing(kind) => Err(kind),
                         Mood::Slow(time) => { tokio::time::sleep(time).await; Ok(made) }
                         Mood::Until(opened) => { opened.cancelled().await; Ok(made) }
@@ -144,15 +159,26 @@ answers! {
     DeleteUser => |_: &_| (),
     EndSessions => |_: &_| (),
     UserDevices => |_: &_| vec![ListedDevice { app: app(), device: device() }],
+    ChangeProfile => |_: &_| person(),
+    ListKeys => |_: &_| KeyList {
+        keys: vec![(key(), KeyState::Live)],
+        applications: vec![(app(), "Beyond VIP".to_owned())],
+        scopes: vec![KeyScope::OwnerAct],
+    },
+    CreateKey => |_: &_| MadeKey { secret: KEY.parse().expect("well formed"), key: key() },
+    RotateKey => |_: &_| MadeKey { secret: KEY.parse().expect("well formed"), key: key() },
+    RevokeKey => |_: &_| (),
 }
 
 impl Handler<Introspect> for ProbeActor {
     type Result = Result<Introspection, ErrorKind>;
     fn handle(&mut self, message: Introspect, _: &mut Context<Self>) -> Self::Result {
+        let is_key = matches!(message.token, Some(Credential::Key(_)));
         self.0.seen.lock().expect("not poisoned").push(Box::new(message));
         match self.0.mood.lock().expect("not poisoned").clone() {
             Mood::Inactive => Ok(Introspection::Inactive),
             Mood::Refusing(kind) => Err(kind),
+            _ if is_key => Ok(Introspection::Key(key())),
             _ => Ok(Introspection::Session(checked())),
         }
     }
@@ -194,6 +220,22 @@ fn appearance() -> Appearance {
     }
 }
 
+fn key() -> KeyRecord {
+    KeyRecord {
+        id: KeyRowId(7),
+        app: AppId(1),
+        app_name: app(),
+        owner: UserId(1),
+        scopes: vec![KeyScope::OwnerAct],
+        name: "vans".to_owned(),
+        created: Timestamp::from_secs(1_764_000_000),
+        last_used: None,
+        expires: None,
+        replaced: None,
+        revoked: None,
+    }
+}
+
 fn id() -> Digest {
     Digest::from_slice(&[7; 16]).expect("16 bytes")
 }
@@ -201,6 +243,21 @@ fn id() -> Digest {
 fn checked() -> CheckedSession {
     let (created, expires) = (Timestamp::from_secs(1_764_000_000), Timestamp::from_secs(1_765_209_600));
     CheckedSession { user: UserId(1), app: app(), id: id(), created, expires }
+}
+
+fn key() -> KeyRecord {
+    KeyRecord {
+        id: KeyRowId(1),
+        app: AppId(1),
+        app_name: app(),
+        owner: UserId(1),
+        scopes: vec![KeyScope::OwnerAct, KeyScope::DevicesRead],
+        name: String::new(),
+        created: Timestamp::from_secs(1_764_000_000),
+        last_used: None,
+        expires: Some(Timestamp::from_secs(1_765_209_600)),
+        revoked: None,
+    }
 }
 
 fn listed(current: bool) -> ListedSession {

@@ -79,6 +79,8 @@ fn wrong_usage_is_2_and_help_has_an_example() {
         &["keys", "add", "--app", "a", "--owner", "1"],
         &["outbox", "retry"],
         &["apps", "add", "driver", "--mail-from", "not an address"],
+        &["apps", "set", "driver", "--colour", "blue"],
+        &["apps", "set", "driver", "--open-url", "javascript:alert(1)"],
         &["apps", "add", "driver", "--sms-from", "15005550006"],
         &["outbox", "retry", "1", "--dead"],
         &["outbox", "list", "--state", "lost"],
@@ -105,6 +107,7 @@ fn wrong_usage_is_2_and_help_has_an_example() {
         &["users", "generate"],
         &["apps", "add"],
         &["apps", "list"],
+        &["apps", "set"],
         &["apps", "default"],
         &["keys", "add"],
         &["keys", "list"],
@@ -144,6 +147,14 @@ fn applications_are_added_and_listed() {
     assert_eq!(defaults(), ["rider"]);
     assert!(shell.refused(&["apps", "default", "nowhere"]).contains("no application"));
     assert!(shell.run(&["apps", "list"]).out.contains("Fleet Driver"));
+
+    shell.json(&["apps", "set", "driver", "--colour", "#0F766E", "--open-url", "driver://home", "--sms-from", ""]);
+    let driver = shell.json(&["apps", "list"])["apps"][0].clone();
+    assert_eq!(
+        [&driver["brand"], &driver["colour"], &driver["open_url"], &driver["sms_from"]],
+        [&json!("Fleet Driver"), &json!("0f766e"), &json!("driver://home"), &json!(null)]
+    );
+    assert!(shell.refused(&["apps", "set", "nowhere"]).contains("no application"));
 }
 
 #[test]

@@ -57,6 +57,9 @@ const fn page(path: &'static str, heading: &'static str) -> Page {
 /// Sends the first form of a page.
 const SEND: Step = Click("form button:not([type=button])");
 
+/// Sends the first form of the content, which is below a header with a form of its own.
+const SEND_MAIN: Step = Click("main form .button");
+
 /// All of them. Those before a sign-in stand first.
 pub const PAGES: &[Page] = &[
     page("/password/reset", "Forgot your password?"),
@@ -68,10 +71,42 @@ pub const PAGES: &[Page] = &[
         steps: &[Fill("#password", "password1"), SEND],
         heading: "Choose a new password",
     },
+    page("/", "Portcullis is running"),
+    page("/no/such/page", "Page not found"),
     page("/dev/inbox", "Inbox"),
+    page("/dev/inbox?to=a@b.cd", "Inbox"),
+    Page {
+        path: "/dev/inbox",
+        steps: &[Click("#message-1 summary"), Click("#message-2 summary"), Click("label[for=text-1]")],
+        heading: "Inbox",
+    },
     page("/signin", "Sign in"),
     Page { path: "/signin", steps: &[Fill("#email", "a@b.cd"), Fill("#password", "wrong"), SEND], heading: "Sign in" },
     page("/admin/signin", "Sign in"),
+    page("/settings", "Keys"),
+    page("/settings/keys", "Keys"),
+    page("/settings/keys?done=revoked", "Keys"),
+    page("/settings/keys/new", "Make a key"),
+    Page {
+        path: "/settings/keys/new",
+        steps: &[Fill("#name", "vans"), Fill("#current_password", "wrong"), SEND_MAIN],
+        heading: "Make a key",
+    },
+    Page {
+        path: "/settings/keys/new",
+        steps: &[Fill("#name", "vans"), Fill("#current_password", PASSWORD), SEND_MAIN],
+        heading: "Your new key",
+    },
+    page("/settings/keys/1", "demo"),
+    page("/settings/keys/999", "not here"),
+    page("/settings/sessions", "Sessions and devices"),
+    page("/settings/account", "Account"),
+    page("/settings/account?done=sent", "Account"),
+    Page {
+        path: "/settings/account",
+        steps: &[Fill("#phone", "rubbish"), Click("#phone-form form .button")],
+        heading: "Account",
+    },
 ];
 
 impl Page {
@@ -174,7 +209,7 @@ impl World {
         browser.fill("#email", EMAIL).await;
         browser.fill("#password", PASSWORD).await;
         browser.click("form button:not([type=button])").await;
-        browser.shows("nav", "Sign out").await;
+        browser.shows("header", "Sign out").await;
     }
 
     /// Opens a page in a browser that has been let in, and takes its steps.

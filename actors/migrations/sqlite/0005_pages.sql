@@ -2,10 +2,12 @@
 ALTER TABLE users ADD COLUMN phone_verified BIGINT;
 CREATE INDEX users_phone ON users (phone) WHERE phone IS NOT NULL;
 
--- last_used: exact to a minute. expires: none if the key is valid until it is revoked.
+-- last_used: exact to a minute. expires: none if the key is valid until it is revoked. replaced: when it was rotated; it is
+-- valid until it expires.
 ALTER TABLE server_keys ADD COLUMN name TEXT NOT NULL DEFAULT '';
 ALTER TABLE server_keys ADD COLUMN last_used BIGINT;
 ALTER TABLE server_keys ADD COLUMN expires BIGINT;
+ALTER TABLE server_keys ADD COLUMN replaced BIGINT;
 CREATE INDEX server_keys_owner ON server_keys (user_id, id);
 
 -- colour: six hexadecimal digits. open_url: opens the application on the device of the reader.

@@ -53,6 +53,7 @@ mod tests {
             name: String::new(),
             last_used: None,
             expires: None,
+            replaced: None,
             created: Timestamp::from_secs(0),
             revoked: None,
         };

@@ -156,6 +156,16 @@ pub struct NewApplication {
     pub open_url: Option<OpenUrl>,
 }
 
+/// What changes of an application. `None` changes nothing, and `Some(None)` removes a value.
+#[derive(Clone, Debug, Default)]
+pub struct ApplicationChange {
+    pub brand: Option<String>,
+    pub mail_from: Option<Option<String>>,
+    pub sms_from: Option<Option<String>>,
+    pub colour: Option<Option<Colour>>,
+    pub open_url: Option<Option<OpenUrl>>,
+}
+
 /// A server key. The key itself is not stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeyRecord {
@@ -172,7 +182,23 @@ pub struct KeyRecord {
     pub last_used: Option<Timestamp>,
     /// `None`: it is valid until it is revoked.
     pub expires: Option<Timestamp>,
+    /// When it was rotated: it is valid until it expires, and there is another one for its use.
+    pub replaced: Option<Timestamp>,
     pub revoked: Option<Timestamp>,
+}
+
+impl KeyRecord {
+    /// The key that takes its place at `now`: for the same use, and valid for as long as this one was made for.
+    pub fn successor(&self, digest: Digest, now: Timestamp) -> NewKey {
+        NewKey {
+            digest,
+            app: self.app,
+            owner: self.owner,
+            scopes: self.scopes.clone(),
+            name: self.name.clone(),
+            expires: self.expires.map(|end| now.plus(end.since(self.created))),
+        }
+    }
 }
 
 /// A server key to create.
@@ -288,6 +314,9 @@ pub trait AccountStore: Send + Sync {
 
     /// Makes this application the default one, in one step. False if there is no such application.
     async fn set_default_application(&self, name: &AppName) -> StoreResult<bool>;
+
+    /// Changes an application. False if there is no such application.
+    async fn change_application(&self, name: &AppName, change: ApplicationChange) -> StoreResult<bool>;
 
     /// Creates an application. It becomes the default if there is none; of several created at once, exactly one does.
     async fn create_application(&self, new: NewApplication) -> StoreResult<Created<AppId>>;

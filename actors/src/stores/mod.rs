@@ -2,7 +2,7 @@
 //!
 //! | side | traits | backends |
 //! | --- | --- | --- |
-//! | SQL | [`AccountStore`], [`DeviceStore`], [`RevocationStore`], [`OutboxStore`] | [`sql`]: SQLite, PostgreSQL |
+//! | SQL | [`AccountStore`], [`KeyStore`], [`DeviceStore`], [`RevocationStore`], [`OutboxStore`] | [`sql`]: SQLite, PostgreSQL |
 //! | token | [`SessionStore`], [`ChallengeStore`], [`LimitStore`] | [`embedded`]: SQLite · [`redis`] |
 //!
 //! A backend uses no actor, and actors use only these traits.
@@ -28,6 +28,7 @@ mod accounts;
 mod counters;
 mod devices;
 mod invitation;
+mod keys;
 mod outbox;
 mod session_cache;
 mod sqlite;
@@ -39,14 +40,15 @@ pub mod redis;
 pub mod sql;
 
 pub use accounts::{
-    AccountStore, Application, Candidate, CandidateQuery, Created, Deletion, ImportedUser, KeyRecord, NewApplication,
-    NewKey, NewUser, PasswordChange, User, UserChange,
+    AccountStore, Application, ApplicationChange, Candidate, CandidateQuery, Created, Deletion, ImportedUser,
+    KeyRecord, NewApplication, NewKey, NewUser, PasswordChange, User, UserChange,
 };
 pub use counters::{
     AddressCharges, Admission, AttemptCharges, Backoff, Budget, Counter, Forgiven, LimitStore, Rate, Verdict, Waits,
 };
 pub use devices::{Device, DeviceStore, FoundDevice, PushDrop, Registered, Registration, Revocation, RevocationStore};
 pub use invitation::Invitation;
+pub use keys::{KeyIssue, KeyStore, KeyTerms};
 pub use outbox::{
     AccountState, Attempt, Backlog, Branding, Channel, Destination, LeaseRequest, Leased, ListedMessage, MessageKind,
     MessageState, NewMessage, Next, OutboxFilter, OutboxStats, OutboxStore, Progress, ReportEffect, Settlement,

@@ -6,15 +6,20 @@
 
 pub mod assets;
 pub mod cookie;
+pub mod development;
 mod frame;
 pub mod inbox;
+pub mod missing;
 pub mod origin;
 pub mod reset;
+pub mod settings;
 pub mod signin;
+mod texts;
 mod times;
 mod translations;
 pub mod visitor;
 
+pub use development::Development;
 pub use frame::{Frame, Group, Item, PRODUCT, Side, Words};
 
 use crate::http::error::Code;

@@ -91,6 +91,7 @@ mod tests {
             cors_origins: Vec::new(),
             settings_pages: true,
             shortest_password: 8,
+            development: None,
             body: BodyLimits { bytes: 0, time: Duration::ZERO },
         };
         let same = |listener, headers: &[(&'static str, &'static str)]| {

@@ -4,6 +4,7 @@ mod costs;
 mod guesses;
 mod introspection;
 mod messages;
+mod pages;
 mod people;
 mod plans;
 mod races;
@@ -85,6 +86,8 @@ pairs! {
     introspection {
         only_its_own_back_end_prolongs_a_session,
         a_key_that_asks_often_is_read_rarely_and_its_end_is_noticed,
+        a_back_end_sees_the_live_keys_of_its_own_application,
+        a_request_passes_as_its_user_and_a_key_only_if_it_acts_for_its_owner,
     }
     messages {
         a_code_is_sent_again_after_longer_and_longer_waits,
@@ -100,6 +103,12 @@ pairs! {
         a_right_code_survives_a_store_that_fails,
         all_resets_of_an_hour_have_a_bound,
         the_notice_speaks_for_the_application_of_the_reset,
+    }
+    pages {
+        a_session_of_a_page_is_for_its_pages_alone,
+        a_session_of_a_page_ends_when_it_is_idle_or_old,
+        what_ends_sessions_ends_those_of_pages,
+        a_page_makes_keys_with_the_password_of_its_user,
     }
     people {
         a_key_does_what_its_scopes_say,
@@ -222,6 +231,7 @@ impl House {
                 guard: guard.clone(),
                 passwords: passwords.clone(),
                 devices: store.clone(),
+                keys: store.clone(),
                 inbox: None,
                 counters: Default::default(),
             })

@@ -29,7 +29,8 @@ impl House {
         Credential::Key(key)
     }
 
-    async fn administrator(&self, name: &str) -> UserId {
+    /// With [`PASSWORD`].
+    pub(super) async fn administrator(&self, name: &str) -> UserId {
         let password_hash = self.hashing.hash(&parsed(PASSWORD)).await.expect("the pool hashes");
         add_user(&self.database.store, NewUser { password_hash, admin: true, ..new_user(name) }).await
     }

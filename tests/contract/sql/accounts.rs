@@ -6,8 +6,8 @@ use portcullis_actors::clock::{Clock as _, Timestamp};
 use portcullis_actors::derive::KeyId;
 use portcullis_actors::domain::{AppId, Locale, PersonName, Phone, UserId};
 use portcullis_actors::stores::{
-    AccountStore as _, Channel, Created, ImportedUser, Invitation, LeaseRequest, NewApplication, NewUser,
-    OutboxStore as _, UserChange,
+    AccountStore as _, Application, ApplicationChange, Channel, Created, ImportedUser, Invitation, LeaseRequest,
+    NewApplication, NewUser, OutboxStore as _, UserChange,
 };
 use portcullis_testkit::accounts::new_user;
 use std::collections::HashMap;
@@ -215,6 +215,38 @@ pub(super) async fn applications_read_back_and_one_is_the_default(backend: Backe
     );
     assert!(!store.set_default_application(&"beta".parse().expect("a name")).await.expect("asked"));
     assert_eq!(defaults().await, [second], "a name that there is not moves nothing");
+}
+
+pub(super) async fn an_application_changes_as_told(backend: Backend) {
+    let store = &backend.store;
+    backend.app("alpha").await;
+    let name = "alpha".parse().expect("a name");
+    let read = async || store.application(Some(&name)).await.expect("read").expect("is there");
+    let before = read().await;
+    assert!(store.change_application(&name, ApplicationChange::default()).await.expect("asked"));
+    assert_eq!(read().await, before);
+    let change = ApplicationChange {
+        brand: Some("Söhne".to_owned()),
+        mail_from: Some(Some("alpha@example.com".to_owned())),
+        colour: Some("ffcc00".parse().ok()),
+        open_url: Some("vip://home".parse().ok()),
+        ..ApplicationChange::default()
+    };
+    assert!(store.change_application(&name, change).await.expect("changed"));
+    let changed = Application {
+        brand: "Söhne".to_owned(),
+        mail_from: Some("alpha@example.com".to_owned()),
+        colour: "ffcc00".parse().ok(),
+        open_url: "vip://home".parse().ok(),
+        ..before
+    };
+    assert_eq!(read().await, changed);
+    let removal = ApplicationChange { colour: Some(None), ..ApplicationChange::default() };
+    assert!(store.change_application(&name, removal).await.expect("changed"));
+    assert_eq!(read().await, Application { colour: None, ..changed });
+    assert!(
+        !store.change_application(&"beta".parse().expect("a name"), ApplicationChange::default()).await.expect("asked")
+    );
 }
 
 pub(super) async fn one_application_is_the_default_after_any_race(backend: Backend) {

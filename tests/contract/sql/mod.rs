@@ -57,11 +57,15 @@ suite! {
         a_phone_and_a_language_are_kept,
         no_wrong_password_is_lost_among_many,
         applications_read_back_and_one_is_the_default,
+        an_application_changes_as_told,
         one_application_is_the_default_after_any_race,
     }
     keys {
         a_key_lives_until_it_or_its_owner_dies,
         a_key_is_made_once,
+        a_user_has_so_many_live_keys,
+        a_key_is_rotated_once,
+        a_key_is_made_by_the_password_of_now,
         a_scope_that_is_not_known_is_none,
     }
     passwords {

@@ -4,8 +4,8 @@
 use super::{SqlStore, apps, deletion, installation, keys, outbox, users};
 use crate::domain::{AppId, AppName, Digest, Email, KeyRowId, Locale, Phone, UserId};
 use crate::stores::{
-    AccountStore, Application, Candidate, CandidateQuery, Created, Deletion, ImportedUser, Invitation, KeyRecord,
-    NewApplication, NewKey, NewUser, PasswordChange, Revocation, StoreResult, User, UserChange,
+    AccountStore, Application, ApplicationChange, Candidate, CandidateQuery, Created, Deletion, ImportedUser,
+    Invitation, KeyRecord, NewApplication, NewKey, NewUser, PasswordChange, Revocation, StoreResult, User, UserChange,
 };
 use async_trait::async_trait;
 use std::time::Duration;
@@ -158,6 +158,10 @@ impl AccountStore for SqlStore {
 
     async fn set_default_application(&self, name: &AppName) -> StoreResult<bool> {
         self.transaction(async |c| apps::set_default(c, name).await).await
+    }
+
+    async fn change_application(&self, name: &AppName, change: ApplicationChange) -> StoreResult<bool> {
+        self.transaction(async |c| apps::change(c, name, &change).await).await
     }
 
     async fn create_application(&self, new: NewApplication) -> StoreResult<Created<AppId>> {

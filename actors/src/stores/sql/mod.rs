@@ -13,6 +13,7 @@ mod deletion;
 mod devices;
 mod inspect;
 mod installation;
+mod key_store;
 mod keys;
 mod migrations;
 mod outbox;
