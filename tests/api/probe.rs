@@ -224,11 +224,11 @@ fn key() -> KeyRecord {
         app: AppId(1),
         app_name: app(),
         owner: UserId(1),
-        scopes: vec![KeyScope::OwnerAct],
+        scopes: vec![KeyScope::OwnerAct, KeyScope::DevicesRead],
         name: "vans".to_owned(),
         created: Timestamp::from_secs(1_764_000_000),
         last_used: None,
-        expires: None,
+        expires: Some(Timestamp::from_secs(1_765_209_600)),
         replaced: None,
         revoked: None,
     }
@@ -241,21 +241,6 @@ fn id() -> Digest {
 fn checked() -> CheckedSession {
     let (created, expires) = (Timestamp::from_secs(1_764_000_000), Timestamp::from_secs(1_765_209_600));
     CheckedSession { user: UserId(1), app: app(), id: id(), created, expires }
-}
-
-fn key() -> KeyRecord {
-    KeyRecord {
-        id: KeyRowId(1),
-        app: AppId(1),
-        app_name: app(),
-        owner: UserId(1),
-        scopes: vec![KeyScope::OwnerAct, KeyScope::DevicesRead],
-        name: String::new(),
-        created: Timestamp::from_secs(1_764_000_000),
-        last_used: None,
-        expires: Some(Timestamp::from_secs(1_765_209_600)),
-        revoked: None,
-    }
 }
 
 fn listed(current: bool) -> ListedSession {
