@@ -178,7 +178,7 @@ impl Handler<Introspect> for ProbeActor {
         match self.0.mood.lock().expect("not poisoned").clone() {
             Mood::Inactive => Ok(Introspection::Inactive),
             Mood::Refusing(kind) => Err(kind),
-            _ if is_key => Ok(Introspection::Key(key())),
+            _ if is_key => Ok(Introspection::Key(introspected_key())),
             _ => Ok(Introspection::Session(checked())),
         }
     }
@@ -245,7 +245,7 @@ fn checked() -> CheckedSession {
     CheckedSession { user: UserId(1), app: app(), id: id(), created, expires }
 }
 
-fn key() -> KeyRecord {
+fn introspected_key() -> KeyRecord {
     KeyRecord {
         id: KeyRowId(1),
         app: AppId(1),
@@ -256,6 +256,7 @@ fn key() -> KeyRecord {
         created: Timestamp::from_secs(1_764_000_000),
         last_used: None,
         expires: Some(Timestamp::from_secs(1_765_209_600)),
+        replaced: None,
         revoked: None,
     }
 }

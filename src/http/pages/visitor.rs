@@ -209,6 +209,7 @@ mod tests {
             cors_origins: Vec::new(),
             settings_pages: true,
             shortest_password: 8,
+            development: None,
             body: crate::http::BodyLimits { bytes: 0, time: std::time::Duration::ZERO },
         };
         let place = Place::of(&settings);
