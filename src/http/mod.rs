@@ -104,6 +104,9 @@ route::routes! {
     ConsoleSignOut "/admin/signout" { POST pages::signin::sign_out }
     SmsCallback "/callbacks/sms/{provider}" { POST callbacks::sms }
     OpenApi "/openapi.json" { GET openapi::show }
+    Docs "/docs" { GET pages::docs::index }
+    DocsConcepts "/docs/concepts" { GET pages::docs::concepts }
+    DocsGroup "/docs/{group}" { GET pages::docs::group }
     Style "/pages/style.css" { GET pages::assets::style }
     Script "/pages/script.js" { GET pages::assets::script }
     Mark "/pages/mark.svg" { GET pages::assets::mark }

@@ -117,6 +117,24 @@ pub struct Settings {
     pub body: BodyLimits,
 }
 
+#[cfg(test)]
+impl Settings {
+    /// Those of a server with TLS and without proxies.
+    pub(super) fn example(listener: Listener) -> Self {
+        Self {
+            listener,
+            public_url: "https://id.example.com".to_owned(),
+            trusted_proxies: Vec::new(),
+            token_in_query: false,
+            cors_origins: Vec::new(),
+            settings_pages: true,
+            shortest_password: 8,
+            development: None,
+            body: BodyLimits { bytes: 0, time: std::time::Duration::ZERO },
+        }
+    }
+}
+
 /// Pings the stores. SMTP and SMS providers do not count: messages for them wait in the outbox.
 #[async_trait]
 pub trait Readiness: Send + Sync {

@@ -10,9 +10,7 @@ use portcullis_actors::account::{
     UpdateUser, UserDevices,
 };
 use portcullis_actors::clock::Timestamp;
-use portcullis_actors::domain::{
-    AppId, Credential, DeviceId, Digest, KeyRowId, KeyScope, Locale, MobileOs, UserId,
-};
+use portcullis_actors::domain::{AppId, Credential, DeviceId, Digest, KeyRowId, KeyScope, Locale, MobileOs, UserId};
 use portcullis_actors::error::ErrorKind;
 use portcullis_actors::notifier::{RecordReport, ReportRefusal};
 use portcullis_actors::session::{
