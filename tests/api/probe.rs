@@ -176,7 +176,7 @@ impl Handler<Introspect> for ProbeActor {
         match self.0.mood.lock().expect("not poisoned").clone() {
             Mood::Inactive => Ok(Introspection::Inactive),
             Mood::Refusing(kind) => Err(kind),
-            _ if is_key => Ok(Introspection::Key(introspected_key())),
+            _ if is_key => Ok(Introspection::Key(key())),
             _ => Ok(Introspection::Session(checked())),
         }
     }
@@ -224,11 +224,11 @@ fn key() -> KeyRecord {
         app: AppId(1),
         app_name: app(),
         owner: UserId(1),
-        scopes: vec![KeyScope::OwnerAct],
+        scopes: vec![KeyScope::OwnerAct, KeyScope::DevicesRead],
         name: "vans".to_owned(),
         created: Timestamp::from_secs(1_764_000_000),
         last_used: None,
-        expires: None,
+        expires: Some(Timestamp::from_secs(1_765_209_600)),
         replaced: None,
         revoked: None,
     }
@@ -241,22 +241,6 @@ fn id() -> Digest {
 fn checked() -> CheckedSession {
     let (created, expires) = (Timestamp::from_secs(1_764_000_000), Timestamp::from_secs(1_765_209_600));
     CheckedSession { user: UserId(1), app: app(), id: id(), created, expires }
-}
-
-fn introspected_key() -> KeyRecord {
-    KeyRecord {
-        id: KeyRowId(1),
-        app: AppId(1),
-        app_name: app(),
-        owner: UserId(1),
-        scopes: vec![KeyScope::OwnerAct, KeyScope::DevicesRead],
-        name: String::new(),
-        created: Timestamp::from_secs(1_764_000_000),
-        last_used: None,
-        expires: Some(Timestamp::from_secs(1_765_209_600)),
-        replaced: None,
-        revoked: None,
-    }
 }
 
 fn listed(current: bool) -> ListedSession {

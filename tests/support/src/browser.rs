@@ -75,23 +75,11 @@ impl Browser {
     }
 
     async fn start_with(preferences: Value) -> Self {
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("chromedriver (Debian: chromium, chromium-driver)");
-        let mut lines = BufReader::new(driver.stdout.take().expect("piped")).lines();
-        let port =
-            lines.find_map(|line| line.ok()?.trim_end_matches('.').split("successfully on port ").nth(1)?.parse().ok());
+        // It wants the same port of IPv4 and of IPv6, and ends when only one of them is free.
+        let (driver, port) = (0..10).find_map(|_| driver()).expect("chromedriver (Debian: chromium, chromium-driver)");
         let profile = tempfile::tempdir().expect("a folder");
-        let mut browser = Self {
-            driver,
-            port: port.expect("chromedriver says its port"),
-            session: String::new(),
-            client: crate::http_client(),
-            _profile: profile,
-        };
+        let mut browser =
+            Self { driver, port, session: String::new(), client: crate::http_client(), _profile: profile };
         let folder = format!("--user-data-dir={}", browser._profile.path().display());
         let args = [
             "--headless",
@@ -317,6 +305,19 @@ impl Browser {
         let answer: Value = request.send().await.expect("chromedriver answers").json().await.expect("JSON");
         answer["value"].clone()
     }
+}
+
+/// Starts chromedriver: the process and its port. `None` if it ends at once.
+fn driver() -> Option<(Child, u16)> {
+    let command = Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+    let mut driver = command.ok()?;
+    let mut lines = BufReader::new(driver.stdout.take()?).lines();
+    let port =
+        lines.find_map(|line| line.ok()?.trim_end_matches('.').split("successfully on port ").nth(1)?.parse().ok());
+    if port.is_none() {
+        let _ = driver.wait();
+    }
+    Some((driver, port?))
 }
 
 /// The texts of a list that a script has returned.
