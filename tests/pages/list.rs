@@ -73,6 +73,9 @@ pub const PAGES: &[Page] = &[
     },
     page("/", "Portcullis is running"),
     page("/no/such/page", "Page not found"),
+    page("/docs", "The API"),
+    page("/docs/concepts", "Concepts"),
+    page("/docs/tokens", "Signing in"),
     page("/dev/inbox", "Inbox"),
     page("/dev/inbox?to=a@b.cd", "Inbox"),
     Page {
