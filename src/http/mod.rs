@@ -28,6 +28,7 @@ pub mod pages;
 mod params;
 mod password;
 mod peer;
+mod people;
 mod route;
 mod sessions;
 mod settings;
@@ -67,6 +68,14 @@ route::routes! {
         DELETE devices::drop = devices::DROP,
     }
     DevicesOfUser "/api/v1/users/{user_id}/devices" { GET devices::of_user = devices::OF_USER }
+    Me "/api/v1/me" { GET people::me = people::ME }
+    Users "/api/v1/users" { GET people::find = people::FIND, POST people::create = people::CREATE }
+    User "/api/v1/users/{user_id}" {
+        GET people::show = people::SHOW,
+        PATCH people::update = people::UPDATE,
+        DELETE people::delete = people::DELETE,
+    }
+    SessionsOfUser "/api/v1/users/{user_id}/sessions" { DELETE people::end_sessions = people::END_SESSIONS }
     Password "/api/v1/password" { PUT password::set = password::SET }
     GatewayNginx "/gateway/nginx" { ANY gateway::nginx }
     GatewayForward "/gateway/forward" { ANY gateway::forward }
@@ -95,6 +104,9 @@ route::routes! {
     ConsoleSignOut "/admin/signout" { POST pages::signin::sign_out }
     SmsCallback "/callbacks/sms/{provider}" { POST callbacks::sms }
     OpenApi "/openapi.json" { GET openapi::show }
+    Docs "/docs" { GET pages::docs::index }
+    DocsConcepts "/docs/concepts" { GET pages::docs::concepts }
+    DocsGroup "/docs/{group}" { GET pages::docs::group }
     Style "/pages/style.css" { GET pages::assets::style }
     Script "/pages/script.js" { GET pages::assets::script }
     Mark "/pages/mark.svg" { GET pages::assets::mark }

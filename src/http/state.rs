@@ -10,8 +10,8 @@ use async_trait::async_trait;
 use ipnet::IpNet;
 use portcullis_actors::Traced;
 use portcullis_actors::account::{
-    ChangePassword, ChangeProfile, CreateKey, DropDevice, ListDevices, ListKeys, Profile, RegisterDevice, RevokeKey,
-    RotateKey, UserDevices,
+    ChangePassword, ChangeProfile, CreateKey, CreateUser, DeleteUser, DropDevice, EndSessions, FindUser, ListDevices,
+    ListKeys, Profile, RegisterDevice, RevokeKey, RotateKey, UpdateUser, UserDevices,
 };
 use portcullis_actors::error::Dependency;
 use portcullis_actors::notifier::RecordReport;
@@ -76,6 +76,11 @@ ports! {
         create_key: CreateKey,
         rotate_key: RotateKey,
         revoke_key: RevokeKey,
+        find_user: FindUser,
+        create_user: CreateUser,
+        update_user: UpdateUser,
+        delete_user: DeleteUser,
+        end_sessions: EndSessions,
     }
     notifier: Notifier {
         record_report: RecordReport,
@@ -110,6 +115,24 @@ pub struct Settings {
     /// What the start page tells; `None` in other profiles than development.
     pub development: Option<Arc<Development>>,
     pub body: BodyLimits,
+}
+
+#[cfg(test)]
+impl Settings {
+    /// Those of a server with TLS and without proxies.
+    pub(super) fn example(listener: Listener) -> Self {
+        Self {
+            listener,
+            public_url: "https://id.example.com".to_owned(),
+            trusted_proxies: Vec::new(),
+            token_in_query: false,
+            cors_origins: Vec::new(),
+            settings_pages: true,
+            shortest_password: 8,
+            development: None,
+            body: BodyLimits { bytes: 0, time: std::time::Duration::ZERO },
+        }
+    }
 }
 
 /// Pings the stores. SMTP and SMS providers do not count: messages for them wait in the outbox.

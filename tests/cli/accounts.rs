@@ -26,6 +26,11 @@ fn a_user_is_added_shown_listed_disabled_and_enabled() {
     assert_eq!(shell.json(&["users", "show", &id.to_string()])["disabled"], true);
     assert_eq!(shell.json(&["users", "enable", &id.to_string()]), json!({"id": id, "disabled": false}));
     assert_eq!(shell.json(&["users", "show", &id.to_string()])["disabled"], false);
+    for (arguments, admin) in [(&["grace@example.com"][..], true), (&["grace@example.com", "--off"], false)] {
+        let named = shell.json(&[&["users", "set-admin"], arguments].concat());
+        assert_eq!(named, json!({"id": id, "admin": admin}));
+        assert_eq!(shell.json(&["users", "show", "grace@example.com"])["admin"], admin);
+    }
 
     let text = shell.run(&["users", "list"]);
     assert!(text.out.contains("grace@example.com") && text.out.contains("Grace Hopper"), "{}", text.out);
@@ -44,7 +49,7 @@ fn what_cannot_be_done_to_a_user_is_one_line() {
     assert!(shell.refused_with(&other, "ada@example.com").contains("e-mail"));
     assert!(shell.refused_with(&other, "").contains("empty"));
     assert_eq!(shell.json(&["users", "list"])["users"].as_array().map(Vec::len), Some(1), "nothing was added");
-    for command in ["show", "disable", "enable", "sign-out", "delete", "set-password"] {
+    for command in ["show", "disable", "enable", "set-admin", "sign-out", "delete", "set-password"] {
         assert!(shell.refused(&["users", command, "nobody@example.com"]).contains("no such user"), "{command}");
         assert!(shell.refused(&["users", command, "4711"]).contains("no such user"), "{command}");
         assert!(shell.refused(&["users", command, "nobody"]).contains("neither"), "{command}");
@@ -74,6 +79,8 @@ fn wrong_usage_is_2_and_help_has_an_example() {
         &["keys", "add", "--app", "a", "--owner", "1"],
         &["outbox", "retry"],
         &["apps", "add", "driver", "--mail-from", "not an address"],
+        &["apps", "set", "driver", "--colour", "blue"],
+        &["apps", "set", "driver", "--open-url", "javascript:alert(1)"],
         &["apps", "add", "driver", "--sms-from", "15005550006"],
         &["outbox", "retry", "1", "--dead"],
         &["outbox", "list", "--state", "lost"],
@@ -93,12 +100,14 @@ fn wrong_usage_is_2_and_help_has_an_example() {
         &["users", "show"],
         &["users", "disable"],
         &["users", "enable"],
+        &["users", "set-admin"],
         &["users", "sign-out"],
         &["users", "set-password"],
         &["users", "delete"],
         &["users", "generate"],
         &["apps", "add"],
         &["apps", "list"],
+        &["apps", "set"],
         &["apps", "default"],
         &["keys", "add"],
         &["keys", "list"],
@@ -138,6 +147,14 @@ fn applications_are_added_and_listed() {
     assert_eq!(defaults(), ["rider"]);
     assert!(shell.refused(&["apps", "default", "nowhere"]).contains("no application"));
     assert!(shell.run(&["apps", "list"]).out.contains("Fleet Driver"));
+
+    shell.json(&["apps", "set", "driver", "--colour", "#0F766E", "--open-url", "driver://home", "--sms-from", ""]);
+    let driver = shell.json(&["apps", "list"])["apps"][0].clone();
+    assert_eq!(
+        [&driver["brand"], &driver["colour"], &driver["open_url"], &driver["sms_from"]],
+        [&json!("Fleet Driver"), &json!("0f766e"), &json!("driver://home"), &json!(null)]
+    );
+    assert!(shell.refused(&["apps", "set", "nowhere"]).contains("no application"));
 }
 
 #[test]

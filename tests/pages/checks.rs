@@ -89,7 +89,7 @@ async fn a_mail_has_no_barrier() {
 
 #[test]
 fn every_page_is_in_the_list() {
-    // Of the inbox it is a mail, which has a test of its own.
+    // The last one is a mail, not a page.
     let others = ["/api/", "/health/", "/callbacks/", "/gateway/", "/pages/", "/dev/inbox/"];
     let shows = |route: &&Route| route.verbs().iter().any(|verb| verb.allow().starts_with("GET"));
     let is_page = |pattern: &&str| !others.iter().any(|part| pattern.starts_with(part)) && !pattern.ends_with(".json");

@@ -71,11 +71,24 @@ pub const PAGES: &[Page] = &[
         steps: &[Fill("#password", "password1"), SEND],
         heading: "Choose a new password",
     },
-    page("/", "Portcullis"),
-    page("/dev/inbox", "Inbox"),
-    Page { path: "/dev/inbox", steps: &[Click("summary")], heading: "Inbox" },
-    page("/dev/inbox?to=nobody", "Inbox"),
+    page("/", "Portcullis is running"),
     page("/no/such/page", "Page not found"),
+    page("/dev/inbox", "Inbox"),
+    page("/dev/inbox?to=a@b.cd", "Inbox"),
+    Page {
+        path: "/dev/inbox",
+        steps: &[Click("#message-1 summary"), Click("#message-2 summary"), Click("label[for=text-1]")],
+        heading: "Inbox",
+    },
+    page("/docs", "API"),
+    page("/docs/concepts", "Concepts"),
+    page("/docs/tokens", "Tokens"),
+    page("/docs/sessions", "Sessions"),
+    page("/docs/passwords", "Passwords"),
+    page("/docs/phone", "Phone"),
+    page("/docs/devices", "Devices"),
+    page("/docs/users", "Users"),
+    page("/docs/health", "Health"),
     page("/signin", "Sign in"),
     Page { path: "/signin", steps: &[Fill("#email", "a@b.cd"), Fill("#password", "wrong"), SEND], heading: "Sign in" },
     page("/admin/signin", "Sign in"),
@@ -138,8 +151,8 @@ impl World {
         let (_, inbox) = json(live.request(Method::GET, "/dev/inbox.json")).await;
         let mails = inbox.as_array().expect("a list").iter();
         let mail = mails.filter(|item| item["channel"] == "mail").last().expect("a mail");
-        let (mail, html) = (mail["id"].to_string(), mail["html"].as_str().expect("a text").to_owned());
-        let values = vec![("{reset}", reset), ("{token}", token.to_owned()), ("{mail}", mail), ("{html}", html)];
+        let html = mail["html"].as_str().expect("a text").to_owned();
+        let values = vec![("{reset}", reset), ("{token}", token.to_owned()), ("{html}", html)];
         let mut world = Self { live, values, settings: String::new(), console: String::new() };
         world.settings = world.cookie("/signin").await;
         world.console = world.cookie("/admin/signin").await;

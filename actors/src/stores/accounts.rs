@@ -34,6 +34,13 @@ pub struct User {
     pub created: Timestamp,
 }
 
+impl User {
+    /// The invitation of a user who has not set a password yet, expired or not.
+    pub fn invitation(&self) -> Option<Invitation> {
+        Invitation::from_stored(&self.password_hash)
+    }
+}
+
 /// What a sign-in asks for.
 #[derive(Clone, Copy, Debug)]
 pub struct CandidateQuery<'a> {

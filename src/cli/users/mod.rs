@@ -1,4 +1,4 @@
-//! `users add|list|enable`. The other sub-commands have their own files.
+//! `users add|list|enable|set-admin`. The other sub-commands have their own files.
 
 mod generate;
 mod import;
@@ -15,7 +15,7 @@ use clap::{Args, Subcommand};
 use password_prompt::new_password;
 use portcullis_actors::domain::{Email, PersonName, UserId};
 use portcullis_actors::hashing::HashingPool;
-use portcullis_actors::stores::{AccountStore as _, Created, NewUser, User};
+use portcullis_actors::stores::{AccountStore as _, Created, NewUser, User, UserChange};
 use revoke::Change;
 use serde_json::json;
 
@@ -63,6 +63,16 @@ pub(super) enum UsersCommand {
     /// Let a disabled user sign in again.
     #[command(after_help = "Example:\n  portcullis users enable 42")]
     Enable(UserArgument),
+    /// Make a user an administrator, or take that back.
+    #[command(after_help = "Example:\n  portcullis users set-admin ada@example.com\n  \
+                            portcullis users set-admin ada@example.com --off")]
+    SetAdmin {
+        #[command(flatten)]
+        user: UserArgument,
+        /// The user is no administrator any more.
+        #[arg(long)]
+        off: bool,
+    },
     /// Create users load-1@example.invalid, load-2@… for load tests (not in production).
     #[command(after_help = generate::HELP)]
     Generate(generate::GenerateArguments),
@@ -100,7 +110,7 @@ pub(super) async fn run(context: &Context, command: UsersCommand) -> Result<(), 
         UsersCommand::Generate(arguments) => (Access::Create, arguments.sections()),
         UsersCommand::List { .. } => (Access::Read, &["database"]),
         UsersCommand::Show(_) => (Access::Read, &["database", "redis", "sessions"]),
-        UsersCommand::Enable(_) => (Access::Change, &["database"]),
+        UsersCommand::Enable(_) | UsersCommand::SetAdmin { .. } => (Access::Change, &["database"]),
         UsersCommand::Disable(_) | UsersCommand::SignOut(_) | UsersCommand::Delete(_) => {
             (Access::Change, &["database", "redis"])
         }
@@ -128,6 +138,14 @@ pub(super) async fn run(context: &Context, command: UsersCommand) -> Result<(), 
             let id = find(accounts, &user).await?.id;
             accounts.enable_user(id).await?;
             context.output.answer(&json!({"id": id, "disabled": false}), || format!("User {id} can sign in again."));
+            Ok(())
+        }
+        UsersCommand::SetAdmin { user: UserArgument { user }, off } => {
+            let id = find(accounts, &user).await?.id;
+            accounts.change_user(id, &UserChange { admin: Some(!off), ..UserChange::default() }).await?;
+            context.output.answer(&json!({"id": id, "admin": !off}), || {
+                format!("User {id} is {} administrator.", if off { "no" } else { "an" })
+            });
             Ok(())
         }
     }

@@ -7,6 +7,7 @@
 pub mod assets;
 pub mod cookie;
 pub mod development;
+pub mod docs;
 mod frame;
 pub mod inbox;
 pub mod missing;

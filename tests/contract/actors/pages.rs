@@ -7,8 +7,7 @@ use portcullis_actors::error::{ErrorKind, FieldError};
 use portcullis_actors::session::{
     Check, CloseSession, Introspect, IssuedToken, LeavePages, ListSessions, Opens, SignIn, SignOut,
 };
-use portcullis_actors::stores::{AccountStore as _, NewUser};
-use portcullis_testkit::accounts::{add_user, new_user};
+use portcullis_actors::stores::AccountStore as _;
 use portcullis_testkit::wait::eventually;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -17,11 +16,6 @@ const PASSWORD: &str = "a good password";
 const MINUTE: Duration = Duration::from_secs(60);
 
 impl House {
-    async fn administrator(&self, name: &str) {
-        let password_hash = self.hashing.hash(&parsed(PASSWORD)).await.expect("the pool hashes");
-        add_user(&self.database.store, NewUser { password_hash, admin: true, ..new_user(name) }).await;
-    }
-
     async fn enter(&self, place: PagePlace, name: &str) -> Result<Credential, ErrorKind> {
         let ask = SignIn { opens: Opens::Pages(place), ..self.ask(name, PASSWORD, [127, 0, 0, 1], None) };
         match self.sessions[0].send(ask).await.expect("the actor answers")?.token {

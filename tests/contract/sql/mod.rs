@@ -49,11 +49,15 @@ suite! {
     accounts {
         an_account_reads_back_as_it_was_made,
         one_of_many_who_want_an_address_gets_it,
+        a_change_of_an_account_keeps_what_it_does_not_name,
+        an_invitation_comes_with_its_account,
+        nothing_is_counted_for_somebody_who_was_deleted,
         accounts_are_listed_in_pages,
         an_import_harms_no_row_for_another,
         a_phone_and_a_language_are_kept,
         no_wrong_password_is_lost_among_many,
         applications_read_back_and_one_is_the_default,
+        an_application_changes_as_told,
         one_application_is_the_default_after_any_race,
     }
     keys {

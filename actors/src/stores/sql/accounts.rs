@@ -48,7 +48,8 @@ impl AccountStore for SqlStore {
             let Some(Created::New(id)) = made.first() else { return Ok(Created::Duplicate) };
             let user = users::by_id(c, *id).await?.ok_or(sqlx::Error::RowNotFound)?;
             if let Some(invitation) = invitation {
-                outbox::insert(c, &invitation.message(&user), now).await?;
+                let locale = user.locale.unwrap_or_default();
+                outbox::insert(c, &invitation.message(user.id, user.email.clone(), locale), now).await?;
             }
             Ok(Created::New(user))
         })
