@@ -73,6 +73,9 @@ pub const PAGES: &[Page] = &[
     },
     page("/", "Portcullis is running"),
     page("/no/such/page", "Page not found"),
+    page("/docs", "The API"),
+    page("/docs/concepts", "Concepts"),
+    page("/docs/tokens", "Signing in"),
     page("/dev/inbox", "Inbox"),
     page("/dev/inbox?to=a@b.cd", "Inbox"),
     Page {
@@ -146,8 +149,8 @@ impl World {
         let (_, inbox) = json(live.request(Method::GET, "/dev/inbox.json")).await;
         let mails = inbox.as_array().expect("a list").iter();
         let mail = mails.filter(|item| item["channel"] == "mail").last().expect("a mail");
-        let (mail, html) = (mail["id"].to_string(), mail["html"].as_str().expect("a text").to_owned());
-        let values = vec![("{reset}", reset), ("{token}", token.to_owned()), ("{mail}", mail), ("{html}", html)];
+        let html = mail["html"].as_str().expect("a text").to_owned();
+        let values = vec![("{reset}", reset), ("{token}", token.to_owned()), ("{html}", html)];
         let mut world = Self { live, values, settings: String::new(), console: String::new() };
         world.settings = world.cookie("/signin").await;
         world.console = world.cookie("/admin/signin").await;
