@@ -1,7 +1,7 @@
 //! `GET /openapi.json`: the API as OpenAPI 3.1, made from the declarations.
 //!
-//! Bodies are written down three times, because generators make one type for each kind of body. A credential is described
-//! as `Authorization`, which every tool knows; that it may also come as `auth_token` in the body is said in words.
+//! A credential is described as `Authorization`, which every tool knows; that it may also come as `auth_token` in the body, and
+//! that a body may be a form, is said in words.
 
 use super::endpoint::{Access, Content, Endpoint, Group, Kind, Need, Parameter, Place, Reply};
 use super::error::Code;
