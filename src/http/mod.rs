@@ -40,6 +40,7 @@ mod traces;
 pub use body::BodyLimits;
 pub use exchange::RequestHandler;
 pub(crate) use exchange::without_request;
+
 pub use route::Verb;
 pub use state::{AppState, Development, Listener, Ports, Readiness, Settings};
 pub use traces::{RequestTraces, TracePolicy};

@@ -95,21 +95,6 @@ pub enum Listener {
     Operators,
 }
 
-/// What the start page tells of this process.
-#[derive(Debug, Clone)]
-pub struct Development {
-    pub version: &'static str,
-    /// Names and values: which stores and transports are used.
-    pub parts: Vec<(&'static str, String)>,
-    /// The URL of the console; `None` if it is off.
-    pub console: Option<String>,
-    /// The demo account.
-    pub email: &'static str,
-    pub password: &'static str,
-    /// The server key of the demo account.
-    pub key: &'static str,
-}
-
 /// The settings of this layer.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -129,6 +114,21 @@ pub struct Settings {
     /// What the start page tells; `None` in other profiles than development.
     pub development: Option<Arc<Development>>,
     pub body: BodyLimits,
+}
+
+/// What the start page tells of this process.
+#[derive(Debug, Clone)]
+pub struct Development {
+    pub version: &'static str,
+    /// Names and values: which stores and transports are used.
+    pub parts: Vec<(&'static str, String)>,
+    /// The URL of the console; `None` if it is off.
+    pub console: Option<String>,
+    /// The demo account.
+    pub email: &'static str,
+    pub password: &'static str,
+    /// The server key of the demo account.
+    pub key: &'static str,
 }
 
 #[cfg(test)]
