@@ -1,7 +1,7 @@
 //! Stored data contains no usable secret. The tests use the server with known secrets, and then search every file it
 //! wrote and its whole log for them, in plain form and in common encodings.
 
-use crate::http::{Answer, call};
+use crate::http::{Answer, call, call_with};
 use crate::{inbox, setup};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -127,6 +127,22 @@ fn nothing_at_rest_opens_a_door() {
         200
     );
 
+    let page = |method: &str, path: &str, cookie: &str, form: &str| -> Answer {
+        let headers = format!("Sec-Fetch-Site: same-origin\r\nCookie: {cookie}\r\n");
+        call_with(server.address(), method, path, &headers, form).expect("answered")
+    };
+    let between = |text: &str, before: &str, after: &str| -> String {
+        let (_, rest) = text.split_once(before).expect("the page has it");
+        rest.split_once(after).expect("the page has it").0.to_owned()
+    };
+    let session = page("POST", "/signin", "", &format!("email=canary@example.com&password={first}")).cookie();
+    let form = page("GET", "/settings/keys/new", &session, "").body;
+    let form = between(&form, "name=\"form\" value=\"", "\"");
+    let made = format!("form={form}&name=x&app_id=beyondvip&owner:act=1&current_password={first}");
+    let made = page("POST", "/settings/keys/new", &session, &made).body;
+    let made = between(&made, "<pre id=\"key\" tabindex=\"0\">", "</pre>");
+    let session = session.split_once('=').expect("a pair").1.to_owned();
+
     // A crash at this point: the code and the link are valid, and the write-ahead log is not yet merged.
     server.kill();
     let mut canaries = vec![
@@ -136,6 +152,10 @@ fn nothing_at_rest_opens_a_door() {
         Canary::decoded("the bytes of a user token", &token),
         Canary::text("a server key", &key),
         Canary::decoded("the bytes of a server key", &key),
+        Canary::text("a key of the settings", &made),
+        Canary::decoded("the bytes of a key of the settings", &made),
+        Canary::text("the form that made it", &form),
+        Canary::text("the session of a page", &session),
         Canary::text("a reset token", &reset),
         Canary::decoded("the bytes of a reset token", &reset),
     ];

@@ -9,6 +9,7 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub status: u16,
+    head: String,
     pub body: String,
 }
 
@@ -69,11 +70,22 @@ impl Asked {
             .filter_map(|line| line.split_once(": "))
             .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
             .map_or(0, |(_, length)| length.parse().unwrap_or(usize::MAX));
-        if body.len() < length { Err(Cut::Partial) } else { Ok(Answer { status, body: body.to_owned() }) }
+        if body.len() < length {
+            Err(Cut::Partial)
+        } else {
+            Ok(Answer { status, head: head.to_owned(), body: body.to_owned() })
+        }
     }
 }
 
 impl Answer {
+    /// The cookie that the answer sets, `name=value`.
+    pub fn cookie(&self) -> String {
+        let (_, rest) =
+            self.head.split_once("set-cookie: ").unwrap_or_else(|| panic!("a cookie is in {}", self.status));
+        rest.split(';').next().unwrap_or(rest).to_owned()
+    }
+
     /// The text of a JSON field, which must exist.
     pub fn text(&self, field: &str) -> String {
         let json: serde_json::Value = serde_json::from_str(&self.body).expect("the answer is JSON");
