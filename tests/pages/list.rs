@@ -148,7 +148,7 @@ impl World {
         live.received("phone_code", 1).await;
         let (_, inbox) = json(live.request(Method::GET, "/dev/inbox.json")).await;
         let mails = inbox.as_array().expect("a list").iter();
-        let mail = mails.filter(|item| item["channel"] == "mail").last().expect("a mail");
+        let mail = mails.rfind(|item| item["channel"] == "mail").expect("a mail");
         let html = mail["html"].as_str().expect("a text").to_owned();
         let values = vec![("{reset}", reset), ("{token}", token.to_owned()), ("{html}", html)];
         let mut world = Self { live, values, settings: String::new(), console: String::new() };
