@@ -15,7 +15,7 @@ pub use credential::{
     Credential, KeyScope, PagePlace, PageToken, PageTokenBody, ResetToken, ServerKey, UserToken, UserTokenBody,
 };
 pub use digest::Digest;
-pub use email::Email;
+pub use email::{Email, EmailPrefix};
 pub use look::{Colour, OpenUrl};
 pub use name::{AppName, DeviceToken, Locale, MobileOs, PersonName, PushToken};
 pub use password::Password;

@@ -2,7 +2,7 @@
 //!
 //! | side | traits | backends |
 //! | --- | --- | --- |
-//! | SQL | [`AccountStore`], [`DeviceStore`], [`RevocationStore`], [`OutboxStore`] | [`sql`]: SQLite, PostgreSQL |
+//! | SQL | [`AccountStore`], [`DeviceStore`], [`RevocationStore`], [`OutboxStore`], [`AdministrationStore`] | [`sql`]: SQLite, PostgreSQL |
 //! | token | [`SessionStore`], [`ChallengeStore`], [`LimitStore`] | [`embedded`]: SQLite · [`redis`] |
 //!
 //! A backend uses no actor, and actors use only these traits.
@@ -25,6 +25,7 @@
 //! - Time on the token side is the clock of the store, so that all nodes agree. Hence these traits take *durations*.
 
 mod accounts;
+mod administration;
 mod counters;
 mod devices;
 mod outbox;
@@ -41,13 +42,16 @@ pub use accounts::{
     AccountStore, Application, Candidate, CandidateQuery, Created, ImportedUser, KeyRecord, NewApplication, NewKey,
     NewUser, PasswordChange, User,
 };
+pub use administration::{
+    AdministrationStore, AdministratorChange, ApplicationChange, Node, UserSearch,
+};
 pub use counters::{
     AddressCharges, Admission, AttemptCharges, Backoff, Budget, Counter, Forgiven, LimitStore, Rate, Verdict, Waits,
 };
 pub use devices::{Device, DeviceStore, FoundDevice, PushDrop, Registered, Registration, Revocation, RevocationStore};
 pub use outbox::{
     AccountState, Attempt, Backlog, Branding, Channel, Destination, LeaseRequest, Leased, ListedMessage, MessageKind,
-    MessageState, NewMessage, Next, OutboxFilter, OutboxStats, OutboxStore, Progress, ReportEffect, Settlement,
+    MessageState, NewMessage, Next, OutboxCursor, OutboxFilter, OutboxPage, OutboxStats, OutboxStore, OutboxView, Progress, ReportEffect, Settlement,
 };
 pub use tokens::{
     ChallengeStore, Close, NewSession, NotedDevice, Opening, PendingNote, PhoneAnswer, PhoneChallenge, PhoneIssue,

@@ -28,15 +28,30 @@ fn user(row: &AnyRow) -> sqlx::Result<User> {
     })
 }
 
-macro_rules! select_user {
+macro_rules! user_columns {
     ($rest:literal) => {
-        sqlx::query(concat!(
+        concat!(
             "SELECT id, email, first_name, last_name, password_hash, admin, disabled, phone, phone_verified, locale, \
              epoch, created, \
              COALESCE((SELECT failures FROM wrong_passwords w WHERE w.user_id = users.id), 0) AS failures FROM users ",
             $rest
-        ))
+        )
     };
+}
+
+macro_rules! select_user {
+    ($rest:literal) => {
+        sqlx::query(user_columns!($rest))
+    };
+}
+
+/// Those that `rest`, which contains no text of a client, selects for these values.
+pub(super) async fn select(connection: &mut AnyConnection, rest: &str, values: Vec<String>) -> sqlx::Result<Vec<User>> {
+    let mut select = sqlx::query(AssertSqlSafe(format!("{}{rest}", user_columns!("")))).persistent(false);
+    for value in values {
+        select = select.bind(value);
+    }
+    select.fetch_all(connection).await?.iter().map(user).collect()
 }
 
 pub(super) async fn by_email(connection: &mut AnyConnection, email: &Email) -> sqlx::Result<Option<User>> {

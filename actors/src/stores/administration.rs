@@ -1,0 +1,77 @@
+//! The trait of what operators look for and change: accounts by search, administrators, all keys, applications, nodes.
+
+use super::{KeyRecord, StoreResult, User};
+use crate::clock::Timestamp;
+use crate::domain::{AppId, Colour, Email, EmailPrefix, KeyRowId, OpenUrl, Phone, UserId};
+use async_trait::async_trait;
+
+/// Which accounts are looked for, and where the page of results begins.
+#[derive(Clone, Debug)]
+pub enum UserSearch {
+    /// All, the newest first: those with a smaller id than this one.
+    Newest(Option<UserId>),
+    /// Those whose address begins so, in the order of the addresses (by bytes): those after this one.
+    Address(EmailPrefix, Option<Email>),
+    /// Those with this number, the newest first.
+    Phone(Phone),
+}
+
+/// The result of naming or unnaming an administrator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdministratorChange {
+    Done,
+    NoSuchUser,
+    /// Nothing was changed: nobody else who is not disabled is an administrator.
+    Last,
+}
+
+/// What of an application may be changed. Its name stays, since clients and keys use it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApplicationChange {
+    pub brand: String,
+    pub mail_from: Option<String>,
+    pub sms_from: Option<String>,
+    pub colour: Option<Colour>,
+    pub open_url: Option<OpenUrl>,
+}
+
+/// A process that serves this installation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Node {
+    /// Host and port. A process that is started again has the id of the one before it.
+    pub id: String,
+    /// Of the program.
+    pub version: String,
+    pub started: Timestamp,
+    /// Its last sign of life, by its own clock.
+    pub seen: Timestamp,
+}
+
+/// What the console and the command line of operators need beyond the other stores. Every page has a limit and begins
+/// where the one before it ended, so that its cost does not grow with the number of rows.
+#[async_trait]
+pub trait AdministrationStore: Send + Sync {
+    /// Up to `limit` accounts, disabled or not.
+    async fn search_users(&self, search: &UserSearch, limit: u32) -> StoreResult<Vec<User>>;
+
+    /// Makes a user an administrator, or no longer one. Of several changes at once, one leaves an administrator.
+    async fn set_administrator(&self, user: UserId, administrator: bool) -> StoreResult<AdministratorChange>;
+
+    /// Up to `limit` keys with a smaller id than `before`, the newest first, revoked ones included.
+    async fn newest_keys(&self, before: Option<KeyRowId>, limit: u32) -> StoreResult<Vec<KeyRecord>>;
+
+    /// Up to `limit` keys that are valid now and not at `until` any more, the first to expire first.
+    async fn expiring_keys(&self, until: Timestamp, limit: u32) -> StoreResult<Vec<KeyRecord>>;
+
+    /// False if there is no such application.
+    async fn change_application(&self, id: AppId, change: &ApplicationChange) -> StoreResult<bool>;
+
+    /// Writes a sign of life, and deletes nodes that were not seen for a day.
+    async fn note_node(&self, node: &Node) -> StoreResult<()>;
+
+    /// A node has stopped.
+    async fn remove_node(&self, id: &str) -> StoreResult<()>;
+
+    /// Those that were seen within a day, by id.
+    async fn nodes(&self) -> StoreResult<Vec<Node>>;
+}

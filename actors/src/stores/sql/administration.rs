@@ -1,0 +1,161 @@
+//! [`AdministrationStore`] on SQL, with the statements that only operators use.
+
+use super::rows::time;
+use super::{Dialect, SqlStore, keys, users};
+use crate::clock::Timestamp;
+use crate::domain::{AppId, Colour, Email, KeyRowId, OpenUrl, UserId};
+use crate::stores::{
+    AdministrationStore, AdministratorChange, ApplicationChange, KeyRecord, Node, StoreResult, User, UserSearch,
+};
+use async_trait::async_trait;
+use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, Row as _};
+use std::time::Duration;
+
+/// How long a node that was not seen is listed.
+const FORGET_NODE: Duration = Duration::from_secs(86_400);
+
+#[async_trait]
+impl AdministrationStore for SqlStore {
+    async fn search_users(&self, search: &UserSearch, limit: u32) -> StoreResult<Vec<User>> {
+        self.read(async |c| search_users(c, self.dialect, search, limit).await).await
+    }
+
+    async fn set_administrator(&self, user: UserId, administrator: bool) -> StoreResult<AdministratorChange> {
+        self.transaction(async |c| set_administrator(c, user, administrator).await).await
+    }
+
+    async fn newest_keys(&self, before: Option<KeyRowId>, limit: u32) -> StoreResult<Vec<KeyRecord>> {
+        self.read(async |c| keys::newest(c, before, limit).await).await
+    }
+
+    async fn expiring_keys(&self, until: Timestamp, limit: u32) -> StoreResult<Vec<KeyRecord>> {
+        self.read(async |c| keys::expiring(c, self.clock.now(), until, limit).await).await
+    }
+
+    async fn change_application(&self, id: AppId, change: &ApplicationChange) -> StoreResult<bool> {
+        self.write(async |c| change_application(c, id, change).await).await
+    }
+
+    async fn note_node(&self, node: &Node) -> StoreResult<()> {
+        let forgotten = self.clock.now().minus(FORGET_NODE);
+        self.transaction(async |c| note_node(c, node, forgotten).await).await
+    }
+
+    async fn remove_node(&self, id: &str) -> StoreResult<()> {
+        self.write(async |c| sqlx::query("DELETE FROM nodes WHERE id = $1").bind(id).execute(c).await.map(drop)).await
+    }
+
+    async fn nodes(&self) -> StoreResult<Vec<Node>> {
+        self.read(async |c| {
+            let rows = sqlx::query("SELECT id, version, started, seen FROM nodes ORDER BY id").fetch_all(c).await?;
+            rows.iter().map(node).collect()
+        })
+        .await
+    }
+}
+
+impl SqlStore {
+    /// Name and version of the database.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn version(&self) -> StoreResult<String> {
+        let (name, question) = match self.dialect {
+            Dialect::Sqlite => ("SQLite", "SELECT sqlite_version()"),
+            Dialect::Postgres => ("PostgreSQL", "SELECT current_setting('server_version')"),
+        };
+        let answer: String = self.read(async |c| sqlx::query(question).fetch_one(c).await?.try_get(0)).await?;
+        // Distributions add their own.
+        Ok(format!("{name} {}", answer.split(' ').next().unwrap_or_default()))
+    }
+}
+
+async fn search_users(
+    connection: &mut AnyConnection,
+    dialect: Dialect,
+    search: &UserSearch,
+    limit: u32,
+) -> sqlx::Result<Vec<User>> {
+    // SQLite compares bytes anyway. In other collations of PostgreSQL a range is no prefix.
+    let email = match dialect {
+        Dialect::Sqlite => "email",
+        Dialect::Postgres => "email COLLATE \"C\"",
+    };
+    let (condition, values) = match search {
+        UserSearch::Newest(before) => {
+            let before = before.map_or(i64::MAX, |before| before.0);
+            (format!("id < {before} ORDER BY id DESC"), Vec::new())
+        }
+        UserSearch::Address(prefix, after) => {
+            let (sign, from) = after.as_ref().map_or((">=", prefix.as_str()), |after| (">", Email::as_str(after)));
+            (format!("{email} {sign} $1 AND {email} < $2 ORDER BY {email}"), vec![from.to_owned(), prefix.end()])
+        }
+        // Not `ORDER BY id`: by the index on ids PostgreSQL might look for a rare number in all rows.
+        UserSearch::Phone(phone) => ("phone = $1 ORDER BY id + 0 DESC".to_owned(), vec![phone.as_str().to_owned()]),
+    };
+    users::select(connection, &format!("WHERE {condition} LIMIT {limit}"), values).await
+}
+
+/// Call it in a transaction. All changes queue on one row: two administrators who unname each other must not both succeed.
+async fn set_administrator(
+    connection: &mut AnyConnection,
+    user: UserId,
+    administrator: bool,
+) -> sqlx::Result<AdministratorChange> {
+    sqlx::query("UPDATE applications SET is_default = is_default WHERE id = (SELECT MIN(id) FROM applications)")
+        .execute(&mut *connection)
+        .await?;
+    if !administrator {
+        let others = "SELECT 1 FROM users WHERE admin = 1 AND disabled IS NULL AND id <> $1 LIMIT 1";
+        if sqlx::query(others).bind(user.0).fetch_optional(&mut *connection).await?.is_none() {
+            return Ok(AdministratorChange::Last);
+        }
+    }
+    let change = sqlx::query("UPDATE users SET admin = $2 WHERE id = $1").bind(user.0).bind(i64::from(administrator));
+    let done = change.execute(connection).await?.rows_affected() > 0;
+    Ok(if done { AdministratorChange::Done } else { AdministratorChange::NoSuchUser })
+}
+
+async fn change_application(
+    connection: &mut AnyConnection,
+    id: AppId,
+    change: &ApplicationChange,
+) -> sqlx::Result<bool> {
+    let done = sqlx::query(
+        "UPDATE applications SET brand = $2, mail_from = $3, sms_from = $4, colour = $5, open_url = $6 WHERE id = $1",
+    )
+    .bind(id.0)
+    .bind(change.brand.as_str())
+    .bind(change.mail_from.as_deref())
+    .bind(change.sms_from.as_deref())
+    .bind(change.colour.as_ref().map(Colour::as_str))
+    .bind(change.open_url.as_ref().map(OpenUrl::as_str))
+    .execute(connection)
+    .await?;
+    Ok(done.rows_affected() > 0)
+}
+
+async fn note_node(connection: &mut AnyConnection, node: &Node, forgotten: Timestamp) -> sqlx::Result<()> {
+    sqlx::query(
+        "INSERT INTO nodes (id, version, started, seen) VALUES ($1, $2, $3, $4) \
+         ON CONFLICT (id) DO UPDATE SET version = excluded.version, started = excluded.started, seen = excluded.seen",
+    )
+    .bind(node.id.as_str())
+    .bind(node.version.as_str())
+    .bind(node.started.millis())
+    .bind(node.seen.millis())
+    .execute(&mut *connection)
+    .await?;
+    let forget = sqlx::query("DELETE FROM nodes WHERE seen < $1").bind(forgotten.millis());
+    forget.execute(connection).await.map(drop)
+}
+
+fn node(row: &AnyRow) -> sqlx::Result<Node> {
+    Ok(Node {
+        id: row.try_get("id")?,
+        version: row.try_get("version")?,
+        started: time(row, "started")?,
+        seen: time(row, "seen")?,
+    })
+}
