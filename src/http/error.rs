@@ -72,6 +72,9 @@ impl Code {
     }
 }
 
+/// Until then a locked account is not worth another try.
+const A_DAY: Duration = Duration::from_secs(86_400);
+
 /// A refusal on its way to the client (RFC 9457).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
@@ -143,6 +146,11 @@ impl Problem {
         self.retry_after.map(|wait| (wait.as_secs() + u64::from(wait.subsec_nanos() > 0)).max(1))
     }
 
+    /// Whether waiting is of no use: there were too many wrong passwords.
+    pub fn only_a_reset_helps(&self) -> bool {
+        self.code == Code::TooManyAttempts && self.retry_after == Some(A_DAY)
+    }
+
     fn with_field(mut self, field: &'static str) -> Self {
         self.errors = vec![FieldError { field, reason: self.detail.clone().into_owned() }];
         self
@@ -156,7 +164,6 @@ impl Problem {
 
 impl From<ErrorKind> for Problem {
     fn from(kind: ErrorKind) -> Self {
-        const A_DAY: Duration = Duration::from_secs(86_400);
         const A_SECOND: Duration = Duration::from_secs(1);
         match kind {
             ErrorKind::InvalidCredentials => Self::new(

@@ -1,5 +1,5 @@
-//! A request and its answer: calls the handler, adds the request id and `Cache-Control: no-store`, writes the problem
-//! document of a refusal, and logs one line.
+//! A request and its answer: calls the handler, adds the request id and `Cache-Control: no-store` (unless the handler has
+//! set another one), writes the problem document of a refusal, and logs one line.
 
 use super::Route;
 use super::cors::{Cors, CorsRequest};
@@ -107,7 +107,9 @@ impl<'a> Exchange<'a> {
         };
         let headers = response.headers_mut();
         cors.add_headers(headers);
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if !headers.contains_key(CACHE_CONTROL) {
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        }
         headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(X_REQUEST_ID.clone(), self.id.0.clone());
         self.status = response.status().as_u16();

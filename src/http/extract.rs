@@ -54,6 +54,11 @@ impl<'a> Call<'a> {
         self.request.head().headers()
     }
 
+    /// The path with its query, as it was sent.
+    pub fn path_and_query(&self) -> &'a str {
+        self.request.uri().path_and_query().map_or("/", |path| path.as_str())
+    }
+
     /// Reads parameters, credential and what else a handler uses of a request.
     ///
     /// # Errors

@@ -59,8 +59,15 @@ route::routes! {
     Ready "/health/ready" { GET health::ready }
     ForgottenPassword "/password/reset" { GET pages::reset::forgotten, POST pages::reset::request_link }
     ResetPage "/password/reset/{token}" { GET pages::reset::show, POST pages::reset::submit }
+    SignIn "/signin" { GET pages::signin::form, POST pages::signin::submit }
+    SignOut "/signout" { POST pages::signin::sign_out }
+    ConsoleSignIn "/admin/signin" { GET pages::signin::form, POST pages::signin::submit }
+    ConsoleSignOut "/admin/signout" { POST pages::signin::sign_out }
     SmsCallback "/callbacks/sms/{provider}" { POST callbacks::sms }
-    Style "/pages/style.css" { GET pages::style }
+    Style "/pages/style.css" { GET pages::assets::style }
+    Script "/pages/script.js" { GET pages::assets::script }
+    Mark "/pages/mark.svg" { GET pages::assets::mark }
+    Accent "/pages/accent/{colour}" { GET pages::assets::accent }
     Inbox "/dev/inbox" { GET pages::inbox::html }
     InboxJson "/dev/inbox.json" { GET pages::inbox::json }
 }
@@ -75,10 +82,12 @@ impl Route {
     /// The console is at the address for operators and nowhere else, and everything else at the public one; both have what
     /// pages load.
     fn is_served(self, state: &AppState) -> bool {
+        let begins = |starts: &[&str]| starts.iter().any(|start| self.pattern().starts_with(start));
         let place = match state.settings.listener {
-            Listener::Public => !self.pattern().starts_with("/admin"),
-            Listener::Operators => ["/admin", "/pages/"].iter().any(|start| self.pattern().starts_with(start)),
+            Listener::Public => !begins(&["/admin"]),
+            Listener::Operators => begins(&["/admin", "/pages/"]),
         };
-        place && (state.inbox.is_some() || !matches!(self, Self::Inbox | Self::InboxJson))
+        let settings = state.settings.settings_pages || !begins(&["/signin", "/signout", "/settings"]);
+        place && settings && (state.inbox.is_some() || !matches!(self, Self::Inbox | Self::InboxJson))
     }
 }

@@ -11,7 +11,9 @@ use portcullis_actors::Traced;
 use portcullis_actors::account::{ChangePassword, DropDevice, ListDevices, RegisterDevice, UserDevices};
 use portcullis_actors::error::Dependency;
 use portcullis_actors::notifier::RecordReport;
-use portcullis_actors::session::{Check, CloseSession, CloseSessions, Introspect, ListSessions, SignIn, SignOut};
+use portcullis_actors::session::{
+    Check, CloseSession, CloseSessions, Introspect, LeavePages, ListSessions, SignIn, SignOut,
+};
 use portcullis_actors::transports::Inbox;
 use portcullis_actors::verification::{FinishReset, InspectReset, IssueCode, IssueReset, VerifyCode};
 use std::sync::Arc;
@@ -40,6 +42,7 @@ ports! {
     session: Session {
         sign_in: SignIn,
         sign_out: SignOut,
+        leave_pages: LeavePages,
         check: Check,
         list_sessions: ListSessions,
         close_session: CloseSession,

@@ -20,7 +20,7 @@ async fn link(live: &Live) -> String {
 async fn fill_in(browser: &Browser, password: &str, repeat: &str) {
     browser.fill("#password", password).await;
     browser.fill("#repeat", repeat).await;
-    browser.click("button").await;
+    browser.click("form > button").await;
 }
 
 #[actix_web::test]
@@ -34,9 +34,9 @@ async fn a_password_is_reset_in_a_browser_without_javascript() {
     browser.open(&link).await;
     browser.shows("h1", "Choose a new password").await;
     fill_in(&browser, NEW_PASSWORD, "something else").await;
-    browser.shows("#fault", "The two passwords differ.").await;
+    browser.shows("#password-error", "The two passwords differ.").await;
     fill_in(&browser, "password1", "password1").await;
-    browser.shows("#fault", "too common").await;
+    browser.shows("#password-error", "too common").await;
     fill_in(&browser, NEW_PASSWORD, NEW_PASSWORD).await;
     browser.shows("h1", "Password saved").await;
     browser.open(&link).await;
@@ -111,7 +111,7 @@ async fn who_has_a_dead_link_gets_a_new_one_without_javascript() {
     browser.open(&format!("{}/password/reset/rubbish", live.url)).await;
     browser.shows("h1", "This link is no longer valid").await;
     browser.fill("#email", "admin@beyondvip.com").await;
-    browser.click("button").await;
+    browser.click("form > button").await;
     browser.shows("h1", "Check your e-mail").await;
     drop(browser);
     let mail = live.received("reset_link", 1).await.swap_remove(0);

@@ -10,8 +10,8 @@ use portcullis_actors::domain::{AppId, DeviceId, Digest, MobileOs, UserId};
 use portcullis_actors::error::ErrorKind;
 use portcullis_actors::notifier::{RecordReport, ReportRefusal};
 use portcullis_actors::session::{
-    Check, CheckedSession, CloseSession, CloseSessions, Introspect, Introspection, IssuedToken, ListSessions,
-    ListedSession, SignIn, SignOut, SignedIn,
+    Check, CheckedSession, CloseSession, CloseSessions, Introspect, Introspection, IssuedToken, LeavePages,
+    ListSessions, ListedSession, SignIn, SignOut, SignedIn,
 };
 use portcullis_actors::stores::{Device, ReportEffect};
 use portcullis_actors::verification::{FinishReset, InspectReset, IssueCode, IssueReset, VerifyCode};
@@ -114,6 +114,7 @@ answers! {
         last_name: "Admin".parse().expect("a name"),
     },
     SignOut => |_: &_| (),
+    LeavePages => |_: &_| (),
     Check => |_: &_| checked(),
     ListSessions => |_: &_| vec![listed(true), listed(false)],
     CloseSession => |_: &_| (),

@@ -9,6 +9,10 @@ use std::str::FromStr;
 pub struct Colour(String);
 
 impl Colour {
+    pub(super) fn from_rgb([red, green, blue]: [u8; 3]) -> Self {
+        Self(format!("{red:02x}{green:02x}{blue:02x}"))
+    }
+
     /// The six digits.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -2,6 +2,7 @@
 //!
 //! Personal data and secrets have a redacted `Debug`. No I/O here.
 
+mod contrast;
 mod credential;
 mod digest;
 mod email;

@@ -84,6 +84,11 @@ pub struct SignOut {
     pub push: Option<PushToken>,
 }
 
+/// End the session of the cookie of a page. One that has ended already is no error.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), ErrorKind>")]
+pub struct LeavePages(pub Credential);
+
 /// **The check**: is this token valid, and whose is it? Reads the session and nothing else.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<CheckedSession, ErrorKind>")]

@@ -1,13 +1,13 @@
 //! Sign out: ends the session, and drops the push registration so that the phone gets no more pushes for this user.
 
-use super::messages::SignOut;
+use super::messages::{LeavePages, SignOut};
 use super::{SessionActor, SessionPorts};
 use crate::domain::{Credential, KeyScope, UserToken};
 use crate::error::ErrorKind;
 use crate::flows::answers;
 use crate::stores::{Close, KeyRecord, PushDrop};
 
-answers!(SessionActor: SignOut => run);
+answers!(SessionActor: SignOut => run, LeavePages => leave_pages);
 
 pub(super) async fn run(ports: &SessionPorts, request: SignOut) -> Result<(), ErrorKind> {
     match &request.credential {
@@ -67,5 +67,15 @@ async fn by_key(ports: &SessionPorts, request: &SignOut, key: &KeyRecord) -> Res
     if revokes {
         ports.auth.sessions.close(request.user, Close::InApp(key.app)).await?;
     }
+    Ok(())
+}
+
+/// The session is known by its token alone, so this also ends one of an account that was disabled meanwhile.
+pub(super) async fn leave_pages(ports: &SessionPorts, LeavePages(credential): LeavePages) -> Result<(), ErrorKind> {
+    let Credential::Page(token) = &credential else { return Err(ErrorKind::InvalidToken) };
+    if !ports.auth.keyring.vouches_for_page(token) {
+        return Err(ErrorKind::InvalidToken);
+    }
+    ports.auth.sessions.close(token.user(), Close::One(token.digest())).await?;
     Ok(())
 }

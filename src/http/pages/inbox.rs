@@ -36,18 +36,38 @@ impl Item {
 }
 
 /// Mails have inline styles. They are shown in sandboxed frames that can only open links in a new tab.
-const WITH_STYLES: &str = "default-src 'none'; style-src 'self' 'unsafe-inline'; img-src data:; base-uri 'none'; \
+const WITH_STYLES: &str = "default-src 'none'; style-src 'self' 'unsafe-inline'; script-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; \
                        frame-ancestors 'none'";
 
 #[derive(Template)]
 #[template(path = "inbox.html", config = "src/http/pages/askama.toml")]
 struct Page {
+    frame: super::Frame<'static>,
+    side: super::Side<'static>,
     items: Vec<Item>,
 }
 
-/// `GET /dev/inbox`, which reloads itself.
+/// `GET /dev/inbox`
 pub async fn html(state: &AppState, _: Call<'_>) -> Answer {
-    Ok(super::html(StatusCode::OK, WITH_STYLES, &Page { items: items(state) }))
+    Ok(super::with_policy(
+        WITH_STYLES,
+        StatusCode::OK,
+        &Page {
+            frame: super::Frame::own(Default::default(), "Inbox"),
+            side: super::Side {
+                home: "/",
+                place: "Development",
+                groups: vec![super::Group {
+                    title: "",
+                    items: vec![super::Item { href: "/dev/inbox", label: "Inbox", icon: "inbox", current: true }],
+                }],
+                who: None,
+                sign_out: "/signout",
+                words: super::Words::of(Default::default()),
+            },
+            items: items(state),
+        },
+    ))
 }
 
 /// `GET /dev/inbox.json`

@@ -2,7 +2,7 @@
 //! path and nowhere else.
 
 use super::translations::{self, Texts};
-use super::{STRICT, html, origin, refused};
+use super::{Frame, html, origin, refused};
 use crate::http::dispatch::{Weight, caller};
 use crate::http::error::{Code, Problem};
 use crate::http::extract::Call;
@@ -18,6 +18,7 @@ use portcullis_actors::verification::{FinishReset, InspectReset, IssueReset};
 #[derive(Template)]
 #[template(path = "reset_form.html", config = "src/http/pages/askama.toml")]
 struct Form<'a> {
+    frame: Frame<'a>,
     texts: &'a Texts,
     fault: Option<&'a str>,
 }
@@ -25,8 +26,8 @@ struct Form<'a> {
 #[derive(Template)]
 #[template(path = "request_form.html", config = "src/http/pages/askama.toml")]
 struct RequestForm<'a> {
+    frame: Frame<'a>,
     texts: &'a Texts,
-    title: &'a str,
     text: &'a str,
     fault: Option<&'a str>,
 }
@@ -34,8 +35,7 @@ struct RequestForm<'a> {
 #[derive(Template)]
 #[template(path = "note.html", config = "src/http/pages/askama.toml")]
 struct Note<'a> {
-    texts: &'a Texts,
-    title: &'a str,
+    frame: Frame<'a>,
     text: &'a str,
 }
 
@@ -44,7 +44,7 @@ pub async fn show(state: &AppState, call: Call<'_>) -> Answer {
     let texts = texts_for(&call);
     let Some(token) = token(&call) else { return Ok(expired(texts)) };
     Ok(match state.dispatcher.ask(Weight::Ordinary, &state.ports.inspect_reset, InspectReset(token)).await {
-        Ok(()) => html(StatusCode::OK, STRICT, &Form { texts, fault: None }),
+        Ok(()) => html(StatusCode::OK, &Form { frame: frame(texts, texts.title), texts, fault: None }),
         Err(problem) => failed(texts, &problem),
     })
 }
@@ -68,7 +68,7 @@ pub async fn submit(state: &AppState, mut call: Call<'_>) -> Answer {
     let (caller, _guard) = caller();
     let ask = FinishReset { token, password, caller };
     Ok(match state.dispatcher.ask(Weight::Costly, &state.ports.finish_reset, ask).await {
-        Ok(()) => html(StatusCode::OK, STRICT, &Note { texts, title: texts.done_title, text: texts.done }),
+        Ok(()) => html(StatusCode::OK, &Note { frame: frame(texts, texts.done_title), text: texts.done }),
         Err(problem) => match problem.rule {
             Some(rule) => form_again(texts, problem.code, texts.rule(rule)),
             None => failed(texts, &problem),
@@ -79,8 +79,8 @@ pub async fn submit(state: &AppState, mut call: Call<'_>) -> Answer {
 /// `GET /password/reset`
 pub async fn forgotten(_: &AppState, call: Call<'_>) -> Answer {
     let texts = texts_for(&call);
-    let form = RequestForm { texts, title: texts.forgotten_title, text: texts.forgotten, fault: None };
-    Ok(html(StatusCode::OK, STRICT, &form))
+    let form = RequestForm { frame: frame(texts, texts.forgotten_title), texts, text: texts.forgotten, fault: None };
+    Ok(html(StatusCode::OK, &form))
 }
 
 /// `POST /password/reset` with `email`: the same request as `POST /api/v1/tokens/reset`, with the same limits. Its answer
@@ -97,8 +97,8 @@ pub async fn request_link(state: &AppState, mut call: Call<'_>) -> Answer {
     let email = incoming.fields(&["email"])?.text("email").and_then(|text| text.trim().parse().ok());
     let Some(email) = email else {
         let form = RequestForm {
+            frame: frame(texts, texts.forgotten_title),
             texts,
-            title: texts.forgotten_title,
             text: texts.forgotten,
             fault: Some(texts.invalid_email),
         };
@@ -106,13 +106,17 @@ pub async fn request_link(state: &AppState, mut call: Call<'_>) -> Answer {
     };
     let ask = IssueReset { email, app: None, locale: incoming.language, peer: incoming.peer };
     Ok(match state.dispatcher.ask(Weight::Costly, &state.ports.issue_reset, ask).await {
-        Ok(()) => html(StatusCode::OK, STRICT, &Note { texts, title: texts.sent_title, text: texts.sent }),
+        Ok(()) => html(StatusCode::OK, &Note { frame: frame(texts, texts.sent_title), text: texts.sent }),
         Err(problem) => failed(texts, &problem),
     })
 }
 
+fn frame<'a>(texts: &Texts, title: &'a str) -> Frame<'a> {
+    Frame::own(texts.locale, title)
+}
+
 fn foreign(texts: &Texts) -> HttpResponse {
-    let note = Note { texts, title: texts.foreign_title, text: texts.foreign };
+    let note = Note { frame: frame(texts, texts.foreign_title), text: texts.foreign };
     refused(Code::Forbidden, StatusCode::FORBIDDEN, None, &note)
 }
 
@@ -125,11 +129,16 @@ fn new_password(texts: &Texts, password: Option<&str>, repeat: Option<&str>) -> 
 }
 
 fn form_again(texts: &Texts, code: Code, fault: &str) -> HttpResponse {
-    refused(code, StatusCode::UNPROCESSABLE_ENTITY, None, &Form { texts, fault: Some(fault) })
+    refused(
+        code,
+        StatusCode::UNPROCESSABLE_ENTITY,
+        None,
+        &Form { frame: frame(texts, texts.title), texts, fault: Some(fault) },
+    )
 }
 
 fn expired(texts: &Texts) -> HttpResponse {
-    let form = RequestForm { texts, title: texts.expired_title, text: texts.expired, fault: None };
+    let form = RequestForm { frame: frame(texts, texts.expired_title), texts, text: texts.expired, fault: None };
     refused(Code::ResetTokenInvalid, StatusCode::GONE, None, &form)
 }
 
@@ -137,7 +146,7 @@ fn failed(texts: &Texts, problem: &Problem) -> HttpResponse {
     if problem.code == Code::ResetTokenInvalid {
         return expired(texts);
     }
-    let note = Note { texts, title: texts.failed_title, text: texts.failed };
+    let note = Note { frame: frame(texts, texts.failed_title), text: texts.failed };
     refused(problem.code, problem.code.status(), problem.retry_after_secs(), &note)
 }
 

@@ -5,12 +5,14 @@ use portcullis_actors::error::PasswordRule;
 
 /// The texts of the reset pages in one language.
 pub struct Texts {
-    pub lang: &'static str,
+    pub locale: Locale,
     pub title: &'static str,
     pub intro: &'static str,
     pub password: &'static str,
     pub repeat: &'static str,
     pub submit: &'static str,
+    pub show: &'static str,
+    pub hide: &'static str,
     pub done_title: &'static str,
     pub done: &'static str,
     pub expired_title: &'static str,
@@ -46,12 +48,14 @@ impl Texts {
 }
 
 const ENGLISH: Texts = Texts {
-    lang: "en",
+    locale: Locale::En,
     title: "Choose a new password",
     intro: "You will be signed out on all your devices and can then sign in with the new password.",
     password: "New password",
     repeat: "New password again",
     submit: "Save password",
+    show: "Show",
+    hide: "Hide",
     done_title: "Password saved",
     done: "You can now sign in with your new password.",
     expired_title: "This link is no longer valid",
@@ -77,12 +81,14 @@ const ENGLISH: Texts = Texts {
 
 // Formal address (usted), as in the mails.
 const SPANISH: Texts = Texts {
-    lang: "es",
+    locale: Locale::Es,
     title: "Elija una contraseña nueva",
     intro: "Se cerrará la sesión en todos sus dispositivos y podrá entrar con la contraseña nueva.",
     password: "Contraseña nueva",
     repeat: "Repita la contraseña nueva",
     submit: "Guardar contraseña",
+    show: "Mostrar",
+    hide: "Ocultar",
     done_title: "Contraseña guardada",
     done: "Ya puede entrar con su contraseña nueva.",
     expired_title: "Este enlace ya no es válido",
