@@ -8,6 +8,7 @@ use crate::http::metrics::HttpMetrics;
 use crate::http::{AppState, Listener, Ports, Readiness, RequestTraces, Settings};
 use actix::{Actor as _, Addr};
 use portcullis_actors::account::{AccountActor, AccountPorts, PasswordSetter, Revoker};
+use portcullis_actors::administration::{AdministrationActor, AdministrationPorts};
 use portcullis_actors::clock::Clock;
 use portcullis_actors::derive::{Keyring, PhoneCodes, Subjects};
 use portcullis_actors::hashing::HashingPool;
@@ -108,9 +109,17 @@ impl WorkerFactory {
             passwords: Rc::clone(&passwords),
             challenges: self.tokens.challenges(),
             outbox: accounts.clone(),
-            notifier,
+            notifier: notifier.clone(),
             codes: Arc::clone(&self.codes),
             counters: Default::default(),
+        });
+        let administration = AdministrationActor::new(AdministrationPorts {
+            auth: Rc::clone(&auth),
+            guard: Rc::clone(&guard),
+            devices: accounts.clone(),
+            outbox: accounts.clone(),
+            store: accounts.clone(),
+            notifier,
         });
         let account =
             AccountActor::new(AccountPorts { auth, guard, passwords, devices: accounts, counters: Default::default() });
@@ -123,6 +132,6 @@ impl WorkerFactory {
             verification: admin::Actor::new(verification.clone().recipient()),
             account: admin::Actor::new(account.clone().recipient()),
         });
-        Ports::new(&session, &verification, &account, &self.notifier)
+        Ports::new(&session, &verification, &account, &self.notifier, &administration.start())
     }
 }

@@ -9,13 +9,17 @@ use async_trait::async_trait;
 use ipnet::IpNet;
 use portcullis_actors::Traced;
 use portcullis_actors::account::{ChangePassword, DropDevice, ListDevices, RegisterDevice, UserDevices};
+use portcullis_actors::administration::{
+    AddApplication, ChangeApplication, ChooseDefaultApplication, Enter, ListAllKeys, ListApplications, ListMessages,
+    RetryMessage, SearchUsers, ShowMessage, ShowUser, TakeSurvey,
+};
 use portcullis_actors::error::Dependency;
 use portcullis_actors::notifier::RecordReport;
 use portcullis_actors::session::{
     Check, CloseSession, CloseSessions, Introspect, LeavePages, ListSessions, SignIn, SignOut,
 };
 use portcullis_actors::transports::Inbox;
-use portcullis_actors::verification::{FinishReset, InspectReset, IssueCode, IssueReset, VerifyCode};
+use portcullis_actors::verification::{FinishReset, InspectReset, IssueCode, IssueReset, SendReset, VerifyCode};
 use std::sync::Arc;
 
 macro_rules! ports {
@@ -55,6 +59,7 @@ ports! {
         issue_reset: IssueReset,
         inspect_reset: InspectReset,
         finish_reset: FinishReset,
+        send_reset: SendReset,
     }
     account: Account {
         change_password: ChangePassword,
@@ -65,6 +70,20 @@ ports! {
     }
     notifier: Notifier {
         record_report: RecordReport,
+    }
+    administration: Administration {
+        enter: Enter,
+        search_users: SearchUsers,
+        show_user: ShowUser,
+        list_all_keys: ListAllKeys,
+        list_messages: ListMessages,
+        show_message: ShowMessage,
+        retry_message: RetryMessage,
+        list_applications: ListApplications,
+        add_application: AddApplication,
+        change_application: ChangeApplication,
+        choose_default_application: ChooseDefaultApplication,
+        take_survey: TakeSurvey,
     }
 }
 

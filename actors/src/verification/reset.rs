@@ -1,6 +1,6 @@
 //! Password resets: mail a link, inspect one, set a new password by one.
 
-use super::messages::{FinishReset, InspectReset, IssueReset};
+use super::messages::{FinishReset, InspectReset, IssueReset, SendReset};
 use super::{VerificationActor, VerificationPorts};
 use crate::derive::random_bytes;
 use crate::domain::{AppId, UserId};
@@ -12,6 +12,7 @@ use crate::stores::{Destination, MessageKind, NewMessage, ResetChallenge, ResetR
 
 answers!(VerificationActor:
     IssueReset => issue,
+    SendReset => send_for,
     InspectReset => inspect,
     FinishReset => finish,
 );
@@ -27,6 +28,22 @@ pub(super) async fn issue(ports: &VerificationPorts, request: IssueReset) -> Res
     let limits = &ports.guard.limits;
     let budgets = limits.reset_requests(&request.email, request.peer);
     limits.spend(&budgets, send(ports, request, app.id), |_| Ok(())).await
+}
+
+/// The same mail within the same limits, for an administrator, who is told if there were too many.
+pub(super) async fn send_for(ports: &VerificationPorts, request: SendReset) -> Result<(), ErrorKind> {
+    ports.auth.administrator(&request.credential).await?;
+    let user = enabled(ports, request.user).await.map_err(|error| match error {
+        ErrorKind::ResetTokenInvalid => ErrorKind::NotFound,
+        error => error,
+    })?;
+    let default = ports.auth.applications.find(None).await?;
+    let app = default.ok_or(ErrorKind::DependencyUnavailable(Dependency::Database))?.id;
+    let limits = &ports.guard.limits;
+    let budgets = limits.reset_requests(&user.email, request.peer);
+    let ask = IssueReset { email: user.email, app: None, locale: user.locale, peer: request.peer };
+    let refused = |wait| Err(ErrorKind::TooManyMessages { retry_after: wait });
+    limits.spend(&budgets, send(ports, ask, app), refused).await
 }
 
 /// An address without an account takes the same path under a decoy's number: the same calls, the same writes, and a

@@ -1,15 +1,16 @@
-//! The statements of sign-in and of the delivery loop make no sequential scan in a database that has run for years.
+//! The statements of sign-in, of the delivery loop and of the console make no sequential scan in a database that has run for years.
 //! PostgreSQL counts the scans of each table. Its plans here are the generic ones, which a prepared statement gets after
 //! five runs.
 
 use super::{Database, Embedded, House, cheap};
 use crate::tokens::Backend as _;
 use portcullis_actors::clock::{Clock as _, Timestamp};
-use portcullis_actors::domain::{AppId, Credential, Digest, Locale, MobileOs, Phone, UserId};
+use portcullis_actors::domain::{AppId, Credential, Digest, Email, KeyRowId, Locale, MobileOs, Phone, UserId};
 use portcullis_actors::session::{ListSessions, SignIn, SignOut};
 use portcullis_actors::stores::{
-    AccountStore as _, Attempt, Channel, Destination, DeviceStore as _, LeaseRequest, Leased, MessageKind, NewMessage,
-    Next, OutboxFilter, OutboxStore as _, Progress, PushDrop, RevocationStore as _, Settlement,
+    AccountStore as _, AdministrationStore as _, Attempt, Channel, Destination, DeviceStore as _, LeaseRequest, Leased,
+    MessageKind, MessageState, NewMessage, Next, OutboxFilter, OutboxStore as _, OutboxView, Progress, PushDrop,
+    RevocationStore as _, Settlement, UserSearch,
 };
 use portcullis_actors::transports::{DeliveryReport, ReportStatus};
 use portcullis_testkit::defaults;
@@ -41,7 +42,7 @@ const YEARS: &str = "
 async fn scans(database: &Database) -> HashMap<String, (i64, i64)> {
     let rows = database.rows(
         "SELECT relname::TEXT, seq_scan, COALESCE(idx_scan, 0) FROM pg_stat_user_tables \
-         WHERE relname NOT IN ('applications', 'installation', '_sqlx_migrations')",
+         WHERE relname NOT IN ('applications', 'installation', 'nodes', '_sqlx_migrations')",
     );
     rows.await.into_iter().map(|(table, sequential, by_index)| (table, (sequential, by_index))).collect()
 }
@@ -167,6 +168,47 @@ async fn deliver(house: &House) {
     store.retry(delivered).await.expect("asked");
     store.stats().await.expect("read");
     store.due(Channel::Mail).await.expect("read");
+    operate(house).await;
+}
+
+/// Every page of the console, also where only few of very many rows match.
+async fn operate(house: &House) {
+    let store = &house.database.store;
+    let address = |text: &str| text.parse().expect("the beginning of an address");
+    let searches = [
+        UserSearch::Newest(None),
+        UserSearch::Newest(Some(UserId(20_000))),
+        UserSearch::Address(address("user4999"), None),
+        UserSearch::Address(address("nobody"), None),
+        UserSearch::Address(address("u"), Some(address_of("user3@example.org"))),
+        UserSearch::Phone(phone()),
+    ];
+    for search in &searches {
+        store.search_users(search, 51).await.expect("read");
+    }
+    let views = [OutboxView::All, OutboxView::Waiting, OutboxView::OfUser(UserId(17)), OutboxView::OfUser(UserId(99_999))];
+    for view in views.into_iter().chain(MessageState::ALL.map(OutboxView::State)) {
+        for channel in [None, Some(Channel::Mail), Some(Channel::Sms)] {
+            let mut after = None;
+            for _ in 0..3 {
+                after = store.browse(view, channel, after, 50).await.expect("read").next;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+    }
+    store.newest_keys(None, 51).await.expect("read");
+    store.newest_keys(Some(KeyRowId(25_000)), 51).await.expect("read");
+    store.keys_of(UserId(17), 20).await.expect("read");
+    store.expiring_keys(house.database.clock.now().plus(Duration::from_secs(86_400)), 10).await.expect("read");
+    for administrator in [true, false] {
+        store.set_administrator(UserId(17), administrator).await.expect("asked");
+    }
+}
+
+fn address_of(text: &str) -> Email {
+    text.parse().expect("an address")
 }
 
 fn end(leased: Leased, next: Next) -> Settlement {

@@ -72,6 +72,12 @@ pub(super) async fn newest(
     rows.fetch_all(connection).await?.iter().map(key).collect()
 }
 
+pub(super) async fn newest_of(connection: &mut AnyConnection, owner: UserId, limit: u32) -> sqlx::Result<Vec<KeyRecord>> {
+    let statement = format!("{} ORDER BY k.id DESC LIMIT {limit}", key_columns!("WHERE k.user_id = $1"));
+    let rows = sqlx::query(AssertSqlSafe(statement)).bind(owner.0).fetch_all(connection).await?;
+    rows.iter().map(key).collect()
+}
+
 pub(super) async fn expiring(
     connection: &mut AnyConnection,
     now: Timestamp,
