@@ -3,6 +3,7 @@
 //! Most are read where they are. Actors are asked with `Observe`. The notifier asks the database how long the outbox is,
 //! so its answer is kept for a few seconds: a scraper must not load the database.
 
+use super::history::History;
 use super::process::{self, Usage};
 use crate::connections::ConnectionMetrics;
 use crate::http::dispatch::{Dispatcher, WorkSnapshot};
@@ -38,6 +39,7 @@ pub struct Sources {
     pub notifier: Recipient<notifier::Observe>,
     pub delivery: tokio::sync::Mutex<Option<(Instant, NotifierSnapshot)>>,
     pub workers: Mutex<Vec<Worker>>,
+    pub history: History,
 }
 
 /// What one HTTP worker counts.

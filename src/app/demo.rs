@@ -52,6 +52,7 @@ pub(crate) async fn seed(accounts: &dyn AccountStore, hashing: &HashingPool) -> 
             last_name: "Admin".parse()?,
             password_hash: hashing.hash(&password).await?,
             admin: true,
+            locale: None,
         };
         accounts.create_user(user).await?;
     }

@@ -5,7 +5,7 @@ use crate::admin::{self, Sources};
 use crate::config::Config;
 use crate::http::dispatch::Dispatcher;
 use crate::http::metrics::HttpMetrics;
-use crate::http::{AppState, Listener, Ports, Readiness, RequestTraces, Settings};
+use crate::http::{AppState, Instruments, Listener, Ports, Readiness, RequestTraces, Settings};
 use actix::{Actor as _, Addr};
 use portcullis_actors::account::{AccountActor, AccountPorts, PasswordSetter, Revoker};
 use portcullis_actors::administration::{AdministrationActor, AdministrationPorts};
@@ -39,6 +39,7 @@ pub(crate) struct WorkerFactory {
     pub(crate) dispatcher: Arc<Dispatcher>,
     pub(crate) settings: Settings,
     pub(crate) readiness: Arc<dyn Readiness>,
+    pub(crate) instruments: Arc<dyn Instruments>,
     pub(crate) traces: Option<Arc<RequestTraces>>,
     pub(crate) inbox: Option<Inbox>,
     /// Gets the counters of each worker.
@@ -55,6 +56,7 @@ impl WorkerFactory {
             dispatcher: Arc::clone(&self.dispatcher),
             settings: Settings { listener, ..self.settings.clone() },
             readiness: Arc::clone(&self.readiness),
+            instruments: Arc::clone(&self.instruments),
             traces: self.traces.clone(),
             inbox: self.inbox.clone(),
         }
@@ -121,8 +123,14 @@ impl WorkerFactory {
             store: accounts.clone(),
             notifier,
         });
-        let account =
-            AccountActor::new(AccountPorts { auth, guard, passwords, devices: accounts, counters: Default::default() });
+        let account = AccountActor::new(AccountPorts {
+            auth,
+            guard,
+            passwords,
+            devices: accounts,
+            inbox: self.inbox.clone(),
+            counters: Default::default(),
+        });
         let (session, verification, account) = (session.start(), verification.start(), account.start());
         self.sources.add(admin::Worker {
             http: Arc::clone(http),

@@ -157,7 +157,14 @@ fn policies(config: &Config, checks: &mut Checks<'_>) {
     checks.require(longer, "sessions.page_absolute_secs", "must not be less than sessions.page_idle_secs");
     let bounded = sessions.absolute_secs.max(sessions.page_absolute_secs) <= 10 * 365 * 86_400 && sessions.most <= 1000;
     checks.require(bounded, "sessions", "must end within 10 years, and be at most 1,000 per user");
-    checks.at_least_one("resets", &[("life_secs", resets.life_secs), ("per_email_hour", resets.per_email_hour.into())]);
+    checks.at_least_one(
+        "resets",
+        &[
+            ("life_secs", resets.life_secs),
+            ("per_email_hour", resets.per_email_hour.into()),
+            ("invitation_life_secs", resets.invitation_life_secs),
+        ],
+    );
     checks.require(config.passwords.shortest <= 64, "passwords.shortest", "must be at most 64 (ASVS 6.2.9)");
     checks.at_least_one(
         "limits",

@@ -20,6 +20,7 @@ pub mod error;
 mod exchange;
 mod extract;
 mod health;
+mod instruments;
 pub mod metrics;
 pub mod pages;
 mod params;
@@ -35,6 +36,7 @@ mod traces;
 pub use body::BodyLimits;
 pub use exchange::RequestHandler;
 pub(crate) use exchange::without_request;
+pub use instruments::{About, Instruments, Minute, Pulse, StoreState};
 pub use state::{AppState, Listener, Ports, Readiness, Settings};
 pub use traces::{RequestTraces, TracePolicy};
 

@@ -2,13 +2,16 @@
 
 use super::body::BodyLimits;
 use super::dispatch::Dispatcher;
+use super::instruments::Instruments;
 use super::metrics::HttpMetrics;
 use super::traces::RequestTraces;
 use actix::{Actor, Addr, Context, Handler, Recipient};
 use async_trait::async_trait;
 use ipnet::IpNet;
 use portcullis_actors::Traced;
-use portcullis_actors::account::{ChangePassword, DropDevice, ListDevices, RegisterDevice, UserDevices};
+use portcullis_actors::account::{
+    ChangePassword, DeleteUser, DropDevice, EndSessions, ListDevices, RegisterDevice, UpdateUser, UserDevices,
+};
 use portcullis_actors::administration::{
     AddApplication, ChangeApplication, ChooseDefaultApplication, Enter, ListAllKeys, ListApplications, ListMessages,
     RetryMessage, SearchUsers, ShowMessage, ShowUser, TakeSurvey,
@@ -67,6 +70,9 @@ ports! {
         list_devices: ListDevices,
         drop_device: DropDevice,
         user_devices: UserDevices,
+        update_user: UpdateUser,
+        delete_user: DeleteUser,
+        end_sessions: EndSessions,
     }
     notifier: Notifier {
         record_report: RecordReport,
@@ -126,6 +132,8 @@ pub struct AppState {
     pub dispatcher: Arc<Dispatcher>,
     pub settings: Settings,
     pub readiness: Arc<dyn Readiness>,
+    /// For the console.
+    pub instruments: Arc<dyn Instruments>,
     /// What is counted of the requests of this worker.
     pub metrics: Arc<HttpMetrics>,
     /// `None` if no collector is configured.

@@ -1,8 +1,11 @@
 //! The messages of the account actor. The actor checks the credential.
 
-use crate::domain::{AppName, Credential, DeviceToken, MobileOs, Password, PushToken, UserId};
+use crate::clock::Timestamp;
+use crate::domain::{
+    AppName, Credential, DeviceToken, Email, Locale, MobileOs, Password, PersonName, Phone, PushToken, UserId,
+};
 use crate::error::ErrorKind;
-use crate::stores::Device;
+use crate::stores::{Device, Invitation, User, UserChange};
 use actix::Message;
 use tokio_util::sync::CancellationToken;
 
@@ -55,6 +58,133 @@ pub struct DropDevice {
 #[rtype(result = "Result<Vec<ListedDevice>, ErrorKind>")]
 pub struct UserDevices {
     /// A server key with `devices:read`.
+    pub credential: Credential,
+    pub user: UserId,
+}
+
+/// An account as others may see it.
+#[derive(Debug, Clone)]
+pub struct Person {
+    pub id: UserId,
+    pub email: Email,
+    pub first_name: PersonName,
+    pub last_name: PersonName,
+    /// Verified.
+    pub phone: Option<Phone>,
+    /// `None` also for a number that was verified before this was recorded.
+    pub phone_verified: Option<Timestamp>,
+    /// The language of their messages.
+    pub locale: Option<Locale>,
+    pub created: Timestamp,
+    pub admin: bool,
+    /// When the account was disabled.
+    pub disabled: Option<Timestamp>,
+    /// Whether they were invited and have not set a password yet.
+    pub invited: bool,
+}
+
+impl From<User> for Person {
+    fn from(user: User) -> Self {
+        Self {
+            invited: Invitation::of(&user).is_some(),
+            id: user.id,
+            email: user.email,
+            first_name: user.first_name,
+            last_name: user.last_name,
+            phone: user.phone,
+            phone_verified: user.phone_verified,
+            locale: user.locale,
+            created: user.created,
+            admin: user.admin,
+            disabled: user.disabled,
+        }
+    }
+}
+
+/// The caller's own account.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Person, ErrorKind>")]
+pub struct Profile(pub Credential);
+
+/// Change the caller's own account. `None` keeps what is there.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Person, ErrorKind>")]
+pub struct ChangeProfile {
+    pub credential: Credential,
+    pub first_name: Option<PersonName>,
+    pub last_name: Option<PersonName>,
+    pub locale: Option<Locale>,
+}
+
+/// Read an account.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Person, ErrorKind>")]
+pub struct FindUser {
+    /// A server key with `users:read`, or a session of the console.
+    pub credential: Credential,
+    pub by: FindBy,
+}
+
+/// What an account is found by.
+#[derive(Debug, Clone)]
+pub enum FindBy {
+    Id(UserId),
+    Email(Email),
+}
+
+/// Create an account that is no administrator's. Without a password its owner is invited by mail to set one.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Person, ErrorKind>")]
+pub struct CreateUser {
+    /// A server key with `users:write`, or a session of the console.
+    pub credential: Credential,
+    pub email: Email,
+    pub first_name: PersonName,
+    pub last_name: PersonName,
+    /// The language of their messages.
+    pub locale: Option<Locale>,
+    pub password: Option<Password>,
+    /// What an invitation of the console speaks for; `None`: the default application. That of a key speaks for the key's.
+    pub app: Option<AppName>,
+    /// Cancelled when the client has gone. A hash that has not begun is not computed then.
+    pub caller: CancellationToken,
+}
+
+/// Change an account. A key changes no account of an administrator, and makes nobody one.
+///
+/// From the console, what gives or takes rights needs the administrator's own password again, and is refused for their own
+/// account.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Person, ErrorKind>")]
+pub struct UpdateUser {
+    /// A server key with `users:write`, or a session of the console.
+    pub credential: Credential,
+    pub user: UserId,
+    pub change: UserChange,
+    /// The password of the administrator in the console, if `change` disables or names an administrator.
+    pub confirmation: Option<Password>,
+    /// As in [`CreateUser`].
+    pub caller: CancellationToken,
+}
+
+/// Delete an account and everything about its owner. A key deletes no account of an administrator.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), ErrorKind>")]
+pub struct DeleteUser {
+    /// A server key with `users:write`, or a session of the console.
+    pub credential: Credential,
+    pub user: UserId,
+    /// The password of the administrator in the console.
+    pub confirmation: Option<Password>,
+    /// As in [`CreateUser`].
+    pub caller: CancellationToken,
+}
+
+/// End the sessions of a user: for a key those of its application, for the console all, with codes and resets.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), ErrorKind>")]
+pub struct EndSessions {
+    /// A server key with `sessions:revoke`, or a session of the console.
     pub credential: Credential,
     pub user: UserId,
 }

@@ -1,11 +1,13 @@
-//! Accounts: the change of a password, and push registrations of devices.
+//! Accounts: people, the change of a password, and push registrations of devices.
 //!
 //! `messages` is the interface, `policy` judges new passwords without I/O, `setter` stores them, `revocations` ends the
-//! sessions that SQL has decided to end. The flows are `password` and `devices`.
+//! sessions that SQL has decided to end. The flows are `people`, `creation`, `password` and `devices`.
 
+mod creation;
 mod devices;
 mod messages;
 mod password;
+mod people;
 mod policy;
 mod revocations;
 mod setter;
@@ -18,6 +20,7 @@ pub use setter::{PasswordSetter, password_change};
 use crate::flows::{self, Flows};
 use crate::session::{Authenticator, PasswordGuard};
 use crate::stores::DeviceStore;
+use crate::transports::Inbox;
 use actix::{Actor, Context, Handler};
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -29,6 +32,8 @@ pub struct AccountPorts {
     pub guard: Rc<PasswordGuard>,
     pub passwords: Rc<PasswordSetter>,
     pub devices: Arc<dyn DeviceStore>,
+    /// Forgets who is deleted; `None` if messages are really sent.
+    pub inbox: Option<Inbox>,
     pub counters: RefCell<AccountSnapshot>,
 }
 

@@ -8,6 +8,7 @@ use crate::flows::answers;
 use crate::hashing::{Reservation, Verified};
 use crate::session::{Principal, Target};
 use crate::stores::User;
+use tokio_util::sync::CancellationToken;
 
 answers!(AccountActor: ChangePassword => change);
 
@@ -33,7 +34,7 @@ async fn replace(
 ) -> Result<(), ErrorKind> {
     proves(ports, user, &request.current, place).await?;
     let place = ports.passwords.hashing.reserve(&request.caller)?;
-    let hash = ports.passwords.hash(user, &request.new, place).await?;
+    let hash = ports.passwords.hash(&user.email, &request.new, place).await?;
     // False if another change came first: the given password is not the current one any more.
     if !ports.passwords.set(user, &hash, principal.app(), principal.session()).await? {
         return Err(wrong());
@@ -66,6 +67,20 @@ pub(super) async fn proves(
     }
     let forgiven = ports.guard.succeeded(&attempt).await?;
     Ok(ports.guard.limits.store.forgive(&forgiven).await?)
+}
+
+/// What the flow of a page asks for before a change with consequences: the password again.
+///
+/// # Errors
+/// Those of [`proves`], also if there is no password.
+pub(super) async fn confirms(
+    ports: &AccountPorts,
+    user: &User,
+    password: Option<&Password>,
+    caller: &CancellationToken,
+) -> Result<(), ErrorKind> {
+    let password = password.ok_or_else(|| ErrorKind::invalid("current_password", "is missing"))?;
+    proves(ports, user, password, ports.passwords.hashing.reserve(caller)?).await
 }
 
 fn wrong() -> ErrorKind {

@@ -3,7 +3,7 @@
 use super::policy::PasswordPolicy;
 use super::revocations::Revoker;
 use crate::clock::{Clock, Timestamp};
-use crate::domain::{AppId, Digest, Password};
+use crate::domain::{AppId, Digest, Email, Password};
 use crate::error::ErrorKind;
 use crate::hashing::{HashingPool, Reservation};
 use crate::notifier::Wake;
@@ -26,12 +26,12 @@ pub struct PasswordSetter {
 }
 
 impl PasswordSetter {
-    /// Checks a new password for `user` and hashes it in the reserved place. Nothing is stored yet.
+    /// Checks a new password for the account of `email` and hashes it in the reserved place. Nothing is stored yet.
     ///
     /// # Errors
     /// `PasswordUnacceptable`, or `Overloaded`.
-    pub async fn hash(&self, user: &User, new: &Password, place: Reservation) -> Result<String, ErrorKind> {
-        self.policy.accept(new, &user.email).map_err(ErrorKind::PasswordUnacceptable)?;
+    pub async fn hash(&self, email: &Email, new: &Password, place: Reservation) -> Result<String, ErrorKind> {
+        self.policy.accept(new, email).map_err(ErrorKind::PasswordUnacceptable)?;
         Ok(place.hash(new).await?)
     }
 

@@ -156,4 +156,3 @@ pub struct Survey {
     /// Keys that expire within two weeks, the first to expire first; at most ten.
     pub expiring: Vec<KeyRecord>,
 }
-

@@ -12,10 +12,7 @@ answers!(AdministrationActor: Enter => enter, TakeSurvey => survey);
 const EXPIRES_SOON: Duration = Duration::from_secs(14 * 86_400);
 const NAMED: u32 = 10;
 
-pub(super) async fn enter(
-    ports: &AdministrationPorts,
-    Enter(credential): Enter,
-) -> Result<Administrator, ErrorKind> {
+pub(super) async fn enter(ports: &AdministrationPorts, Enter(credential): Enter) -> Result<Administrator, ErrorKind> {
     let user = ports.auth.administrator(&credential).await?;
     Ok(Administrator { id: user.id, email: user.email })
 }

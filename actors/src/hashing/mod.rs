@@ -28,6 +28,10 @@ use stored::Stored;
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
+/// Begins what an account has in place of a hash until its owner sets a password. No password matches it, and a comparison
+/// takes as long as with any other account.
+pub const UNSET: &str = "$unset$";
+
 /// The result of a comparison.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verified {
@@ -219,7 +223,7 @@ impl Reservation {
     /// [`HashingError`]
     pub async fn verify(self, password: &Password, stored: Option<&str>) -> Result<Comparison, HashingError> {
         let cost = self.pool.cost;
-        let stored = match stored.map(Stored::parse) {
+        let stored = match stored.filter(|stored| !stored.starts_with(UNSET)).map(Stored::parse) {
             None => Stored::decoy(cost),
             Some(Ok(stored)) => stored,
             Some(Err(reason)) => {

@@ -13,7 +13,7 @@ use std::time::Duration;
 const ADDRESS_FAILURES: &str = "password-address-wrong";
 
 /// The scopes of all budgets and waits that refuse, in the order in which they stand below.
-pub(super) const SCOPES: [&str; 17] = [
+pub(super) const SCOPES: [&str; 18] = [
     "password",
     "password-device",
     "password-devices",
@@ -24,6 +24,7 @@ pub(super) const SCOPES: [&str; 17] = [
     "reset-email-hour",
     "reset-address-hour",
     "reset-total-hour",
+    "invitation-source-hour",
     "sms-number-10min",
     "sms-number-day",
     "sms-account-day",
@@ -39,6 +40,13 @@ pub enum Source {
     /// A back end has a budget of its own instead of its address's.
     Key(KeyRowId),
     Address(IpAddr),
+}
+
+/// Who invites people.
+#[derive(Clone, Copy, Debug)]
+pub enum Inviter {
+    Key(KeyRowId),
+    Administrator(UserId),
 }
 
 impl Limits {
@@ -101,8 +109,23 @@ impl Limits {
             self.budget("reset-apart", email.as_str(), apart),
             self.budget("reset-email-hour", email.as_str(), hourly(policy.per_email_hour)),
             self.budget("reset-address-hour", &network_of(peer), hourly(policy.per_address_hour)),
-            self.budget("reset-total-hour", "all", hourly(policy.total_hour)),
+            self.reset_mails(),
         ]
+    }
+
+    /// Mails with a link that sets a password, of all nodes.
+    fn reset_mails(&self) -> Budget {
+        self.budget("reset-total-hour", "all", hourly(self.policy.resets.total_hour))
+    }
+
+    /// Invitations.
+    pub fn invitations(&self, inviter: Inviter) -> [Budget; 2] {
+        let source = match inviter {
+            Inviter::Key(key) => format!("key/{key}"),
+            Inviter::Administrator(user) => format!("administrator/{user}"),
+        };
+        let rate = hourly(self.policy.resets.invitations_per_source_hour);
+        [self.budget("invitation-source-hour", &source, rate), self.reset_mails()]
     }
 
     /// Phone codes that are sent.

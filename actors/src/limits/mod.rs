@@ -9,7 +9,7 @@ mod budgets;
 mod counted;
 mod policy;
 
-pub use budgets::Source;
+pub use budgets::{Inviter, Source};
 pub use counted::{CountedLimits, LimitMetrics, Verdicts};
 pub use policy::{LimitPolicy, PasswordLimits, PhonePolicy, ResetPolicy};
 

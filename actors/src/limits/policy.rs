@@ -131,14 +131,23 @@ pub struct ResetPolicy {
     pub per_email_hour: u32,
     /// Requests from one address of the network in an hour.
     pub per_address_hour: u32,
-    /// Requests to all nodes in an hour, for known and unknown addresses together.
+    /// Requests to all nodes in an hour, for known and unknown addresses together, and invitations.
     pub total_hour: u32,
+    /// Seconds that the link of an invitation is valid.
+    pub invitation_life_secs: u64,
+    /// Invitations by one server key or one administrator in an hour.
+    pub invitations_per_source_hour: u32,
 }
 
 impl ResetPolicy {
     /// How long a link is valid.
     pub fn life(&self) -> Duration {
         Duration::from_secs(self.life_secs)
+    }
+
+    /// How long the link of an invitation is valid.
+    pub fn invitation_life(&self) -> Duration {
+        Duration::from_secs(self.invitation_life_secs)
     }
 }
 

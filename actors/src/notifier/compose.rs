@@ -67,6 +67,11 @@ impl Composer {
                 let token = token.ok_or(Unsendable::KeyMissing)?;
                 Ok(mail(leased, email, templates::reset_link(&context, &token, message.expires)?))
             }
+            (MessageKind::Invitation { challenge, key }, Destination::Mail(email)) => {
+                let token = self.keyring.reset_token(*key, challenge, message.user, email);
+                let token = token.ok_or(Unsendable::KeyMissing)?;
+                Ok(mail(leased, email, templates::invitation(&context, &token, message.expires)?))
+            }
             (MessageKind::PasswordNotice, Destination::Mail(email)) => {
                 Ok(mail(leased, email, templates::password_notice(&context, leased.created)?))
             }

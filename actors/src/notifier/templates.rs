@@ -48,6 +48,10 @@ template!(ResetTextEn, "mail/reset_link.en.txt" { brand, name, link, until });
 template!(ResetTextEs, "mail/reset_link.es.txt" { brand, name, link, until });
 template!(ResetHtmlEn, "mail/reset_link.en.html" in locale { brand, name, link, until });
 template!(ResetHtmlEs, "mail/reset_link.es.html" in locale { brand, name, link, until });
+template!(InvitationTextEn, "mail/invitation.en.txt" { brand, name, link, until });
+template!(InvitationTextEs, "mail/invitation.es.txt" { brand, name, link, until });
+template!(InvitationHtmlEn, "mail/invitation.en.html" in locale { brand, name, link, until });
+template!(InvitationHtmlEs, "mail/invitation.es.html" in locale { brand, name, link, until });
 template!(NoticeTextEn, "mail/password_notice.en.txt" { brand, name, at });
 template!(NoticeTextEs, "mail/password_notice.es.txt" { brand, name, at });
 template!(NoticeHtmlEn, "mail/password_notice.en.html" in locale { brand, name, at });
@@ -59,8 +63,7 @@ template!(CodeEs, "sms/phone_code.es.txt" { code, brand });
 pub(super) fn reset_link(context: &TextContext, token: &ResetToken, expires: Timestamp) -> askama::Result<MailText> {
     let locale = context.locale;
     let (brand, name) = (context.brand.as_str(), context.name.as_str());
-    let link = format!("{}/password/reset/{}", context.public_url, token.expose());
-    let (link, until) = (link.as_str(), &clock_time(expires));
+    let (link, until) = (&link(context, token), &clock_time(expires));
     let (subject, text, html) = match locale {
         Locale::En => (
             "Choose a new password",
@@ -76,12 +79,35 @@ pub(super) fn reset_link(context: &TextContext, token: &ResetToken, expires: Tim
     Ok(MailText { subject: SingleLine::new(subject), text, html })
 }
 
+/// The mail with a link that sets the first password.
+pub(super) fn invitation(context: &TextContext, token: &ResetToken, expires: Timestamp) -> askama::Result<MailText> {
+    let locale = context.locale;
+    let (brand, name) = (context.brand.as_str(), context.name.as_str());
+    let (link, until) = (&link(context, token), &date_time(expires));
+    let (subject, text, html) = match locale {
+        Locale::En => (
+            format!("Your {brand} account: choose your password"),
+            InvitationTextEn { brand, name, link, until }.render()?,
+            InvitationHtmlEn { locale, brand, name, link, until }.render()?,
+        ),
+        Locale::Es => (
+            format!("Su cuenta de {brand}: elija su contraseña"),
+            InvitationTextEs { brand, name, link, until }.render()?,
+            InvitationHtmlEs { locale, brand, name, link, until }.render()?,
+        ),
+    };
+    Ok(MailText { subject: SingleLine::new(&subject), text, html })
+}
+
+fn link(context: &TextContext, token: &ResetToken) -> String {
+    format!("{}/password/reset/{}", context.public_url, token.expose())
+}
+
 /// The notice that the password was changed.
 pub(super) fn password_notice(context: &TextContext, changed: Timestamp) -> askama::Result<MailText> {
     let locale = context.locale;
     let (brand, name) = (context.brand.as_str(), context.name.as_str());
-    let at = format!("{} {}", changed.to_string().get(..10).unwrap_or_default(), clock_time(changed));
-    let at = at.as_str();
+    let at = &date_time(changed);
     let (subject, text, html) = match locale {
         Locale::En => (
             "Your password was changed",
@@ -120,6 +146,11 @@ pub(super) fn phone_code(context: &TextContext, code: &Code) -> askama::Result<S
     }
     let bare = format!("{code}{last_line}");
     Ok(if segment::fits_one(&bare) { bare } else { code.to_owned() })
+}
+
+/// `2026-07-14 14:05`
+fn date_time(time: Timestamp) -> String {
+    format!("{} {}", time.to_string().get(..10).unwrap_or_default(), clock_time(time))
 }
 
 /// `14:05`, out of RFC 3339.
@@ -176,10 +207,16 @@ mod tests {
     fn both_languages_carry_the_link_in_both_bodies() {
         let token: ResetToken = "A".repeat(43).parse().expect("43 characters of base64url");
         for locale in [Locale::En, Locale::Es] {
-            let mail = reset_link(&context(locale, "Beyond VIP"), &token, Timestamp::from_secs(0)).expect("a mail");
+            let (context, end) = (context(locale, "Beyond VIP"), Timestamp::from_secs(1_764_000_000));
             let link = format!("https://accounts.example.com:8443/password/reset/{}", token.expose());
-            assert!(mail.text.contains(&link) && mail.html.contains(&link), "{}", mail.html);
-            assert!(mail.html.contains(&format!("lang=\"{}\"", locale.as_str())));
+            let reset = reset_link(&context, &token, end).expect("a mail");
+            let invitation = invitation(&context, &token, end).expect("a mail");
+            for mail in [&reset, &invitation] {
+                assert!(mail.text.contains(&link) && mail.html.contains(&link), "{}", mail.html);
+                assert!(mail.html.contains(&format!("lang=\"{}\"", locale.as_str())));
+            }
+            // It is valid for days.
+            assert!(invitation.text.contains("2025-11-24 16:00") && invitation.html.contains("2025-11-24 16:00"));
         }
     }
 }

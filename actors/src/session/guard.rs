@@ -149,6 +149,18 @@ impl PasswordGuard {
         let cleared = vec![self.limits.account_waits(user).counter];
         Ok(self.limits.store.forgive(&Forgiven { cleared, refunded: vec![] }).await?)
     }
+
+    /// The account was deleted: deletes the counters of its password, on these devices as well.
+    ///
+    /// # Errors
+    /// The token store does not answer. They expire by themselves.
+    pub async fn forget_account(&self, user: &User, devices: &[DeviceToken]) -> Result<(), ErrorKind> {
+        let limits = &self.limits;
+        let on_devices = devices.iter().map(|device| limits.device_waits(user.id, user.epoch, device).counter);
+        let account = [limits.account_waits(user.id).counter, limits.known_devices(user.id, user.epoch).counter];
+        let cleared = on_devices.chain(account).collect();
+        Ok(limits.store.forgive(&Forgiven { cleared, refunded: vec![] }).await?)
+    }
 }
 
 fn never(waits: Waits) -> Waits {

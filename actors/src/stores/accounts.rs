@@ -1,6 +1,6 @@
 //! Traits of the SQL side: accounts, applications and server keys.
 
-use super::{FoundDevice, Revocation, StoreResult};
+use super::{FoundDevice, Invitation, Revocation, StoreResult};
 use crate::clock::Timestamp;
 use crate::domain::{
     AppId, AppName, Colour, DeviceToken, Digest, Email, KeyRowId, KeyScope, Locale, OpenUrl, PersonName, Phone, UserId,
@@ -16,7 +16,7 @@ pub struct User {
     pub email: Email,
     pub first_name: PersonName,
     pub last_name: PersonName,
-    /// A PHC string (`$argon2id$…`) or a bcrypt hash (`$2b$…`).
+    /// A PHC string (`$argon2id$…`), a bcrypt hash (`$2b$…`), or an [`Invitation`](super::Invitation) in its place.
     pub password_hash: String,
     pub admin: bool,
     /// When it was disabled. A disabled account may not sign in.
@@ -67,6 +67,36 @@ pub struct NewUser {
     pub last_name: PersonName,
     pub password_hash: String,
     pub admin: bool,
+    /// The language of its messages.
+    pub locale: Option<Locale>,
+}
+
+/// A change of an account. `None` keeps what is there.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UserChange {
+    pub first_name: Option<PersonName>,
+    pub last_name: Option<PersonName>,
+    pub locale: Option<Locale>,
+    /// True is [`AccountStore::disable_user`], false is [`AccountStore::enable_user`].
+    pub disabled: Option<bool>,
+    pub admin: Option<bool>,
+}
+
+/// The result of naming or unnaming an administrator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdministratorChange {
+    Done,
+    NoSuchUser,
+    /// Nothing was changed: nobody else who is not disabled is an administrator.
+    Last,
+}
+
+/// What is left to do after an account was deleted.
+#[derive(Clone, Debug)]
+pub struct Deletion {
+    pub revocation: Revocation,
+    /// The addresses and numbers that it was sent messages to.
+    pub destinations: Vec<String>,
 }
 
 /// An account from another system.
@@ -192,6 +222,17 @@ pub trait AccountStore: Send + Sync {
     /// Creates an account.
     async fn create_user(&self, new: NewUser) -> StoreResult<Created<UserId>>;
 
+    /// Creates an account and returns it. With an invitation, which takes the place of the password hash, the mail is queued
+    /// in the same transaction.
+    async fn add_user(&self, new: NewUser, invitation: Option<Invitation>) -> StoreResult<Created<User>>;
+
+    /// Changes an account in one transaction and returns it, with the revocation if it was disabled. `None` if there is no
+    /// such account.
+    async fn change_user(&self, user: UserId, change: &UserChange) -> StoreResult<Option<(User, Option<Revocation>)>>;
+
+    /// Makes a user an administrator, or no longer one. Of several changes at once, one leaves an administrator.
+    async fn set_administrator(&self, user: UserId, administrator: bool) -> StoreResult<AdministratorChange>;
+
     /// Creates accounts in one transaction. The results are in the order of the rows. An address that is taken is a
     /// `Duplicate` and does not affect other rows.
     async fn import_users(&self, rows: Vec<ImportedUser>) -> StoreResult<Vec<Created<UserId>>>;
@@ -213,7 +254,7 @@ pub trait AccountStore: Send + Sync {
 
     /// Deletes the account with its devices, push registrations and keys, removes personal data from its messages and
     /// stops them, and writes a revocation. `None` if there is no such account. Ids are never reused.
-    async fn delete_user(&self, user: UserId) -> StoreResult<Option<Revocation>>;
+    async fn delete_user(&self, user: UserId) -> StoreResult<Option<Deletion>>;
 
     /// False if there is no such account.
     async fn enable_user(&self, user: UserId) -> StoreResult<bool>;

@@ -16,15 +16,6 @@ pub enum UserSearch {
     Phone(Phone),
 }
 
-/// The result of naming or unnaming an administrator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AdministratorChange {
-    Done,
-    NoSuchUser,
-    /// Nothing was changed: nobody else who is not disabled is an administrator.
-    Last,
-}
-
 /// What of an application may be changed. Its name stays, since clients and keys use it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApplicationChange {
@@ -53,9 +44,6 @@ pub struct Node {
 pub trait AdministrationStore: Send + Sync {
     /// Up to `limit` accounts, disabled or not.
     async fn search_users(&self, search: &UserSearch, limit: u32) -> StoreResult<Vec<User>>;
-
-    /// Makes a user an administrator, or no longer one. Of several changes at once, one leaves an administrator.
-    async fn set_administrator(&self, user: UserId, administrator: bool) -> StoreResult<AdministratorChange>;
 
     /// Up to `limit` keys with a smaller id than `before`, the newest first, revoked ones included.
     async fn newest_keys(&self, before: Option<KeyRowId>, limit: u32) -> StoreResult<Vec<KeyRecord>>;

@@ -28,6 +28,7 @@ mod accounts;
 mod administration;
 mod counters;
 mod devices;
+mod invitation;
 mod outbox;
 mod session_cache;
 mod sqlite;
@@ -39,19 +40,19 @@ pub mod redis;
 pub mod sql;
 
 pub use accounts::{
-    AccountStore, Application, Candidate, CandidateQuery, Created, ImportedUser, KeyRecord, NewApplication, NewKey,
-    NewUser, PasswordChange, User,
+    AccountStore, AdministratorChange, Application, Candidate, CandidateQuery, Created, Deletion, ImportedUser,
+    KeyRecord, NewApplication, NewKey, NewUser, PasswordChange, User, UserChange,
 };
-pub use administration::{
-    AdministrationStore, AdministratorChange, ApplicationChange, Node, UserSearch,
-};
+pub use administration::{AdministrationStore, ApplicationChange, Node, UserSearch};
 pub use counters::{
     AddressCharges, Admission, AttemptCharges, Backoff, Budget, Counter, Forgiven, LimitStore, Rate, Verdict, Waits,
 };
 pub use devices::{Device, DeviceStore, FoundDevice, PushDrop, Registered, Registration, Revocation, RevocationStore};
+pub use invitation::Invitation;
 pub use outbox::{
     AccountState, Attempt, Backlog, Branding, Channel, Destination, LeaseRequest, Leased, ListedMessage, MessageKind,
-    MessageState, NewMessage, Next, OutboxCursor, OutboxFilter, OutboxPage, OutboxStats, OutboxStore, OutboxView, Progress, ReportEffect, Settlement,
+    MessageState, NewMessage, Next, OutboxCursor, OutboxFilter, OutboxPage, OutboxStats, OutboxStore, OutboxView,
+    Progress, ReportEffect, Settlement,
 };
 pub use tokens::{
     ChallengeStore, Close, NewSession, NotedDevice, Opening, PendingNote, PhoneAnswer, PhoneChallenge, PhoneIssue,

@@ -53,6 +53,11 @@ impl Inbox {
         self.kept().last
     }
 
+    /// Deletes the messages to these addresses and numbers.
+    pub fn forget(&self, recipients: &[String]) {
+        self.kept().messages.retain(|message| !recipients.contains(&message.to));
+    }
+
     fn kept(&self) -> MutexGuard<'_, Kept> {
         self.kept.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,14 +1,14 @@
-//! Password resets: mail a link, inspect one, set a new password by one.
+//! Password resets: mail a link, inspect one, set a new password by one. The link of an invitation is used in the same way.
 
 use super::messages::{FinishReset, InspectReset, IssueReset, SendReset};
 use super::{VerificationActor, VerificationPorts};
 use crate::derive::random_bytes;
-use crate::domain::{AppId, UserId};
+use crate::domain::{AppId, ResetToken, UserId};
 use crate::error::{Dependency, ErrorKind};
 use crate::flows::answers;
 use crate::hashing::Reservation;
 use crate::limits::Charges;
-use crate::stores::{Destination, MessageKind, NewMessage, ResetChallenge, ResetRequest, User};
+use crate::stores::{Destination, Invitation, MessageKind, NewMessage, ResetChallenge, ResetRequest, User};
 
 answers!(VerificationActor:
     IssueReset => issue,
@@ -74,17 +74,32 @@ async fn send(ports: &VerificationPorts, request: IssueReset, app: AppId) -> Res
 }
 
 pub(super) async fn inspect(ports: &VerificationPorts, InspectReset(token): InspectReset) -> Result<(), ErrorKind> {
-    let found = ports.challenges.find_reset(token.user(), token.digest()).await?;
-    found.map(|_| ()).ok_or(ErrorKind::ResetTokenInvalid)
+    is_live(ports, &token).await
+}
+
+/// # Errors
+/// `ResetTokenInvalid` if it is the token of no live reset and of no live invitation, or a store does not answer.
+async fn is_live(ports: &VerificationPorts, token: &ResetToken) -> Result<(), ErrorKind> {
+    if ports.challenges.find_reset(token.user(), token.digest()).await?.is_some() {
+        return Ok(());
+    }
+    let account = enabled(ports, token.user()).await?;
+    invitation(ports, &account, token).map(|_| ()).ok_or(ErrorKind::ResetTokenInvalid)
+}
+
+/// The live invitation that the token belongs to. Whatever else ends sessions, and so raises the epoch, ends it as well.
+fn invitation(ports: &VerificationPorts, account: &User, token: &ResetToken) -> Option<Invitation> {
+    let invitation = Invitation::of(account)?;
+    let own = ports.auth.keyring.reset_token(invitation.key, &invitation.challenge, account.id, &account.email)?;
+    let live = account.epoch == 0 && ports.auth.clock.now() < invitation.expires;
+    (live && own.digest() == token.digest()).then_some(invitation)
 }
 
 pub(super) async fn finish(ports: &VerificationPorts, request: FinishReset) -> Result<(), ErrorKind> {
     // Before any store is asked: a full queue refuses without a query.
     let place = ports.passwords.hashing.reserve(&request.caller)?;
     let (user, digest) = (request.token.user(), request.token.digest());
-    if ports.challenges.find_reset(user, digest).await?.is_none() {
-        return Err(ErrorKind::ResetTokenInvalid);
-    }
+    is_live(ports, &request.token).await?;
     let limits = &ports.guard.limits;
     let charges = match limits.charge(&[limits.reset_attempts(user, digest)]).await {
         Ok(charges) => charges.map_err(ErrorKind::too_many_attempts)?,
@@ -101,13 +116,18 @@ pub(super) async fn finish(ports: &VerificationPorts, request: FinishReset) -> R
 async fn replace(ports: &VerificationPorts, request: FinishReset, place: Reservation) -> Result<(), ErrorKind> {
     let (user, digest) = (request.token.user(), request.token.digest());
     let account = enabled(ports, user).await?;
-    let hash = ports.passwords.hash(&account, &request.password, place).await?;
-    let challenge = ports.challenges.consume_reset(user, digest).await?.ok_or(ErrorKind::ResetTokenInvalid)?;
-    if let Err(error) = set(ports, account, &hash, &challenge).await {
-        if error.is_not_done() {
-            ports.challenges.restore_reset(user, &challenge).await?;
+    let hash = ports.passwords.hash(&account.email, &request.password, place).await?;
+    match invitation(ports, &account, &request.token) {
+        Some(invitation) => accept(ports, &account, &hash, &invitation).await?,
+        None => {
+            let challenge = ports.challenges.consume_reset(user, digest).await?.ok_or(ErrorKind::ResetTokenInvalid)?;
+            if let Err(error) = set(ports, account, &hash, &challenge).await {
+                if error.is_not_done() {
+                    ports.challenges.restore_reset(user, &challenge).await?;
+                }
+                return Err(error);
+            }
         }
-        return Err(error);
     }
     if let Err(error) = ports.guard.forget(user).await {
         tracing::info!(%error, "the waits for wrong passwords of this account stay");
@@ -119,6 +139,17 @@ async fn replace(ports: &VerificationPorts, request: FinishReset, place: Reserva
 async fn enabled(ports: &VerificationPorts, user: UserId) -> Result<User, ErrorKind> {
     let account = ports.auth.accounts.user(user).await?;
     account.filter(|account| account.disabled.is_none()).ok_or(ErrorKind::ResetTokenInvalid)
+}
+
+/// The new hash takes the place of the invitation, which is used up by that: another change came first, or none.
+async fn accept(
+    ports: &VerificationPorts,
+    account: &User,
+    hash: &str,
+    invitation: &Invitation,
+) -> Result<(), ErrorKind> {
+    let first = ports.passwords.set(account, hash, invitation.app, None).await?;
+    if first { Ok(()) } else { Err(ErrorKind::ResetTokenInvalid) }
 }
 
 /// A reset wins over other changes of the hash in the meantime, such as an upgrade at sign-in: it is tried again.

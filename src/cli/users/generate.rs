@@ -125,6 +125,7 @@ fn row(number: u64, password_hash: &str) -> Result<ImportedUser, Failure> {
         last_name: number.to_string().parse().map_err(Failure::because)?,
         password_hash: password_hash.to_owned(),
         admin: false,
+        locale: None,
     };
     Ok(user.into())
 }

@@ -138,6 +138,7 @@ fn parse(line: &[u8], region: &str) -> Result<Option<ImportedUser>, String> {
             last_name: line.last_name.parse().map_err(says("last_name"))?,
             password_hash: line.password_hash,
             admin: false,
+            locale: None,
         },
         hash_work,
         phone: phone.map_err(|error| format!("phone {error}"))?,

@@ -147,7 +147,7 @@ async fn add(
     config.passwords.accept(&password, &email).map_err(Failure::because)?;
     let pool = HashingPool::start(&config.hashing).map_err(Failure::because)?;
     let password_hash = pool.hash(&password).await.map_err(Failure::because)?;
-    match accounts.create_user(NewUser { email, first_name, last_name, password_hash, admin }).await? {
+    match accounts.create_user(NewUser { email, first_name, last_name, password_hash, admin, locale: None }).await? {
         Created::Duplicate => Err(Failure("a user with this address exists already".to_owned())),
         Created::New(id) => {
             context.output.answer(&json!({"id": id}), || format!("User {id} can sign in."));

@@ -29,7 +29,7 @@ pub(super) async fn run(
     let revocation = match change {
         Change::Disable => accounts.disable_user(id).await?,
         Change::SignOut => accounts.sign_out_user(id).await?,
-        Change::Delete => accounts.delete_user(id).await?,
+        Change::Delete => accounts.delete_user(id).await?.map(|deletion| deletion.revocation),
     };
     // Another process may have deleted the user meanwhile.
     let revocation = revocation.ok_or_else(|| Failure("there is no such user".to_owned()))?;

@@ -186,7 +186,8 @@ async fn operate(house: &House) {
     for search in &searches {
         store.search_users(search, 51).await.expect("read");
     }
-    let views = [OutboxView::All, OutboxView::Waiting, OutboxView::OfUser(UserId(17)), OutboxView::OfUser(UserId(99_999))];
+    let views =
+        [OutboxView::All, OutboxView::Waiting, OutboxView::OfUser(UserId(17)), OutboxView::OfUser(UserId(99_999))];
     for view in views.into_iter().chain(MessageState::ALL.map(OutboxView::State)) {
         for channel in [None, Some(Channel::Mail), Some(Channel::Sms)] {
             let mut after = None;

@@ -72,8 +72,7 @@ pub(super) async fn one_administrator_is_left_after_any_race(backend: Backend) {
 }
 
 pub(super) async fn keys_come_in_pages_and_those_that_expire_soon_first(backend: Backend) {
-    let (app, owner, other) =
-        (backend.app("beyondvip").await, backend.user("ada").await, backend.user("grace").await);
+    let (app, owner, other) = (backend.app("beyondvip").await, backend.user("ada").await, backend.user("grace").await);
     let now = backend.clock.now();
     let mut made = Vec::new();
     for (owner, days) in [(owner, None), (owner, Some(20)), (other, Some(9)), (owner, Some(3)), (owner, Some(0))] {
@@ -112,7 +111,10 @@ pub(super) async fn an_application_is_changed_but_for_its_name(backend: Backend)
     };
     assert!(backend.store.change_application(id, &change).await.expect("changed"));
     let app = backend.store.application_by_id(id).await.expect("read").expect("is there");
-    assert_eq!((app.name.as_str(), app.brand.as_str(), app.mail_from), ("beyondvip", "Another", change.mail_from.clone()));
+    assert_eq!(
+        (app.name.as_str(), app.brand.as_str(), app.mail_from),
+        ("beyondvip", "Another", change.mail_from.clone())
+    );
     assert_eq!((app.colour, app.open_url, app.is_default), (change.colour.clone(), change.open_url.clone(), true));
     assert!(!backend.store.change_application(AppId(id.0 + 1), &change).await.expect("asked"));
 }

@@ -23,6 +23,7 @@ pub fn new_user(name: &str) -> NewUser {
         last_name: "O’Neil".parse().expect("a name"),
         password_hash: "old".to_owned(),
         admin: false,
+        locale: None,
     }
 }
 

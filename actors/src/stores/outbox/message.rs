@@ -84,6 +84,11 @@ pub enum MessageKind {
         challenge: ChallengeId,
         key: KeyId,
     },
+    /// A link that sets the first password of an account.
+    Invitation {
+        challenge: ChallengeId,
+        key: KeyId,
+    },
     /// The password was changed.
     PasswordNotice,
 }
@@ -94,6 +99,7 @@ impl MessageKind {
         match self {
             Self::PhoneCode { .. } => "phone_code",
             Self::ResetLink { .. } => "reset_link",
+            Self::Invitation { .. } => "invitation",
             Self::PasswordNotice => "password_notice",
         }
     }

@@ -4,8 +4,8 @@
 use super::{SqlStore, apps, deletion, installation, keys, outbox, users};
 use crate::domain::{AppId, AppName, Digest, Email, KeyRowId, Locale, Phone, UserId};
 use crate::stores::{
-    AccountStore, Application, Candidate, CandidateQuery, Created, ImportedUser, KeyRecord, NewApplication, NewKey,
-    NewUser, PasswordChange, Revocation, StoreResult, User,
+    AccountStore, AdministratorChange, Application, Candidate, CandidateQuery, Created, Deletion, ImportedUser,
+    Invitation, KeyRecord, NewApplication, NewKey, NewUser, PasswordChange, Revocation, StoreResult, User, UserChange,
 };
 use async_trait::async_trait;
 use std::time::Duration;
@@ -39,6 +39,38 @@ impl AccountStore for SqlStore {
         let new = [new.into()];
         let made = self.write(async |c| users::insert(c, &new, self.clock.now()).await).await?;
         Ok(made.first().copied().unwrap_or(Created::Duplicate))
+    }
+
+    async fn add_user(&self, new: NewUser, invitation: Option<Invitation>) -> StoreResult<Created<User>> {
+        let (new, now) = ([new.into()], self.clock.now());
+        self.transaction(async |c| {
+            let made = users::insert(c, &new, now).await?;
+            let Some(Created::New(id)) = made.first() else { return Ok(Created::Duplicate) };
+            let user = users::by_id(c, *id).await?.ok_or(sqlx::Error::RowNotFound)?;
+            if let Some(invitation) = invitation {
+                outbox::insert(c, &invitation.message(&user), now).await?;
+            }
+            Ok(Created::New(user))
+        })
+        .await
+    }
+
+    async fn change_user(&self, user: UserId, change: &UserChange) -> StoreResult<Option<(User, Option<Revocation>)>> {
+        let now = self.clock.now();
+        self.transaction(async |c| {
+            users::change(c, user, change).await?;
+            let revocation = match change.disabled {
+                Some(true) => users::disable(c, user, now).await?,
+                Some(false) => users::enable(c, user).await.map(|_| None)?,
+                None => None,
+            };
+            Ok(users::by_id(c, user).await?.map(|user| (user, revocation)))
+        })
+        .await
+    }
+
+    async fn set_administrator(&self, user: UserId, administrator: bool) -> StoreResult<AdministratorChange> {
+        self.transaction(async |c| users::set_administrator(c, user, administrator).await).await
     }
 
     async fn import_users(&self, rows: Vec<ImportedUser>) -> StoreResult<Vec<Created<UserId>>> {
@@ -78,7 +110,7 @@ impl AccountStore for SqlStore {
         self.transaction(async |c| users::sign_out(c, user, self.clock.now()).await).await
     }
 
-    async fn delete_user(&self, user: UserId) -> StoreResult<Option<Revocation>> {
+    async fn delete_user(&self, user: UserId) -> StoreResult<Option<Deletion>> {
         self.transaction(async |c| deletion::delete(c, user, self.clock.now()).await).await
     }
 

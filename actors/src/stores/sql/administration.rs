@@ -4,9 +4,7 @@ use super::rows::time;
 use super::{Dialect, SqlStore, keys, users};
 use crate::clock::Timestamp;
 use crate::domain::{AppId, Colour, Email, KeyRowId, OpenUrl, UserId};
-use crate::stores::{
-    AdministrationStore, AdministratorChange, ApplicationChange, KeyRecord, Node, StoreResult, User, UserSearch,
-};
+use crate::stores::{AdministrationStore, ApplicationChange, KeyRecord, Node, StoreResult, User, UserSearch};
 use async_trait::async_trait;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
@@ -19,10 +17,6 @@ const FORGET_NODE: Duration = Duration::from_secs(86_400);
 impl AdministrationStore for SqlStore {
     async fn search_users(&self, search: &UserSearch, limit: u32) -> StoreResult<Vec<User>> {
         self.read(async |c| search_users(c, self.dialect, search, limit).await).await
-    }
-
-    async fn set_administrator(&self, user: UserId, administrator: bool) -> StoreResult<AdministratorChange> {
-        self.transaction(async |c| set_administrator(c, user, administrator).await).await
     }
 
     async fn newest_keys(&self, before: Option<KeyRowId>, limit: u32) -> StoreResult<Vec<KeyRecord>> {
@@ -99,26 +93,6 @@ async fn search_users(
         UserSearch::Phone(phone) => ("phone = $1 ORDER BY id + 0 DESC".to_owned(), vec![phone.as_str().to_owned()]),
     };
     users::select(connection, &format!("WHERE {condition} LIMIT {limit}"), values).await
-}
-
-/// Call it in a transaction. All changes queue on one row: two administrators who unname each other must not both succeed.
-async fn set_administrator(
-    connection: &mut AnyConnection,
-    user: UserId,
-    administrator: bool,
-) -> sqlx::Result<AdministratorChange> {
-    sqlx::query("UPDATE applications SET is_default = is_default WHERE id = (SELECT MIN(id) FROM applications)")
-        .execute(&mut *connection)
-        .await?;
-    if !administrator {
-        let others = "SELECT 1 FROM users WHERE admin = 1 AND disabled IS NULL AND id <> $1 LIMIT 1";
-        if sqlx::query(others).bind(user.0).fetch_optional(&mut *connection).await?.is_none() {
-            return Ok(AdministratorChange::Last);
-        }
-    }
-    let change = sqlx::query("UPDATE users SET admin = $2 WHERE id = $1").bind(user.0).bind(i64::from(administrator));
-    let done = change.execute(connection).await?.rows_affected() > 0;
-    Ok(if done { AdministratorChange::Done } else { AdministratorChange::NoSuchUser })
 }
 
 async fn change_application(

@@ -3,8 +3,8 @@
 use super::{revocations, users};
 use crate::clock::Timestamp;
 use crate::domain::UserId;
-use crate::stores::Revocation;
-use sqlx::AnyConnection;
+use crate::stores::Deletion;
+use sqlx::{AnyConnection, Row as _};
 
 /// Rows of the user (`$1`).
 const OWN: [&str; 5] = [
@@ -22,6 +22,9 @@ macro_rules! own_messages {
     };
 }
 
+const DESTINATIONS: &str =
+    concat!("SELECT DISTINCT destination FROM outbox WHERE destination <> '' AND id IN (", own_messages!(), ")");
+
 const ATTEMPTS: &str = concat!("DELETE FROM outbox_attempts WHERE message_id IN (", own_messages!(), ")");
 
 /// A node may be delivering a message and will settle it. So the row stays for as long as those of decoys, without any
@@ -38,7 +41,7 @@ pub(super) async fn delete(
     connection: &mut AnyConnection,
     user: UserId,
     now: Timestamp,
-) -> sqlx::Result<Option<Revocation>> {
+) -> sqlx::Result<Option<Deletion>> {
     // This locks the row of the user first, so a concurrent change of password comes before or after.
     let Some(last) = users::sign_out(connection, user, now).await? else { return Ok(None) };
     let Some(person) = users::by_id(connection, user).await? else { return Ok(None) };
@@ -46,8 +49,11 @@ pub(super) async fn delete(
         sqlx::query(statement).bind(user.0).execute(&mut *connection).await?;
     }
     let email = person.email.as_str();
+    let sent_to = sqlx::query(DESTINATIONS).bind(user.0).bind(email).fetch_all(&mut *connection).await?;
+    let destinations = sent_to.iter().map(|row| row.try_get("destination")).collect::<sqlx::Result<_>>()?;
     sqlx::query(ATTEMPTS).bind(user.0).bind(email).execute(&mut *connection).await?;
     sqlx::query(MESSAGES).bind(user.0).bind(email).bind(now.millis()).execute(&mut *connection).await?;
     sqlx::query("DELETE FROM users WHERE id = $1").bind(user.0).execute(&mut *connection).await?;
-    revocations::insert(connection, user, last.epoch, None, now).await.map(Some)
+    let revocation = revocations::insert(connection, user, last.epoch, None, now).await?;
+    Ok(Some(Deletion { revocation, destinations }))
 }

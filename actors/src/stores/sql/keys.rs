@@ -72,7 +72,11 @@ pub(super) async fn newest(
     rows.fetch_all(connection).await?.iter().map(key).collect()
 }
 
-pub(super) async fn newest_of(connection: &mut AnyConnection, owner: UserId, limit: u32) -> sqlx::Result<Vec<KeyRecord>> {
+pub(super) async fn newest_of(
+    connection: &mut AnyConnection,
+    owner: UserId,
+    limit: u32,
+) -> sqlx::Result<Vec<KeyRecord>> {
     let statement = format!("{} ORDER BY k.id DESC LIMIT {limit}", key_columns!("WHERE k.user_id = $1"));
     let rows = sqlx::query(AssertSqlSafe(statement)).bind(owner.0).fetch_all(connection).await?;
     rows.iter().map(key).collect()
@@ -84,7 +88,8 @@ pub(super) async fn expiring(
     until: Timestamp,
     limit: u32,
 ) -> sqlx::Result<Vec<KeyRecord>> {
-    let condition = key_columns!("WHERE k.revoked IS NULL AND k.expires IS NOT NULL AND k.expires > $1 AND k.expires <= $2");
+    let condition =
+        key_columns!("WHERE k.revoked IS NULL AND k.expires IS NOT NULL AND k.expires > $1 AND k.expires <= $2");
     let rows = sqlx::query(AssertSqlSafe(format!("{condition} ORDER BY k.expires LIMIT {limit}")));
     let rows = rows.bind(now.millis()).bind(until.millis());
     rows.fetch_all(connection).await?.iter().map(key).collect()

@@ -3,8 +3,10 @@
 use super::rows::{maybe_parsed, maybe_time, parsed, time, unreadable};
 use super::{devices, revocations};
 use crate::clock::Timestamp;
-use crate::domain::{DeviceToken, Digest, Email, Locale, Phone, UserId};
-use crate::stores::{Candidate, CandidateQuery, Created, ImportedUser, PasswordChange, Revocation, User};
+use crate::domain::{DeviceToken, Digest, Email, Locale, PersonName, Phone, UserId};
+use crate::stores::{
+    AdministratorChange, Candidate, CandidateQuery, Created, ImportedUser, PasswordChange, Revocation, User, UserChange,
+};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 use std::collections::HashMap;
@@ -100,19 +102,19 @@ pub(super) async fn page(connection: &mut AnyConnection, after: UserId, limit: u
     rows.fetch_all(connection).await?.iter().map(user).collect()
 }
 
-/// One statement for all rows, since each statement costs a round trip. At most 3,600 rows (SQLite takes 32,766 values).
+/// One statement for all rows, since each statement costs a round trip. At most 3,200 rows (SQLite takes 32,766 values).
 /// Of rows with the same address at most the first is inserted.
 pub(super) async fn insert(
     connection: &mut AnyConnection,
     rows: &[ImportedUser],
     now: Timestamp,
 ) -> sqlx::Result<Vec<Created<UserId>>> {
-    const COLUMNS: usize = 9;
+    const COLUMNS: usize = 10;
     let places = |row: usize| (1..=COLUMNS).map(|column| format!("${}", row * COLUMNS + column)).collect::<Vec<_>>();
     let places: Vec<_> = (0..rows.len()).map(|row| format!("({})", places(row).join(", "))).collect();
     let statement = format!(
         "INSERT INTO users (email, first_name, last_name, password_hash, admin, phone, created, hash_work, \
-         phone_verified) VALUES {} \
+         phone_verified, locale) VALUES {} \
          ON CONFLICT (email) DO NOTHING RETURNING id, email",
         places.join(", ")
     );
@@ -127,7 +129,8 @@ pub(super) async fn insert(
             .bind(phone.as_ref().map(Phone::as_str))
             .bind(created.unwrap_or(now).millis())
             .bind(i64::try_from(*hash_work).unwrap_or(i64::MAX))
-            .bind(phone.as_ref().map(|_| now.millis()));
+            .bind(phone.as_ref().map(|_| now.millis()))
+            .bind(user.locale.map(Locale::as_str));
     }
     let mut made = HashMap::new();
     for row in insert.fetch_all(connection).await? {
@@ -171,6 +174,40 @@ pub(super) async fn change_password(
         devices::forget_sign_ins(connection, change.user).await?;
     }
     revoke(connection, change.user, epoch, change.keep, now).await
+}
+
+/// Everything but `disabled`, which comes with a revocation.
+pub(super) async fn change(connection: &mut AnyConnection, id: UserId, change: &UserChange) -> sqlx::Result<()> {
+    let update = sqlx::query(
+        "UPDATE users SET first_name = COALESCE($2, first_name), last_name = COALESCE($3, last_name), \
+         locale = COALESCE($4, locale), admin = COALESCE($5, admin) WHERE id = $1",
+    )
+    .bind(id.0)
+    .bind(change.first_name.as_ref().map(PersonName::as_str))
+    .bind(change.last_name.as_ref().map(PersonName::as_str))
+    .bind(change.locale.map(Locale::as_str))
+    .bind(change.admin.map(i64::from));
+    update.execute(connection).await.map(drop)
+}
+
+/// Call it in a transaction. All changes queue on one row: two administrators who unname each other must not both succeed.
+pub(super) async fn set_administrator(
+    connection: &mut AnyConnection,
+    user: UserId,
+    administrator: bool,
+) -> sqlx::Result<AdministratorChange> {
+    sqlx::query("UPDATE applications SET is_default = is_default WHERE id = (SELECT MIN(id) FROM applications)")
+        .execute(&mut *connection)
+        .await?;
+    if !administrator {
+        let others = "SELECT 1 FROM users WHERE admin = 1 AND disabled IS NULL AND id <> $1 LIMIT 1";
+        if sqlx::query(others).bind(user.0).fetch_optional(&mut *connection).await?.is_none() {
+            return Ok(AdministratorChange::Last);
+        }
+    }
+    let change = sqlx::query("UPDATE users SET admin = $2 WHERE id = $1").bind(user.0).bind(i64::from(administrator));
+    let done = change.execute(connection).await?.rows_affected() > 0;
+    Ok(if done { AdministratorChange::Done } else { AdministratorChange::NoSuchUser })
 }
 
 pub(super) async fn disable(
@@ -237,18 +274,20 @@ pub(super) async fn set_locale(connection: &mut AnyConnection, id: UserId, local
     update.execute(connection).await.map(drop)
 }
 
-/// One statement for an account and for a decoy, so that its time does not tell them apart.
+/// One statement for an account and for a decoy, so that its time does not tell them apart. Nothing is counted for an account
+/// that was deleted while its password was compared.
 pub(super) async fn count_failure(connection: &mut AnyConnection, id: UserId, now: Timestamp) -> sqlx::Result<i64> {
     let row = sqlx::query(
-        "INSERT INTO wrong_passwords (user_id, failures, last) VALUES ($1, 1, $2) \
+        "INSERT INTO wrong_passwords (user_id, failures, last) \
+         SELECT CAST($1 AS BIGINT), 1, CAST($2 AS BIGINT) WHERE EXISTS (SELECT 1 FROM users WHERE id = $1) OR $1 < 0 \
          ON CONFLICT (user_id) DO UPDATE SET failures = wrong_passwords.failures + 1, last = excluded.last \
          RETURNING failures",
     )
     .bind(id.0)
     .bind(now.millis())
-    .fetch_one(connection)
+    .fetch_optional(connection)
     .await?;
-    row.try_get("failures")
+    row.map_or(Ok(0), |row| row.try_get("failures"))
 }
 
 pub(super) async fn forget_failures(connection: &mut AnyConnection, id: UserId) -> sqlx::Result<()> {

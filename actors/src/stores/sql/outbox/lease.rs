@@ -141,6 +141,7 @@ fn kind(row: &AnyRow) -> sqlx::Result<MessageKind> {
     match row.try_get("kind")? {
         "phone_code" => Ok(MessageKind::PhoneCode { challenge: challenge()?, key: key()? }),
         "reset_link" => Ok(MessageKind::ResetLink { challenge: challenge()?, key: key()? }),
+        "invitation" => Ok(MessageKind::Invitation { challenge: challenge()?, key: key()? }),
         "password_notice" => Ok(MessageKind::PasswordNotice),
         _ => Err(unreadable("kind")),
     }

@@ -13,8 +13,8 @@ use super::SqlStore;
 use crate::clock::Timestamp;
 use crate::domain::MessageId;
 use crate::stores::{
-    Attempt, Channel, LeaseRequest, Leased, ListedMessage, MessageKind, NewMessage, OutboxCursor, OutboxFilter, OutboxPage,
-    OutboxStats, OutboxStore, OutboxView, ReportEffect, Settlement, StoreResult,
+    Attempt, Channel, LeaseRequest, Leased, ListedMessage, MessageKind, NewMessage, OutboxCursor, OutboxFilter,
+    OutboxPage, OutboxStats, OutboxStore, OutboxView, ReportEffect, Settlement, StoreResult,
 };
 use crate::trace;
 use crate::transports::DeliveryReport;
@@ -154,7 +154,9 @@ pub(super) async fn insert(
     now: Timestamp,
 ) -> sqlx::Result<MessageId> {
     let secret = match message.kind {
-        MessageKind::PhoneCode { challenge, key } | MessageKind::ResetLink { challenge, key } => Some((challenge, key)),
+        MessageKind::PhoneCode { challenge, key }
+        | MessageKind::ResetLink { challenge, key }
+        | MessageKind::Invitation { challenge, key } => Some((challenge, key)),
         MessageKind::PasswordNotice => None,
     };
     let decoy = message.user.0 < 0;
