@@ -5,7 +5,7 @@
 //! secrets, put a new one first: the first signs, and all verify.
 
 use crate::domain::{
-    Digest, Email, PagePlace, PageToken, PageTokenBody, Phone, ResetToken, UserId, UserToken, UserTokenBody,
+    Digest, Email, PagePlace, PageToken, PageTokenBody, Phone, ResetToken, ServerKey, UserId, UserToken, UserTokenBody,
     redacted_debug,
 };
 use hkdf::Hkdf;
@@ -53,6 +53,7 @@ struct PurposeKeys {
     id: KeyId,
     token: HmacSha256,
     page: HmacSha256,
+    server_key: HmacSha256,
     code: HmacSha256,
     proof: HmacSha256,
     reset: HmacSha256,
@@ -123,6 +124,11 @@ impl Keyring {
         self.0.iter().any(|key| authenticates(&key.page, token.body(), token.code()))
     }
 
+    /// The server key that this form of a page makes for its user: the same one if it is sent again.
+    pub fn server_key(&self, user: UserId, form: &[u8; 16]) -> ServerKey {
+        ServerKey::new(first(&mac(&self.newest().server_key, &[&user.0.to_be_bytes(), form])))
+    }
+
     /// The code of a phone challenge, truncated as in RFC 4226 §5.3. `None` if the keyring lacks the secret.
     /// [`PhoneCodes`] also knows the fixed codes.
     pub fn phone_code(
@@ -181,6 +187,7 @@ impl PurposeKeys {
             id: KeyId(i64::from(u32::from_be_bytes(first(purpose("id").as_slice())))),
             token: keyed(&purpose("user-token")),
             page: keyed(&purpose("page-token")),
+            server_key: keyed(&purpose("server-key")),
             code: keyed(&purpose("phone-code")),
             proof: keyed(&purpose("phone-proof")),
             reset: keyed(&purpose("reset-token")),

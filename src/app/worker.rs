@@ -119,6 +119,7 @@ impl WorkerFactory {
             auth: Rc::clone(&auth),
             guard: Rc::clone(&guard),
             devices: accounts.clone(),
+            keys: accounts.clone(),
             outbox: accounts.clone(),
             store: accounts.clone(),
             notifier,
@@ -127,7 +128,8 @@ impl WorkerFactory {
             auth,
             guard,
             passwords,
-            devices: accounts,
+            devices: accounts.clone(),
+            keys: accounts,
             inbox: self.inbox.clone(),
             counters: Default::default(),
         });

@@ -73,6 +73,11 @@ fn looks_like_json(bytes: &[u8]) -> bool {
     bytes.trim_ascii_start().starts_with(b"{") && Params::from_json(bytes).is_ok()
 }
 
+/// Whether the body is one that has parameters, by its `Content-Type`.
+pub fn is_form(headers: &HeaderMap) -> bool {
+    Kind::of(headers).is_some()
+}
+
 enum Kind {
     Form,
     Json,

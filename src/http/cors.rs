@@ -10,7 +10,7 @@ use actix_web::http::header::{
 };
 
 const API: &str = "/api/v1/";
-const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, DELETE");
+const METHODS: HeaderValue = HeaderValue::from_static("GET, HEAD, POST, PUT, PATCH, DELETE");
 const HEADERS: HeaderValue = HeaderValue::from_static("Authorization, Content-Type, X-Request-Id");
 const EXPOSED: HeaderValue = HeaderValue::from_static("Retry-After, X-Request-Id");
 /// How long a browser may cache a preflight answer, in seconds.

@@ -67,7 +67,7 @@ pub async fn drop(state: &AppState, mut call: Call<'_>) -> Answer {
     let incoming = call.read(state).await?;
     let device_token = device_in_path(&call)?;
     let credential = incoming.credential()?;
-    let ask = DropDevice { credential, device_token: device_token? };
+    let ask = DropDevice { credential, app: None, device_token: device_token? };
     state.dispatcher.ask(Weight::Ordinary, &state.ports.drop_device, ask).await?;
     message("Device dropped.")
 }

@@ -3,6 +3,7 @@
 //! The body is written by `exchange`, which has the request id.
 
 use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderName, HeaderValue, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use portcullis_actors::error::{ErrorKind, FieldError, PasswordRule};
 use portcullis_actors::notifier::ReportRefusal;
@@ -79,6 +80,8 @@ const A_DAY: Duration = Duration::from_secs(86_400);
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     pub code: Code,
+    /// That of the code, unless who asked knows fewer statuses.
+    pub status: StatusCode,
     /// One sentence about this occurrence. Never contains internal details.
     pub detail: Cow<'static, str>,
     /// The invalid fields. Empty unless the status is 422.
@@ -87,17 +90,15 @@ pub struct Problem {
     pub retry_after: Option<Duration>,
     /// The rule that the new password breaks, for pages in other languages.
     pub rule: Option<PasswordRule>,
-    /// The methods of the path, for 405.
-    pub allow: Option<String>,
-    /// Whether a 401 also offers HTTP Basic.
-    pub basic: bool,
+    /// What the answer has beside the headers of its status.
+    pub headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 impl Problem {
     /// A refusal with its detail.
     pub fn new(code: Code, detail: impl Into<Cow<'static, str>>) -> Self {
-        let detail = detail.into();
-        Self { code, detail, errors: Vec::new(), retry_after: None, rule: None, allow: None, basic: false }
+        let (status, detail) = (code.status(), detail.into());
+        Self { code, status, detail, errors: Vec::new(), retry_after: None, rule: None, headers: Vec::new() }
     }
 
     /// 400 with this detail.
@@ -128,17 +129,15 @@ impl Problem {
 
     /// Replaces the advice of a 401 for calls that also accept a server key as HTTP Basic.
     #[must_use]
-    pub fn for_oauth_clients(self) -> Self {
-        match self.code {
-            Code::InvalidToken => Self {
-                detail: "Send a valid server key as Authorization: Bearer, as auth_token, or as HTTP Basic with the \
-                         application's name as the user and the key as the password."
-                    .into(),
-                basic: true,
-                ..self
-            },
-            _ => self,
+    pub fn for_oauth_clients(mut self) -> Self {
+        if self.code == Code::InvalidToken {
+            self.detail = "Send a valid server key as Authorization: Bearer, as auth_token, or as HTTP Basic with the \
+                           application's name as the user and the key as the password."
+                .into();
+            let basic = HeaderValue::from_static("Basic realm=\"portcullis\", charset=\"UTF-8\"");
+            self.headers.push((WWW_AUTHENTICATE, basic));
         }
+        self
     }
 
     /// `Retry-After` in whole seconds: rounded up, at least one (RFC 9110 §10.2.3).
@@ -236,7 +235,7 @@ impl fmt::Display for Problem {
 
 impl ResponseError for Problem {
     fn status_code(&self) -> StatusCode {
-        self.code.status()
+        self.status
     }
 
     fn error_response(&self) -> HttpResponse {

@@ -15,7 +15,7 @@ use actix_web::HttpResponse;
 use actix_web::body::BoxBody;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, HttpDate, RETRY_AFTER, WWW_AUTHENTICATE,
+    CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue, HttpDate, RETRY_AFTER, WWW_AUTHENTICATE,
     X_CONTENT_TYPE_OPTIONS,
 };
 use base64::Engine as _;
@@ -204,20 +204,17 @@ impl<'a> Document<'a> {
 
 /// The problem document with the headers of its status.
 fn document(problem: &Problem, request_id: &str) -> HttpResponse {
-    let status = problem.code.status();
+    let status = problem.status;
     let mut answer = HttpResponse::build(status);
     answer.insert_header((CONTENT_TYPE, PROBLEM_JSON));
     if status == StatusCode::UNAUTHORIZED {
         answer.append_header((WWW_AUTHENTICATE, "Bearer"));
-        if problem.basic {
-            answer.append_header((WWW_AUTHENTICATE, "Basic realm=\"portcullis\", charset=\"UTF-8\""));
-        }
     }
     if let Some(seconds) = problem.retry_after_secs() {
         answer.insert_header((RETRY_AFTER, seconds));
     }
-    if let Some(allow) = &problem.allow {
-        answer.insert_header((ALLOW, allow.as_str()));
+    for (name, value) in &problem.headers {
+        answer.append_header((name, value));
     }
     answer.json(Document::of(problem, status, request_id))
 }

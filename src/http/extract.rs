@@ -71,9 +71,7 @@ impl<'a> Call<'a> {
         }
         let mut params = Params::from_form(query.as_bytes());
         let secrets = if settings.token_in_query { &SECRETS[1..] } else { &SECRETS };
-        if let Some(name) = params.any_of(secrets) {
-            return Err(Problem::new(Code::TokenInUrl, format!("Send {name} in the request body.")));
-        }
+        refuse_in_url(&params, secrets)?;
         params.extend(self.body(state).await?);
         let language = self.headers().get(ACCEPT_LANGUAGE).and_then(|header| header.to_str().ok());
         Ok(Incoming {
@@ -95,12 +93,40 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// The credential of a request to a neighbour, about which a proxy asks. All but `Authorization` and `auth_token` is the
+    /// neighbour's. With an `Authorization`, the body is not read: it may be large.
+    ///
+    /// # Errors
+    /// `token_in_url`, `conflicting_credentials`, `malformed_request` if `auth_token` is not one text, `invalid_token` if
+    /// there is no credential or it is malformed.
+    pub async fn forwarded_credential(&mut self, state: &AppState) -> Result<Credential, Problem> {
+        let query = self.request.uri().query();
+        if let (None, Some(credential)) = (query, self.bearer_credential()) {
+            return Ok(credential);
+        }
+        let mut params = Params::from_form(query.unwrap_or_default().as_bytes());
+        if !state.settings.token_in_query {
+            refuse_in_url(&params, &SECRETS[..1])?;
+        }
+        let authorization = self.authorization()?;
+        if authorization.is_none() && body::is_form(self.headers()) {
+            // A body that cannot be read has no credential.
+            params.extend(self.body(state).await.unwrap_or_default());
+        }
+        presented(&params, authorization.as_deref().map(bearer))
+    }
+
     /// The valid token of a request that has nothing else to read, so that nothing can be refused.
     fn plain_credential(&self) -> Option<Credential> {
         let has_body = !matches!(self.payload, Payload::None) || self.headers().contains_key(CONTENT_ENCODING);
         if has_body || self.request.uri().query().is_some() {
             return None;
         }
+        self.bearer_credential()
+    }
+
+    /// The token of the only `Authorization`, if it is well formed.
+    fn bearer_credential(&self) -> Option<Credential> {
         let mut lines = self.headers().get_all(AUTHORIZATION);
         let only = lines.next().filter(|_| lines.next().is_none())?;
         bearer(only.to_str().ok()?)?.parse().ok()
@@ -177,7 +203,7 @@ impl Incoming {
     /// # Errors
     /// `conflicting_credentials` if there are two different ones, `invalid_token` if there is none or it is malformed.
     pub fn credential(&self) -> Result<Credential, Problem> {
-        self.presented(self.authorization.as_deref().map(bearer))
+        presented(&self.params, self.authorization.as_deref().map(bearer))
     }
 
     /// The credential of a back end. It may also be HTTP Basic with the application's name as the user and the key as
@@ -191,24 +217,31 @@ impl Incoming {
             return Ok((self.credential()?, None));
         };
         let pair = basic(header);
-        let credential = self.presented(Some(pair.as_ref().map(|(_, key)| key.as_str())))?;
+        let credential = presented(&self.params, Some(pair.as_ref().map(|(_, key)| key.as_str())))?;
         let app = pair.and_then(|(app, _)| app.parse().ok()).ok_or(ErrorKind::InvalidToken)?;
         Ok((credential, Some(app)))
     }
+}
 
-    /// The credential in the header or the body. If both have one, they must be equal.
-    fn presented(&self, in_header: Option<Option<&str>>) -> Result<Credential, Problem> {
-        let in_body = self.params.text("auth_token")?.filter(|text| !text.is_empty());
-        let text = match (in_header, in_body) {
-            (Some(header), Some(body)) if header != Some(body) => {
-                return Err(Problem::new(
-                    Code::ConflictingCredentials,
-                    "Send the token either as auth_token or in Authorization.",
-                ));
-            }
-            (header, body) => body.or(header.flatten()),
-        };
-        text.and_then(|text| text.parse().ok()).ok_or_else(|| ErrorKind::InvalidToken.into())
+/// The credential in the header or the parameters. If both have one, they must be equal.
+fn presented(params: &Params, in_header: Option<Option<&str>>) -> Result<Credential, Problem> {
+    let in_params = params.text("auth_token")?.filter(|text| !text.is_empty());
+    let text = match (in_header, in_params) {
+        (Some(header), Some(param)) if header != Some(param) => {
+            return Err(Problem::new(
+                Code::ConflictingCredentials,
+                "Send the token either as auth_token or in Authorization.",
+            ));
+        }
+        (header, param) => param.or(header.flatten()),
+    };
+    text.and_then(|text| text.parse().ok()).ok_or_else(|| ErrorKind::InvalidToken.into())
+}
+
+fn refuse_in_url(query: &Params, secrets: &[&'static str]) -> Result<(), Problem> {
+    match query.any_of(secrets) {
+        Some(name) => Err(Problem::new(Code::TokenInUrl, format!("Send {name} in the request body."))),
+        None => Ok(()),
     }
 }
 

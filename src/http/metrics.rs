@@ -6,7 +6,7 @@ use portcullis_actors::metrics::{Counter, Histogram};
 use std::time::Duration;
 
 /// The methods that are counted apart, and all others.
-pub const METHODS: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "other"];
+pub const METHODS: [&str; 8] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other"];
 
 /// The statuses that this server gives, the most frequent ones first, and all others. 499 and 500 stand for requests that
 /// have no answer: the client hung up, or the handler panicked.
@@ -48,9 +48,10 @@ impl HttpMetrics {
             Method::HEAD => 1,
             Method::POST => 2,
             Method::PUT => 3,
-            Method::DELETE => 4,
-            Method::OPTIONS => 5,
-            _ => 6,
+            Method::PATCH => 4,
+            Method::DELETE => 5,
+            Method::OPTIONS => 6,
+            _ => 7,
         };
         let requests = &self.routes[route.map_or(Route::ALL.len(), |route| route as usize)][method];
         let status = NUMBERS.iter().position(|number| *number == status).unwrap_or(NUMBERS.len());
@@ -81,10 +82,9 @@ mod tests {
     #[test]
     fn every_request_has_its_own_counter() {
         let metrics = HttpMetrics::default();
-        for (method, name) in [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::DELETE, Method::OPTIONS]
-            .into_iter()
-            .zip(METHODS)
-        {
+        let methods =
+            [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE, Method::OPTIONS];
+        for (method, name) in methods.into_iter().zip(METHODS) {
             assert_eq!(method.as_str(), name);
             for route in Route::ALL.iter().map(|route| Some(*route)).chain([None]) {
                 for (number, _) in NUMBERS.iter().zip(STATUSES) {
@@ -99,7 +99,7 @@ mod tests {
             let [ends @ .., other] = counts(Some(*route), 3);
             assert!(other == 0 && ends.iter().all(|count| *count == 1), "{}", route.pattern());
         }
-        assert_eq!(counts(None, 6)[STATUSES.len() - 1], 1);
+        assert_eq!(counts(None, 7)[STATUSES.len() - 1], 1);
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub mod dispatch;
 pub mod error;
 mod exchange;
 mod extract;
+mod gateway;
 mod health;
 mod instruments;
 pub mod metrics;
@@ -57,6 +58,9 @@ route::routes! {
     Device "/api/v1/devices/{device_token}" { PUT devices::register, DELETE devices::drop }
     DevicesOfUser "/api/v1/users/{user_id}/devices" { GET devices::of_user }
     Password "/api/v1/password" { PUT password::set }
+    GatewayNginx "/gateway/nginx" { ANY gateway::nginx }
+    GatewayForward "/gateway/forward" { ANY gateway::forward }
+    GatewayEnvoy "/gateway/envoy/{request...}" { ANY gateway::forward }
     Live "/health/live" { GET health::live }
     Ready "/health/ready" { GET health::ready }
     ForgottenPassword "/password/reset" { GET pages::reset::forgotten, POST pages::reset::request_link }

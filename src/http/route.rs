@@ -4,7 +4,7 @@ use super::error::{Code, Problem};
 use actix_web::HttpResponse;
 use actix_web::body::BoxBody;
 use actix_web::dev::Url;
-use actix_web::http::header::{CONTENT_TYPE, HeaderValue};
+use actix_web::http::header::{ALLOW, CONTENT_TYPE, HeaderValue};
 use actix_web::http::{Method, StatusCode, Uri};
 use futures_util::future::LocalBoxFuture;
 use serde::Serialize;
@@ -34,6 +34,7 @@ pub fn message(text: &'static str) -> Answer {
 }
 
 /// Declares the routes: `Name "/path/{parameter}" { GET handler, … }`. Of two that match a path, the first one counts.
+/// `{name...}` at the end of a path is all that follows: any number of segments, or nothing.
 macro_rules! routes {
     ($($name:ident $pattern:literal { $($method:ident $handler:path),+ $(,)? })+) => {
         /// A path that the server knows.
@@ -89,7 +90,11 @@ pub enum Verb {
     GET,
     POST,
     PUT,
+    /// RFC 5789.
+    PATCH,
     DELETE,
+    /// Every method, also those that this server does not know: of requests to others, about which a proxy asks.
+    ANY,
 }
 
 impl Verb {
@@ -98,7 +103,9 @@ impl Verb {
             Self::GET => method == Method::GET || method == Method::HEAD,
             Self::POST => method == Method::POST,
             Self::PUT => method == Method::PUT,
+            Self::PATCH => method == Method::PATCH,
             Self::DELETE => method == Method::DELETE,
+            Self::ANY => true,
         }
     }
 
@@ -107,7 +114,9 @@ impl Verb {
             Self::GET => "GET, HEAD",
             Self::POST => "POST",
             Self::PUT => "PUT",
+            Self::PATCH => "PATCH",
             Self::DELETE => "DELETE",
+            Self::ANY => "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
         }
     }
 }
@@ -115,16 +124,26 @@ impl Verb {
 pub fn method_not_allowed(verbs: &[Verb]) -> Problem {
     let allow = verbs.iter().map(|verb| verb.allow()).collect::<Vec<_>>().join(", ");
     Problem {
-        allow: Some(allow),
+        headers: HeaderValue::try_from(allow).map(|allow| vec![(ALLOW, allow)]).unwrap_or_default(),
         ..Problem::new(Code::MethodNotAllowed, "The Allow header lists the methods of this path.")
     }
 }
 
-/// A pattern, cut at its parameter. There is at most one, and it is a whole segment; another pattern does not compile.
+/// A pattern, cut at its parameter. There is at most one, and it is a whole segment or the rest of the path; another pattern
+/// does not compile.
 pub struct Pattern {
     before: &'static str,
-    /// `None` if there is no parameter.
-    after: Option<&'static str>,
+    rest: Rest,
+}
+
+/// What follows `before`.
+#[derive(Clone, Copy)]
+enum Rest {
+    Nothing,
+    /// One segment, and then this.
+    Segment(&'static str),
+    /// Anything.
+    Tail,
 }
 
 impl Pattern {
@@ -135,7 +154,7 @@ impl Pattern {
             open += 1;
         }
         if open == bytes.len() {
-            return Self { before: pattern, after: None };
+            return Self { before: pattern, rest: Rest::Nothing };
         }
         let mut close = open;
         while bytes[close] != b'}' {
@@ -147,21 +166,35 @@ impl Pattern {
             assert!(bytes[rest] != b'{' && bytes[rest] != b'}');
             rest += 1;
         }
-        Self { before: pattern.split_at(open).0, after: Some(pattern.split_at(close + 1).1) }
+        let before = pattern.split_at(open).0;
+        if bytes[close - 1] == b'.' {
+            assert!(close + 1 == bytes.len() && bytes[close - 2] == b'.' && bytes[close - 3] == b'.');
+            return Self { before, rest: Rest::Tail };
+        }
+        Self { before, rest: Rest::Segment(pattern.split_at(close + 1).1) }
     }
 
     fn matches(&self, path: &str) -> bool {
-        let Some(after) = self.after else { return path == self.before };
-        let parameter = path.strip_prefix(self.before).and_then(|rest| rest.strip_suffix(after));
-        parameter.is_some_and(|text| !text.is_empty() && !text.contains('/'))
+        match self.rest {
+            Rest::Nothing => path == self.before,
+            Rest::Segment(after) => {
+                let parameter = path.strip_prefix(self.before).and_then(|rest| rest.strip_suffix(after));
+                parameter.is_some_and(|text| !text.is_empty() && !text.contains('/'))
+            }
+            Rest::Tail => path.starts_with(self.before),
+        }
     }
 
     /// The place of the parameter in a path as it was sent. Slashes are the same there.
     fn parameter(&self, sent: &str) -> Range<usize> {
+        if let Rest::Nothing = self.rest {
+            return 0..0;
+        }
         let slashes = self.before.bytes().filter(|&byte| byte == b'/').count();
         let mut ends = sent.bytes().enumerate().filter(|(_, byte)| *byte == b'/').map(|(at, _)| at).skip(slashes - 1);
         let begin = ends.next().map_or(sent.len(), |slash| slash + 1);
-        begin..ends.next().unwrap_or(sent.len())
+        let end = if let Rest::Tail = self.rest { None } else { ends.next() };
+        begin..end.unwrap_or(sent.len())
     }
 }
 
@@ -170,10 +203,10 @@ pub fn find(patterns: &[Pattern], path: &str) -> Option<(usize, Range<usize>)> {
     let mut decoded = None;
     let plain = if path.contains('%') { decoded.insert(Url::new(Uri::try_from(path).ok()?)).path() } else { path };
     let (at, pattern) = patterns.iter().enumerate().find(|(_, pattern)| pattern.matches(plain))?;
-    Some((at, pattern.after.map_or(0..0, |_| pattern.parameter(path))))
+    Some((at, pattern.parameter(path)))
 }
 
-/// An API path without the suffix at its end, and the refusal of any suffix but `.json`.
+/// An API path without the suffix at its end, and the refusal of any suffix but `.json`. Other paths keep theirs.
 pub fn without_suffix(path: &str) -> (&str, Result<(), Problem>) {
     let Some(resource) = path.strip_prefix("/api/v1/") else { return (path, Ok(())) };
     // The last segment is a device token here, and it may contain dots.
@@ -205,6 +238,7 @@ mod tests {
             ("/api/v1/devices.json", "/api/v1/devices", true),
             ("/api/v1/devices/a.json", "/api/v1/devices/a.json", true),
             ("/dev/inbox.json", "/dev/inbox.json", true),
+            ("/gateway/envoy/api/v1/contacts.xml", "/gateway/envoy/api/v1/contacts.xml", true),
         ] {
             let (found, format) = without_suffix(sent);
             assert_eq!((found, format.is_ok()), (path, is_json), "{sent}");
@@ -213,7 +247,7 @@ mod tests {
 
     #[test]
     fn a_pattern_that_cannot_match_is_refused() {
-        for pattern in ["/a/{b}/{c}", "/a/{b}c", "/a/b{c}", "{a}", "/a/{b", "/a/{b}/c}"] {
+        for pattern in ["/a/{b}/{c}", "/a/{b}c", "/a/b{c}", "{a}", "/a/{b", "/a/{b}/c}", "/a/{b...}/c", "/a/{b..}"] {
             assert!(std::panic::catch_unwind(|| Pattern::new(pattern)).is_err(), "{pattern}");
         }
     }
@@ -224,6 +258,7 @@ mod tests {
             Pattern::new("/api/v1/users"),
             Pattern::new("/api/v1/users/{id}"),
             Pattern::new("/api/v1/users/{id}/devices"),
+            Pattern::new("/gateway/{path...}"),
         ];
         let found = |path: &'static str| find(PATTERNS, path).map(|(at, parameter)| (at, &path[parameter]));
         assert_eq!(found("/api/v1/users"), Some((0, "")));
@@ -231,9 +266,21 @@ mod tests {
         assert_eq!(found("/api/v1/users/a%2Fb"), Some((1, "a%2Fb")));
         assert_eq!(found("/api/v1/users/%61"), Some((1, "%61")));
         assert_eq!(found("/api/v1/%75sers/%FF/devices"), Some((2, "%FF")));
-        for unknown in
-            ["/", "/api/v1", "/api/v1/users/", "/api/v1//users", "/api/v1/users//devices", "/api/v1/users/1/2/devices"]
-        {
+        for rest in ["", "/", "a", "a/b.xml", "..", "../../api/v1/users", "%2e%2E/a%2Fb//", "%FF", "%zz", "gateway/"] {
+            let path: &'static str = format!("/gateway/{rest}").leak();
+            assert_eq!(found(path), Some((3, rest)), "{path}");
+        }
+        assert_eq!(found("/gatewa%79/a/%61"), Some((3, "a/%61")));
+        for unknown in [
+            "/",
+            "/api/v1",
+            "/api/v1/users/",
+            "/api/v1//users",
+            "/api/v1/users//devices",
+            "/api/v1/users/1/2/devices",
+            "/gateway",
+            "/gateway%2Fa",
+        ] {
             assert_eq!(found(unknown), None, "{unknown}");
         }
     }

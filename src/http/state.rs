@@ -10,7 +10,8 @@ use async_trait::async_trait;
 use ipnet::IpNet;
 use portcullis_actors::Traced;
 use portcullis_actors::account::{
-    ChangePassword, DeleteUser, DropDevice, EndSessions, ListDevices, RegisterDevice, UpdateUser, UserDevices,
+    ChangePassword, ChangeProfile, CreateKey, DeleteUser, DropDevice, EndSessions, ListDevices, ListKeys, Profile,
+    RegisterDevice, RevokeKey, RotateKey, UpdateUser, UserDevices,
 };
 use portcullis_actors::administration::{
     AddApplication, ChangeApplication, ChooseDefaultApplication, Enter, ListAllKeys, ListApplications, ListMessages,
@@ -19,10 +20,12 @@ use portcullis_actors::administration::{
 use portcullis_actors::error::Dependency;
 use portcullis_actors::notifier::RecordReport;
 use portcullis_actors::session::{
-    Check, CloseSession, CloseSessions, Introspect, LeavePages, ListSessions, SignIn, SignOut,
+    Admit, Check, CloseSession, CloseSessions, Introspect, LeavePages, ListSessions, SignIn, SignOut,
 };
 use portcullis_actors::transports::Inbox;
-use portcullis_actors::verification::{FinishReset, InspectReset, IssueCode, IssueReset, SendReset, VerifyCode};
+use portcullis_actors::verification::{
+    DescribeApplication, FinishReset, InspectReset, IssueCode, IssueReset, SendReset, VerifyCode,
+};
 use std::sync::Arc;
 
 macro_rules! ports {
@@ -51,6 +54,7 @@ ports! {
         sign_out: SignOut,
         leave_pages: LeavePages,
         check: Check,
+        admit: Admit,
         list_sessions: ListSessions,
         close_session: CloseSession,
         close_sessions: CloseSessions,
@@ -61,6 +65,7 @@ ports! {
         verify_code: VerifyCode,
         issue_reset: IssueReset,
         inspect_reset: InspectReset,
+        describe_application: DescribeApplication,
         finish_reset: FinishReset,
         send_reset: SendReset,
     }
@@ -73,6 +78,12 @@ ports! {
         update_user: UpdateUser,
         delete_user: DeleteUser,
         end_sessions: EndSessions,
+        profile: Profile,
+        change_profile: ChangeProfile,
+        list_keys: ListKeys,
+        create_key: CreateKey,
+        rotate_key: RotateKey,
+        revoke_key: RevokeKey,
     }
     notifier: Notifier {
         record_report: RecordReport,
@@ -116,6 +127,8 @@ pub struct Settings {
     pub cors_origins: Vec<String>,
     /// Whether there are pages for signing in and for the settings of users.
     pub settings_pages: bool,
+    /// The least length of a new password, in characters.
+    pub shortest_password: usize,
     pub body: BodyLimits,
 }
 

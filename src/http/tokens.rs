@@ -5,7 +5,8 @@ use super::error::Problem;
 use super::extract::{Call, Incoming, Language, ShortText};
 use super::route::{Answer, json, message};
 use super::state::AppState;
-use portcullis_actors::domain::{AppName, Email, MobileOs, UserId, UserToken};
+use portcullis_actors::clock::Timestamp;
+use portcullis_actors::domain::{AppName, Credential, Email, KeyScope, MobileOs, UserId};
 use portcullis_actors::session::{Introspect, Introspection, Opens, SignIn, SignOut};
 use portcullis_actors::verification::IssueReset;
 use serde::Serialize;
@@ -91,8 +92,22 @@ pub async fn send_reset(state: &AppState, mut call: Call<'_>) -> Answer {
 #[derive(Serialize)]
 #[serde(untagged)]
 enum IntrospectionAnswer<'a> {
-    Inactive { active: bool },
-    Active { active: bool, sub: String, client_id: &'a str, iat: i64, exp: i64, token_type: &'static str },
+    Inactive {
+        active: bool,
+    },
+    Active {
+        active: bool,
+        sub: String,
+        client_id: &'a str,
+        /// Those of a server key, separated by spaces. A user's token has none: that tells the two apart.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        scope: Option<String>,
+        iat: i64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        exp: Option<i64>,
+        /// How it is sent (RFC 6749 §7.1), which is the same for both.
+        token_type: &'static str,
+    },
 }
 
 /// `POST /tokens/introspect`
@@ -104,17 +119,27 @@ pub async fn introspect(state: &AppState, mut call: Call<'_>) -> Answer {
 async fn introspection(state: &AppState, incoming: &Incoming) -> Answer {
     let mut fields = incoming.fields(&["token"])?;
     let (credential, app) = incoming.client()?;
-    let token = fields.required("token").map(|ShortText(text)| text.parse::<UserToken>().ok());
+    let token = fields.required("token").map(|ShortText(text)| text.parse::<Credential>().ok());
     let ask = fields.build(|| Some(Introspect { credential, app, token: token? }))?;
     let answer = state.dispatcher.ask(Weight::Ordinary, &state.ports.introspect, ask).await?;
     json(&match &answer {
         Introspection::Inactive => IntrospectionAnswer::Inactive { active: false },
-        Introspection::Active(session) => IntrospectionAnswer::Active {
+        Introspection::Session(session) => IntrospectionAnswer::Active {
             active: true,
             sub: session.user.to_string(),
             client_id: session.app.as_str(),
+            scope: None,
             iat: session.created.secs(),
-            exp: session.expires.secs(),
+            exp: Some(session.expires.secs()),
+            token_type: "Bearer",
+        },
+        Introspection::Key(key) => IntrospectionAnswer::Active {
+            active: true,
+            sub: key.owner.to_string(),
+            client_id: key.app_name.as_str(),
+            scope: Some(KeyScope::join(&key.scopes)),
+            iat: key.created.secs(),
+            exp: key.expires.map(Timestamp::secs),
             token_type: "Bearer",
         },
     })

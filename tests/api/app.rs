@@ -10,6 +10,7 @@ use portcullis::http::{AppState, Readiness, RequestHandler, Route, Settings};
 use portcullis_actors::error::Dependency;
 use portcullis_actors::transports::Inbox;
 use portcullis_testkit::http_client;
+pub use portcullis_testkit::json;
 use reqwest::{Client, Method, RequestBuilder, Response};
 use serde_json::Value;
 use std::net::SocketAddr;
@@ -113,13 +114,6 @@ impl Drop for App {
     fn drop(&mut self) {
         drop(self.handle.stop(false));
     }
-}
-
-/// The status, and the body as JSON.
-pub async fn json(request: RequestBuilder) -> (u16, Value) {
-    let response = request.send().await.expect("an answer");
-    let status = response.status().as_u16();
-    (status, serde_json::from_str(&response.text().await.expect("a text")).expect("JSON"))
 }
 
 /// Demands a complete problem document with this status and code; returns it.

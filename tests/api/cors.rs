@@ -70,7 +70,7 @@ async fn a_preflight_says_what_may_be_asked() {
         let response = sent(preflight(&app, path, PAGE), 204).await;
         assert_eq!(allowed(&response).as_deref(), Some(PAGE));
         let said = |name| header(&response, name).expect("said");
-        assert_eq!(said("access-control-allow-methods"), "GET, HEAD, POST, PUT, DELETE");
+        assert_eq!(said("access-control-allow-methods"), "GET, HEAD, POST, PUT, PATCH, DELETE");
         assert_eq!(said("access-control-allow-headers"), "Authorization, Content-Type, X-Request-Id");
         assert_eq!((said("vary"), said("access-control-max-age")), ("Origin".to_owned(), "3600".to_owned()));
     }

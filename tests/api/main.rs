@@ -1,5 +1,5 @@
 //! The API over real connections. Most tests use the HTTP layer with a probe in place of the actors: they test its
-//! messages to the actors and its answers to clients. `journey`, `possession`, `limits`, `traces` and `browser` use the whole
+//! messages to the actors and its answers to clients. `journey`, `possession`, `limits` and `traces` use the whole
 //! server.
 
 #![expect(clippy::disallowed_methods, reason = "tests start processes and tasks of their own")]
@@ -8,7 +8,6 @@ mod answers;
 mod app;
 mod bad_input;
 mod bodies;
-mod browser;
 mod callbacks;
 mod calls;
 mod connections;
@@ -24,4 +23,3 @@ mod probe;
 mod refusals;
 mod table;
 mod traces;
-mod webdriver;

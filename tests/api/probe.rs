@@ -6,15 +6,17 @@ use portcullis::http::Ports;
 use portcullis_actors::Traced;
 use portcullis_actors::account::{ChangePassword, DropDevice, ListDevices, ListedDevice, RegisterDevice, UserDevices};
 use portcullis_actors::clock::Timestamp;
-use portcullis_actors::domain::{AppId, DeviceId, Digest, MobileOs, UserId};
+use portcullis_actors::domain::{AppId, DeviceId, Digest, KeyScope, MobileOs, UserId};
 use portcullis_actors::error::ErrorKind;
 use portcullis_actors::notifier::{RecordReport, ReportRefusal};
 use portcullis_actors::session::{
-    Check, CheckedSession, CloseSession, CloseSessions, Introspect, Introspection, IssuedToken, LeavePages,
-    ListSessions, ListedSession, SignIn, SignOut, SignedIn,
+    Admit, Admitted, Check, CheckedSession, CloseSession, CloseSessions, Introspect, Introspection, IssuedToken,
+    LeavePages, ListSessions, ListedSession, SignIn, SignOut, SignedIn,
 };
 use portcullis_actors::stores::{Device, ReportEffect};
-use portcullis_actors::verification::{FinishReset, InspectReset, IssueCode, IssueReset, VerifyCode};
+use portcullis_actors::verification::{
+    Appearance, DescribeApplication, FinishReset, InspectReset, IssueCode, IssueReset, VerifyCode,
+};
 use std::any::Any;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -116,13 +118,15 @@ answers! {
     SignOut => |_: &_| (),
     LeavePages => |_: &_| (),
     Check => |_: &_| checked(),
+    Admit => |_: &_| Admitted { user: UserId(1), app: app(), scopes: vec![KeyScope::OwnerAct, KeyScope::DevicesRead] },
     ListSessions => |_: &_| vec![listed(true), listed(false)],
     CloseSession => |_: &_| (),
     CloseSessions => |_: &_| (),
     IssueCode => |_: &_| (),
     VerifyCode => |_: &_| (),
     IssueReset => |_: &_| (),
-    InspectReset => |_: &_| (),
+    InspectReset => |_: &_| appearance(),
+    DescribeApplication => |_: &_| appearance(),
     FinishReset => |_: &_| (),
     ChangePassword => |_: &_| (),
     RegisterDevice => |ask: &RegisterDevice| ListedDevice { app: app(), device: Device {
@@ -140,7 +144,7 @@ impl Handler<Introspect> for ProbeActor {
         match self.0.mood.lock().expect("not poisoned").clone() {
             Mood::Inactive => Ok(Introspection::Inactive),
             Mood::Refusing(kind) => Err(kind),
-            _ => Ok(Introspection::Active(checked())),
+            _ => Ok(Introspection::Session(checked())),
         }
     }
 }
@@ -170,6 +174,15 @@ where
 
 fn app() -> portcullis_actors::domain::AppName {
     "beyondvip".parse().expect("a name")
+}
+
+fn appearance() -> Appearance {
+    Appearance {
+        app: app(),
+        brand: "Beyond <VIP>".to_owned(),
+        colour: Some("ffcc00".parse().expect("a colour")),
+        open_url: Some("beyondvip://home".parse().expect("a URL")),
+    }
 }
 
 fn id() -> Digest {

@@ -70,7 +70,7 @@ fn wrong_usage_is_2_and_help_has_an_example() {
         &["apps", "add", "Not A Name"],
         &["keys", "add", "--app", "a", "--owner", "one", "--scope", "owner:act"],
         &["keys", "add", "--app", "a", "--owner", "1", "--scope", "everything"],
-        &["keys", "add", "--app", "a", "--owner", "1", "--scope", "users:write"],
+        &["keys", "add", "--app", "a", "--owner", "1", "--scope", "users:fly"],
         &["keys", "add", "--app", "a", "--owner", "1"],
         &["outbox", "retry"],
         &["apps", "add", "driver", "--mail-from", "not an address"],

@@ -6,8 +6,7 @@ use crate::{inbox, setup};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
 use portcullis_testkit::server::Server;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
-use sqlx::{ConnectOptions as _, Row as _};
+use portcullis_testkit::stores::cells;
 use std::path::{Path, PathBuf};
 use tempfile::TempDir;
 
@@ -59,23 +58,6 @@ pub fn text(bytes: &[u8]) -> String {
 pub fn files(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).expect("readable").map(|entry| entry.expect("readable").path());
     entries.flat_map(|path| if path.is_dir() { files(&path) } else { vec![path] }).collect()
-}
-
-/// Every cell of every table of a database, as SQLite writes it.
-async fn cells(database: &Path) -> Vec<String> {
-    async fn column(open: &mut SqliteConnection, query: &str) -> Vec<String> {
-        let rows = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(open).await.expect("readable");
-        rows.iter().map(|row| row.get(0)).collect()
-    }
-    let options = SqliteConnectOptions::new().filename(database);
-    let mut open = options.connect().await.expect("it is a database");
-    let mut cells = Vec::new();
-    for table in column(&mut open, "SELECT name FROM sqlite_master WHERE type = 'table'").await {
-        for name in column(&mut open, &format!("SELECT name FROM pragma_table_info('{table}')")).await {
-            cells.extend(column(&mut open, &format!("SELECT quote(\"{name}\") FROM \"{table}\"")).await);
-        }
-    }
-    cells
 }
 
 /// Whether the six digits of a code occur alone: not within a longer number or a fraction of a second.
@@ -192,7 +174,8 @@ fn search(folder: &Path, canaries: &[Canary], code: &str) {
             seen += 1;
         }
         if bytes.starts_with(b"SQLite format 3\0") {
-            let cells = runtime.block_on(cells(&file));
+            let tables = runtime.block_on(cells(&file));
+            let cells: Vec<_> = tables.values().flatten().collect();
             assert!(!cells.iter().any(|cell| stands_alone(cell, code)), "a phone code stands in {shown}");
             seen += usize::from(cells.iter().any(|cell| cell.contains("canary@example.com")));
         }

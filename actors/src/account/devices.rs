@@ -3,7 +3,7 @@
 use super::messages::{DropDevice, ListDevices, ListedDevice, RegisterDevice, UserDevices};
 use super::{AccountActor, AccountPorts};
 use crate::clock::Timestamp;
-use crate::domain::{AppId, Credential, DeviceId, Digest, KeyScope, UserId};
+use crate::domain::{AppId, AppName, DeviceId, Digest, KeyScope, UserId};
 use crate::error::ErrorKind;
 use crate::flows::answers;
 use crate::session::Principal;
@@ -89,12 +89,16 @@ pub(super) async fn list(
     ports: &AccountPorts,
     ListDevices(credential): ListDevices,
 ) -> Result<Vec<ListedDevice>, ErrorKind> {
-    let (user, app) = caller(ports, &credential).await?;
-    registered(ports, user, app).await
+    let principal = ports.auth.user(&credential).await?;
+    match principal {
+        Principal::Page(user, ..) => everywhere(ports, user).await,
+        _ => registered(ports, principal.user(), principal.app()).await,
+    }
 }
 
 pub(super) async fn drop_one(ports: &AccountPorts, request: DropDevice) -> Result<(), ErrorKind> {
-    let (user, app) = caller(ports, &request.credential).await?;
+    let principal = ports.auth.user(&request.credential).await?;
+    let (user, app) = (principal.user(), chosen(ports, &principal, request.app.as_ref()).await?);
     let which = PushDrop::Device { device_token: request.device_token, app };
     if ports.auth.drop_push(&*ports.devices, user, which).await? { Ok(()) } else { Err(ErrorKind::NotFound) }
 }
@@ -107,9 +111,11 @@ pub(super) async fn of_user(ports: &AccountPorts, request: UserDevices) -> Resul
     registered(ports, request.user, key.app).await
 }
 
-async fn caller(ports: &AccountPorts, credential: &Credential) -> Result<(UserId, AppId), ErrorKind> {
-    let principal = ports.auth.user(credential).await?;
-    Ok((principal.user(), principal.app()))
+/// The application that a request names. Only the settings pages may name another one than their own.
+async fn chosen(ports: &AccountPorts, principal: &Principal, app: Option<&AppName>) -> Result<AppId, ErrorKind> {
+    let Some(name) = app else { return Ok(principal.app()) };
+    let id = ports.auth.applications.find(Some(name)).await?.ok_or(ErrorKind::NotFound)?.id;
+    if id == principal.app() || matches!(principal, Principal::Page(..)) { Ok(id) } else { Err(ErrorKind::Forbidden) }
 }
 
 /// Devices with a push token. A device that has only signed in is no registration.
@@ -117,4 +123,13 @@ async fn registered(ports: &AccountPorts, user: UserId, app: AppId) -> Result<Ve
     let name = ports.auth.app_name(app).await?;
     let registered = ports.devices.registered(user, app).await?;
     Ok(registered.into_iter().map(|device| ListedDevice { app: name.clone(), device }).collect())
+}
+
+/// The same in all applications.
+async fn everywhere(ports: &AccountPorts, user: UserId) -> Result<Vec<ListedDevice>, ErrorKind> {
+    let mut listed = Vec::new();
+    for device in ports.devices.devices(user, None).await?.into_iter().filter(|device| device.push.is_some()) {
+        listed.push(ListedDevice { app: ports.auth.app_name(device.app).await?, device });
+    }
+    Ok(listed)
 }

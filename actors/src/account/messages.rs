@@ -2,11 +2,13 @@
 
 use crate::clock::Timestamp;
 use crate::domain::{
-    AppName, Credential, DeviceToken, Email, Locale, MobileOs, Password, PersonName, Phone, PushToken, UserId,
+    AppName, Credential, DeviceToken, Email, KeyName, KeyRowId, KeyScope, Locale, MobileOs, Password, PersonName,
+    Phone, PushToken, ServerKey, UserId,
 };
 use crate::error::ErrorKind;
-use crate::stores::{Device, Invitation, User, UserChange};
+use crate::stores::{Device, Invitation, KeyRecord, User, UserChange};
 use actix::Message;
+use std::time::Duration;
 use tokio_util::sync::CancellationToken;
 
 /// Replace the password of a user who proves the current one. Their other sessions end.
@@ -31,7 +33,7 @@ pub struct RegisterDevice {
     pub push: PushToken,
 }
 
-/// The caller's push registrations.
+/// The caller's push registrations in the application of the credential; in the settings pages those in all.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Vec<ListedDevice>, ErrorKind>")]
 pub struct ListDevices(pub Credential);
@@ -49,6 +51,8 @@ pub struct ListedDevice {
 #[rtype(result = "Result<(), ErrorKind>")]
 pub struct DropDevice {
     pub credential: Credential,
+    /// `None`: that of the credential. The settings pages name it, since they belong to none.
+    pub app: Option<AppName>,
     /// The client's own name for the device.
     pub device_token: DeviceToken,
 }
@@ -187,6 +191,88 @@ pub struct EndSessions {
     /// A server key with `sessions:revoke`, or a session of the console.
     pub credential: Credential,
     pub user: UserId,
+}
+
+/// The caller's server keys, with what they may make.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<KeyList, ErrorKind>")]
+pub struct ListKeys {
+    /// A session of the settings or of the console.
+    pub credential: Credential,
+}
+
+/// The answer to [`ListKeys`].
+#[derive(Debug)]
+pub struct KeyList {
+    /// At most 100: live ones first, then the newest first.
+    pub keys: Vec<(KeyRecord, KeyState)>,
+    /// What a key can be made for, the default one first: name and brand.
+    pub applications: Vec<(AppName, String)>,
+    /// What the caller may permit a key.
+    pub scopes: Vec<KeyScope>,
+}
+
+/// Whether a server key is valid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KeyState {
+    Live,
+    /// Valid until it expires: there is another one for its use.
+    Replaced,
+    Expired,
+    Revoked,
+}
+
+/// Make a server key.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<MadeKey, ErrorKind>")]
+pub struct CreateKey {
+    /// As in [`ListKeys`].
+    pub credential: Credential,
+    /// In the console: the user whose key it is. `None`: the caller.
+    pub owner: Option<UserId>,
+    pub app: AppName,
+    pub name: KeyName,
+    /// At least one. Those who are no administrators may permit `owner:act` only.
+    pub scopes: Vec<KeyScope>,
+    /// How long it is valid; `None`: until it is revoked.
+    pub life: Option<Duration>,
+    /// The caller's own.
+    pub password: Password,
+    /// Which form it is. One that is sent twice makes one key.
+    pub form: [u8; 16],
+    /// Cancelled when the client has gone. A hash that has not begun is not computed then.
+    pub caller: CancellationToken,
+}
+
+/// Replace a server key by a new one for the same use. The old one stays valid for a while.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<MadeKey, ErrorKind>")]
+pub struct RotateKey {
+    /// As in [`ListKeys`].
+    pub credential: Credential,
+    pub id: KeyRowId,
+    /// How long the old one stays valid.
+    pub overlap: Duration,
+    /// As in [`CreateKey`].
+    pub password: Password,
+    pub form: [u8; 16],
+    pub caller: CancellationToken,
+}
+
+/// A server key that was made. The server does not keep the secret.
+#[derive(Debug, Clone)]
+pub struct MadeKey {
+    pub secret: ServerKey,
+    pub key: KeyRecord,
+}
+
+/// End a server key.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), ErrorKind>")]
+pub struct RevokeKey {
+    /// As in [`ListKeys`].
+    pub credential: Credential,
+    pub id: KeyRowId,
 }
 
 /// A snapshot for metrics, readiness and tests.

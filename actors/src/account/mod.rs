@@ -1,10 +1,11 @@
 //! Accounts: people, the change of a password, and push registrations of devices.
 //!
 //! `messages` is the interface, `policy` judges new passwords without I/O, `setter` stores them, `revocations` ends the
-//! sessions that SQL has decided to end. The flows are `people`, `creation`, `password` and `devices`.
+//! sessions that SQL has decided to end. The flows are `people`, `creation`, `password`, `keys` and `devices`.
 
 mod creation;
 mod devices;
+mod keys;
 mod messages;
 mod password;
 mod people;
@@ -12,6 +13,7 @@ mod policy;
 mod revocations;
 mod setter;
 
+pub use keys::MOST_LIVE_KEYS;
 pub use messages::*;
 pub use policy::PasswordPolicy;
 pub use revocations::Revoker;
@@ -19,7 +21,7 @@ pub use setter::{PasswordSetter, password_change};
 
 use crate::flows::{self, Flows};
 use crate::session::{Authenticator, PasswordGuard};
-use crate::stores::DeviceStore;
+use crate::stores::{DeviceStore, KeyStore};
 use crate::transports::Inbox;
 use actix::{Actor, Context, Handler};
 use std::cell::RefCell;
@@ -32,6 +34,7 @@ pub struct AccountPorts {
     pub guard: Rc<PasswordGuard>,
     pub passwords: Rc<PasswordSetter>,
     pub devices: Arc<dyn DeviceStore>,
+    pub keys: Arc<dyn KeyStore>,
     /// Forgets who is deleted; `None` if messages are really sent.
     pub inbox: Option<Inbox>,
     pub counters: RefCell<AccountSnapshot>,

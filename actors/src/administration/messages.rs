@@ -54,7 +54,7 @@ pub struct UserDetails {
     pub sessions: Vec<ListedSession>,
     /// With and without a push registration.
     pub devices: Vec<ListedDevice>,
-    /// Of the account, revoked ones included, the newest first; at most fifty.
+    /// Valid ones first, then the newest first; at most twenty.
     pub keys: Vec<KeyRecord>,
     pub messages: OutboxPage,
 }

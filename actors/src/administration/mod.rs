@@ -15,7 +15,7 @@ pub use messages::*;
 use crate::flows::{self, Flows};
 use crate::notifier::Wake;
 use crate::session::{Authenticator, PasswordGuard};
-use crate::stores::{AdministrationStore, DeviceStore, OutboxStore};
+use crate::stores::{AdministrationStore, DeviceStore, KeyStore, OutboxStore};
 use actix::{Actor, Context, Recipient};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -25,6 +25,7 @@ pub struct AdministrationPorts {
     pub auth: Rc<Authenticator>,
     pub guard: Rc<PasswordGuard>,
     pub devices: Arc<dyn DeviceStore>,
+    pub keys: Arc<dyn KeyStore>,
     pub outbox: Arc<dyn OutboxStore>,
     pub store: Arc<dyn AdministrationStore>,
     pub notifier: Recipient<Wake>,

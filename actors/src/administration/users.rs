@@ -43,7 +43,7 @@ pub(super) async fn show(ports: &AdministrationPorts, request: ShowUser) -> Resu
         passwords: wrong_passwords(ports, &user).await?,
         sessions,
         devices,
-        keys: ports.store.keys_of(user.id, BESIDE).await?,
+        keys: ports.keys.user_keys(user.id, BESIDE).await?,
         messages: ports.outbox.browse(OutboxView::OfUser(user.id), None, None, BESIDE).await?,
         person: user.into(),
     })

@@ -7,7 +7,18 @@ const LEGIBLE: f64 = 4.5;
 
 type Rgb = [u8; 3];
 
+impl Default for Colour {
+    /// That of this product.
+    fn default() -> Self {
+        Self::from_rgb([0x1f, 0x5f, 0xd6])
+    }
+}
+
 impl Colour {
+    pub fn white() -> Self {
+        Self::from_rgb([255; 3])
+    }
+
     /// White or black, whichever is easier to read on this colour. The contrast is at least 4.5.
     pub fn text(&self) -> Self {
         let own = self.rgb();

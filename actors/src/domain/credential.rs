@@ -187,6 +187,13 @@ named_values! {
     otherwise "is none of owner:act, tokens:introspect, sessions:revoke, devices:read, users:read, users:write"
 }
 
+impl KeyScope {
+    /// The scopes in the form of OAuth: separated by spaces (RFC 6749 §3.3).
+    pub fn join(scopes: &[Self]) -> String {
+        scopes.iter().map(|scope| scope.as_str()).collect::<Vec<_>>().join(" ")
+    }
+}
+
 /// From the first 8 bytes.
 fn user_of(bytes: &[u8]) -> UserId {
     let mut id = [0; 8];

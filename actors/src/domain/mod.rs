@@ -18,7 +18,7 @@ pub use credential::{
 pub use digest::Digest;
 pub use email::{Email, EmailPrefix};
 pub use look::{Colour, OpenUrl};
-pub use name::{AppName, DeviceToken, Locale, MobileOs, PersonName, PushToken};
+pub use name::{AppName, DeviceToken, KeyName, Locale, MobileOs, PersonName, PushToken};
 pub use password::Password;
 pub use phone::{Phone, PhoneError};
 

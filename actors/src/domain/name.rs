@@ -53,7 +53,11 @@ short_text! {
     /// A first or last name; at most 255 characters, no control characters.
     PersonName, 255
 }
-redacted_debug!(DeviceToken, PushToken, PersonName);
+short_text! {
+    /// What a server key is for, for people; at most 64 characters, no control characters.
+    KeyName, 64
+}
+redacted_debug!(DeviceToken, PushToken, PersonName, KeyName);
 
 impl PushToken {
     /// Unique in its place, since not every database can index a column of 4,096 characters.

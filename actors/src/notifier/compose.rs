@@ -1,7 +1,7 @@
 //! Writes the message of a leased row. The secret in it is derived here and is stored nowhere.
 
 use super::NotifierPorts;
-use super::templates::{self, MailText, TextContext};
+use super::templates::{self, Colours, MailText, TextContext};
 use crate::clock::Timestamp;
 use crate::derive::{Keyring, PhoneCodes};
 use crate::domain::{Digest, Email};
@@ -53,6 +53,7 @@ impl Composer {
         let context = TextContext {
             locale: message.locale,
             brand: SingleLine::new(&branding.brand),
+            colours: Colours::of(branding.colour.clone()),
             name: SingleLine::new(name.as_str()),
             public_url: self.public_url.clone(),
         };

@@ -25,7 +25,7 @@ fn failed(channel: Channel, providers: u32) -> Failed {
         locale: Locale::En,
         expires: NOW.plus(Duration::from_secs(life)),
     };
-    let branding = Branding { brand: String::new(), mail_from: None, sms_from: None };
+    let branding = Branding { brand: String::new(), colour: None, mail_from: None, sms_from: None };
     let leased = Leased {
         id: MessageId(1),
         lease: 1,

@@ -4,7 +4,7 @@
 use super::segment;
 use crate::clock::Timestamp;
 use crate::derive::Code;
-use crate::domain::{Locale, ResetToken};
+use crate::domain::{Colour, Locale, ResetToken};
 use crate::transports::SingleLine;
 use askama::Template;
 
@@ -20,10 +20,30 @@ pub(super) struct TextContext {
     pub(super) locale: Locale,
     /// The application's name for users.
     pub(super) brand: SingleLine,
+    pub(super) colours: Colours,
     /// The recipient's first name.
     pub(super) name: SingleLine,
     /// The public URL of this server, without a trailing slash.
     pub(super) public_url: String,
+}
+
+/// The colours of an HTML mail: that of the application, with texts that can be read.
+#[derive(Clone, Debug)]
+pub(super) struct Colours {
+    fill: Colour,
+    /// On `fill`.
+    text: Colour,
+    /// On white.
+    link: Colour,
+}
+
+impl Colours {
+    /// Of this colour, or of our own.
+    pub(super) fn of(colour: Option<Colour>) -> Self {
+        let fill = colour.unwrap_or_default();
+        let (text, link) = (fill.text(), fill.legible_on(&Colour::white()));
+        Self { fill, text, link }
+    }
 }
 
 macro_rules! template {
@@ -34,11 +54,13 @@ macro_rules! template {
             $($field: &'a str,)+
         }
     };
-    ($name:ident, $path:literal in locale { $($field:ident),+ }) => {
+    ($name:ident, $path:literal in frame { $($field:ident),+ }) => {
         #[derive(Template)]
         #[template(path = $path)]
         struct $name<'a> {
             locale: Locale,
+            colours: &'a Colours,
+            title: &'a str,
             $($field: &'a str,)+
         }
     };
@@ -46,57 +68,61 @@ macro_rules! template {
 
 template!(ResetTextEn, "mail/reset_link.en.txt" { brand, name, link, until });
 template!(ResetTextEs, "mail/reset_link.es.txt" { brand, name, link, until });
-template!(ResetHtmlEn, "mail/reset_link.en.html" in locale { brand, name, link, until });
-template!(ResetHtmlEs, "mail/reset_link.es.html" in locale { brand, name, link, until });
+template!(ResetHtmlEn, "mail/reset_link.en.html" in frame { brand, name, link, until });
+template!(ResetHtmlEs, "mail/reset_link.es.html" in frame { brand, name, link, until });
 template!(InvitationTextEn, "mail/invitation.en.txt" { brand, name, link, until });
 template!(InvitationTextEs, "mail/invitation.es.txt" { brand, name, link, until });
-template!(InvitationHtmlEn, "mail/invitation.en.html" in locale { brand, name, link, until });
-template!(InvitationHtmlEs, "mail/invitation.es.html" in locale { brand, name, link, until });
+template!(InvitationHtmlEn, "mail/invitation.en.html" in frame { brand, name, link, until });
+template!(InvitationHtmlEs, "mail/invitation.es.html" in frame { brand, name, link, until });
 template!(NoticeTextEn, "mail/password_notice.en.txt" { brand, name, at });
 template!(NoticeTextEs, "mail/password_notice.es.txt" { brand, name, at });
-template!(NoticeHtmlEn, "mail/password_notice.en.html" in locale { brand, name, at });
-template!(NoticeHtmlEs, "mail/password_notice.es.html" in locale { brand, name, at });
+template!(NoticeHtmlEn, "mail/password_notice.en.html" in frame { brand, name, at });
+template!(NoticeHtmlEs, "mail/password_notice.es.html" in frame { brand, name, at });
 template!(CodeEn, "sms/phone_code.en.txt" { code, brand });
 template!(CodeEs, "sms/phone_code.es.txt" { code, brand });
 
 /// The mail with a reset link.
 pub(super) fn reset_link(context: &TextContext, token: &ResetToken, expires: Timestamp) -> askama::Result<MailText> {
     let locale = context.locale;
-    let (brand, name) = (context.brand.as_str(), context.name.as_str());
+    let (brand, name, colours) = (context.brand.as_str(), context.name.as_str(), &context.colours);
     let (link, until) = (&link(context, token), &clock_time(expires));
-    let (subject, text, html) = match locale {
+    let title = match locale {
+        Locale::En => "Choose a new password",
+        Locale::Es => "Elija una contraseña nueva",
+    };
+    let (text, html) = match locale {
         Locale::En => (
-            "Choose a new password",
             ResetTextEn { brand, name, link, until }.render()?,
-            ResetHtmlEn { locale, brand, name, link, until }.render()?,
+            ResetHtmlEn { locale, colours, title, brand, name, link, until }.render()?,
         ),
         Locale::Es => (
-            "Elija una contraseña nueva",
             ResetTextEs { brand, name, link, until }.render()?,
-            ResetHtmlEs { locale, brand, name, link, until }.render()?,
+            ResetHtmlEs { locale, colours, title, brand, name, link, until }.render()?,
         ),
     };
-    Ok(MailText { subject: SingleLine::new(subject), text, html })
+    Ok(MailText { subject: SingleLine::new(title), text, html })
 }
 
 /// The mail with a link that sets the first password.
 pub(super) fn invitation(context: &TextContext, token: &ResetToken, expires: Timestamp) -> askama::Result<MailText> {
     let locale = context.locale;
-    let (brand, name) = (context.brand.as_str(), context.name.as_str());
+    let (brand, name, colours) = (context.brand.as_str(), context.name.as_str(), &context.colours);
     let (link, until) = (&link(context, token), &date_time(expires));
-    let (subject, text, html) = match locale {
+    let title = match locale {
+        Locale::En => "Choose your password",
+        Locale::Es => "Elija su contraseña",
+    };
+    let (text, html) = match locale {
         Locale::En => (
-            format!("Your {brand} account: choose your password"),
             InvitationTextEn { brand, name, link, until }.render()?,
-            InvitationHtmlEn { locale, brand, name, link, until }.render()?,
+            InvitationHtmlEn { locale, colours, title, brand, name, link, until }.render()?,
         ),
         Locale::Es => (
-            format!("Su cuenta de {brand}: elija su contraseña"),
             InvitationTextEs { brand, name, link, until }.render()?,
-            InvitationHtmlEs { locale, brand, name, link, until }.render()?,
+            InvitationHtmlEs { locale, colours, title, brand, name, link, until }.render()?,
         ),
     };
-    Ok(MailText { subject: SingleLine::new(&subject), text, html })
+    Ok(MailText { subject: SingleLine::new(&format!("{brand}: {title}")), text, html })
 }
 
 fn link(context: &TextContext, token: &ResetToken) -> String {
@@ -106,21 +132,23 @@ fn link(context: &TextContext, token: &ResetToken) -> String {
 /// The notice that the password was changed.
 pub(super) fn password_notice(context: &TextContext, changed: Timestamp) -> askama::Result<MailText> {
     let locale = context.locale;
-    let (brand, name) = (context.brand.as_str(), context.name.as_str());
+    let (brand, name, colours) = (context.brand.as_str(), context.name.as_str(), &context.colours);
     let at = &date_time(changed);
-    let (subject, text, html) = match locale {
+    let title = match locale {
+        Locale::En => "Your password was changed",
+        Locale::Es => "Su contraseña ha cambiado",
+    };
+    let (text, html) = match locale {
         Locale::En => (
-            "Your password was changed",
             NoticeTextEn { brand, name, at }.render()?,
-            NoticeHtmlEn { locale, brand, name, at }.render()?,
+            NoticeHtmlEn { locale, colours, title, brand, name, at }.render()?,
         ),
         Locale::Es => (
-            "Su contraseña ha cambiado",
             NoticeTextEs { brand, name, at }.render()?,
-            NoticeHtmlEs { locale, brand, name, at }.render()?,
+            NoticeHtmlEs { locale, colours, title, brand, name, at }.render()?,
         ),
     };
-    Ok(MailText { subject: SingleLine::new(subject), text, html })
+    Ok(MailText { subject: SingleLine::new(title), text, html })
 }
 
 /// The SMS with a phone code, in one segment: the code first, and last the origin for which phones offer to fill it in
@@ -166,6 +194,7 @@ mod tests {
         TextContext {
             locale,
             brand: SingleLine::new(brand),
+            colours: Colours::of(None),
             name: SingleLine::new("Ada <b>"),
             public_url: "https://accounts.example.com:8443".to_owned(),
         }
@@ -201,6 +230,18 @@ mod tests {
         assert!(!mail.html.contains("<script>") && !mail.html.contains("<b>"), "{}", mail.html);
         assert!(mail.text.contains("Ada <b>") && mail.text.contains("Tom & Jerry <script>"));
         assert!(mail.text.contains("2025-11-24 16:00"), "{}", mail.text);
+    }
+
+    #[test]
+    fn a_mail_has_the_applications_colour_with_texts_that_can_be_read() {
+        let token: ResetToken = "A".repeat(43).parse().expect("43 characters of base64url");
+        for (colour, fill, text) in [(Some("ffcc00"), "#ffcc00", "#000000"), (None, "#1f5fd6", "#ffffff")] {
+            let colours = Colours::of(colour.map(|digits| digits.parse().expect("a colour")));
+            let context = TextContext { colours, ..context(Locale::En, "Beyond VIP") };
+            let mail = reset_link(&context, &token, Timestamp::from_secs(0)).expect("a mail");
+            assert!(mail.html.contains(&format!("background:{fill};color:{text}")), "{}", mail.html);
+            assert!(!mail.html.contains("style=\"color:#ffcc00\""), "{}", mail.html);
+        }
     }
 
     #[test]

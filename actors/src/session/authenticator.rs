@@ -5,7 +5,9 @@ use super::known_keys::KnownKeys;
 use super::policy::SessionPolicy;
 use crate::clock::{Clock, Timestamp};
 use crate::derive::Keyring;
-use crate::domain::{AppId, AppName, Credential, DeviceId, Digest, KeyScope, PagePlace, PageToken, UserId, UserToken};
+use crate::domain::{
+    AppId, AppName, Credential, DeviceId, Digest, KeyScope, PagePlace, PageToken, ServerKey, UserId, UserToken,
+};
 use crate::error::{Dependency, ErrorKind};
 use crate::flows::in_background;
 use crate::metrics::CheckMetrics;
@@ -84,7 +86,7 @@ pub struct Authenticator {
     pub policy: SessionPolicy,
     /// Application names by number. A name never changes, so that nothing is ever removed.
     pub names: RefCell<HashMap<AppId, AppName>>,
-    /// Server keys that ask about tokens.
+    /// Server keys in use, for calls that only ask.
     pub keys: KnownKeys,
     /// Counts the checks of this thread.
     pub checks: Arc<CheckMetrics>,
@@ -183,31 +185,46 @@ impl Authenticator {
     /// # Errors
     /// `InvalidToken`, `Forbidden` for a user's token, `InsufficientScope`, or a store does not answer.
     pub async fn key(&self, credential: &Credential, scope: KeyScope) -> Result<KeyRecord, ErrorKind> {
-        let key = match credential {
-            Credential::Key(key) => self.accounts.live_key(key.digest()).await?.ok_or(ErrorKind::InvalidToken)?,
+        match credential {
+            Credential::Key(key) => with_scope(self.live_key(key.digest()).await?, scope),
             Credential::User(token) => {
                 self.session(token).await?;
-                return Err(ErrorKind::Forbidden);
+                Err(ErrorKind::Forbidden)
             }
-            Credential::Page(_) => return Err(ErrorKind::InvalidToken),
-        };
-        self.note_key_use(&key);
-        if key.scopes.contains(&scope) { Ok(key) } else { Err(ErrorKind::InsufficientScope(scope.as_str())) }
+            Credential::Page(_) => Err(ErrorKind::InvalidToken),
+        }
     }
 
-    /// As [`key`](Self::key), for calls that only ask and are made often: each thread asks SQL twice a second for a key in
-    /// use, and a key that was valid then will do.
+    /// As [`key`](Self::key), by [`recent`](Self::recent).
     ///
     /// # Errors
     /// Those of [`key`](Self::key).
     pub async fn recent_key(&self, credential: &Credential, scope: KeyScope) -> Result<KeyRecord, ErrorKind> {
-        let Credential::Key(key) = credential else { return self.key(credential, scope).await };
-        let (digest, now) = (key.digest(), Instant::now());
-        if let Some(key) = self.keys.get(digest, now).filter(|key| key.scopes.contains(&scope)) {
-            return Ok(key);
+        match credential {
+            Credential::Key(key) => with_scope(self.recent(key).await?, scope),
+            Credential::User(_) | Credential::Page(_) => self.key(credential, scope).await,
         }
-        let key = self.key(credential, scope).await?;
+    }
+
+    /// A live key, for calls that only ask and are made often: each thread asks SQL twice a second for a key in use, and a
+    /// key that was valid then will do.
+    ///
+    /// # Errors
+    /// `InvalidToken`, or SQL does not answer.
+    pub async fn recent(&self, key: &ServerKey) -> Result<KeyRecord, ErrorKind> {
+        let (digest, now) = (key.digest(), Instant::now());
+        if let Some(known) = self.keys.get(digest, now) {
+            return Ok(known);
+        }
+        let key = self.live_key(digest).await?;
         self.keys.keep(digest, &key, now);
+        Ok(key)
+    }
+
+    /// A key as SQL knows it now.
+    async fn live_key(&self, digest: Digest) -> Result<KeyRecord, ErrorKind> {
+        let key = self.accounts.live_key(digest).await?.ok_or(ErrorKind::InvalidToken)?;
+        self.note_key_use(&key);
         Ok(key)
     }
 
@@ -305,4 +322,8 @@ impl Authenticator {
             }
         });
     }
+}
+
+fn with_scope(key: KeyRecord, scope: KeyScope) -> Result<KeyRecord, ErrorKind> {
+    if key.scopes.contains(&scope) { Ok(key) } else { Err(ErrorKind::InsufficientScope(scope.as_str())) }
 }

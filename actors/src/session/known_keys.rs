@@ -1,4 +1,4 @@
-//! Server keys that asked about tokens lately, since a back end asks with the same key again and again.
+//! Server keys that asked or were asked about lately, since a back end sends the same key again and again.
 
 use crate::domain::Digest;
 use crate::stores::KeyRecord;
@@ -53,6 +53,7 @@ mod tests {
             name: String::new(),
             last_used: None,
             expires: None,
+            replaced: None,
             created: Timestamp::from_secs(0),
             revoked: None,
         };

@@ -2,10 +2,11 @@
 
 use crate::clock::Timestamp;
 use crate::domain::{
-    AppName, Credential, DeviceToken, Digest, Email, Locale, MobileOs, PagePlace, PageToken, Password, PersonName,
-    PushToken, UserId, UserToken,
+    AppName, Credential, DeviceToken, Digest, Email, KeyScope, Locale, MobileOs, PagePlace, PageToken, Password,
+    PersonName, PushToken, UserId, UserToken,
 };
 use crate::error::ErrorKind;
+use crate::stores::KeyRecord;
 use actix::Message;
 use std::net::IpAddr;
 use tokio_util::sync::CancellationToken;
@@ -141,7 +142,22 @@ pub struct CloseSessions {
     pub keep_own: bool,
 }
 
-/// Is this token valid in the key's application (RFC 7662)?
+/// **The gateway's question**: may the request that carries this credential pass to a neighbour, and as whom? The owner of
+/// a token may, and a server key with `owner:act` as its owner.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Admitted, ErrorKind>")]
+pub struct Admit(pub Credential);
+
+/// Whose request it is.
+#[derive(Debug, Clone)]
+pub struct Admitted {
+    pub user: UserId,
+    pub app: AppName,
+    /// Those of the key; empty for a user's own token.
+    pub scopes: Vec<KeyScope>,
+}
+
+/// Is this token or server key valid in the asking key's application (RFC 7662)?
 #[derive(Debug, Message)]
 #[rtype(result = "Result<Introspection, ErrorKind>")]
 pub struct Introspect {
@@ -149,16 +165,17 @@ pub struct Introspect {
     pub credential: Credential,
     /// The application that the request names. It must be the key's.
     pub app: Option<AppName>,
-    /// `None` if the text cannot be a token.
-    pub token: Option<UserToken>,
+    /// `None` if the text cannot be one.
+    pub token: Option<Credential>,
 }
 
 /// The answer to [`Introspect`].
 #[derive(Debug, Clone)]
 pub enum Introspection {
-    /// No token, no live session, or one of another application.
+    /// No token, no live session or key, or one of another application.
     Inactive,
-    Active(CheckedSession),
+    Session(CheckedSession),
+    Key(KeyRecord),
 }
 
 /// A snapshot for metrics, readiness and tests.

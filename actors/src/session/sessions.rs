@@ -1,7 +1,8 @@
-//! Live sessions: check one, list them, close them, tell a back end about one.
+//! Live sessions: check one, list them, close them, tell a back end about one, or a proxy whose a request is.
 
 use super::messages::{
-    Check, CheckedSession, CloseSession, CloseSessions, Introspect, Introspection, ListSessions, ListedSession,
+    Admit, Admitted, Check, CheckedSession, CloseSession, CloseSessions, Introspect, Introspection, ListSessions,
+    ListedSession,
 };
 use super::{Authenticator, SessionActor, SessionPorts};
 use crate::domain::{AppId, Credential, DeviceId, Digest, KeyScope, UserId, UserToken};
@@ -12,6 +13,7 @@ use std::collections::HashMap;
 
 answers!(SessionActor:
     Check => check,
+    Admit => admit,
     ListSessions => list,
     CloseSession => close_one,
     CloseSessions => close_many,
@@ -28,6 +30,20 @@ pub(super) async fn check(ports: &SessionPorts, Check(credential): Check) -> Res
             Some(_) => Err(ErrorKind::Forbidden),
             None => Err(ErrorKind::InvalidToken),
         },
+        Credential::Page(_) => Err(ErrorKind::InvalidToken),
+    }
+}
+
+pub(super) async fn admit(ports: &SessionPorts, Admit(credential): Admit) -> Result<Admitted, ErrorKind> {
+    match &credential {
+        Credential::User(token) => {
+            let session = ports.auth.session(token).await?;
+            Ok(Admitted { user: token.user(), app: ports.auth.app_name(session.app).await?, scopes: Vec::new() })
+        }
+        Credential::Key(_) => {
+            let key = ports.auth.recent_key(&credential, KeyScope::OwnerAct).await?;
+            Ok(Admitted { user: key.owner, app: key.app_name, scopes: key.scopes })
+        }
         Credential::Page(_) => Err(ErrorKind::InvalidToken),
     }
 }
@@ -106,14 +122,27 @@ pub(super) async fn introspect(ports: &SessionPorts, request: Introspect) -> Res
     {
         return Err(ErrorKind::InvalidToken);
     }
-    let Some(token) = request.token else { return Ok(Introspection::Inactive) };
-    let now = ports.auth.clock.now();
-    match ports.auth.find(&token, now).await {
-        Ok(session) if session.app == key.app => {
-            ports.auth.note_use(token.user(), &session, now);
-            Ok(Introspection::Active(describe(ports, &token, &session).await?))
-        }
-        Ok(_) | Err(ErrorKind::InvalidToken) => Ok(Introspection::Inactive),
-        Err(error) => Err(error),
+    let found = match &request.token {
+        None | Some(Credential::Page(_)) => return Ok(Introspection::Inactive),
+        Some(Credential::User(token)) => session_of(ports, token, key.app).await,
+        Some(Credential::Key(asked)) => ports
+            .auth
+            .recent(asked)
+            .await
+            .map(|asked| if asked.app == key.app { Introspection::Key(asked) } else { Introspection::Inactive }),
+    };
+    match found {
+        Err(ErrorKind::InvalidToken) => Ok(Introspection::Inactive),
+        other => other,
     }
+}
+
+async fn session_of(ports: &SessionPorts, token: &UserToken, app: AppId) -> Result<Introspection, ErrorKind> {
+    let now = ports.auth.clock.now();
+    let session = ports.auth.find(token, now).await?;
+    if session.app != app {
+        return Ok(Introspection::Inactive);
+    }
+    ports.auth.note_use(token.user(), &session, now);
+    Ok(Introspection::Session(describe(ports, token, &session).await?))
 }

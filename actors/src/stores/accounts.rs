@@ -174,7 +174,23 @@ pub struct KeyRecord {
     pub last_used: Option<Timestamp>,
     /// `None`: it is valid until it is revoked.
     pub expires: Option<Timestamp>,
+    /// When it was rotated: it is valid until it expires, and there is another one for its use.
+    pub replaced: Option<Timestamp>,
     pub revoked: Option<Timestamp>,
+}
+
+impl KeyRecord {
+    /// The key that takes its place at `now`: for the same use, and valid for as long as this one was made for.
+    pub fn successor(&self, digest: Digest, now: Timestamp) -> NewKey {
+        NewKey {
+            digest,
+            app: self.app,
+            owner: self.owner,
+            scopes: self.scopes.clone(),
+            name: self.name.clone(),
+            expires: self.expires.map(|end| now.plus(end.since(self.created))),
+        }
+    }
 }
 
 /// A server key to create.

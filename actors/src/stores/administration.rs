@@ -48,10 +48,8 @@ pub trait AdministrationStore: Send + Sync {
     /// Up to `limit` keys with a smaller id than `before`, the newest first, revoked ones included.
     async fn newest_keys(&self, before: Option<KeyRowId>, limit: u32) -> StoreResult<Vec<KeyRecord>>;
 
-    /// Up to `limit` keys of this user, the newest first, revoked ones included.
-    async fn keys_of(&self, owner: UserId, limit: u32) -> StoreResult<Vec<KeyRecord>>;
-
-    /// Up to `limit` keys that are valid now and not at `until` any more, the first to expire first.
+    /// Up to `limit` keys that are valid now and not at `until` any more, the first to expire first; without those that were
+    /// replaced already.
     async fn expiring_keys(&self, until: Timestamp, limit: u32) -> StoreResult<Vec<KeyRecord>>;
 
     /// False if there is no such application.

@@ -2,7 +2,7 @@
 //!
 //! | side | traits | backends |
 //! | --- | --- | --- |
-//! | SQL | [`AccountStore`], [`DeviceStore`], [`RevocationStore`], [`OutboxStore`], [`AdministrationStore`] | [`sql`]: SQLite, PostgreSQL |
+//! | SQL | [`AccountStore`], [`KeyStore`], [`DeviceStore`], [`RevocationStore`], [`OutboxStore`], [`AdministrationStore`] | [`sql`]: SQLite, PostgreSQL |
 //! | token | [`SessionStore`], [`ChallengeStore`], [`LimitStore`] | [`embedded`]: SQLite · [`redis`] |
 //!
 //! A backend uses no actor, and actors use only these traits.
@@ -29,6 +29,7 @@ mod administration;
 mod counters;
 mod devices;
 mod invitation;
+mod keys;
 mod outbox;
 mod session_cache;
 mod sqlite;
@@ -49,6 +50,7 @@ pub use counters::{
 };
 pub use devices::{Device, DeviceStore, FoundDevice, PushDrop, Registered, Registration, Revocation, RevocationStore};
 pub use invitation::Invitation;
+pub use keys::{KeyIssue, KeyStore, KeyTerms};
 pub use outbox::{
     AccountState, Attempt, Backlog, Branding, Channel, Destination, LeaseRequest, Leased, ListedMessage, MessageKind,
     MessageState, NewMessage, Next, OutboxCursor, OutboxFilter, OutboxPage, OutboxStats, OutboxStore, OutboxView,

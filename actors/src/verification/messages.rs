@@ -1,8 +1,9 @@
 //! The messages of the verification actor. The actor checks the credential.
 
 use crate::derive::Code;
-use crate::domain::{AppName, Credential, Email, Locale, Password, ResetToken, UserId};
+use crate::domain::{AppName, Colour, Credential, Email, Locale, OpenUrl, Password, ResetToken, UserId};
 use crate::error::ErrorKind;
+use crate::stores::Application;
 use actix::Message;
 use std::net::IpAddr;
 use tokio_util::sync::CancellationToken;
@@ -49,10 +50,34 @@ pub struct SendReset {
     pub peer: IpAddr,
 }
 
-/// Is this reset link valid? Changes nothing.
+/// Is this reset link valid, and for which application? Changes nothing.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<(), ErrorKind>")]
+#[rtype(result = "Result<Appearance, ErrorKind>")]
 pub struct InspectReset(pub ResetToken);
+
+/// How does an application present itself? The default one if there is no name, or no application of this name.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<Appearance, ErrorKind>")]
+pub struct DescribeApplication(pub Option<AppName>);
+
+/// How an application presents itself to its users.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Appearance {
+    pub app: AppName,
+    /// Its name for people.
+    pub brand: String,
+    /// The colour of its pages and mails.
+    pub colour: Option<Colour>,
+    /// Opens it on the device of the reader.
+    pub open_url: Option<OpenUrl>,
+}
+
+impl From<Application> for Appearance {
+    fn from(application: Application) -> Self {
+        let Application { name: app, brand, colour, open_url, .. } = application;
+        Self { app, brand, colour, open_url }
+    }
+}
 
 /// Set a new password by a reset link, and sign the user out everywhere.
 #[derive(Debug, Message)]

@@ -1,6 +1,6 @@
 //! Password resets: mail a link, inspect one, set a new password by one. The link of an invitation is used in the same way.
 
-use super::messages::{FinishReset, InspectReset, IssueReset, SendReset};
+use super::messages::{Appearance, DescribeApplication, FinishReset, InspectReset, IssueReset, SendReset};
 use super::{VerificationActor, VerificationPorts};
 use crate::derive::random_bytes;
 use crate::domain::{AppId, ResetToken, UserId};
@@ -8,12 +8,15 @@ use crate::error::{Dependency, ErrorKind};
 use crate::flows::answers;
 use crate::hashing::Reservation;
 use crate::limits::Charges;
-use crate::stores::{Destination, Invitation, MessageKind, NewMessage, ResetChallenge, ResetRequest, User};
+use crate::stores::{
+    Application, Destination, Invitation, MessageKind, NewMessage, ResetChallenge, ResetRequest, User,
+};
 
 answers!(VerificationActor:
     IssueReset => issue,
     SendReset => send_for,
     InspectReset => inspect,
+    DescribeApplication => describe,
     FinishReset => finish,
 );
 
@@ -73,18 +76,31 @@ async fn send(ports: &VerificationPorts, request: IssueReset, app: AppId) -> Res
     Ok(())
 }
 
-pub(super) async fn inspect(ports: &VerificationPorts, InspectReset(token): InspectReset) -> Result<(), ErrorKind> {
-    is_live(ports, &token).await
+pub(super) async fn inspect(
+    ports: &VerificationPorts,
+    InspectReset(token): InspectReset,
+) -> Result<Appearance, ErrorKind> {
+    let application = match live(ports, &token).await? {
+        Some(app) => ports.auth.accounts.application_by_id(app).await?,
+        None => None,
+    };
+    match application {
+        Some(application) => Ok(application.into()),
+        None => default_application(ports).await.map(Appearance::from),
+    }
 }
 
+/// The application that a live link speaks for, if it is known.
+///
 /// # Errors
-/// `ResetTokenInvalid` if it is the token of no live reset and of no live invitation, or a store does not answer.
-async fn is_live(ports: &VerificationPorts, token: &ResetToken) -> Result<(), ErrorKind> {
-    if ports.challenges.find_reset(token.user(), token.digest()).await?.is_some() {
-        return Ok(());
+/// `ResetTokenInvalid` if the token is that of no live reset and of no live invitation, or a store does not answer.
+async fn live(ports: &VerificationPorts, token: &ResetToken) -> Result<Option<AppId>, ErrorKind> {
+    if let Some(challenge) = ports.challenges.find_reset(token.user(), token.digest()).await? {
+        return Ok(challenge.app);
     }
     let account = enabled(ports, token.user()).await?;
-    invitation(ports, &account, token).map(|_| ()).ok_or(ErrorKind::ResetTokenInvalid)
+    let invitation = invitation(ports, &account, token).ok_or(ErrorKind::ResetTokenInvalid)?;
+    Ok(Some(invitation.app))
 }
 
 /// The live invitation that the token belongs to. Whatever else ends sessions, and so raises the epoch, ends it as well.
@@ -95,11 +111,30 @@ fn invitation(ports: &VerificationPorts, account: &User, token: &ResetToken) -> 
     (live && own.digest() == token.digest()).then_some(invitation)
 }
 
+pub(super) async fn describe(
+    ports: &VerificationPorts,
+    DescribeApplication(name): DescribeApplication,
+) -> Result<Appearance, ErrorKind> {
+    let named = match &name {
+        Some(name) => ports.auth.applications.find(Some(name)).await?,
+        None => None,
+    };
+    match named {
+        Some(application) => Ok(application.into()),
+        None => default_application(ports).await.map(Appearance::from),
+    }
+}
+
+async fn default_application(ports: &VerificationPorts) -> Result<Application, ErrorKind> {
+    let default = ports.auth.applications.find(None).await?;
+    default.ok_or(ErrorKind::DependencyUnavailable(Dependency::Database))
+}
+
 pub(super) async fn finish(ports: &VerificationPorts, request: FinishReset) -> Result<(), ErrorKind> {
     // Before any store is asked: a full queue refuses without a query.
     let place = ports.passwords.hashing.reserve(&request.caller)?;
     let (user, digest) = (request.token.user(), request.token.digest());
-    is_live(ports, &request.token).await?;
+    live(ports, &request.token).await?;
     let limits = &ports.guard.limits;
     let charges = match limits.charge(&[limits.reset_attempts(user, digest)]).await {
         Ok(charges) => charges.map_err(ErrorKind::too_many_attempts)?,
@@ -162,10 +197,7 @@ async fn set(
     // The notice speaks for the application that the reset was requested for.
     let app = match challenge.app {
         Some(app) => app,
-        None => {
-            let default = ports.auth.applications.find(None).await?;
-            default.ok_or(ErrorKind::DependencyUnavailable(Dependency::Database))?.id
-        }
+        None => default_application(ports).await?.id,
     };
     for _ in 0..TRIES {
         if ports.passwords.set(&account, hash, app, None).await? {

@@ -20,7 +20,9 @@ pub use frame::{Frame, Group, Item, PRODUCT, Side, Words};
 use crate::http::error::Code;
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, RETRY_AFTER, X_FRAME_OPTIONS};
+use actix_web::http::header::{
+    CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, REFERRER_POLICY, RETRY_AFTER, X_FRAME_OPTIONS,
+};
 use askama::Template;
 
 /// Nothing inline, no framing and nothing from other origins (OWASP Content Security Policy cheat sheet).
@@ -28,7 +30,7 @@ const STRICT: &str = "default-src 'none'; style-src 'self'; script-src 'self'; i
                       form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
 /// An HTML answer.
-fn html(status: StatusCode, page: &impl Template) -> HttpResponse {
+pub fn html(status: StatusCode, page: &impl Template) -> HttpResponse {
     with_policy(STRICT, status, page)
 }
 
@@ -46,8 +48,15 @@ fn with_policy(csp: &'static str, status: StatusCode, page: &impl Template) -> H
         .body(text)
 }
 
+/// The same for a page behind a sign-in. Browsers without `Sec-Fetch-Site` send the `Origin` of its forms.
+pub fn private(status: StatusCode, page: &impl Template) -> HttpResponse {
+    let mut answer = html(status, page);
+    answer.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    answer
+}
+
 /// An HTML refusal. Its code goes into the log line.
-fn refused(code: Code, status: StatusCode, retry_after: Option<u64>, page: &impl Template) -> HttpResponse {
+pub fn refused(code: Code, status: StatusCode, retry_after: Option<u64>, page: &impl Template) -> HttpResponse {
     let mut answer = html(status, page);
     if let Some(seconds) = retry_after {
         answer.headers_mut().insert(RETRY_AFTER, seconds.into());

@@ -90,6 +90,7 @@ mod tests {
             token_in_query: false,
             cors_origins: Vec::new(),
             settings_pages: true,
+            shortest_password: 8,
             body: BodyLimits { bytes: 0, time: Duration::ZERO },
         };
         let same = |listener, headers: &[(&'static str, &'static str)]| {

@@ -1,5 +1,5 @@
 //! The pages for a forgotten password: one requests a reset link, the other one sets a new password. The token is in the
-//! path and nowhere else.
+//! path and nowhere else. Both speak for an application: its name, its colour, and a link that opens it.
 
 use super::translations::{self, Texts};
 use super::{Frame, html, origin, refused};
@@ -12,15 +12,18 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::ACCEPT_LANGUAGE;
 use askama::Template;
-use portcullis_actors::domain::{Locale, Password, ResetToken};
-use portcullis_actors::verification::{FinishReset, InspectReset, IssueReset};
+use portcullis_actors::domain::{Locale, OpenUrl, Password, ResetToken};
+use portcullis_actors::verification::{Appearance, DescribeApplication, FinishReset, InspectReset, IssueReset};
 
 #[derive(Template)]
 #[template(path = "reset_form.html", config = "src/http/pages/askama.toml")]
-struct Form<'a> {
+struct PasswordForm<'a> {
     frame: Frame<'a>,
     texts: &'a Texts,
+    rules: String,
     fault: Option<&'a str>,
+    /// The second password differs from the first one.
+    differs: bool,
 }
 
 #[derive(Template)]
@@ -29,6 +32,8 @@ struct RequestForm<'a> {
     frame: Frame<'a>,
     texts: &'a Texts,
     text: &'a str,
+    app: &'a str,
+    email: &'a str,
     fault: Option<&'a str>,
 }
 
@@ -37,19 +42,21 @@ struct RequestForm<'a> {
 struct Note<'a> {
     frame: Frame<'a>,
     text: &'a str,
+    /// The label and the address of a button.
+    link: Option<(String, &'a str)>,
 }
 
 /// `GET /password/reset/:token`
 pub async fn show(state: &AppState, call: Call<'_>) -> Answer {
     let texts = texts_for(&call);
-    let Some(token) = token(&call) else { return Ok(expired(texts)) };
-    Ok(match state.dispatcher.ask(Weight::Ordinary, &state.ports.inspect_reset, InspectReset(token)).await {
-        Ok(()) => html(StatusCode::OK, &Form { frame: frame(texts, texts.title), texts, fault: None }),
-        Err(problem) => failed(texts, &problem),
+    Ok(match inspect(state, texts, &call).await {
+        Ok((_, app)) => html(StatusCode::OK, &password_form(state, texts, &app, None)),
+        Err(refusal) => refusal,
     })
 }
 
-/// `POST /password/reset/:token` with `password` and `repeat`.
+/// `POST /password/reset/:token` with `password`, and with `repeat` from browsers without JavaScript, which cannot show what
+/// was typed.
 ///
 /// # Errors
 /// When the body cannot be parsed.
@@ -60,31 +67,43 @@ pub async fn submit(state: &AppState, mut call: Call<'_>) -> Answer {
         return Ok(foreign(texts));
     }
     let fields = incoming.fields(&["password", "repeat"])?;
-    let Some(token) = token(&call) else { return Ok(expired(texts)) };
+    let (token, app) = match inspect(state, texts, &call).await {
+        Ok(found) => found,
+        Err(refusal) => return Ok(refusal),
+    };
+    let again = |code: Code, fault: Fault| {
+        let form = password_form(state, texts, &app, Some(fault));
+        Ok(refused(code, StatusCode::UNPROCESSABLE_ENTITY, None, &form))
+    };
     let password = match new_password(texts, fields.text("password"), fields.text("repeat")) {
         Ok(password) => password,
-        Err(fault) => return Ok(form_again(texts, Code::InvalidParameters, fault)),
+        Err(fault) => return again(Code::InvalidParameters, fault),
     };
     let (caller, _guard) = caller();
     let ask = FinishReset { token, password, caller };
-    Ok(match state.dispatcher.ask(Weight::Costly, &state.ports.finish_reset, ask).await {
-        Ok(()) => html(StatusCode::OK, &Note { frame: frame(texts, texts.done_title), text: texts.done }),
+    match state.dispatcher.ask(Weight::Costly, &state.ports.finish_reset, ask).await {
+        Ok(()) => Ok(html(StatusCode::OK, &done(texts, &app))),
         Err(problem) => match problem.rule {
-            Some(rule) => form_again(texts, problem.code, texts.rule(rule)),
-            None => failed(texts, &problem),
+            Some(rule) => again(problem.code, Fault::Password(texts.rule(rule))),
+            None => Ok(failed(state, texts, &problem).await),
         },
-    })
+    }
 }
 
-/// `GET /password/reset`
-pub async fn forgotten(_: &AppState, call: Call<'_>) -> Answer {
+/// `GET /password/reset`, with `app_id` for another application than the default one.
+///
+/// # Errors
+/// When the query cannot be parsed.
+pub async fn forgotten(state: &AppState, mut call: Call<'_>) -> Answer {
+    let incoming = call.read(state).await?;
     let texts = texts_for(&call);
-    let form = RequestForm { frame: frame(texts, texts.forgotten_title), texts, text: texts.forgotten, fault: None };
-    Ok(html(StatusCode::OK, &form))
+    let name = incoming.fields(&["app_id"])?.text("app_id").map(str::to_owned);
+    let app = application(state, name.as_deref()).await;
+    Ok(html(StatusCode::OK, &request_form(texts, app.as_ref(), (texts.forgotten_title, texts.forgotten))))
 }
 
-/// `POST /password/reset` with `email`: the same request as `POST /api/v1/tokens/reset`, with the same limits. Its answer
-/// does not say either whether there is an account.
+/// `POST /password/reset` with `email` and `app_id`: the same request as `POST /api/v1/tokens/reset`, with the same limits.
+/// Its answer does not say either whether there is an account.
 ///
 /// # Errors
 /// When the body cannot be parsed.
@@ -94,64 +113,118 @@ pub async fn request_link(state: &AppState, mut call: Call<'_>) -> Answer {
     if !origin::is_own(call.headers(), &state.settings.public_url) {
         return Ok(foreign(texts));
     }
-    let email = incoming.fields(&["email"])?.text("email").and_then(|text| text.trim().parse().ok());
-    let Some(email) = email else {
-        let form = RequestForm {
-            frame: frame(texts, texts.forgotten_title),
-            texts,
-            text: texts.forgotten,
-            fault: Some(texts.invalid_email),
-        };
+    let fields = incoming.fields(&["email", "app_id"])?;
+    let typed = fields.text("email").unwrap_or_default().trim();
+    let name = fields.text("app_id");
+    let app = application(state, name).await;
+    let Ok(email) = typed.parse() else {
+        let form = request_form(texts, app.as_ref(), (texts.forgotten_title, texts.forgotten));
+        let form = RequestForm { email: typed, fault: Some(texts.invalid_email), ..form };
         return Ok(refused(Code::InvalidParameters, StatusCode::UNPROCESSABLE_ENTITY, None, &form));
     };
-    let ask = IssueReset { email, app: None, locale: incoming.language, peer: incoming.peer };
+    let named = app.as_ref().map(|app| app.app.clone()).filter(|_| name.is_some());
+    let ask = IssueReset { email, app: named, locale: incoming.language, peer: incoming.peer };
     Ok(match state.dispatcher.ask(Weight::Costly, &state.ports.issue_reset, ask).await {
-        Ok(()) => html(StatusCode::OK, &Note { frame: frame(texts, texts.sent_title), text: texts.sent }),
-        Err(problem) => failed(texts, &problem),
+        Ok(()) => html(StatusCode::OK, &note(texts, app.as_ref(), (texts.sent_title, texts.sent))),
+        Err(problem) => failed(state, texts, &problem).await,
     })
 }
 
-fn frame<'a>(texts: &Texts, title: &'a str) -> Frame<'a> {
-    Frame::own(texts.locale, title)
+/// The token of the path and the application that its link was requested for, or the page that refuses it.
+async fn inspect(
+    state: &AppState,
+    texts: &'static Texts,
+    call: &Call<'_>,
+) -> Result<(ResetToken, Appearance), HttpResponse> {
+    let token: Option<ResetToken> = call.parameter().ok().and_then(|text| text.parse().ok());
+    let Some(token) = token else { return Err(expired(state, texts).await) };
+    let ask = InspectReset(token.clone());
+    match state.dispatcher.ask(Weight::Ordinary, &state.ports.inspect_reset, ask).await {
+        Ok(app) => Ok((token, app)),
+        Err(problem) => Err(failed(state, texts, &problem).await),
+    }
+}
+
+/// `None` if the stores do not answer: such a page has our own name.
+async fn application(state: &AppState, name: Option<&str>) -> Option<Appearance> {
+    let ask = DescribeApplication(name.and_then(|name| name.parse().ok()));
+    state.dispatcher.ask(Weight::Ordinary, &state.ports.describe_application, ask).await.ok()
+}
+
+/// What is wrong with the form.
+enum Fault {
+    Password(&'static str),
+    Differs,
+}
+
+fn new_password(texts: &Texts, password: Option<&str>, repeat: Option<&str>) -> Result<Password, Fault> {
+    let password = password.filter(|text| !text.is_empty()).ok_or(Fault::Password(texts.empty))?;
+    if repeat.is_some_and(|repeat| repeat != password) {
+        return Err(Fault::Differs);
+    }
+    password.parse().map_err(|_| Fault::Password(texts.too_long))
+}
+
+fn password_form<'a>(
+    state: &AppState,
+    texts: &'static Texts,
+    app: &'a Appearance,
+    fault: Option<Fault>,
+) -> PasswordForm<'a> {
+    let rules = texts.rules.replace("{}", &state.settings.shortest_password.to_string());
+    let (fault, differs) = match fault {
+        None => (None, false),
+        Some(Fault::Password(text)) => (Some(text), false),
+        Some(Fault::Differs) => (None, true),
+    };
+    PasswordForm { frame: frame(texts, Some(app), texts.title), texts, rules, fault, differs }
+}
+
+/// `texts`: title and text.
+fn request_form<'a>(
+    texts: &'static Texts,
+    app: Option<&'a Appearance>,
+    (title, text): (&'static str, &'static str),
+) -> RequestForm<'a> {
+    let name = app.map_or("", |app| app.app.as_str());
+    RequestForm { frame: frame(texts, app, title), texts, text, app: name, email: "", fault: None }
+}
+
+fn note<'a>(texts: &Texts, app: Option<&'a Appearance>, (title, text): (&'static str, &'static str)) -> Note<'a> {
+    Note { frame: frame(texts, app, title), text, link: None }
+}
+
+fn done<'a>(texts: &Texts, app: &'a Appearance) -> Note<'a> {
+    let link = app.open_url.as_ref().map(OpenUrl::as_str);
+    let link = link.map(|url| (texts.open.replace("{}", &app.brand), url));
+    Note { link, ..note(texts, Some(app), (texts.done_title, texts.done)) }
 }
 
 fn foreign(texts: &Texts) -> HttpResponse {
-    let note = Note { frame: frame(texts, texts.foreign_title), text: texts.foreign };
+    let note = note(texts, None, (texts.foreign_title, texts.foreign));
     refused(Code::Forbidden, StatusCode::FORBIDDEN, None, &note)
 }
 
-fn new_password(texts: &Texts, password: Option<&str>, repeat: Option<&str>) -> Result<Password, &'static str> {
-    let password = password.filter(|text| !text.is_empty()).ok_or(texts.empty)?;
-    if repeat != Some(password) {
-        return Err(texts.differ);
-    }
-    password.parse().map_err(|_| texts.too_long)
-}
-
-fn form_again(texts: &Texts, code: Code, fault: &str) -> HttpResponse {
-    refused(
-        code,
-        StatusCode::UNPROCESSABLE_ENTITY,
-        None,
-        &Form { frame: frame(texts, texts.title), texts, fault: Some(fault) },
-    )
-}
-
-fn expired(texts: &Texts) -> HttpResponse {
-    let form = RequestForm { frame: frame(texts, texts.expired_title), texts, text: texts.expired, fault: None };
+async fn expired(state: &AppState, texts: &'static Texts) -> HttpResponse {
+    let app = application(state, None).await;
+    let form = request_form(texts, app.as_ref(), (texts.expired_title, texts.expired));
     refused(Code::ResetTokenInvalid, StatusCode::GONE, None, &form)
 }
 
-fn failed(texts: &Texts, problem: &Problem) -> HttpResponse {
+async fn failed(state: &AppState, texts: &'static Texts, problem: &Problem) -> HttpResponse {
     if problem.code == Code::ResetTokenInvalid {
-        return expired(texts);
+        return expired(state, texts).await;
     }
-    let note = Note { frame: frame(texts, texts.failed_title), text: texts.failed };
+    let note = note(texts, None, (texts.failed_title, texts.failed));
     refused(problem.code, problem.code.status(), problem.retry_after_secs(), &note)
 }
 
-fn token(call: &Call<'_>) -> Option<ResetToken> {
-    call.parameter().ok()?.parse().ok()
+fn frame<'a>(texts: &Texts, app: Option<&'a Appearance>, title: &'a str) -> Frame<'a> {
+    let own = Frame::own(texts.locale, title);
+    match app {
+        Some(app) => Frame { brand: &app.brand, colour: app.colour.as_ref(), ..own },
+        None => own,
+    }
 }
 
 fn texts_for(call: &Call<'_>) -> &'static Texts {

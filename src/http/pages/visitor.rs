@@ -235,6 +235,7 @@ mod tests {
             token_in_query: false,
             cors_origins: Vec::new(),
             settings_pages: true,
+            shortest_password: 8,
             body: crate::http::BodyLimits { bytes: 0, time: std::time::Duration::ZERO },
         };
         let place = Place::of(&settings);

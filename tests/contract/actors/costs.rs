@@ -151,8 +151,11 @@ pub(super) async fn a_push_registration_that_was_lost_elsewhere_is_written_again
     let house = counted(database, tokens).await;
     house.user("grace", PASSWORD).await;
     let token = house.on_phone("push").await;
-    let drop =
-        DropDevice { credential: Credential::User(token.clone()), device_token: "phone".parse().expect("a device") };
+    let drop = DropDevice {
+        credential: Credential::User(token.clone()),
+        app: None,
+        device_token: "phone".parse().expect("a device"),
+    };
     let launched = async || {
         for _ in 0..3 {
             house.launch(0, &token, "push").await;
@@ -162,7 +165,8 @@ pub(super) async fn a_push_registration_that_was_lost_elsewhere_is_written_again
     for worker in [0, 1] {
         assert!(launched().await);
         // Deleted by the owner.
-        let ask = DropDevice { credential: drop.credential.clone(), device_token: drop.device_token.clone() };
+        let ask =
+            DropDevice { credential: drop.credential.clone(), app: None, device_token: drop.device_token.clone() };
         house.accounts[worker].send(ask).await.expect("the actor answers").expect("is dropped");
         assert_eq!(house.pushes("ada").await, [""; 0]);
         if worker == 0 {

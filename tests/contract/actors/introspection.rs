@@ -27,7 +27,7 @@ impl House {
     }
 
     async fn introspect(&self, key: &Credential, token: &UserToken) -> Result<Introspection, ErrorKind> {
-        let ask = Introspect { credential: key.clone(), app: None, token: Some(token.clone()) };
+        let ask = Introspect { credential: key.clone(), app: None, token: Some(Credential::User(token.clone())) };
         self.sessions[0].send(ask).await.expect("the actor answers")
     }
 }
@@ -48,7 +48,7 @@ pub(super) async fn only_its_own_back_end_prolongs_a_session(database: Database,
     // There is no event to wait for: nothing must happen.
     actix::clock::sleep(Duration::from_millis(100)).await;
     assert_eq!(idle_end().await, before, "a stranger's question is no use");
-    assert!(matches!(ask(&own).await, Introspection::Active(_)));
+    assert!(matches!(ask(&own).await, Introspection::Session(_)));
     eventually("its own back end prolongs it", async || idle_end().await != before).await;
     assert!(idle_end().await >= before.plus(Duration::from_secs(1790)));
 }
@@ -63,7 +63,7 @@ pub(super) async fn a_key_that_asks_often_is_read_rarely_and_its_end_is_noticed(
     eventually("SQL is not asked again", async || {
         let before = asked(&house).await.0;
         let answer = house.introspect(&key, &token).await.expect("the key is good");
-        assert!(matches!(answer, Introspection::Active(_)));
+        assert!(matches!(answer, Introspection::Session(_)));
         asked(&house).await.0 == before
     })
     .await;

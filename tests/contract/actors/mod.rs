@@ -209,6 +209,7 @@ impl House {
                 guard: guard.clone(),
                 passwords: passwords.clone(),
                 devices: store.clone(),
+                keys: store.clone(),
                 inbox: None,
                 counters: Default::default(),
             })

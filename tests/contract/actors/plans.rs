@@ -8,7 +8,7 @@ use portcullis_actors::clock::{Clock as _, Timestamp};
 use portcullis_actors::domain::{AppId, Credential, Digest, Email, KeyRowId, Locale, MobileOs, Phone, UserId};
 use portcullis_actors::session::{ListSessions, SignIn, SignOut};
 use portcullis_actors::stores::{
-    AccountStore as _, AdministrationStore as _, Attempt, Channel, Destination, DeviceStore as _, LeaseRequest, Leased,
+    AccountStore as _, AdministrationStore as _, Attempt, Channel, Destination, DeviceStore as _, KeyStore as _, LeaseRequest, Leased,
     MessageKind, MessageState, NewMessage, Next, OutboxFilter, OutboxStore as _, OutboxView, Progress, PushDrop,
     RevocationStore as _, Settlement, UserSearch,
 };
@@ -201,7 +201,7 @@ async fn operate(house: &House) {
     }
     store.newest_keys(None, 51).await.expect("read");
     store.newest_keys(Some(KeyRowId(25_000)), 51).await.expect("read");
-    store.keys_of(UserId(17), 20).await.expect("read");
+    store.user_keys(UserId(17), 20).await.expect("read");
     store.expiring_keys(house.database.clock.now().plus(Duration::from_secs(86_400)), 10).await.expect("read");
     for administrator in [true, false] {
         store.set_administrator(UserId(17), administrator).await.expect("asked");

@@ -26,7 +26,7 @@ impl House {
 
     async fn drop_phone(&self, token: &UserToken) -> Result<(), ErrorKind> {
         let (credential, device_token) = (Credential::User(token.clone()), "phone".parse().expect("a device"));
-        self.accounts[0].send(DropDevice { credential, device_token }).await.expect("the actor answers")
+        self.accounts[0].send(DropDevice { credential, app: None, device_token }).await.expect("the actor answers")
     }
 }
 

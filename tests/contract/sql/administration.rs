@@ -72,10 +72,10 @@ pub(super) async fn one_administrator_is_left_after_any_race(backend: Backend) {
 }
 
 pub(super) async fn keys_come_in_pages_and_those_that_expire_soon_first(backend: Backend) {
-    let (app, owner, other) = (backend.app("beyondvip").await, backend.user("ada").await, backend.user("grace").await);
+    let (app, owner) = (backend.app("beyondvip").await, backend.user("ada").await);
     let now = backend.clock.now();
     let mut made = Vec::new();
-    for (owner, days) in [(owner, None), (owner, Some(20)), (other, Some(9)), (owner, Some(3)), (owner, Some(0))] {
+    for (owner, days) in [(owner, None), (owner, Some(20)), (owner, Some(9)), (owner, Some(3)), (owner, Some(0))] {
         let new = NewKey {
             digest: ServerKey::new(random_bytes()).digest(),
             app,
@@ -91,8 +91,6 @@ pub(super) async fn keys_come_in_pages_and_those_that_expire_soon_first(backend:
     let ids = |keys: Vec<portcullis_actors::stores::KeyRecord>| keys.iter().map(|key| key.id).collect::<Vec<_>>();
     assert_eq!(ids(store.newest_keys(None, 2).await.expect("read")), [made[4], made[3]]);
     assert_eq!(ids(store.newest_keys(Some(made[3]), 9).await.expect("read")), [made[2], made[1], made[0]]);
-    assert_eq!(ids(store.keys_of(other, 9).await.expect("read")), [made[2]]);
-    assert_eq!(ids(store.keys_of(owner, 2).await.expect("read")), [made[4], made[3]]);
     backend.clock.advance(Duration::from_secs(1));
     let soon = now.plus(Duration::from_secs(14 * 86_400));
     assert_eq!(ids(store.expiring_keys(soon, 9).await.expect("read")), [made[3], made[2]]);

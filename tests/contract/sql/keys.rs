@@ -40,10 +40,10 @@ pub(super) async fn a_scope_that_is_not_known_is_none(backend: Backend) {
         .create_key(NewKey { digest, app, owner, scopes: scopes.clone(), name: String::new(), expires: None })
         .await
         .expect("made");
-    backend.execute("UPDATE server_keys SET scopes = 'users:write devices:read pigeons:feed'").await;
+    backend.execute("UPDATE server_keys SET scopes = 'users:fly devices:read pigeons:feed'").await;
     assert_eq!(backend.store.live_key(digest).await.expect("read").expect("lives").scopes, scopes);
     assert_eq!(backend.store.keys().await.expect("read")[0].scopes, scopes);
-    assert!("users:write".parse::<KeyScope>().is_err(), "what does nothing cannot be granted");
+    assert!("users:fly".parse::<KeyScope>().is_err(), "what does nothing cannot be granted");
 }
 
 pub(super) async fn a_key_is_made_once(backend: Backend) {

@@ -1,21 +1,25 @@
 //! The test kit: real servers on free ports, the users and applications that tests start from, and one way to wait.
 //!
-//! A server of the kit has a temporary folder of its own and ends when it is dropped. `collector`, `gate`, `http`, `postgres`,
-//! `redis`, `sms` and `smtp` contain nothing of Portcullis; `accounts`, `deliveries`, `server` and `stores` do.
+//! A server of the kit has a temporary folder of its own and ends when it is dropped. `browser`, `collector`, `gate`,
+//! `http`, `postgres`, `redis`, `sms`, `smtp` and `tools` contain nothing of Portcullis; `accounts`, `deliveries`, `live`,
+//! `server` and `stores` do.
 
 #![expect(clippy::disallowed_methods, reason = "tests start processes and tasks of their own")]
 
 pub mod accounts;
+pub mod browser;
 pub mod collector;
 pub mod deliveries;
 pub mod gate;
 mod http;
+pub mod live;
 pub mod postgres;
 pub mod redis;
 pub mod server;
 pub mod sms;
 pub mod smtp;
 pub mod stores;
+pub mod tools;
 pub mod wait;
 
 use portcullis::config::{Config, Profile, Sources};
@@ -38,4 +42,14 @@ pub fn http_client() -> reqwest::Client {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).no_proxy();
     client.build().expect("a client")
+}
+
+/// The status of an answer, and its body.
+///
+/// # Panics
+/// When there is no answer, or its body is no JSON.
+pub async fn json(request: reqwest::RequestBuilder) -> (u16, serde_json::Value) {
+    let response = request.send().await.expect("an answer");
+    let status = response.status().as_u16();
+    (status, serde_json::from_str(&response.text().await.expect("a text")).expect("JSON"))
 }

@@ -1,8 +1,11 @@
-//! SQL stores with generous time-outs. Tests of the time-outs set their own.
+//! SQL stores with generous time-outs (tests of the time-outs set their own), and what is in a file of SQLite.
 
 use crate::defaults;
 use portcullis_actors::clock::Clock;
 use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
+use sqlx::{ConnectOptions as _, Row as _};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,4 +30,25 @@ pub async fn connect(url: &str, clock: Arc<dyn Clock>) -> SqlStore {
 /// The URL of a SQLite file.
 pub fn sqlite_url(file: &Path) -> String {
     format!("sqlite://{}", file.display())
+}
+
+/// The cells of every table of a database, as SQLite writes them.
+///
+/// # Panics
+/// When it cannot be read.
+pub async fn cells(file: &Path) -> BTreeMap<String, Vec<String>> {
+    async fn column(open: &mut SqliteConnection, query: &str) -> Vec<String> {
+        let rows = sqlx::query(sqlx::AssertSqlSafe(query)).fetch_all(open).await.expect("readable");
+        rows.iter().map(|row| row.get(0)).collect()
+    }
+    let mut open = SqliteConnectOptions::new().filename(file).connect().await.expect("it is a database");
+    let mut cells = BTreeMap::new();
+    for table in column(&mut open, "SELECT name FROM sqlite_master WHERE type = 'table'").await {
+        let mut of_table = Vec::new();
+        for name in column(&mut open, &format!("SELECT name FROM pragma_table_info('{table}')")).await {
+            of_table.extend(column(&mut open, &format!("SELECT quote(\"{name}\") FROM \"{table}\"")).await);
+        }
+        cells.insert(table, of_table);
+    }
+    cells
 }

@@ -2,7 +2,7 @@
 
 use super::message::{Channel, NewMessage};
 use crate::clock::Timestamp;
-use crate::domain::{MessageId, PersonName};
+use crate::domain::{Colour, MessageId, PersonName};
 use crate::trace::TraceParent;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -51,6 +51,8 @@ pub enum AccountState {
 pub struct Branding {
     /// What its messages call it.
     pub brand: String,
+    /// The colour of its mails, if it has one.
+    pub colour: Option<Colour>,
     /// The sender of its mails, if it has its own.
     pub mail_from: Option<String>,
     /// The sender of its SMS, if it has its own.

@@ -23,10 +23,6 @@ impl AdministrationStore for SqlStore {
         self.read(async |c| keys::newest(c, before, limit).await).await
     }
 
-    async fn keys_of(&self, owner: UserId, limit: u32) -> StoreResult<Vec<KeyRecord>> {
-        self.read(async |c| keys::newest_of(c, owner, limit).await).await
-    }
-
     async fn expiring_keys(&self, until: Timestamp, limit: u32) -> StoreResult<Vec<KeyRecord>> {
         self.read(async |c| keys::expiring(c, self.clock.now(), until, limit).await).await
     }

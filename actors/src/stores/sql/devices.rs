@@ -151,7 +151,7 @@ pub(super) fn found(row: &AnyRow) -> sqlx::Result<Option<FoundDevice>> {
 
 /// Whether the user's epoch is this one. It stays so until the transaction ends: writing it back locks the row, on both
 /// databases.
-async fn hold_epoch(connection: &mut AnyConnection, user: UserId, epoch: i64) -> sqlx::Result<bool> {
+pub(super) async fn hold_epoch(connection: &mut AnyConnection, user: UserId, epoch: i64) -> sqlx::Result<bool> {
     let held = sqlx::query("UPDATE users SET epoch = $2 WHERE id = $1 AND epoch = $2");
     Ok(held.bind(user.0).bind(epoch).execute(connection).await?.rows_affected() > 0)
 }

@@ -20,6 +20,7 @@ fn key(row: &AnyRow) -> sqlx::Result<KeyRecord> {
         created: time(row, "created")?,
         last_used: maybe_time(row, "last_used")?,
         expires: maybe_time(row, "expires")?,
+        replaced: maybe_time(row, "replaced")?,
         revoked: maybe_time(row, "revoked")?,
     })
 }
@@ -28,7 +29,7 @@ macro_rules! key_columns {
     ($rest:literal) => {
         concat!(
             "SELECT k.id, k.app_id, a.name AS app_name, k.user_id, k.scopes, k.name, k.created, k.last_used, k.expires, \
-             k.revoked \
+             k.replaced, k.revoked \
              FROM server_keys k JOIN applications a ON a.id = k.app_id JOIN users u ON u.id = k.user_id ",
             $rest
         )
@@ -72,16 +73,6 @@ pub(super) async fn newest(
     rows.fetch_all(connection).await?.iter().map(key).collect()
 }
 
-pub(super) async fn newest_of(
-    connection: &mut AnyConnection,
-    owner: UserId,
-    limit: u32,
-) -> sqlx::Result<Vec<KeyRecord>> {
-    let statement = format!("{} ORDER BY k.id DESC LIMIT {limit}", key_columns!("WHERE k.user_id = $1"));
-    let rows = sqlx::query(AssertSqlSafe(statement)).bind(owner.0).fetch_all(connection).await?;
-    rows.iter().map(key).collect()
-}
-
 pub(super) async fn expiring(
     connection: &mut AnyConnection,
     now: Timestamp,
@@ -89,10 +80,34 @@ pub(super) async fn expiring(
     limit: u32,
 ) -> sqlx::Result<Vec<KeyRecord>> {
     let condition =
-        key_columns!("WHERE k.revoked IS NULL AND k.expires IS NOT NULL AND k.expires > $1 AND k.expires <= $2");
+        key_columns!("WHERE k.revoked IS NULL AND k.replaced IS NULL AND k.expires IS NOT NULL AND k.expires > $1 AND k.expires <= $2");
     let rows = sqlx::query(AssertSqlSafe(format!("{condition} ORDER BY k.expires LIMIT {limit}")));
     let rows = rows.bind(now.millis()).bind(until.millis());
     rows.fetch_all(connection).await?.iter().map(key).collect()
+}
+
+pub(super) async fn by_id(connection: &mut AnyConnection, id: KeyRowId) -> sqlx::Result<Option<KeyRecord>> {
+    let row = select_key!("WHERE k.id = $1").bind(id.0).fetch_optional(connection).await?;
+    row.as_ref().map(key).transpose()
+}
+
+pub(super) async fn by_digest(connection: &mut AnyConnection, digest: Digest) -> sqlx::Result<Option<KeyRecord>> {
+    let row = select_key!("WHERE k.digest = $1").bind(digest.as_bytes().as_slice()).fetch_optional(connection).await?;
+    row.as_ref().map(key).transpose()
+}
+
+pub(super) async fn of_user(
+    connection: &mut AnyConnection,
+    owner: UserId,
+    limit: u32,
+    now: Timestamp,
+) -> sqlx::Result<Vec<KeyRecord>> {
+    let select = select_key!(
+        "WHERE k.user_id = $1 ORDER BY CASE WHEN k.revoked IS NULL AND (k.expires IS NULL OR k.expires > $2) \
+         THEN 0 ELSE 1 END, k.id DESC LIMIT $3"
+    );
+    let select = select.bind(owner.0).bind(now.millis()).bind(i64::from(limit));
+    select.fetch_all(connection).await?.iter().map(key).collect()
 }
 
 pub(super) async fn insert(

@@ -15,6 +15,7 @@ mod deletion;
 mod devices;
 mod inspect;
 mod installation;
+mod key_store;
 mod keys;
 mod migrations;
 mod outbox;

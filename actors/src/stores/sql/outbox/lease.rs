@@ -61,7 +61,7 @@ pub(super) async fn lease(
 fn selection(dialect: Dialect, full_groups: usize) -> String {
     let mut statement = String::from(
         "SELECT o.id, kind, challenge, key_id, user_id, app_id, channel, destination, o.locale, o.created, expires, \
-         lease, refusals, provider, strikes, doubts, trace, first_name, disabled, brand, mail_from, sms_from \
+         lease, refusals, provider, strikes, doubts, trace, first_name, disabled, brand, colour, mail_from, sms_from \
          FROM outbox o JOIN applications a ON a.id = app_id LEFT JOIN users u ON u.id = user_id \
          WHERE channel = $1 AND due IS NOT NULL AND due <= $2 AND expires > $2",
     );
@@ -117,6 +117,7 @@ fn leased(row: &AnyRow, until: Timestamp) -> sqlx::Result<Leased> {
         account: account(row)?,
         branding: Branding {
             brand: row.try_get("brand")?,
+            colour: maybe_parsed(row, "colour")?,
             mail_from: row.try_get("mail_from")?,
             sms_from: row.try_get("sms_from")?,
         },

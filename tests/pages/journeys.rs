@@ -1,9 +1,9 @@
 //! The pages in a real browser with its real headers: a reset from end to end (mail, link, page, new password), and the
 //! inbox of development.
 
-use super::app::{json, problem};
-use super::live::Live;
-use super::webdriver::{Browser, PHONE};
+use portcullis_testkit::browser::{Browser, PHONE, View};
+use portcullis_testkit::json;
+use portcullis_testkit::live::Live;
 use reqwest::Method;
 
 const NEW_PASSWORD: &str = "a purple kettle sings at dawn";
@@ -30,7 +30,7 @@ async fn a_password_is_reset_in_a_browser_without_javascript() {
     let token = signed_in["token"].as_str().expect("a token");
     let link = link(&live).await;
 
-    let browser = Browser::start(live.client.clone(), false).await;
+    let browser = Browser::without_scripts().await;
     browser.open(&link).await;
     browser.shows("h1", "Choose a new password").await;
     fill_in(&browser, NEW_PASSWORD, "something else").await;
@@ -43,7 +43,7 @@ async fn a_password_is_reset_in_a_browser_without_javascript() {
     browser.shows("h1", "This link is no longer valid").await;
     drop(browser);
 
-    problem(live.request(Method::GET, "/api/v1/sessions/current").bearer_auth(token), 401, "invalid_token").await;
+    assert_eq!(json(live.request(Method::GET, "/api/v1/sessions/current").bearer_auth(token)).await.0, 401);
     assert_eq!(live.sign_in("password").await.0, 401);
     assert_eq!(live.sign_in(NEW_PASSWORD).await.0, 200);
     assert_eq!(live.received("password_notice", 1).await.len(), 1);
@@ -54,7 +54,7 @@ async fn a_password_is_reset_in_a_browser_without_javascript() {
 #[actix_web::test]
 async fn the_inbox_shows_the_mail_and_by_itself_what_comes_next() {
     let live = Live::start().await;
-    let browser = Browser::start(live.client.clone(), true).await;
+    let browser = Browser::start().await;
     browser.open(&format!("{}/dev/inbox", live.url)).await;
     browser.shows("main", "Nothing yet.").await;
     link(&live).await;
@@ -84,7 +84,8 @@ async fn a_phone_shows_pages_and_mails_without_scrolling_sideways() {
     let html = items[0]["html"].as_str().expect("a mail").to_owned();
     assert!(html.contains(&path));
 
-    let browser = Browser::phone(live.client.clone()).await;
+    let browser = Browser::start().await;
+    browser.view(View { width: PHONE, ..View::default() }).await;
     browser.open(&format!("{}/dev/inbox", live.url)).await;
     browser.shows("article a", &path).await;
     assert_eq!(browser.width().await, PHONE, "the inbox");
@@ -107,7 +108,7 @@ async fn a_phone_shows_pages_and_mails_without_scrolling_sideways() {
 #[actix_web::test]
 async fn who_has_a_dead_link_gets_a_new_one_without_javascript() {
     let live = Live::start().await;
-    let browser = Browser::start(live.client.clone(), false).await;
+    let browser = Browser::without_scripts().await;
     browser.open(&format!("{}/password/reset/rubbish", live.url)).await;
     browser.shows("h1", "This link is no longer valid").await;
     browser.fill("#email", "admin@beyondvip.com").await;
@@ -120,10 +121,33 @@ async fn who_has_a_dead_link_gets_a_new_one_without_javascript() {
 }
 
 #[actix_web::test]
+async fn a_password_is_reset_by_keyboard_alone() {
+    let live = Live::start().await;
+    let browser = Browser::start().await;
+    browser.open(&format!("{}/password/reset", live.url)).await;
+    browser.tab_to("#email").await;
+    browser.press("admin@beyondvip.com").await;
+    browser.tab_to("form button:not([type=button])").await;
+    browser.press(Browser::ENTER).await;
+    browser.shows("h1", "Check your e-mail").await;
+    let mail = live.received("reset_link", 1).await.swap_remove(0);
+    let link = mail.split_whitespace().find(|word| word.starts_with(&live.url)).expect("a link in the mail");
+
+    browser.open(link).await;
+    browser.tab_to("#password").await;
+    browser.press(NEW_PASSWORD).await;
+    browser.press(Browser::ENTER).await;
+    browser.shows("h1", "Password saved").await;
+    drop(browser);
+    assert_eq!(live.sign_in(NEW_PASSWORD).await.0, 200);
+    live.stop().await;
+}
+
+#[actix_web::test]
 async fn a_form_on_a_strangers_page_sets_no_password() {
     let live = Live::start().await;
     let link = link(&live).await;
-    let browser = Browser::start(live.client.clone(), true).await;
+    let browser = Browser::start().await;
     let stranger = format!(
         "data:text/html,<form method=post action='{link}'><input id=password name=password><input id=repeat \
          name=repeat><button>Win</button></form>"

@@ -1,0 +1,8 @@
+//! The pages in a real browser: what every page must be (`checks`, for all of `list`), and tasks from end to end
+//! (`journeys`); and posts that others forge (`forged`).
+
+mod checks;
+mod forged;
+mod headers;
+mod journeys;
+mod list;
