@@ -69,6 +69,18 @@ route::routes! {
     SignOut "/signout" { POST pages::signin::sign_out }
     ConsoleSignIn "/admin/signin" { GET pages::signin::form, POST pages::signin::submit }
     ConsoleSignOut "/admin/signout" { POST pages::signin::sign_out }
+    Console "/admin" { GET pages::console::overview }
+    ConsoleUsers "/admin/users" { GET pages::console::users }
+    ConsoleUser "/admin/users/{user_id}" { GET pages::console::user, POST pages::console::act }
+    ConsoleConfirm "/admin/users/{user_id}/confirm" { GET pages::console::confirm }
+    ConsoleApps "/admin/apps" { GET pages::console::apps, POST pages::console::add_app }
+    ConsoleApp "/admin/apps/{app_id}" { GET pages::console::app, POST pages::console::change_app }
+    ConsoleDefaultApp "/admin/apps/{app_id}/default" { POST pages::console::choose_app }
+    ConsoleKeys "/admin/keys" { GET pages::console::keys }
+    ConsoleOutbox "/admin/outbox" { GET pages::console::outbox }
+    ConsoleMessage "/admin/outbox/{message_id}" { GET pages::console::message }
+    ConsoleRetry "/admin/outbox/{message_id}/retry" { POST pages::console::retry }
+    ConsoleConfiguration "/admin/configuration" { GET pages::console::configuration }
     SmsCallback "/callbacks/sms/{provider}" { POST callbacks::sms }
     Style "/pages/style.css" { GET pages::assets::style }
     Script "/pages/script.js" { GET pages::assets::script }

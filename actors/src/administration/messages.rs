@@ -1,6 +1,7 @@
 //! The messages of the administration actor. Each carries the cookie of the console; anybody else is refused.
 
 use crate::account::{ListedDevice, Person};
+use crate::clock::Timestamp;
 use crate::domain::{AppId, AppName, Credential, Email, KeyRowId, MessageId, UserId};
 use crate::error::ErrorKind;
 use crate::session::ListedSession;
@@ -21,6 +22,8 @@ pub struct Enter(pub Credential);
 pub struct Administrator {
     pub id: UserId,
     pub email: Email,
+    /// By the clock of the server.
+    pub now: Timestamp,
 }
 
 /// A page of a list, and whether another one follows.

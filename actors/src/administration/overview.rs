@@ -14,7 +14,7 @@ const NAMED: u32 = 10;
 
 pub(super) async fn enter(ports: &AdministrationPorts, Enter(credential): Enter) -> Result<Administrator, ErrorKind> {
     let user = ports.auth.administrator(&credential).await?;
-    Ok(Administrator { id: user.id, email: user.email })
+    Ok(Administrator { id: user.id, email: user.email, now: ports.auth.clock.now() })
 }
 
 pub(super) async fn survey(

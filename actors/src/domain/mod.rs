@@ -17,7 +17,7 @@ pub use credential::{
 };
 pub use digest::Digest;
 pub use email::{Email, EmailPrefix};
-pub use look::{Colour, OpenUrl};
+pub use look::{Colour, OpenUrl, is_brand};
 pub use name::{AppName, DeviceToken, KeyName, Locale, MobileOs, PersonName, PushToken};
 pub use password::Password;
 pub use phone::{Phone, PhoneError};

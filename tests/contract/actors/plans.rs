@@ -8,9 +8,9 @@ use portcullis_actors::clock::{Clock as _, Timestamp};
 use portcullis_actors::domain::{AppId, Credential, Digest, Email, KeyRowId, Locale, MobileOs, Phone, UserId};
 use portcullis_actors::session::{ListSessions, SignIn, SignOut};
 use portcullis_actors::stores::{
-    AccountStore as _, AdministrationStore as _, Attempt, Channel, Destination, DeviceStore as _, KeyStore as _, LeaseRequest, Leased,
-    MessageKind, MessageState, NewMessage, Next, OutboxFilter, OutboxStore as _, OutboxView, Progress, PushDrop,
-    RevocationStore as _, Settlement, UserSearch,
+    AccountStore as _, AdministrationStore as _, Attempt, Channel, Destination, DeviceStore as _, KeyStore as _,
+    LeaseRequest, Leased, MessageKind, MessageState, NewMessage, Next, OutboxFilter, OutboxStore as _, OutboxView,
+    Progress, PushDrop, RevocationStore as _, Settlement, UserSearch,
 };
 use portcullis_actors::transports::{DeliveryReport, ReportStatus};
 use portcullis_testkit::defaults;

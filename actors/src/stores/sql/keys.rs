@@ -79,8 +79,9 @@ pub(super) async fn expiring(
     until: Timestamp,
     limit: u32,
 ) -> sqlx::Result<Vec<KeyRecord>> {
-    let condition =
-        key_columns!("WHERE k.revoked IS NULL AND k.replaced IS NULL AND k.expires IS NOT NULL AND k.expires > $1 AND k.expires <= $2");
+    let condition = key_columns!(
+        "WHERE k.revoked IS NULL AND k.replaced IS NULL AND k.expires IS NOT NULL AND k.expires > $1 AND k.expires <= $2"
+    );
     let rows = sqlx::query(AssertSqlSafe(format!("{condition} ORDER BY k.expires LIMIT {limit}")));
     let rows = rows.bind(now.millis()).bind(until.millis());
     rows.fetch_all(connection).await?.iter().map(key).collect()
