@@ -76,7 +76,8 @@ route::routes! {
     ConsoleApps "/admin/apps" { GET pages::console::apps, POST pages::console::add_app }
     ConsoleApp "/admin/apps/{app_id}" { GET pages::console::app, POST pages::console::change_app }
     ConsoleDefaultApp "/admin/apps/{app_id}/default" { POST pages::console::choose_app }
-    ConsoleKeys "/admin/keys" { GET pages::console::keys }
+    ConsoleKeys "/admin/keys" { GET pages::console::keys, POST pages::console::make_key }
+    ConsoleKey "/admin/keys/{key_id}" { GET pages::console::key, POST pages::console::end_key }
     ConsoleOutbox "/admin/outbox" { GET pages::console::outbox }
     ConsoleMessage "/admin/outbox/{message_id}" { GET pages::console::message }
     ConsoleRetry "/admin/outbox/{message_id}/retry" { POST pages::console::retry }

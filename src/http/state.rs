@@ -15,7 +15,7 @@ use portcullis_actors::account::{
 };
 use portcullis_actors::administration::{
     AddApplication, ChangeApplication, ChooseDefaultApplication, Enter, ListAllKeys, ListApplications, ListMessages,
-    RetryMessage, SearchUsers, ShowMessage, ShowUser, TakeSurvey,
+    RetryMessage, SearchUsers, ShowKey, ShowMessage, ShowUser, TakeSurvey,
 };
 use portcullis_actors::error::Dependency;
 use portcullis_actors::notifier::RecordReport;
@@ -93,6 +93,7 @@ ports! {
         search_users: SearchUsers,
         show_user: ShowUser,
         list_all_keys: ListAllKeys,
+        show_key: ShowKey,
         list_messages: ListMessages,
         show_message: ShowMessage,
         retry_message: RetryMessage,

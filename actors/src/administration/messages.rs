@@ -82,6 +82,14 @@ pub struct ListAllKeys {
     pub before: Option<KeyRowId>,
 }
 
+/// One server key.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<KeyRecord, ErrorKind>")]
+pub struct ShowKey {
+    pub credential: Credential,
+    pub id: KeyRowId,
+}
+
 /// A page of the outbox.
 #[derive(Debug, Message)]
 #[rtype(result = "Result<OutboxPage, ErrorKind>")]

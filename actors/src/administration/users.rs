@@ -1,6 +1,6 @@
 //! Accounts: a search, and everything about one of them.
 
-use super::messages::{ListAllKeys, Page, SearchUsers, ShowUser, UserDetails, WrongPasswords};
+use super::messages::{ListAllKeys, Page, SearchUsers, ShowKey, ShowUser, UserDetails, WrongPasswords};
 use super::outbox::PAGE;
 use super::{AdministrationActor, AdministrationPorts};
 use crate::account::{ListedDevice, Person};
@@ -9,7 +9,7 @@ use crate::flows::answers;
 use crate::session::listed_sessions;
 use crate::stores::{KeyRecord, OutboxView, User};
 
-answers!(AdministrationActor: SearchUsers => search, ShowUser => show, ListAllKeys => keys);
+answers!(AdministrationActor: SearchUsers => search, ShowUser => show, ListAllKeys => keys, ShowKey => key);
 
 /// The newest messages and keys that are shown beside an account.
 const BESIDE: u32 = 20;
@@ -23,6 +23,11 @@ pub(super) async fn search(ports: &AdministrationPorts, request: SearchUsers) ->
 pub(super) async fn keys(ports: &AdministrationPorts, request: ListAllKeys) -> Result<Page<KeyRecord>, ErrorKind> {
     ports.auth.administrator(&request.credential).await?;
     Ok(page(ports.store.newest_keys(request.before, PAGE + 1).await?))
+}
+
+pub(super) async fn key(ports: &AdministrationPorts, request: ShowKey) -> Result<KeyRecord, ErrorKind> {
+    ports.auth.administrator(&request.credential).await?;
+    ports.keys.key(request.id).await?.ok_or(ErrorKind::NotFound)
 }
 
 fn page<T>(mut items: Vec<T>) -> Page<T> {

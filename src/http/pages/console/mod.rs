@@ -7,6 +7,7 @@ mod apps;
 mod attention;
 mod chart;
 mod configuration;
+mod key;
 mod keys;
 mod outbox;
 mod overview;
@@ -16,6 +17,7 @@ mod users;
 
 pub use apps::{add as add_app, change as change_app, choose as choose_app, list as apps, show as app};
 pub use configuration::show as configuration;
+pub use key::{end as end_key, make as make_key, show as key};
 pub use keys::list as keys;
 pub use outbox::{list as outbox, retry, show as message};
 pub use overview::show as overview;

@@ -9,6 +9,13 @@ pub(super) fn readable(time: Timestamp) -> String {
     times::readable(Locale::En, time)
 }
 
+/// `30 Nov 01:38`, for columns of recent times in UTC.
+pub(super) fn short(time: Timestamp) -> String {
+    let text = readable(time);
+    let minute = text.split_once(", ").map_or("", |(_, minute)| minute.trim_end_matches(" UTC"));
+    text.splitn(3, ' ').take(2).chain([minute]).collect::<Vec<_>>().join(" ")
+}
+
 /// A word with the class of its badge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Badge {
@@ -42,9 +49,9 @@ impl From<&ListedMessage> for MessageRow {
             kind: kind(&message.kind).to_owned(),
             channel: message.to.channel().as_str(),
             to: message.to.as_str().to_owned(),
-            created: readable(message.created),
-            due: message.due.map(readable).unwrap_or_default(),
-            expires: readable(message.expires),
+            created: short(message.created),
+            due: message.due.map(short).unwrap_or_default(),
+            expires: short(message.expires),
             tries: message.attempts,
             error: message.last_error.clone().unwrap_or_default(),
             dead: message.state == MessageState::Dead,
@@ -107,5 +114,15 @@ impl KeyRow {
             valid: state.word == "valid",
             state,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_time_has_no_year() {
+        assert_eq!(short(Timestamp::from_secs(1_788_404_046)), "3 Sep 03:34");
     }
 }
