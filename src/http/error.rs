@@ -57,6 +57,19 @@ codes! {
 }
 
 impl Code {
+    /// Those that every call can be refused with, before its handler is asked or because the server is busy.
+    pub const ANYWHERE: &'static [Self] = &[
+        Self::MalformedRequest,
+        Self::TokenInUrl,
+        Self::ConflictingCredentials,
+        Self::MethodNotAllowed,
+        Self::NotAcceptable,
+        Self::BodyTooLarge,
+        Self::UnsupportedMediaType,
+        Self::Overloaded,
+        Self::DependencyUnavailable,
+    ];
+
     /// The stable name that clients compare.
     pub const fn as_str(self) -> &'static str {
         self.row().1

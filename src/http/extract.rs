@@ -3,6 +3,7 @@
 //! Refusals come in this order: a request that cannot be parsed (400, 413, 415), a missing or malformed credential
 //! (401), invalid parameters (422), all of them in one answer.
 
+use super::endpoint::{Endpoint, Need, Place};
 use super::error::{Code, Problem};
 use super::params::{self, Params};
 use super::state::AppState;
@@ -21,7 +22,7 @@ use std::ops::Range;
 use std::str::FromStr;
 
 /// Parameters that are refused in a query string, because URLs end in logs and histories (RFC 6750 §5.3).
-const SECRETS: [&str; 5] = ["auth_token", "password", "current_password", "token", "reset_token"];
+pub const SECRETS: [&str; 5] = ["auth_token", "password", "current_password", "token", "reset_token"];
 
 /// A request that was parsed but not yet checked.
 pub struct Incoming {
@@ -188,14 +189,26 @@ fn basic(header: &str) -> Option<(String, String)> {
 }
 
 impl Incoming {
-    /// The parameters that an endpoint reads. Others are ignored.
+    /// The declared parameters of an endpoint, but for the one in the path. Others are ignored.
     ///
     /// # Errors
     /// `malformed_request` if one of them occurs twice or is not a text.
-    pub fn fields(&self, names: &[&'static str]) -> Result<Fields<'_>, Problem> {
-        let text = |name: &&'static str| self.params.text(name).map(|text| (*name, text));
-        let texts = names.iter().map(text).collect::<Result<_, Problem>>()?;
-        Ok(Fields { texts, errors: Vec::new() })
+    pub fn fields(&self, endpoint: &'static Endpoint) -> Result<Fields<'_>, Problem> {
+        let sent = endpoint.parameters.iter().filter(|parameter| parameter.place != Place::Path);
+        Ok(Fields { endpoint: Some(endpoint), ..self.named(sent.map(|parameter| parameter.name))? })
+    }
+
+    /// The fields of the form of a page.
+    ///
+    /// # Errors
+    /// Those of [`fields`](Self::fields).
+    pub fn form(&self, names: &[&'static str]) -> Result<Fields<'_>, Problem> {
+        self.named(names.iter().copied())
+    }
+
+    fn named(&self, names: impl Iterator<Item = &'static str>) -> Result<Fields<'_>, Problem> {
+        let texts = names.map(|name| self.params.text(name).map(|text| (name, text)));
+        Ok(Fields { endpoint: None, texts: texts.collect::<Result<_, Problem>>()?, errors: Vec::new() })
     }
 
     /// The credential, from the header or the body.
@@ -247,6 +260,8 @@ fn refuse_in_url(query: &Params, secrets: &[&'static str]) -> Result<(), Problem
 
 /// The parameters of one endpoint while they are parsed. Collects all errors.
 pub struct Fields<'a> {
+    /// `None` for a page.
+    endpoint: Option<&'static Endpoint>,
     texts: Vec<(&'static str, Option<&'a str>)>,
     errors: Vec<FieldError>,
 }
@@ -254,6 +269,7 @@ pub struct Fields<'a> {
 impl Fields<'_> {
     /// The raw text, or `None` if it is absent.
     pub fn text(&self, name: &'static str) -> Option<&str> {
+        debug_assert!(self.texts.iter().any(|(known, _)| *known == name), "{name} is not declared");
         self.texts.iter().find(|(known, _)| *known == name).and_then(|(_, text)| *text)
     }
 
@@ -262,8 +278,31 @@ impl Fields<'_> {
         self.errors.push(FieldError { field, reason: reason.into() });
     }
 
+    /// Whether an endpoint declares that a parameter is needed in this way.
+    fn needs(&self, name: &str, is: impl Fn(Need) -> bool) -> bool {
+        let declared = self.endpoint.map(|endpoint| endpoint.parameter(name));
+        declared.is_none_or(|parameter| parameter.is_some_and(|parameter| is(parameter.need)))
+    }
+
     /// A parameter that must be present.
     pub fn required<T: FromStr<Err = Invalid>>(&mut self, name: &'static str) -> Option<T> {
+        debug_assert!(self.needs(name, |need| need != Need::Never), "{name} is declared as optional");
+        self.parsed(name)
+    }
+
+    /// A parameter that may be absent. An empty text counts as absent, because clients send it for "unknown".
+    pub fn optional<T: FromStr<Err = Invalid>>(&mut self, name: &'static str) -> Option<T> {
+        if self.text(name).is_some_and(str::is_empty) { None } else { self.given(name) }
+    }
+
+    /// A parameter that may be absent, but not empty.
+    pub fn given<T: FromStr<Err = Invalid>>(&mut self, name: &'static str) -> Option<T> {
+        debug_assert!(self.needs(name, |need| need != Need::Always), "{name} is declared as required");
+        self.text(name)?;
+        self.parsed(name)
+    }
+
+    fn parsed<T: FromStr<Err = Invalid>>(&mut self, name: &'static str) -> Option<T> {
         match self.text(name).map(str::parse::<T>) {
             None => {
                 self.reject(name, "is missing");
@@ -275,11 +314,6 @@ impl Fields<'_> {
             }
             Some(Ok(value)) => Some(value),
         }
-    }
-
-    /// A parameter that may be absent. An empty text counts as absent, because clients send it for "unknown".
-    pub fn optional<T: FromStr<Err = Invalid>>(&mut self, name: &'static str) -> Option<T> {
-        if self.text(name).is_none_or(str::is_empty) { None } else { self.required(name) }
     }
 
     /// `mobile_os`, which must be present.
@@ -304,13 +338,17 @@ impl Fields<'_> {
 /// A text of 1 to 255 characters, for parameters without a type of their own.
 pub struct ShortText(pub String);
 
+impl ShortText {
+    pub const LONGEST: usize = 255;
+}
+
 impl FromStr for ShortText {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         match text.chars().count() {
             0 => Err(Invalid("must not be empty")),
-            1..=255 => Ok(Self(text.to_owned())),
+            1..=Self::LONGEST => Ok(Self(text.to_owned())),
             _ => Err(Invalid("must have at most 255 characters")),
         }
     }
@@ -319,11 +357,15 @@ impl FromStr for ShortText {
 /// A language tag (BCP 47). A language that we do not support is valid and becomes `None`.
 pub struct Language(pub Option<Locale>);
 
+impl Language {
+    pub const LONGEST: usize = 255;
+}
+
 impl FromStr for Language {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let tag = text.len() <= 255 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+        let tag = text.len() <= Self::LONGEST && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
         if tag { Ok(Self(text.parse().ok())) } else { Err(Invalid("must be a language tag")) }
     }
 }

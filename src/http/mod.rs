@@ -16,6 +16,7 @@ mod callbacks;
 mod cors;
 mod devices;
 pub mod dispatch;
+pub mod endpoint;
 pub mod error;
 mod exchange;
 mod extract;
@@ -23,6 +24,7 @@ mod gateway;
 mod health;
 mod instruments;
 pub mod metrics;
+pub mod openapi;
 pub mod pages;
 mod params;
 mod password;
@@ -30,6 +32,7 @@ mod peer;
 mod route;
 mod sessions;
 mod settings;
+pub mod shape;
 mod state;
 mod tokens;
 mod traces;
@@ -38,31 +41,39 @@ pub use body::BodyLimits;
 pub use exchange::RequestHandler;
 pub(crate) use exchange::without_request;
 pub use instruments::{About, Instruments, Minute, Pulse, StoreState};
+pub use route::Verb;
 pub use state::{AppState, Listener, Ports, Readiness, Settings};
 pub use traces::{RequestTraces, TracePolicy};
 
+use endpoint::{Endpoint, Parameter, Place};
 use extract::Call;
 use std::ops::Range;
 
 route::routes! {
-    Check "/api/v1/sessions/current" { GET sessions::check }
-    Tokens "/api/v1/tokens" { POST tokens::sign_in }
-    TokensReset "/api/v1/tokens/reset" { POST tokens::send_reset }
-    TokensIntrospect "/api/v1/tokens/introspect" { POST tokens::introspect }
-    TokensOfUser "/api/v1/tokens/{user_id}" { DELETE tokens::sign_out }
-    SendPhoneVerification "/api/v1/settings/send_phone_verification" { POST settings::send_code }
-    VerifyPhone "/api/v1/settings/verify_phone" { POST settings::verify_code }
-    Sessions "/api/v1/sessions" { GET sessions::list, DELETE sessions::close_all }
-    Session "/api/v1/sessions/{id}" { DELETE sessions::close }
-    Devices "/api/v1/devices" { GET devices::list }
-    Device "/api/v1/devices/{device_token}" { PUT devices::register, DELETE devices::drop }
-    DevicesOfUser "/api/v1/users/{user_id}/devices" { GET devices::of_user }
-    Password "/api/v1/password" { PUT password::set }
+    Check "/api/v1/sessions/current" { GET sessions::check = sessions::CHECK }
+    Tokens "/api/v1/tokens" { POST tokens::sign_in = tokens::SIGN_IN }
+    TokensReset "/api/v1/tokens/reset" { POST tokens::send_reset = tokens::SEND_RESET }
+    TokensIntrospect "/api/v1/tokens/introspect" { POST tokens::introspect = tokens::INTROSPECT }
+    TokensOfUser "/api/v1/tokens/{user_id}" { DELETE tokens::sign_out = tokens::SIGN_OUT }
+    SendPhoneVerification "/api/v1/settings/send_phone_verification" { POST settings::send_code = settings::SEND_CODE }
+    VerifyPhone "/api/v1/settings/verify_phone" { POST settings::verify_code = settings::VERIFY_CODE }
+    Sessions "/api/v1/sessions" {
+        GET sessions::list = sessions::LIST,
+        DELETE sessions::close_all = sessions::CLOSE_ALL,
+    }
+    Session "/api/v1/sessions/{id}" { DELETE sessions::close = sessions::CLOSE }
+    Devices "/api/v1/devices" { GET devices::list = devices::LIST }
+    Device "/api/v1/devices/{device_token}" {
+        PUT devices::register = devices::REGISTER,
+        DELETE devices::drop = devices::DROP,
+    }
+    DevicesOfUser "/api/v1/users/{user_id}/devices" { GET devices::of_user = devices::OF_USER }
+    Password "/api/v1/password" { PUT password::set = password::SET }
     GatewayNginx "/gateway/nginx" { ANY gateway::nginx }
     GatewayForward "/gateway/forward" { ANY gateway::forward }
     GatewayEnvoy "/gateway/envoy/{request...}" { ANY gateway::forward }
-    Live "/health/live" { GET health::live }
-    Ready "/health/ready" { GET health::ready }
+    Live "/health/live" { GET health::live = health::LIVE }
+    Ready "/health/ready" { GET health::ready = health::READY }
     ForgottenPassword "/password/reset" { GET pages::reset::forgotten, POST pages::reset::request_link }
     ResetPage "/password/reset/{token}" { GET pages::reset::show, POST pages::reset::submit }
     SignIn "/signin" { GET pages::signin::form, POST pages::signin::submit }
@@ -83,6 +94,7 @@ route::routes! {
     ConsoleRetry "/admin/outbox/{message_id}/retry" { POST pages::console::retry }
     ConsoleConfiguration "/admin/configuration" { GET pages::console::configuration }
     SmsCallback "/callbacks/sms/{provider}" { POST callbacks::sms }
+    OpenApi "/openapi.json" { GET openapi::show }
     Style "/pages/style.css" { GET pages::assets::style }
     Script "/pages/script.js" { GET pages::assets::script }
     Mark "/pages/mark.svg" { GET pages::assets::mark }
@@ -108,5 +120,23 @@ impl Route {
         };
         let settings = state.settings.settings_pages || !begins(&["/signin", "/signout", "/settings"]);
         place && settings && (state.inbox.is_some() || !matches!(self, Self::Inbox | Self::InboxJson))
+    }
+}
+
+/// A call of the API.
+#[derive(Debug)]
+pub struct Operation {
+    pub route: Route,
+    pub verb: Verb,
+    pub endpoint: &'static Endpoint,
+}
+
+impl Operation {
+    /// The path with valid values in it.
+    pub fn example_path(&self) -> String {
+        let in_path = |parameter: &&Parameter| parameter.place == Place::Path;
+        self.endpoint.parameters.iter().filter(in_path).fold(self.route.pattern().to_owned(), |path, parameter| {
+            path.replace(&format!("{{{}}}", parameter.name), parameter.example)
+        })
     }
 }

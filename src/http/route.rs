@@ -1,5 +1,6 @@
 //! Which handler answers a request: by the path, without the suffix `.json`, and the method. The table is in `mod.rs`.
 
+use super::endpoint::Endpoint;
 use super::error::{Code, Problem};
 use actix_web::HttpResponse;
 use actix_web::body::BoxBody;
@@ -28,15 +29,16 @@ pub fn json(value: &impl Serialize) -> Answer {
     Ok(answer)
 }
 
-/// `{"message": text}`: the answer of calls that return no data.
-pub fn message(text: &'static str) -> Answer {
-    json(&serde_json::json!({ "message": text }))
+/// `{"message": text}` with the declared text: the answer of calls that return no data.
+pub fn message(endpoint: &Endpoint) -> Answer {
+    json(&serde_json::json!({ "message": endpoint.message() }))
 }
 
-/// Declares the routes: `Name "/path/{parameter}" { GET handler, … }`. Of two that match a path, the first one counts.
-/// `{name...}` at the end of a path is all that follows: any number of segments, or nothing.
+/// Declares the routes: `Name "/path/{parameter}" { GET handler = ENDPOINT, … }`. Pages have no endpoint. Of two routes that
+/// match a path, the first one counts. `{name...}` at the end of a path is all that follows: any number of segments, or
+/// nothing.
 macro_rules! routes {
-    ($($name:ident $pattern:literal { $($method:ident $handler:path),+ $(,)? })+) => {
+    ($($name:ident $pattern:literal { $($method:ident $handler:path $(= $endpoint:path)?),+ $(,)? })+) => {
         /// A path that the server knows.
         #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         pub enum Route {
@@ -77,14 +79,20 @@ macro_rules! routes {
             }
         }
 
+        /// The calls of the API, in the order of the table.
+        pub static OPERATIONS: &[Operation] = &[$($($(Operation {
+            route: Route::$name,
+            verb: $crate::http::route::Verb::$method,
+            endpoint: &$endpoint,
+        },)?)+)+];
+
         static PATTERNS: &[$crate::http::route::Pattern] = &[$($crate::http::route::Pattern::new($pattern)),+];
     };
 }
 pub(super) use routes;
 
 /// A method of a route.
-#[derive(Debug, Clone, Copy)]
-#[expect(clippy::upper_case_acronyms, reason = "the names of the methods")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verb {
     /// With HEAD, which is the same without the content (RFC 9110 §9.3.2).
     GET,
@@ -109,14 +117,22 @@ impl Verb {
         }
     }
 
-    pub const fn allow(self) -> &'static str {
+    /// The method; that of `GET` is not `HEAD`.
+    pub const fn as_str(self) -> &'static str {
         match self {
-            Self::GET => "GET, HEAD",
+            Self::GET => "GET",
             Self::POST => "POST",
             Self::PUT => "PUT",
             Self::PATCH => "PATCH",
             Self::DELETE => "DELETE",
             Self::ANY => "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS",
+        }
+    }
+
+    pub const fn allow(self) -> &'static str {
+        match self {
+            Self::GET => "GET, HEAD",
+            other => other.as_str(),
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use super::app::{App, problem};
 use super::probe::TOKEN;
-use super::table::CALLS;
+use super::table::{call, calls};
 use portcullis_actors::domain::MobileOs;
 use portcullis_actors::session::SignIn;
 use portcullis_actors::verification::IssueCode;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 #[actix_web::test]
 async fn every_call_of_the_table_succeeds_in_every_kind_of_body() {
     let app = App::start().await;
-    for call in CALLS {
+    for call in calls() {
         let mut multipart = Form::new();
         for (name, value) in call.pairs() {
             multipart = multipart.text(name, value);
@@ -33,8 +33,8 @@ async fn every_call_of_the_table_succeeds_in_every_kind_of_body() {
 #[actix_web::test]
 async fn what_is_no_text_is_malformed() {
     let app = App::start().await;
-    for call in CALLS {
-        for (name, ..) in call.params {
+    for call in calls() {
+        for (name, ..) in &call.params {
             for value in [json!(["a"]), json!([]), json!({"a": "b"}), json!(1), json!(1.5), json!(true), Value::Null] {
                 let mut object = call.object();
                 object.insert((*name).to_owned(), value);
@@ -58,8 +58,8 @@ async fn what_is_no_text_is_malformed() {
 #[actix_web::test]
 async fn what_comes_twice_is_malformed_even_if_it_is_the_same() {
     let app = App::start().await;
-    for call in CALLS {
-        for (name, value, _) in call.params {
+    for call in calls() {
+        for (name, value, _) in &call.params {
             let mut pairs = call.pairs();
             pairs.push((name, value));
             problem(call.bare(&app).form(&pairs), 400, "malformed_request").await;
@@ -84,8 +84,8 @@ async fn what_comes_twice_is_malformed_even_if_it_is_the_same() {
 #[actix_web::test]
 async fn what_is_not_utf_8_is_malformed() {
     let app = App::start().await;
-    for call in CALLS {
-        for (name, ..) in call.params {
+    for call in calls() {
+        for (name, ..) in &call.params {
             for value in [&b"%ff"[..], b"\xff", b"a%c3", b"%ed%a0%80"] {
                 let body = [name.as_bytes(), b"=", value].concat();
                 let form = call.bare(&app).header("content-type", "application/x-www-form-urlencoded").body(body);
@@ -106,7 +106,7 @@ async fn what_is_not_utf_8_is_malformed() {
 #[actix_web::test]
 async fn unknown_parameters_are_ignored_whatever_they_are() {
     let app = App::start().await;
-    for call in CALLS {
+    for call in calls() {
         let mut object = call.object();
         object.insert("extra".into(), json!([{"deep": [1, null]}, 1.5]));
         object.insert("none".into(), Value::Null);
@@ -127,7 +127,7 @@ fn serde_urlencoded(pairs: &[(&str, &str)]) -> Vec<u8> {
 #[actix_web::test]
 async fn all_fields_that_cannot_be_are_named_at_once() {
     let app = App::start().await;
-    for call in CALLS {
+    for call in calls() {
         let due: Vec<_> = call.params.iter().filter(|(.., must)| *must).map(|(name, ..)| *name).collect();
         // Without its reset token this call is the previous one in the table.
         if due.is_empty() || due.contains(&"reset_token") {
@@ -166,19 +166,19 @@ async fn a_sign_in_with_values_that_cannot_be() {
         ("locale", long(256)),
     ];
     for (field, value) in cases {
-        let mut object = CALLS[0].object();
+        let mut object = call("signIn").object();
         object.insert(field.into(), value.clone().into());
-        let answer = problem(CALLS[0].bare(&app).json(&object), 422, "invalid_parameters").await;
+        let answer = problem(call("signIn").bare(&app).json(&object), 422, "invalid_parameters").await;
         let named: Vec<_> = answer["errors"].as_object().expect("fields").keys().collect();
         assert_eq!(named, [field], "{value:?}");
         assert!(value.is_empty() || !answer.to_string().contains(&value), "the value is not repeated");
     }
-    let mut object = CALLS[0].object();
+    let mut object = call("signIn").object();
     object.remove("mobile_os");
-    let answer = problem(CALLS[0].bare(&app).json(&object), 422, "invalid_parameters").await;
+    let answer = problem(call("signIn").bare(&app).json(&object), 422, "invalid_parameters").await;
     assert_eq!(answer["errors"]["mobile_os"], json!(["is missing; send ios or android"]), "beside a device_token");
     object.insert("mobile_os".into(), "windows".into());
-    let answer = problem(CALLS[0].bare(&app).json(&object), 422, "invalid_parameters").await;
+    let answer = problem(call("signIn").bare(&app).json(&object), 422, "invalid_parameters").await;
     assert_eq!(answer["errors"]["mobile_os"], json!(["is neither ios nor android"]));
     assert_eq!(app.probe.count(), 0);
 }
@@ -187,9 +187,9 @@ async fn a_sign_in_with_values_that_cannot_be() {
 async fn a_system_is_known_however_it_is_written() {
     let app = App::start().await;
     for (written, known) in [("iOS", MobileOs::Ios), ("IOS", MobileOs::Ios), ("Android", MobileOs::Android)] {
-        let mut object = CALLS[0].object();
+        let mut object = call("signIn").object();
         object.insert("mobile_os".into(), written.into());
-        assert_eq!(CALLS[0].bare(&app).json(&object).send().await.expect("an answer").status(), 200, "{written}");
+        assert_eq!(call("signIn").bare(&app).json(&object).send().await.expect("an answer").status(), 200, "{written}");
         assert_eq!(app.probe.only::<SignIn>().device.expect("a device").1, known);
     }
 }
@@ -216,7 +216,7 @@ async fn a_phones_plus_that_a_form_ate_is_put_back() {
 async fn the_longest_values_pass() {
     let app = App::start().await;
     let domain = format!("{}.{}.{}.com", "b".repeat(63), "c".repeat(63), "d".repeat(57));
-    let mut object = CALLS[0].object();
+    let mut object = call("signIn").object();
     for (field, value) in [
         ("email", format!("{}@{domain}", "a".repeat(64))),
         ("password", "é".repeat(128)),
@@ -225,7 +225,7 @@ async fn the_longest_values_pass() {
     ] {
         object.insert(field.into(), value.into());
     }
-    let response = CALLS[0].bare(&app).json(&object).send().await.expect("an answer");
+    let response = call("signIn").bare(&app).json(&object).send().await.expect("an answer");
     assert_eq!(response.status(), 200, "{:?}", response.text().await);
 }
 

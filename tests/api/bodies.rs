@@ -2,7 +2,7 @@
 
 use super::app::{App, Setup, problem, refusal};
 use super::probe::TOKEN;
-use super::table::CALLS;
+use super::table::calls;
 use portcullis::http::{BodyLimits, Route, Settings};
 use reqwest::Body;
 use reqwest::multipart::Form;
@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 async fn forty_kilobytes_are_too_much_for_every_call() {
     let app = App::start().await;
     let large = "a".repeat(40 * 1024);
-    for call in CALLS {
+    for call in calls() {
         problem(call.bare(&app).form(&[("extra", &large)]), 413, "body_too_large").await;
         problem(call.bare(&app).json(&serde_json::json!({ "extra": large })), 413, "body_too_large").await;
         problem(call.bare(&app).multipart(Form::new().text("extra", large.clone())), 413, "body_too_large").await;
@@ -61,7 +61,7 @@ async fn a_query_may_be_as_long_as_a_body() {
 #[actix_web::test]
 async fn other_kinds_of_bodies_are_not_read() {
     let app = App::start().await;
-    for call in CALLS {
+    for call in calls() {
         for kind in ["text/plain", "application/xml", "application/jsonx", "text/json", "rubbish", ""] {
             let request = call.bare(&app).header("content-type", kind).body("email=a%40b.cd");
             problem(request, 415, "unsupported_media_type").await;
@@ -76,7 +76,7 @@ async fn other_kinds_of_bodies_are_not_read() {
 #[actix_web::test]
 async fn json_that_says_it_is_something_else_is_told_so() {
     let app = App::start().await;
-    for call in CALLS {
+    for call in calls() {
         for kind in [None, Some("application/x-www-form-urlencoded"), Some("text/plain")] {
             let mut request = call.bare(&app).body(" {\"email\": \"a@b.cd\"}\n");
             if let Some(kind) = kind {
@@ -124,7 +124,7 @@ async fn what_is_not_what_it_says_is_malformed() {
         ("multipart/form-data; boundary=x", b"--x\r\ncontent-disposition: form-data; name=email\r\n\r\na@b.cd"),
         ("multipart/form-data; boundary=x", b"--x\r\ncontent-disposition: form-data\r\n\r\na\r\n--x--\r\n"),
     ];
-    for call in CALLS {
+    for call in calls() {
         for (kind, body) in cases {
             let request = call.bare(&app).header("content-type", kind).body(body);
             let response = request.send().await.expect("an answer");
@@ -166,7 +166,7 @@ async fn only_json_may_be_the_format() {
     problem(app.request("GET", "/api/v1/contacts.xml"), 406, "not_acceptable").await;
     assert_eq!(app.counted(Some(Route::Check), "GET", "406"), 1);
     assert_eq!(app.counted(None, "GET", "406"), 1);
-    for call in CALLS {
+    for call in calls() {
         let dotted = call.path.starts_with("/api/v1/devices/");
         for format in ["xml", "html", "JSON", "json.xml", ""] {
             let request = app.request(call.method, &format!("{}.{format}", call.path)).bearer_auth(TOKEN);

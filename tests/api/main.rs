@@ -13,6 +13,7 @@ mod calls;
 mod connections;
 mod cors;
 mod credentials;
+mod declarations;
 mod journey;
 mod limits;
 mod live;

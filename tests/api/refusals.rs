@@ -2,7 +2,7 @@
 
 use super::app::{App, Setup, problem, refusal};
 use super::probe::{Mood, TOKEN};
-use super::table::CALLS;
+use super::table::{call, calls};
 use portcullis::http::dispatch::DispatchPolicy;
 use portcullis_actors::account::ChangePassword;
 use portcullis_actors::error::{Dependency, ErrorKind, PasswordRule};
@@ -38,7 +38,7 @@ async fn every_kind_has_its_row() {
     let app = App::start().await;
     for (kind, status, code, retry_after) in kinds {
         app.probe.be(Mood::Refusing(kind.clone()));
-        for call in CALLS {
+        for call in calls() {
             let response = call.bare(&app).form(&call.pairs()).send().await.expect("an answer");
             let header = response.headers().get("retry-after").map(|value| value.to_str().expect("text").to_owned());
             assert_eq!(header.as_deref(), retry_after, "{} {kind:?}", call.name());
@@ -66,7 +66,7 @@ async fn no_answer_says_which_store_failed() {
     let mut answers = Vec::new();
     for dependency in [Dependency::Database, Dependency::TokenStore] {
         app.probe.be(Mood::Refusing(ErrorKind::DependencyUnavailable(dependency)));
-        let request = CALLS[6].bare(&app).header("x-request-id", "same");
+        let request = call("checkSession").bare(&app).header("x-request-id", "same");
         answers.push(problem(request, 503, "dependency_unavailable").await);
     }
     assert_eq!(answers[0], answers[1]);
@@ -76,9 +76,9 @@ async fn no_answer_says_which_store_failed() {
 async fn an_actor_that_panics_fails_one_request() {
     let app = App::start().await;
     app.probe.be(Mood::Broken);
-    problem(CALLS[6].bare(&app), 503, "overloaded").await;
+    problem(call("checkSession").bare(&app), 503, "overloaded").await;
     app.probe.be(Mood::Obliging);
-    assert_eq!(CALLS[6].bare(&app).send().await.expect("an answer").status(), 200);
+    assert_eq!(call("checkSession").bare(&app).send().await.expect("an answer").status(), 200);
 }
 
 #[actix_web::test]
@@ -87,7 +87,7 @@ async fn an_actor_that_is_too_slow_is_not_waited_for() {
     let app = App::start_with(Setup { dispatcher, ..Setup::default() }).await;
     app.probe.be(Mood::Slow(Duration::from_secs(60)));
     let begun = Instant::now();
-    problem(CALLS[6].bare(&app), 503, "overloaded").await;
+    problem(call("checkSession").bare(&app), 503, "overloaded").await;
     assert!(begun.elapsed() < Duration::from_secs(20));
     let [_, ordinary] = app.dispatcher.observe();
     assert_eq!((ordinary.weight, ordinary.late, ordinary.refused), ("ordinary", 1, 0));
@@ -99,19 +99,19 @@ async fn without_a_permit_a_request_is_refused_at_once_and_checks_go_on() {
     let dispatcher = DispatchPolicy { costly: 1, ..Setup::default().dispatcher };
     let app = App::start_with(Setup { dispatcher, ..Setup::default() }).await;
     app.probe.be(Mood::Slow(Duration::from_secs(2)));
-    let first = tokio::spawn(CALLS[0].bare(&app).form(&CALLS[0].pairs()).send());
+    let first = tokio::spawn(call("signIn").bare(&app).form(&call("signIn").pairs()).send());
     while app.probe.count() == 0 {
         tokio::task::yield_now().await;
     }
-    problem(CALLS[0].bare(&app).form(&CALLS[0].pairs()), 503, "overloaded").await;
+    problem(call("signIn").bare(&app).form(&call("signIn").pairs()), 503, "overloaded").await;
     assert_eq!(app.probe.count(), 1, "no actor heard of it");
     let [costly, ordinary] = app.dispatcher.observe();
     assert_eq!((costly.weight, costly.running, costly.limit, costly.refused, costly.late), ("costly", 1, 1, 1, 0));
     assert_eq!((ordinary.running, ordinary.refused), (0, 0));
-    assert_eq!(CALLS[6].bare(&app).send().await.expect("an answer").status(), 200);
+    assert_eq!(call("checkSession").bare(&app).send().await.expect("an answer").status(), 200);
     assert_eq!(first.await.expect("joined").expect("an answer").status(), 200);
     app.probe.be(Mood::Obliging);
-    let again = CALLS[0].bare(&app).form(&CALLS[0].pairs()).send().await.expect("an answer");
+    let again = call("signIn").bare(&app).form(&call("signIn").pairs()).send().await.expect("an answer");
     assert_eq!(again.status(), 200, "the permit came back");
     let [costly, _] = app.dispatcher.observe();
     assert_eq!((costly.running, costly.refused), (0, 1));
@@ -148,9 +148,9 @@ async fn the_work_for_a_client_that_has_gone_keeps_its_permit_and_is_told() {
         assert!(!caller.is_cancelled(), "{method} {path}: the client waits");
         drop(client);
         caller.cancelled().await;
-        problem(CALLS[0].bare(&app).form(&CALLS[0].pairs()), 503, "overloaded").await;
+        problem(call("signIn").bare(&app).form(&call("signIn").pairs()), 503, "overloaded").await;
         opened.cancel();
-        while CALLS[0].bare(&app).form(&CALLS[0].pairs()).send().await.expect("an answer").status() != 200 {
+        while call("signIn").bare(&app).form(&call("signIn").pairs()).send().await.expect("an answer").status() != 200 {
             tokio::task::yield_now().await;
         }
         app.probe.only::<SignIn>();

@@ -1,77 +1,78 @@
-//! Every endpoint with valid parameters. The tests of bad input change one of them at a time.
+//! Every call of the API with the valid parameters of its declaration. The tests of bad input change one of them at a time.
 
 use super::app::App;
 use super::probe::{KEY, TOKEN};
+use portcullis::http::endpoint::{Need, Parameter, Place};
+use portcullis::http::{OPERATIONS, Operation};
 use reqwest::RequestBuilder;
 use serde_json::{Map, Value};
+use std::sync::LazyLock;
 
 /// One call.
 pub struct Call {
+    /// The name of its declaration.
+    pub id: &'static str,
     pub method: &'static str,
-    pub path: &'static str,
+    pub path: String,
     pub credential: Option<&'static str>,
     /// Valid parameters; those marked true are required.
-    pub params: &'static [(&'static str, &'static str, bool)],
+    pub params: Vec<(&'static str, &'static str, bool)>,
 }
 
-const EMAIL: (&str, &str, bool) = ("email", "admin@beyondvip.com", true);
+/// All of them, but for what is outside of `/api/v1`. One that a parameter opens without a credential is there twice.
+pub fn calls() -> &'static [Call] {
+    static CALLS: LazyLock<Vec<Call>> = LazyLock::new(|| {
+        let api = OPERATIONS.iter().filter(|operation| operation.route.pattern().starts_with("/api/v1/"));
+        api.flat_map(Call::of).collect()
+    });
+    &CALLS
+}
 
-/// All of them.
-pub const CALLS: &[Call] = &[
-    Call {
-        method: "POST",
-        path: "/api/v1/tokens",
-        credential: None,
-        params: &[
-            EMAIL,
-            ("password", "password", true),
-            ("device_token", "324628746283682634", false),
-            ("mobile_os", "ios", false),
-            ("app_id", "beyondvip", false),
-            ("apn_token", "push-1", false),
-            ("locale", "es-MX", false),
-        ],
-    },
-    call("DELETE", "/api/v1/tokens/1", &[("apn_token", "push-1", false)]),
-    Call {
-        method: "POST",
-        path: "/api/v1/tokens/reset",
-        credential: None,
-        params: &[EMAIL, ("app_id", "beyondvip", false)],
-    },
-    Call {
-        method: "POST",
-        path: "/api/v1/tokens/introspect",
-        credential: Some(KEY),
-        params: &[("token", TOKEN, true)],
-    },
-    call("POST", "/api/v1/settings/send_phone_verification", &[("phone", "(123)456-7890", true)]),
-    call("POST", "/api/v1/settings/verify_phone", &[("token", "1988", true)]),
-    call("GET", "/api/v1/sessions/current", &[]),
-    call("GET", "/api/v1/sessions", &[]),
-    call("DELETE", "/api/v1/sessions", &[("others", "true", false)]),
-    call("DELETE", "/api/v1/sessions/BwcHBwcHBwcHBwcHBwcHBw", &[]),
-    call("PUT", "/api/v1/devices/327", &[("mobile_os", "ios", true), ("apn_token", "push-1", true)]),
-    call("GET", "/api/v1/devices", &[]),
-    call("DELETE", "/api/v1/devices/327", &[]),
-    Call { method: "GET", path: "/api/v1/users/1/devices", credential: Some(KEY), params: &[] },
-    call("PUT", "/api/v1/password", &[("current_password", "password", true), ("password", "a new one", true)]),
-    Call {
-        method: "PUT",
-        path: "/api/v1/password",
-        credential: None,
-        params: &[("reset_token", TOKEN, true), ("password", "a new one", true)],
-    },
-];
+/// The call with this name.
+pub fn call(id: &str) -> &'static Call {
+    calls().iter().find(|call| call.id == id).expect("a declared call")
+}
 
-const fn call(method: &'static str, path: &'static str, params: &'static [(&'static str, &'static str, bool)]) -> Call {
-    Call { method, path, credential: Some(TOKEN), params }
+/// The parameter that a parameter stands in place of.
+fn instead_of(parameter: &Parameter) -> Option<&'static str> {
+    match parameter.need {
+        Need::Unless(other) => Some(other),
+        _ => None,
+    }
 }
 
 impl Call {
+    fn of(operation: &Operation) -> Vec<Self> {
+        let endpoint = operation.endpoint;
+        let sent = || endpoint.parameters.iter().filter(|parameter| parameter.place != Place::Path);
+        let opening: Vec<_> = sent().filter_map(instead_of).collect();
+        let call = |credential, params: Vec<_>| Self {
+            id: endpoint.id,
+            method: operation.verb.as_str(),
+            path: operation.example_path(),
+            credential,
+            params,
+        };
+        let credential = match endpoint.access {
+            access if access.user => Some(TOKEN),
+            access if !access.scopes.is_empty() => Some(KEY),
+            _ => None,
+        };
+        let usual = sent().filter(|parameter| !opening.contains(&parameter.name));
+        let must = |need| matches!(need, Need::Always | Need::Unless(_));
+        let usual = usual.map(|it| (it.name, it.example, must(it.need))).collect();
+        let opened = sent().filter(|parameter| instead_of(parameter).is_none());
+        let opened = opened.map(|it| (it.name, it.example, it.need == Need::Always || opening.contains(&it.name)));
+        let mut calls = vec![call(credential, usual)];
+        if !opening.is_empty() {
+            calls.push(call(None, opened.collect()));
+        }
+        calls
+    }
+
     /// The request without a body.
     pub fn bare(&self, app: &App) -> RequestBuilder {
-        let request = app.request(self.method, self.path);
+        let request = app.request(self.method, &self.path);
         match self.credential {
             Some(token) => request.bearer_auth(token),
             None => request,
@@ -88,7 +89,7 @@ impl Call {
         self.params.iter().map(|(name, value, _)| ((*name).to_owned(), (*value).into())).collect()
     }
 
-    /// `what` with the name of the call, for messages of failed tests.
+    /// The method and the path, for messages of failed tests.
     pub fn name(&self) -> String {
         format!("{} {}", self.method, self.path)
     }

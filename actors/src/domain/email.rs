@@ -10,10 +10,10 @@ use std::str::FromStr;
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Email(String);
 
-/// The longest address that fits a forward-path (RFC 5321 §4.5.3.1.3 less the angle brackets).
-pub const LONGEST: usize = 254;
-
 impl Email {
+    /// The longest address that fits a forward-path (RFC 5321 §4.5.3.1.3 less the angle brackets).
+    pub const LONGEST: usize = 254;
+
     /// The address in lower case.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -37,7 +37,7 @@ impl FromStr for Email {
     fn from_str(text: &str) -> Result<Self, Invalid> {
         const NOT_ONE: Invalid = Invalid("is not an e-mail address");
         let text = text.trim_matches(' ');
-        if text.len() > LONGEST {
+        if text.len() > Self::LONGEST {
             return Err(Invalid("is longer than 254 characters"));
         }
         let (local, domain) = text.rsplit_once('@').ok_or(NOT_ONE)?;

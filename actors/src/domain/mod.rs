@@ -59,6 +59,9 @@ macro_rules! named_values {
             /// All values.
             pub const ALL: [Self; [$($name),+].len()] = [$(Self::$value),+];
 
+            /// Their names.
+            pub const NAMES: [&'static str; Self::ALL.len()] = [$($name),+];
+
             /// The name of the value.
             pub const fn as_str(self) -> &'static str {
                 match self {
@@ -69,6 +72,12 @@ macro_rules! named_values {
             /// The value with this name, whatever the case of its letters.
             pub fn named(name: &str) -> Option<Self> {
                 Self::ALL.into_iter().find(|value| value.as_str().eq_ignore_ascii_case(name))
+            }
+        }
+
+        impl serde::Serialize for $enum {
+            fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+                serializer.serialize_str(self.as_str())
             }
         }
 

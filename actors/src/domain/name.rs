@@ -26,6 +26,9 @@ macro_rules! short_text {
         pub struct $name(String);
 
         impl $name {
+            /// The most characters.
+            pub const LONGEST: usize = $longest;
+
             /// The text.
             pub fn as_str(&self) -> &str {
                 &self.0
@@ -35,7 +38,7 @@ macro_rules! short_text {
         impl FromStr for $name {
             type Err = Invalid;
             fn from_str(text: &str) -> Result<Self, Invalid> {
-                short(text, $longest).map(Self)
+                short(text, Self::LONGEST).map(Self)
             }
         }
     };
@@ -71,6 +74,9 @@ impl PushToken {
 pub struct AppName(Arc<str>);
 
 impl AppName {
+    /// The most characters.
+    pub const LONGEST: usize = 64;
+
     /// The name.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -81,7 +87,7 @@ impl FromStr for AppName {
     type Err = Invalid;
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
-        let fits = (1..=64).contains(&text.len())
+        let fits = (1..=Self::LONGEST).contains(&text.len())
             && text.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-".contains(&b));
         if fits { Ok(Self(text.into())) } else { Err(Invalid("is not an application's name")) }
     }

@@ -10,10 +10,10 @@ use zeroize::Zeroizing;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Password(Zeroizing<String>);
 
-/// The longest password, in code points (ASVS 6.2.9 asks for at least 64).
-pub const LONGEST: usize = 128;
-
 impl Password {
+    /// The longest password, in code points (ASVS 6.2.9 asks for at least 64).
+    pub const LONGEST: usize = 128;
+
     /// The text as typed. Imported hashes may be of text that was not normalised.
     pub fn raw(&self) -> &str {
         &self.0
@@ -32,7 +32,7 @@ impl FromStr for Password {
         if text.is_empty() {
             return Err(Invalid("is empty"));
         }
-        if text.chars().count() > LONGEST {
+        if text.chars().count() > Self::LONGEST {
             return Err(Invalid("is longer than 128 characters"));
         }
         Ok(Self(Zeroizing::new(text.to_owned())))

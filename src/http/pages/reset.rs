@@ -66,7 +66,7 @@ pub async fn submit(state: &AppState, mut call: Call<'_>) -> Answer {
     if !origin::is_own(call.headers(), &state.settings.public_url) {
         return Ok(foreign(texts));
     }
-    let fields = incoming.fields(&["password", "repeat"])?;
+    let fields = incoming.form(&["password", "repeat"])?;
     let (token, app) = match inspect(state, texts, &call).await {
         Ok(found) => found,
         Err(refusal) => return Ok(refusal),
@@ -97,7 +97,7 @@ pub async fn submit(state: &AppState, mut call: Call<'_>) -> Answer {
 pub async fn forgotten(state: &AppState, mut call: Call<'_>) -> Answer {
     let incoming = call.read(state).await?;
     let texts = texts_for(&call);
-    let name = incoming.fields(&["app_id"])?.text("app_id").map(str::to_owned);
+    let name = incoming.form(&["app_id"])?.text("app_id").map(str::to_owned);
     let app = application(state, name.as_deref()).await;
     Ok(html(StatusCode::OK, &request_form(texts, app.as_ref(), (texts.forgotten_title, texts.forgotten))))
 }
@@ -113,7 +113,7 @@ pub async fn request_link(state: &AppState, mut call: Call<'_>) -> Answer {
     if !origin::is_own(call.headers(), &state.settings.public_url) {
         return Ok(foreign(texts));
     }
-    let fields = incoming.fields(&["email", "app_id"])?;
+    let fields = incoming.form(&["email", "app_id"])?;
     let typed = fields.text("email").unwrap_or_default().trim();
     let name = fields.text("app_id");
     let app = application(state, name).await;

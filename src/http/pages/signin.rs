@@ -45,7 +45,7 @@ impl<'a> Form<'a> {
 /// `GET /signin`, `GET /admin/signin`: with `next`, the page to go to.
 pub async fn form(state: &AppState, mut call: Call<'_>) -> Answer {
     let incoming = call.read(state).await?;
-    let fields = incoming.fields(&["next"])?;
+    let fields = incoming.form(&["next"])?;
     Ok(inside(&Form::new(state, accepted(call.headers()), fields.text("next"))))
 }
 
@@ -57,7 +57,7 @@ pub async fn submit(state: &AppState, mut call: Call<'_>) -> Answer {
         return Ok(foreign(locale, &place));
     }
     let incoming = call.read(state).await?;
-    let fields = incoming.fields(&["email", "password", "next"])?;
+    let fields = incoming.form(&["email", "password", "next"])?;
     let typed = fields.text("email").unwrap_or_default();
     let form = Form { email: typed, ..Form::new(state, locale, fields.text("next")) };
     let email = typed.trim().parse::<Email>();
