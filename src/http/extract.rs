@@ -211,6 +211,14 @@ impl Incoming {
         Ok(Fields { endpoint: None, texts: texts.collect::<Result<_, Problem>>()?, errors: Vec::new() })
     }
 
+    /// One parameter as it was sent, for forms that are shown again.
+    ///
+    /// # Errors
+    /// Those of [`fields`](Self::fields).
+    pub fn typed(&self, name: &'static str) -> Result<Option<&str>, Problem> {
+        self.params.text(name)
+    }
+
     /// The credential, from the header or the body.
     ///
     /// # Errors

@@ -78,6 +78,20 @@ route::routes! {
     ResetPage "/password/reset/{token}" { GET pages::reset::show, POST pages::reset::submit }
     SignIn "/signin" { GET pages::signin::form, POST pages::signin::submit }
     SignOut "/signout" { POST pages::signin::sign_out }
+    Settings "/settings" { GET pages::settings::home }
+    SettingsKeys "/settings/keys" { GET pages::settings::keys }
+    SettingsNewKey "/settings/keys/new" { GET pages::settings::key_form, POST pages::settings::create }
+    SettingsKey "/settings/keys/{id}" { GET pages::settings::key }
+    SettingsRotateKey "/settings/keys/{id}/rotate" { POST pages::settings::rotate }
+    SettingsRevokeKey "/settings/keys/{id}/revoke" { POST pages::settings::revoke }
+    SettingsSessions "/settings/sessions" { GET pages::settings::sessions }
+    SettingsEndOthers "/settings/sessions/others" { POST pages::settings::close_others }
+    SettingsDropDevice "/settings/sessions/devices" { POST pages::settings::drop_device }
+    SettingsEndSession "/settings/sessions/{id}/end" { POST pages::settings::close }
+    SettingsAccount "/settings/account" { GET pages::settings::account, POST pages::settings::save }
+    SettingsPassword "/settings/account/password" { POST pages::settings::change_password }
+    SettingsPhone "/settings/account/phone" { POST pages::settings::send_code }
+    SettingsCode "/settings/account/code" { POST pages::settings::answer_code }
     ConsoleSignIn "/admin/signin" { GET pages::signin::form, POST pages::signin::submit }
     ConsoleSignOut "/admin/signout" { POST pages::signin::sign_out }
     Console "/admin" { GET pages::console::overview }

@@ -1,5 +1,6 @@
 //! Signing in to the pages of a listener, and out. It is the sign-in of phones: the same message, guard and budgets.
 
+use super::texts::texts;
 use super::visitor::{self, Place, accepted, again, foreign, inside, is_ours, see_other};
 use super::{Frame, times};
 use crate::http::dispatch::{Weight, caller};
@@ -122,52 +123,23 @@ fn refused(form: Form<'_>, locale: Locale, problem: &Problem) -> actix_web::Http
     again(problem.code, status, wait, &Form { fault: Some(&fault), ..form })
 }
 
-struct Texts {
-    title: &'static str,
-    email: &'static str,
-    password: &'static str,
-    show: &'static str,
-    hide: &'static str,
-    submit: &'static str,
-    forgotten: &'static str,
-    wrong: &'static str,
-    no_administrator: &'static str,
-    often: &'static str,
-    locked: &'static str,
-    busy: &'static str,
-}
-
-impl Texts {
-    const fn of(locale: Locale) -> &'static Self {
-        match locale {
-            Locale::En => &Self {
-                title: "Sign in",
-                email: "E-mail address",
-                password: "Password",
-                show: "Show",
-                hide: "Hide",
-                submit: "Sign in",
-                forgotten: "Forgot your password?",
-                wrong: "The e-mail address or the password is wrong.",
-                no_administrator: "This account is not an administrator.",
-                often: "Too many attempts. Try again in",
-                locked: "There were too many wrong passwords. Choose a new password to sign in again.",
-                busy: "The server is busy. Try again in a moment.",
-            },
-            Locale::Es => &Self {
-                title: "Iniciar sesión",
-                email: "Dirección de correo",
-                password: "Contraseña",
-                show: "Mostrar",
-                hide: "Ocultar",
-                submit: "Iniciar sesión",
-                forgotten: "¿Ha olvidado su contraseña?",
-                wrong: "La dirección de correo o la contraseña no es correcta.",
-                no_administrator: "Esta cuenta no es de administrador.",
-                often: "Demasiados intentos. Inténtelo de nuevo dentro de",
-                locked: "Ha habido demasiadas contraseñas incorrectas. Elija una contraseña nueva para volver a entrar.",
-                busy: "El servidor está ocupado. Inténtelo de nuevo en un momento.",
-            },
-        }
+texts! {
+    Texts {
+        title: "Sign in", "Iniciar sesión";
+        email: "E-mail address", "Dirección de correo";
+        password: "Password", "Contraseña";
+        show: "Show", "Mostrar";
+        hide: "Hide", "Ocultar";
+        submit: "Sign in", "Iniciar sesión";
+        forgotten: "Forgot your password?", "¿Ha olvidado su contraseña?";
+        wrong: "The e-mail address or the password is wrong.", "La dirección de correo o la contraseña no es correcta.";
+        no_administrator: "This account is not an administrator.", "Esta cuenta no es de administrador.";
+        often: "Too many attempts. Try again in", "Demasiados intentos. Inténtelo de nuevo dentro de";
+        locked:
+            "There were too many wrong passwords. Choose a new password to sign in again.",
+            "Ha habido demasiadas contraseñas incorrectas. Elija una contraseña nueva para volver a entrar.";
+        busy:
+            "The server is busy. Try again in a moment.",
+            "El servidor está ocupado. Inténtelo de nuevo en un momento.";
     }
 }

@@ -2,6 +2,7 @@
 
 use portcullis_actors::clock::Timestamp;
 use portcullis_actors::domain::Locale;
+use std::fmt;
 
 const MONTHS: [[&str; 12]; 2] = [
     ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"],
@@ -21,15 +22,33 @@ pub fn readable(locale: Locale, time: Timestamp) -> String {
     }
 }
 
-/// `30 seconds`, `2 minutes`, `1 hour`: rounded up.
+/// A time on a page: `<time datetime="2026-11-24T02:52:26Z">24 Nov 2026, 02:52 UTC</time>`. It has no text of others, so it need
+/// not be escaped.
+pub struct Moment(Locale, Timestamp);
+
+impl Moment {
+    pub fn new(locale: Locale, time: Timestamp) -> Self {
+        Self(locale, time)
+    }
+}
+
+impl fmt::Display for Moment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "<time datetime=\"{}\">{}</time>", self.1, readable(self.0, self.1))
+    }
+}
+
+/// `30 seconds`, `2 minutes`, `1 hour`, `7 days`: rounded up.
 pub fn wait(locale: Locale, secs: u64) -> String {
     let (count, [one, many]) = match (secs, locale) {
         (0..=90, Locale::En) => (secs.max(1), ["second", "seconds"]),
         (0..=90, Locale::Es) => (secs.max(1), ["segundo", "segundos"]),
         (91..=5400, Locale::En) => (secs.div_ceil(60), ["minute", "minutes"]),
         (91..=5400, Locale::Es) => (secs.div_ceil(60), ["minuto", "minutos"]),
-        (_, Locale::En) => (secs.div_ceil(3600), ["hour", "hours"]),
-        (_, Locale::Es) => (secs.div_ceil(3600), ["hora", "horas"]),
+        (5401..=172_800, Locale::En) => (secs.div_ceil(3600), ["hour", "hours"]),
+        (5401..=172_800, Locale::Es) => (secs.div_ceil(3600), ["hora", "horas"]),
+        (_, Locale::En) => (secs.div_ceil(86_400), ["day", "days"]),
+        (_, Locale::Es) => (secs.div_ceil(86_400), ["día", "días"]),
     };
     format!("{count} {}", if count == 1 { one } else { many })
 }

@@ -2,7 +2,8 @@
 //! on forms of our own pages only, and turns every refusal into a page.
 
 use super::cookie::SessionCookie;
-use super::{Frame, html, origin, refused, times};
+use super::texts::texts;
+use super::{Frame, origin, private, refused, times};
 use crate::http::error::{Code, Problem};
 use crate::http::extract::Call;
 use crate::http::route::Answer;
@@ -118,15 +119,12 @@ pub fn see_other(path: &str) -> HttpResponse {
 
 /// A page whose forms are accepted by [`is_ours`]: browsers without `Sec-Fetch-Site` send its origin with them.
 pub fn inside(page: &impl Template) -> HttpResponse {
-    of_our_origin(html(StatusCode::OK, page))
+    private(StatusCode::OK, page)
 }
 
 /// The same for a form that is shown again with what is wrong in it.
 pub fn again(code: Code, status: StatusCode, retry_after: Option<u64>, page: &impl Template) -> HttpResponse {
-    of_our_origin(refused(code, status, retry_after, page))
-}
-
-fn of_our_origin(mut answer: HttpResponse) -> HttpResponse {
+    let mut answer = refused(code, status, retry_after, page);
     answer.headers_mut().insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
     answer
 }
@@ -167,57 +165,32 @@ fn refusal(locale: Locale, place: &Place, code: Code, wait: Option<u64>, title: 
     refused(code, code.status(), wait, &page)
 }
 
-/// The texts of refusals.
-struct Texts {
-    back: &'static str,
-    foreign_title: &'static str,
-    foreign: &'static str,
-    forbidden_title: &'static str,
-    forbidden: &'static str,
-    missing_title: &'static str,
-    missing: &'static str,
-    often_title: &'static str,
-    often: &'static str,
-    busy_title: &'static str,
-    busy: &'static str,
-    unreadable_title: &'static str,
-    unreadable: &'static str,
-}
-
-impl Texts {
-    const fn of(locale: Locale) -> &'static Self {
-        match locale {
-            Locale::En => &Self {
-                back: "Go back",
-                foreign_title: "The form was not sent from this page",
-                foreign: "Nothing was changed. Open the page again and send the form from there.",
-                forbidden_title: "You may not do this",
-                forbidden: "Your account does not have the right for this page.",
-                missing_title: "This is not here any more",
-                missing: "It may have been removed in the meantime. Nothing was changed.",
-                often_title: "Too many attempts",
-                often: "Nothing was changed. Try again in",
-                busy_title: "This did not work just now",
-                busy: "The server is busy or a part of it does not answer. Try again in a moment.",
-                unreadable_title: "The form could not be read",
-                unreadable: "Nothing was changed. Go back and try again.",
-            },
-            Locale::Es => &Self {
-                back: "Volver",
-                foreign_title: "El formulario no se ha enviado desde esta página",
-                foreign: "No se ha cambiado nada. Abra la página de nuevo y envíe el formulario desde ella.",
-                forbidden_title: "No tiene permiso para esto",
-                forbidden: "Su cuenta no tiene derecho a usar esta página.",
-                missing_title: "Esto ya no está aquí",
-                missing: "Puede que se haya eliminado entretanto. No se ha cambiado nada.",
-                often_title: "Demasiados intentos",
-                often: "No se ha cambiado nada. Inténtelo de nuevo dentro de",
-                busy_title: "Ahora mismo no ha sido posible",
-                busy: "El servidor está ocupado o una parte no responde. Inténtelo de nuevo en un momento.",
-                unreadable_title: "No se ha podido leer el formulario",
-                unreadable: "No se ha cambiado nada. Vuelva atrás e inténtelo de nuevo.",
-            },
-        }
+texts! {
+    /// The texts of refusals.
+    Texts {
+        back: "Go back", "Volver";
+        foreign_title: "The form was not sent from this page", "El formulario no se ha enviado desde esta página";
+        foreign:
+            "Nothing was changed. Open the page again and send the form from there.",
+            "No se ha cambiado nada. Abra la página de nuevo y envíe el formulario desde ella.";
+        forbidden_title: "You may not do this", "No tiene permiso para esto";
+        forbidden:
+            "Your account does not have the right for this page.",
+            "Su cuenta no tiene derecho a usar esta página.";
+        missing_title: "This is not here any more", "Esto ya no está aquí";
+        missing:
+            "It may have been removed in the meantime. Nothing was changed.",
+            "Puede que se haya eliminado entretanto. No se ha cambiado nada.";
+        often_title: "Too many attempts", "Demasiados intentos";
+        often: "Nothing was changed. Try again in", "No se ha cambiado nada. Inténtelo de nuevo dentro de";
+        busy_title: "This did not work just now", "Ahora mismo no ha sido posible";
+        busy:
+            "The server is busy or a part of it does not answer. Try again in a moment.",
+            "El servidor está ocupado o una parte no responde. Inténtelo de nuevo en un momento.";
+        unreadable_title: "The form could not be read", "No se ha podido leer el formulario";
+        unreadable:
+            "Nothing was changed. Go back and try again.",
+            "No se ha cambiado nada. Vuelva atrás e inténtelo de nuevo.";
     }
 }
 
