@@ -85,7 +85,7 @@ impl FromStr for EmailPrefix {
 
     fn from_str(text: &str) -> Result<Self, Invalid> {
         let text = text.trim();
-        if text.is_empty() || text.len() > LONGEST || !text.bytes().all(|b| b.is_ascii_graphic()) {
+        if text.is_empty() || text.len() > Email::LONGEST || !text.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(Invalid("is not the beginning of an e-mail address"));
         }
         Ok(Self(text.to_ascii_lowercase()))

@@ -3,7 +3,7 @@
 use super::rows::time;
 use super::{Dialect, SqlStore, keys, users};
 use crate::clock::Timestamp;
-use crate::domain::{AppId, Colour, Email, KeyRowId, OpenUrl, UserId};
+use crate::domain::{AppId, Colour, Email, KeyRowId, OpenUrl};
 use crate::stores::{AdministrationStore, ApplicationChange, KeyRecord, Node, StoreResult, User, UserSearch};
 use async_trait::async_trait;
 use sqlx::any::AnyRow;

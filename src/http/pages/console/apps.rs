@@ -39,7 +39,7 @@ struct AppRow {
 /// `GET /admin/apps`
 pub async fn list(state: &AppState, call: Call<'_>) -> Answer {
     enter(state, call, async |visit: Visit, _, incoming| {
-        let done = incoming.fields(&["done"])?.text("done").and_then(done);
+        let done = incoming.form(&["done"])?.text("done").and_then(done);
         let apps = all(state, &visit).await?;
         let row = |app: &Application| AppRow {
             id: app.id.0,
@@ -127,7 +127,7 @@ impl Typed {
     }
 
     fn read(incoming: &Incoming) -> Result<Self, Problem> {
-        let fields = incoming.fields(&["name", "brand", "colour", "open_url", "mail_from", "sms_from"])?;
+        let fields = incoming.form(&["name", "brand", "colour", "open_url", "mail_from", "sms_from"])?;
         let text = |name| fields.text(name).unwrap_or_default().trim().to_owned();
         Ok(Self {
             name: text("name"),

@@ -72,7 +72,7 @@ const fn means(scope: KeyScope) -> &'static str {
 pub async fn show(state: &AppState, call: Call<'_>) -> Answer {
     enter(state, call, async |visit: Visit, call, incoming| {
         if matches!(call.parameter(), Ok(text) if text == "new") {
-            let owner = incoming.fields(&["owner"])?.text("owner").unwrap_or_default().to_owned();
+            let owner = incoming.form(&["owner"])?.text("owner").unwrap_or_default().to_owned();
             let typed = Typed { owner, scopes: vec![KeyScope::TokensIntrospect], ..Typed::default() };
             let list = choices(state, &visit).await?;
             return Ok(inside(&form(&visit, typed, fresh_form(), &list, None, None)));
@@ -137,7 +137,7 @@ fn form<'a>(
 /// The key is in the answer and nowhere else.
 pub async fn make(state: &AppState, call: Call<'_>) -> Answer {
     enter(state, call, async |visit: Visit, _, incoming| {
-        let fields = incoming.fields(&["owner", "app", "name", "days", "current_password", "form"])?;
+        let fields = incoming.form(&["owner", "app", "name", "days", "current_password", "form"])?;
         let text = |name| fields.text(name).unwrap_or_default().trim().to_owned();
         let typed = Typed {
             owner: text("owner"),
@@ -169,7 +169,7 @@ pub async fn make(state: &AppState, call: Call<'_>) -> Answer {
 }
 
 fn chosen(incoming: &Incoming) -> Result<Vec<KeyScope>, Problem> {
-    let fields = incoming.fields(&KeyScope::ALL.map(KeyScope::as_str))?;
+    let fields = incoming.form(&KeyScope::ALL.map(KeyScope::as_str))?;
     Ok(KeyScope::ALL.into_iter().filter(|scope| fields.text(scope.as_str()).is_some()).collect())
 }
 
@@ -277,7 +277,7 @@ fn page<'a>(
 pub async fn end(state: &AppState, call: Call<'_>) -> Answer {
     enter(state, call, async |visit: Visit, call, incoming| {
         let id = KeyRowId(number(call)?);
-        let fields = incoming.fields(&["action", "days", "current_password", "form"])?;
+        let fields = incoming.form(&["action", "days", "current_password", "form"])?;
         if fields.text("action") == Some("revoke") {
             let ask = RevokeKey { credential: visit.credential.clone(), id };
             state.dispatcher.ask(Weight::Ordinary, &state.ports.revoke_key, ask).await?;

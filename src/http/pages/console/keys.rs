@@ -25,7 +25,7 @@ struct Page<'a> {
 /// `GET /admin/keys` with `before`, the id that the page before this one ended with.
 pub async fn list(state: &AppState, call: Call<'_>) -> Answer {
     enter(state, call, async |visit: Visit, _, incoming| {
-        let fields = incoming.fields(&["before"])?;
+        let fields = incoming.form(&["before"])?;
         let before = fields.text("before").and_then(|text| text.parse().ok()).map(KeyRowId);
         let ask = ListAllKeys { credential: visit.credential.clone(), before };
         let page = state.dispatcher.ask(Weight::Ordinary, &state.ports.list_all_keys, ask).await?;

@@ -55,7 +55,7 @@ struct ProviderRow {
 /// page before this one ended with.
 pub async fn list(state: &AppState, call: Call<'_>) -> Answer {
     enter(state, call, async |visit: Visit, _, incoming| {
-        let fields = incoming.fields(&["show", "channel", "after"])?;
+        let fields = incoming.form(&["show", "channel", "after"])?;
         let (name, _, view) =
             VIEWS.into_iter().find(|(name, ..)| fields.text("show") == Some(*name)).unwrap_or(VIEWS[0]);
         let channel = fields.text("channel").and_then(|text| text.parse::<Channel>().ok());
@@ -137,7 +137,7 @@ struct AttemptRow {
 pub async fn show(state: &AppState, call: Call<'_>) -> Answer {
     enter(state, call, async |visit: Visit, call, incoming| {
         let id = MessageId(number(call)?);
-        let queued_again = incoming.fields(&["done"])?.text("done") == Some("retry");
+        let queued_again = incoming.form(&["done"])?.text("done") == Some("retry");
         let ask = ShowMessage { credential: visit.credential.clone(), id };
         let found = state.dispatcher.ask(Weight::Ordinary, &state.ports.show_message, ask).await?;
         let MessageDetails { message, attempts } = found;

@@ -145,7 +145,7 @@ struct DeviceRow {
 pub async fn show(state: &AppState, call: Call<'_>) -> Answer {
     enter(state, call, async |visit: Visit, call, incoming| {
         let user = call.user()?;
-        let done = incoming.fields(&["done"])?.text("done").map(str::to_owned);
+        let done = incoming.form(&["done"])?.text("done").map(str::to_owned);
         let ask = ShowUser { credential: visit.credential.clone(), user };
         let details = state.dispatcher.ask(Weight::Ordinary, &state.ports.show_user, ask).await?;
         let UserDetails { person, sessions, devices, keys, messages, .. } = &details;
@@ -238,7 +238,7 @@ struct Confirm<'a> {
 /// `GET /admin/users/:user_id/confirm` with `action`: asks for the administrator's password.
 pub async fn confirm(state: &AppState, call: Call<'_>) -> Answer {
     enter(state, call, async |visit: Visit, call, incoming| {
-        let (user, fields) = (call.user()?, incoming.fields(&["action"])?);
+        let (user, fields) = (call.user()?, incoming.form(&["action"])?);
         let action = Action::named(fields.text("action"))?;
         let email = email(state, &visit, user).await?;
         let page = Confirm {
@@ -264,7 +264,7 @@ async fn email(state: &AppState, visit: &Visit, user: UserId) -> Result<String, 
 /// `POST /admin/users/:user_id` with `action` and, if it has consequences, `current_password`.
 pub async fn act(state: &AppState, call: Call<'_>) -> Answer {
     enter(state, call, async |visit: Visit, call, incoming| {
-        let (user, fields) = (call.user()?, incoming.fields(&["action", "current_password"])?);
+        let (user, fields) = (call.user()?, incoming.form(&["action", "current_password"])?);
         let action = Action::named(fields.text("action"))?;
         // What is no password cannot be the right one.
         let password = fields.text("current_password").and_then(|text| text.parse().ok());

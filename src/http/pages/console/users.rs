@@ -58,7 +58,7 @@ impl From<&Person> for UserRow {
 /// the id of the newest ones.
 pub async fn list(state: &AppState, call: Call<'_>) -> Answer {
     enter(state, call, async |visit: Visit, _, incoming| {
-        let fields = incoming.fields(&["q", "after", "done"])?;
+        let fields = incoming.form(&["q", "after", "done"])?;
         let (query, after) = (fields.text("q").unwrap_or_default().trim(), fields.text("after"));
         let search = search(query, after);
         let users = match &search {
