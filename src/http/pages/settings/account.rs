@@ -98,7 +98,7 @@ pub async fn show(state: &AppState, call: Call<'_>) -> Answer {
 pub async fn save(state: &AppState, call: Call<'_>) -> Answer {
     visit(state, call, async |member, mut call| {
         let incoming = call.read(state).await?;
-        let mut fields = incoming.fields(&["first_name", "last_name", "locale"])?;
+        let mut fields = incoming.form(&["first_name", "last_name", "locale"])?;
         let names = (fields.required("first_name"), fields.required("last_name"));
         let locale = fields.required::<Locale>("locale");
         let ask = fields.build(|| {
@@ -128,7 +128,7 @@ pub async fn change_password(state: &AppState, call: Call<'_>) -> Answer {
             return Ok(refused(&member, Form::Password, "repeat", member.words.differ));
         }
         let (caller, _guard) = caller();
-        let mut fields = incoming.fields(&["current_password", "password"])?;
+        let mut fields = incoming.form(&["current_password", "password"])?;
         let (current, new) = (fields.required("current_password"), fields.required("password"));
         let credential = member.credential.clone();
         let ask = fields.build(|| Some(ChangePassword { credential, current: current?, new: new?, caller }));
@@ -148,7 +148,7 @@ pub async fn change_password(state: &AppState, call: Call<'_>) -> Answer {
 pub async fn send_code(state: &AppState, call: Call<'_>) -> Answer {
     visit(state, call, async |member, mut call| {
         let incoming = call.read(state).await?;
-        let mut fields = incoming.fields(&["phone"])?;
+        let mut fields = incoming.form(&["phone"])?;
         let phone = fields.required("phone");
         let (credential, locale) = (member.credential.clone(), Some(member.locale));
         let ask = fields.build(|| {

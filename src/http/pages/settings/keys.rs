@@ -184,7 +184,7 @@ fn creation(member: &Member, incoming: &Incoming) -> Result<(CreateKey, impl Siz
             scopes.push(scope);
         }
     }
-    let mut fields = incoming.fields(&["name", "app_id", "life", "current_password", "form"])?;
+    let mut fields = incoming.form(&["name", "app_id", "life", "current_password", "form"])?;
     let (name, app, life) = (fields.required("name"), fields.required("app_id"), fields.optional::<Days>("life"));
     let (password, form) = (fields.required("current_password"), fields.required::<FormId>("form"));
     let (caller, guard) = caller();
@@ -302,7 +302,7 @@ fn rotation(
     id: KeyRowId,
     incoming: &Incoming,
 ) -> Result<(RotateKey, u32, impl Sized + use<>), Problem> {
-    let mut fields = incoming.fields(&["overlap", "current_password", "form"])?;
+    let mut fields = incoming.form(&["overlap", "current_password", "form"])?;
     let overlap = fields.required::<Overlap>("overlap");
     let (password, form) = (fields.required("current_password"), fields.required::<FormId>("form"));
     let (caller, guard) = caller();

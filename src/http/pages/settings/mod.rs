@@ -142,5 +142,5 @@ fn form_again(problem: &Problem, page: &impl Template) -> HttpResponse {
 
 /// Which notice a page shows after a form: `?done=…`, from a closed list.
 fn done(incoming: &Incoming) -> Result<Option<String>, Problem> {
-    Ok(incoming.fields(&["done"])?.text("done").map(str::to_owned))
+    Ok(incoming.form(&["done"])?.text("done").map(str::to_owned))
 }

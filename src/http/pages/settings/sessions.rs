@@ -121,7 +121,7 @@ pub async fn close_others(state: &AppState, call: Call<'_>) -> Answer {
 pub async fn drop_device(state: &AppState, call: Call<'_>) -> Answer {
     visit(state, call, async |member, mut call| {
         let incoming = call.read(state).await?;
-        let mut fields = incoming.fields(&["app_id", "device_token"])?;
+        let mut fields = incoming.form(&["app_id", "device_token"])?;
         let (app, device_token) = (fields.required("app_id"), fields.required("device_token"));
         let ask = fields.build(|| {
             Some(DropDevice { credential: member.credential, app: Some(app?), device_token: device_token? })
