@@ -72,6 +72,26 @@ pub const PAGES: &[Page] = &[
     page("/signin", "Sign in"),
     Page { path: "/signin", steps: &[Fill("#email", "a@b.cd"), Fill("#password", "wrong"), SEND], heading: "Sign in" },
     page("/admin/signin", "Sign in"),
+    page("/admin", "Overview"),
+    page("/admin/users", "Users"),
+    page("/admin/users?q=nobody", "Users"),
+    page("/admin/users/1", EMAIL),
+    page("/admin/users/1/confirm?action=delete", "Delete"),
+    Page {
+        path: "/admin/users/1/confirm?action=disable",
+        steps: &[Fill("#current_password", PASSWORD), Click("main form .danger")],
+        heading: "Disable",
+    },
+    page("/admin/apps", "Applications"),
+    page("/admin/apps/new", "New application"),
+    page("/admin/apps/1", "Beyond VIP"),
+    page("/admin/keys", "Server keys"),
+    page("/admin/keys/new", "Make a server key"),
+    page("/admin/keys/1", "demo"),
+    page("/admin/outbox", "Outbox"),
+    page("/admin/outbox?show=dead&channel=sms", "Outbox"),
+    page("/admin/outbox/1", "Message 1"),
+    page("/admin/configuration", "Configuration"),
 ];
 
 impl Page {
@@ -174,7 +194,7 @@ impl World {
         browser.fill("#email", EMAIL).await;
         browser.fill("#password", PASSWORD).await;
         browser.click("form button:not([type=button])").await;
-        browser.shows("nav", "Sign out").await;
+        browser.shows("header", "Sign out").await;
     }
 
     /// Opens a page in a browser that has been let in, and takes its steps.

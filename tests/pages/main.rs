@@ -2,6 +2,7 @@
 //! (`journeys`); and posts that others forge (`forged`).
 
 mod checks;
+mod console;
 mod forged;
 mod headers;
 mod journeys;
