@@ -3,7 +3,9 @@
 use super::{Access, Context, Failure};
 use clap::Subcommand;
 use portcullis_actors::domain::{AppName, Colour, OpenUrl, is_brand};
-use portcullis_actors::stores::{AccountStore as _, Application, Created, NewApplication};
+use portcullis_actors::stores::{
+    AccountStore as _, AdministrationStore as _, Application, ApplicationChange, Created, NewApplication,
+};
 use portcullis_actors::transports::{is_mail_sender, is_sms_sender};
 use serde_json::json;
 
@@ -30,6 +32,27 @@ pub(super) enum AppsCommand {
         #[arg(long, value_name = "URL")]
         open_url: Option<OpenUrl>,
     },
+    /// Change how an application looks and who its messages are from. What is not named stays; an empty text is the default.
+    #[command(after_help = "Example:\n  portcullis apps change driver --colour 1f5fd6 --mail-from \"\"")]
+    Change {
+        /// The name that clients send as `app_id`.
+        name: AppName,
+        /// The name in mails, SMS and on pages.
+        #[arg(long, value_parser = brand)]
+        brand: Option<String>,
+        /// The sender of its mails.
+        #[arg(long, value_name = "ADDRESS", value_parser = or_default(mail_sender))]
+        mail_from: Option<Changed<String>>,
+        /// The sender of its SMS.
+        #[arg(long, value_name = "NUMBER", value_parser = or_default(sms_sender))]
+        sms_from: Option<Changed<String>>,
+        /// The colour of its pages and mails: six hexadecimal digits.
+        #[arg(long, value_name = "COLOUR", value_parser = or_default(str::parse::<Colour>))]
+        colour: Option<Changed<Colour>>,
+        /// Opens the application: an https URL, or one with the application's own scheme.
+        #[arg(long, value_name = "URL", value_parser = or_default(str::parse::<OpenUrl>))]
+        open_url: Option<Changed<OpenUrl>>,
+    },
     /// List the applications.
     #[command(after_help = "Example:\n  portcullis apps list --json")]
     List,
@@ -41,11 +64,20 @@ pub(super) enum AppsCommand {
     },
 }
 
+/// A value that replaces another one; `None`: by the default.
+#[derive(Debug, Clone)]
+pub(super) struct Changed<T>(Option<T>);
+
+/// Parses an empty text as the default.
+fn or_default<T, E>(parse: impl Fn(&str) -> Result<T, E> + Clone) -> impl Fn(&str) -> Result<Changed<T>, E> + Clone {
+    move |text| if text.is_empty() { Ok(Changed(None)) } else { parse(text).map(|value| Changed(Some(value))) }
+}
+
 pub(super) async fn run(context: &Context, command: AppsCommand) -> Result<(), Failure> {
     let access = match command {
         AppsCommand::Add { .. } => Access::Create,
         AppsCommand::List => Access::Read,
-        AppsCommand::Default { .. } => Access::Change,
+        AppsCommand::Default { .. } | AppsCommand::Change { .. } => Access::Change,
     };
     let accounts = context.database(&context.config(&["database"])?, access).await?;
     match command {
@@ -60,6 +92,21 @@ pub(super) async fn run(context: &Context, command: AppsCommand) -> Result<(), F
                     format!("Application {name} is number {id}.")
                 }),
             }
+        }
+        AppsCommand::Change { name, brand, mail_from, sms_from, colour, open_url } => {
+            let app = accounts.application(Some(&name)).await?;
+            let app = app.ok_or_else(|| Failure(format!("there is no application {name}")))?;
+            let change = ApplicationChange {
+                brand: brand.unwrap_or(app.brand),
+                mail_from: mail_from.map_or(app.mail_from, |Changed(value)| value),
+                sms_from: sms_from.map_or(app.sms_from, |Changed(value)| value),
+                colour: colour.map_or(app.colour, |Changed(value)| value),
+                open_url: open_url.map_or(app.open_url, |Changed(value)| value),
+            };
+            accounts.change_application(app.id, &change).await?;
+            context.output.answer(&json!({"id": app.id, "app_id": name.as_str()}), || {
+                format!("The application {name} is changed. Servers know within a second.")
+            });
         }
         AppsCommand::List => {
             let apps = accounts.applications().await?;

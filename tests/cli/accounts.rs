@@ -32,6 +32,40 @@ fn a_user_is_added_shown_listed_disabled_and_enabled() {
 }
 
 #[test]
+fn users_are_found_and_one_administrator_stays() {
+    let shell = Shell::new("loadtest");
+    shell.json(&["apps", "add", "driver"]);
+    let (ada, grace) = (shell.user("ada@example.com"), shell.user("grace@example.com"));
+    let found = |text: &str| shell.json(&["users", "search", text])["users"].as_array().map(Vec::len);
+    assert_eq!((found("GRA"), found("grace@example.com"), found("x")), (Some(1), Some(1), Some(0)));
+    assert_eq!(found("+12125550123"), Some(0));
+    assert!(shell.refused(&["users", "search", "a b"]).contains("beginning of an e-mail address"));
+    assert_eq!(shell.json(&["users", "search", "a", "--after", "ada@example.com"])["users"], json!([]));
+
+    assert_eq!(shell.json(&["users", "set-admin", "ada@example.com"]), json!({"id": ada, "admin": true}));
+    let last = shell.refused(&["users", "set-admin", "ada@example.com", "--off"]);
+    assert!(last.contains("no administrator left"), "{last}");
+    shell.json(&["users", "set-admin", &grace.to_string()]);
+    assert_eq!(shell.json(&["users", "set-admin", "ada@example.com", "--off"]), json!({"id": ada, "admin": false}));
+    assert_eq!(shell.json(&["users", "show", "grace@example.com"])["admin"], true);
+}
+
+#[test]
+fn an_application_is_changed_but_for_its_name() {
+    let shell = Shell::new("loadtest");
+    shell.json(&["apps", "add", "driver", "--brand", "Driver", "--colour", "1f5fd6"]);
+    shell.json(&["apps", "change", "driver", "--mail-from", "ada@example.com"]);
+    let app = || shell.json(&["apps", "list"])["apps"][0].clone();
+    assert_eq!((&app()["brand"], &app()["colour"]), (&json!("Driver"), &json!("1f5fd6")), "what is not named stays");
+    shell.json(&["apps", "change", "driver", "--brand", "Fleet", "--colour", "", "--mail-from", ""]);
+    assert_eq!((&app()["brand"], &app()["colour"]), (&json!("Fleet"), &json!(null)));
+    assert_eq!(app()["mail_from"], json!(null));
+    assert_eq!(shell.run(&["apps", "change", "driver", "--colour", "red"]).code, 2);
+    assert!(shell.refused(&["apps", "change", "none", "--brand", "x"]).contains("no application none"));
+    assert_eq!(shell.json(&["nodes"])["nodes"], json!([]), "no server has run");
+}
+
+#[test]
 fn what_cannot_be_done_to_a_user_is_one_line() {
     let shell = Shell::new("loadtest");
     shell.user("grace@example.com");
@@ -44,7 +78,7 @@ fn what_cannot_be_done_to_a_user_is_one_line() {
     assert!(shell.refused_with(&other, "ada@example.com").contains("e-mail"));
     assert!(shell.refused_with(&other, "").contains("empty"));
     assert_eq!(shell.json(&["users", "list"])["users"].as_array().map(Vec::len), Some(1), "nothing was added");
-    for command in ["show", "disable", "enable", "sign-out", "delete", "set-password"] {
+    for command in ["show", "disable", "enable", "sign-out", "delete", "set-password", "set-admin"] {
         assert!(shell.refused(&["users", command, "nobody@example.com"]).contains("no such user"), "{command}");
         assert!(shell.refused(&["users", command, "4711"]).contains("no such user"), "{command}");
         assert!(shell.refused(&["users", command, "nobody"]).contains("neither"), "{command}");

@@ -2,7 +2,7 @@
 
 use super::{KeyRecord, StoreResult, User};
 use crate::clock::Timestamp;
-use crate::domain::{AppId, Colour, Email, EmailPrefix, KeyRowId, OpenUrl, Phone, UserId};
+use crate::domain::{AppId, Colour, Email, EmailPrefix, Invalid, KeyRowId, OpenUrl, Phone, UserId};
 use async_trait::async_trait;
 
 /// Which accounts are looked for, and where the page of results begins.
@@ -14,6 +14,22 @@ pub enum UserSearch {
     Address(EmailPrefix, Option<Email>),
     /// Those with this number, the newest first.
     Phone(Phone),
+}
+
+impl UserSearch {
+    /// What somebody types: a number that begins with `+`, or the beginning of an address. What is no
+    /// number may still be the beginning of an address.
+    ///
+    /// # Errors
+    /// It is none of these.
+    pub fn typed(text: &str, after: Option<Email>) -> Result<Self, Invalid> {
+        let text = text.trim();
+        // The region is of no use: the number names its own.
+        match text.starts_with('+').then(|| Phone::parse(text, "US").ok()).flatten() {
+            Some(phone) => Ok(Self::Phone(phone)),
+            None => Ok(Self::Address(text.parse()?, after)),
+        }
+    }
 }
 
 /// What of an application may be changed. Its name stays, since clients and keys use it.

@@ -149,6 +149,7 @@ mod tests {
             created: NOW,
             last_used: None,
             expires: Some(NOW),
+            replaced: None,
             revoked: None,
         });
         let minutes = vec![Minute { hashing_refused: 3, ..Minute::default() }];

@@ -12,7 +12,7 @@ use askama::Template;
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use portcullis_actors::account::Person;
 use portcullis_actors::administration::SearchUsers;
-use portcullis_actors::domain::{EmailPrefix, Phone, UserId};
+use portcullis_actors::domain::UserId;
 use portcullis_actors::stores::UserSearch;
 
 #[derive(Template)]
@@ -99,16 +99,11 @@ pub async fn list(state: &AppState, call: Call<'_>) -> Answer {
     .await
 }
 
-/// A number begins with `+`. What is no number may still be the beginning of an address.
+/// The newest ones if nothing is looked for.
 fn search(query: &str, after: Option<&str>) -> Result<UserSearch, &'static str> {
     if query.is_empty() {
         return Ok(UserSearch::Newest(after.and_then(|text| text.parse().ok()).map(UserId)));
     }
-    if let Some(phone) = query.starts_with('+').then(|| Phone::parse(query, "US").ok()).flatten() {
-        return Ok(UserSearch::Phone(phone));
-    }
-    let prefix: EmailPrefix = query
-        .parse()
-        .map_err(|_| "Type the beginning of an e-mail address, or a whole phone number that begins with +.")?;
-    Ok(UserSearch::Address(prefix, after.and_then(|text| text.parse().ok())))
+    let fault = "Type the beginning of an e-mail address, or a whole phone number that begins with +.";
+    UserSearch::typed(query, after.and_then(|text| text.parse().ok())).map_err(|_| fault)
 }
