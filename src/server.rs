@@ -168,6 +168,9 @@ impl Server {
             version: instruments.about().version,
             started: clock.now(),
         };
+        let operators = admin_socket.as_ref().map(|(_, address)| *address);
+        let is_development = config.profile == Profile::Development;
+        let development = is_development.then(|| Arc::new(app::demo::start_page(&config, operators)));
         let tracker = TaskTracker::new();
         let applications = Arc::new(Applications::new(Arc::new(database.clone())));
         let maintenance = {
@@ -178,7 +181,7 @@ impl Server {
             }
         };
         let workers = WorkerFactory {
-            settings: Settings { public_url, ..Settings::from(&*config) },
+            settings: Settings { public_url, development, ..Settings::from(&*config) },
             readiness: Arc::new(StoreReadiness { accounts: database.clone(), sessions: tokens.sessions() }),
             instruments,
             config: Arc::clone(&config),

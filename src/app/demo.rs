@@ -1,12 +1,16 @@
 //! The demo data. It makes the examples of the API reference work in development. Production refuses to start with it.
 
+use crate::config::{Config, MailTransport, SmsTransport};
+use crate::http::Development;
 use portcullis_actors::domain::{Email, KeyScope, Password, ServerKey, UserId};
 use portcullis_actors::hashing::{HashingPool, Verified};
 use portcullis_actors::stores::{AccountStore, NewApplication, NewKey, NewUser};
+use std::net::SocketAddr;
 
 pub(crate) const EMAIL: &str = "admin@beyondvip.com";
 pub(crate) const PASSWORD: &str = "password";
 pub(crate) const APP: &str = "beyondvip";
+const COLOUR: &str = "6d28d9";
 pub(crate) const KEY: &str = "2zLJaxqVzKJgQ0XfYIg8Wg";
 
 /// A store or the hashing pool failed.
@@ -40,7 +44,7 @@ pub(crate) async fn seed(accounts: &dyn AccountStore, hashing: &HashingPool) -> 
         brand: "Beyond VIP".to_owned(),
         mail_from: None,
         sms_from: None,
-        colour: None,
+        colour: Some(COLOUR.parse()?),
         open_url: None,
     };
     accounts.create_application(app.clone()).await?;
@@ -90,12 +94,43 @@ pub(crate) async fn live_credentials(
     Ok(faults)
 }
 
+/// What the start page tells. `operators` is the address of the listener for operators.
+pub(crate) fn start_page(config: &Config, operators: Option<SocketAddr>) -> Development {
+    let database = match config.database.file() {
+        Some(file) => format!("SQLite, {}", file.display()),
+        None => "PostgreSQL".to_owned(),
+    };
+    let tokens = match config.redis.url.is_empty() {
+        true => format!("SQLite, {}", config.token_file().display()),
+        false => "Redis".to_owned(),
+    };
+    let mail = match config.mail.transport {
+        MailTransport::Inbox => "stays in the inbox",
+        MailTransport::Smtp => "SMTP",
+    };
+    let sms = match config.sms.transport {
+        SmsTransport::Inbox => "stays in the inbox",
+        SmsTransport::Twilio => "a Twilio-compatible provider",
+    };
+    let mut parts =
+        vec![("Accounts", database), ("Sessions, codes", tokens), ("Mail", mail.to_owned()), ("SMS", sms.to_owned())];
+    parts.extend(operators.map(|address| ("Metrics", format!("http://{address}/metrics"))));
+    Development {
+        version: env!("BUILD_VERSION"),
+        parts,
+        console: operators.map(|address| format!("http://{address}/admin")),
+        email: EMAIL,
+        password: PASSWORD,
+        key: KEY,
+    }
+}
+
 /// Examples for the terminal, at most 20 lines.
 pub(crate) fn greeting(url: &str, metrics: Option<&str>) -> String {
     let metrics = metrics.map(|url| format!("\nMetrics: {url}")).unwrap_or_default();
     format!(
         "Portcullis listens on {url} (development profile, demo data).
-Mail and SMS stay in memory: {url}/dev/inbox{metrics}
+Open {url}/ in a browser. Mail and SMS stay in memory: {url}/dev/inbox{metrics}
 
   curl -X POST -d email={EMAIL} -d password={PASSWORD} -d device_token=324628746283682634 -d mobile_os=ios \\
     {url}/api/v1/tokens.json

@@ -1,11 +1,9 @@
-//! `apps add|list|default`: the applications that users sign in to.
+//! `apps add|set|list|default`: the applications that users sign in to.
 
 use super::{Access, Context, Failure};
 use clap::Subcommand;
 use portcullis_actors::domain::{AppName, Colour, OpenUrl, is_brand};
-use portcullis_actors::stores::{
-    AccountStore as _, AdministrationStore as _, Application, ApplicationChange, Created, NewApplication,
-};
+use portcullis_actors::stores::{AccountStore as _, Application, ApplicationChange, Created, NewApplication};
 use portcullis_actors::transports::{is_mail_sender, is_sms_sender};
 use serde_json::json;
 
@@ -32,26 +30,26 @@ pub(super) enum AppsCommand {
         #[arg(long, value_name = "URL")]
         open_url: Option<OpenUrl>,
     },
-    /// Change how an application looks and who its messages are from. What is not named stays; an empty text is the default.
-    #[command(after_help = "Example:\n  portcullis apps change driver --colour 1f5fd6 --mail-from \"\"")]
-    Change {
-        /// The name that clients send as `app_id`.
+    /// Change how an application presents itself. What is not given stays. An empty text removes a value.
+    #[command(after_help = "Example:\n  portcullis apps set driver --brand \"Fleet Driver\" --colour 0f766e")]
+    Set {
+        /// Its name.
         name: AppName,
-        /// The name in mails, SMS and on pages.
+        /// The name in its messages and on its pages.
         #[arg(long, value_parser = brand)]
         brand: Option<String>,
         /// The sender of its mails.
-        #[arg(long, value_name = "ADDRESS", value_parser = or_default(mail_sender))]
-        mail_from: Option<Changed<String>>,
-        /// The sender of its SMS.
-        #[arg(long, value_name = "NUMBER", value_parser = or_default(sms_sender))]
-        sms_from: Option<Changed<String>>,
+        #[arg(long, value_name = "ADDRESS", value_parser = removable(mail_sender))]
+        mail_from: Option<Removable<String>>,
+        /// The sender of its SMS with the first provider.
+        #[arg(long, value_name = "NUMBER", value_parser = removable(sms_sender))]
+        sms_from: Option<Removable<String>>,
         /// The colour of its pages and mails: six hexadecimal digits.
-        #[arg(long, value_name = "COLOUR", value_parser = or_default(str::parse::<Colour>))]
-        colour: Option<Changed<Colour>>,
+        #[arg(long, value_name = "COLOUR", value_parser = removable(str::parse::<Colour>))]
+        colour: Option<Removable<Colour>>,
         /// Opens the application: an https URL, or one with the application's own scheme.
-        #[arg(long, value_name = "URL", value_parser = or_default(str::parse::<OpenUrl>))]
-        open_url: Option<Changed<OpenUrl>>,
+        #[arg(long, value_name = "URL", value_parser = removable(str::parse::<OpenUrl>))]
+        open_url: Option<Removable<OpenUrl>>,
     },
     /// List the applications.
     #[command(after_help = "Example:\n  portcullis apps list --json")]
@@ -64,20 +62,11 @@ pub(super) enum AppsCommand {
     },
 }
 
-/// A value that replaces another one; `None`: by the default.
-#[derive(Debug, Clone)]
-pub(super) struct Changed<T>(Option<T>);
-
-/// Parses an empty text as the default.
-fn or_default<T, E>(parse: impl Fn(&str) -> Result<T, E> + Clone) -> impl Fn(&str) -> Result<Changed<T>, E> + Clone {
-    move |text| if text.is_empty() { Ok(Changed(None)) } else { parse(text).map(|value| Changed(Some(value))) }
-}
-
 pub(super) async fn run(context: &Context, command: AppsCommand) -> Result<(), Failure> {
     let access = match command {
         AppsCommand::Add { .. } => Access::Create,
         AppsCommand::List => Access::Read,
-        AppsCommand::Default { .. } | AppsCommand::Change { .. } => Access::Change,
+        AppsCommand::Set { .. } | AppsCommand::Default { .. } => Access::Change,
     };
     let accounts = context.database(&context.config(&["database"])?, access).await?;
     match command {
@@ -93,20 +82,18 @@ pub(super) async fn run(context: &Context, command: AppsCommand) -> Result<(), F
                 }),
             }
         }
-        AppsCommand::Change { name, brand, mail_from, sms_from, colour, open_url } => {
-            let app = accounts.application(Some(&name)).await?;
-            let app = app.ok_or_else(|| Failure(format!("there is no application {name}")))?;
+        AppsCommand::Set { name, brand, mail_from, sms_from, colour, open_url } => {
             let change = ApplicationChange {
-                brand: brand.unwrap_or(app.brand),
-                mail_from: mail_from.map_or(app.mail_from, |Changed(value)| value),
-                sms_from: sms_from.map_or(app.sms_from, |Changed(value)| value),
-                colour: colour.map_or(app.colour, |Changed(value)| value),
-                open_url: open_url.map_or(app.open_url, |Changed(value)| value),
+                brand,
+                mail_from: mail_from.map(Removable::into_inner),
+                sms_from: sms_from.map(Removable::into_inner),
+                colour: colour.map(Removable::into_inner),
+                open_url: open_url.map(Removable::into_inner),
             };
-            accounts.change_application(app.id, &change).await?;
-            context.output.answer(&json!({"id": app.id, "app_id": name.as_str()}), || {
-                format!("The application {name} is changed. Servers know within a second.")
-            });
+            if !accounts.change_application(&name, change).await? {
+                return Err(unknown(&name));
+            }
+            context.output.answer(&json!({"app_id": name.as_str()}), || format!("{name} is changed."));
         }
         AppsCommand::List => {
             let apps = accounts.applications().await?;
@@ -129,7 +116,7 @@ pub(super) async fn run(context: &Context, command: AppsCommand) -> Result<(), F
         }
         AppsCommand::Default { name } => {
             if !accounts.set_default_application(&name).await? {
-                return Err(Failure(format!("there is no application {name}")));
+                return Err(unknown(&name));
             }
             context.output.answer(&json!({"app_id": name.as_str(), "default": true}), || {
                 format!("{name} is the default application.")
@@ -137,6 +124,24 @@ pub(super) async fn run(context: &Context, command: AppsCommand) -> Result<(), F
         }
     }
     Ok(())
+}
+
+fn unknown(name: &AppName) -> Failure {
+    Failure(format!("there is no application {name}"))
+}
+
+/// A value, or an empty text that removes it. A type of its own, because clap gives `Option<Option<_>>` another meaning.
+#[derive(Clone, Debug)]
+pub(super) struct Removable<T>(Option<T>);
+
+impl<T> Removable<T> {
+    fn into_inner(self) -> Option<T> {
+        self.0
+    }
+}
+
+fn removable<T, E>(parse: fn(&str) -> Result<T, E>) -> impl Fn(&str) -> Result<Removable<T>, E> + Clone {
+    move |text| if text.is_empty() { Ok(Removable(None)) } else { parse(text).map(|value| Removable(Some(value))) }
 }
 
 fn mail_sender(text: &str) -> Result<String, &'static str> {

@@ -50,6 +50,11 @@ impl Endpoint {
         all.filter(|code| codes.contains(code)).collect()
     }
 
+    /// The summary as a heading.
+    pub fn title(&self) -> &'static str {
+        self.summary.trim_end_matches('.')
+    }
+
     /// The declared parameter of this name.
     pub fn parameter(&self, name: &str) -> Option<&Parameter> {
         self.parameters.iter().find(|parameter| parameter.name == name)
@@ -158,7 +163,8 @@ impl Access {
             ways.push("user token".to_owned());
         }
         if !scopes.is_empty() {
-            ways.push(format!("key with {}", scopes.join(" or ")));
+            let basic = if self.basic { ", as Bearer or HTTP Basic" } else { "" };
+            ways.push(format!("key with {}{basic}", scopes.join(" or ")));
         }
         if self.open {
             ways.push("none".to_owned());

@@ -14,7 +14,7 @@ use std::time::Duration;
 macro_rules! codes {
     ($($name:ident = $status:literal $text:literal $title:literal,)+) => {
         /// Every error code that a client can receive.
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Code {
             $($name,)+
         }

@@ -6,6 +6,7 @@ use super::cors::{Cors, CorsRequest};
 use super::error::{Code, Problem};
 use super::extract::Call;
 use super::metrics::HttpMetrics;
+use super::pages;
 use super::route::{self, Answer};
 use super::state::AppState;
 use super::traces;
@@ -54,7 +55,7 @@ impl RequestHandler {
         let answer = match (&cors, format, found) {
             (CorsRequest::Preflight(_), ..) => Ok(HttpResponse::NoContent().finish()),
             (_, Err(problem), _) => Err(problem),
-            (_, Ok(()), None) => Err(Problem::not_found()),
+            (_, Ok(()), None) => missing(&self.state, &request),
             (_, Ok(()), Some((route, parameter))) => {
                 let mut work = pin!(route.handle(&self.state, Call::new(&request, &mut payload, parameter)));
                 poll_fn(|context| trace::within(exchange.trace.as_ref(), || work.as_mut().poll(context))).await
@@ -66,6 +67,16 @@ impl RequestHandler {
             response.head_mut().set_connection_type(ConnectionType::Close);
         }
         response
+    }
+}
+
+/// The answer for a path that does not exist.
+fn missing(state: &AppState, request: &Request) -> Answer {
+    let headers = request.head().headers();
+    if pages::missing::is_for_people(request.method(), request.path(), headers) {
+        Ok(pages::missing::page(state, headers))
+    } else {
+        Err(Problem::not_found())
     }
 }
 

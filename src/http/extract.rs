@@ -377,3 +377,14 @@ impl FromStr for Language {
         if tag { Ok(Self(text.parse().ok())) } else { Err(Invalid("must be a language tag")) }
     }
 }
+
+/// `true` or `false`.
+pub struct Flag(pub bool);
+
+impl FromStr for Flag {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        text.parse().map(Self).map_err(|_| Invalid("must be true or false"))
+    }
+}

@@ -29,6 +29,7 @@ pub mod pages;
 mod params;
 mod password;
 mod peer;
+mod people;
 mod route;
 mod sessions;
 mod settings;
@@ -41,6 +42,7 @@ pub use body::BodyLimits;
 pub use exchange::RequestHandler;
 pub(crate) use exchange::without_request;
 pub use instruments::{About, Instruments, Minute, Pulse, StoreState};
+pub use pages::Development;
 pub use route::Verb;
 pub use state::{AppState, Listener, Ports, Readiness, Settings};
 pub use traces::{RequestTraces, TracePolicy};
@@ -68,6 +70,14 @@ route::routes! {
         DELETE devices::drop = devices::DROP,
     }
     DevicesOfUser "/api/v1/users/{user_id}/devices" { GET devices::of_user = devices::OF_USER }
+    Me "/api/v1/me" { GET people::me = people::ME }
+    Users "/api/v1/users" { GET people::find = people::FIND, POST people::create = people::CREATE }
+    User "/api/v1/users/{user_id}" {
+        GET people::show = people::SHOW,
+        PATCH people::update = people::UPDATE,
+        DELETE people::delete = people::DELETE,
+    }
+    SessionsOfUser "/api/v1/users/{user_id}/sessions" { DELETE people::end_sessions = people::END_SESSIONS }
     Password "/api/v1/password" { PUT password::set = password::SET }
     GatewayNginx "/gateway/nginx" { ANY gateway::nginx }
     GatewayForward "/gateway/forward" { ANY gateway::forward }
@@ -109,12 +119,17 @@ route::routes! {
     ConsoleConfiguration "/admin/configuration" { GET pages::console::configuration }
     SmsCallback "/callbacks/sms/{provider}" { POST callbacks::sms }
     OpenApi "/openapi.json" { GET openapi::show }
+    Docs "/docs" { GET pages::docs::index }
+    DocsConcepts "/docs/concepts" { GET pages::docs::concepts }
+    DocsGroup "/docs/{group}" { GET pages::docs::group }
     Style "/pages/style.css" { GET pages::assets::style }
     Script "/pages/script.js" { GET pages::assets::script }
     Mark "/pages/mark.svg" { GET pages::assets::mark }
     Accent "/pages/accent/{colour}" { GET pages::assets::accent }
-    Inbox "/dev/inbox" { GET pages::inbox::html }
+    Start "/" { GET pages::development::start }
+    Inbox "/dev/inbox" { GET pages::inbox::html, POST pages::inbox::clear }
     InboxJson "/dev/inbox.json" { GET pages::inbox::json }
+    InboxMail "/dev/inbox/{id}" { GET pages::inbox::mail }
 }
 
 impl Route {
@@ -133,7 +148,12 @@ impl Route {
             Listener::Operators => begins(&["/admin", "/pages/"]),
         };
         let settings = state.settings.settings_pages || !begins(&["/signin", "/signout", "/settings"]);
-        place && settings && (state.inbox.is_some() || !matches!(self, Self::Inbox | Self::InboxJson))
+        let is_there = match self {
+            Self::Start => state.settings.development.is_some(),
+            Self::Inbox | Self::InboxJson | Self::InboxMail => state.inbox.is_some(),
+            _ => true,
+        };
+        place && settings && is_there
     }
 }
 

@@ -96,7 +96,7 @@ fn call(Operation { endpoint, .. }: &Operation) -> Value {
     let mut call = json!({
         "operationId": endpoint.id,
         "tags": [endpoint.group.name()],
-        "summary": endpoint.summary.trim_end_matches('.'),
+        "summary": endpoint.title(),
         "security": security(&endpoint.access),
         "parameters": in_url.map(in_url_parameter).collect::<Value>(),
         "responses": responses(endpoint),
@@ -317,12 +317,14 @@ fn schema(shape: &Shape) -> Value {
         Shape::Object(object) => json!({ "$ref": format!("#/components/schemas/{}", object.name) }),
         Shape::Nullable(inner) => {
             let mut schema = schema(inner);
-            if schema["type"].is_string() && schema.get("enum").is_none() {
-                schema["type"] = json!([schema["type"], "null"]);
-                schema
-            } else {
-                json!({ "anyOf": [schema, { "type": "null" }] })
+            if let Some(texts) = schema.get_mut("enum").and_then(Value::as_array_mut) {
+                texts.push(Value::Null);
             }
+            if schema["type"].is_string() {
+                schema["type"] = json!([schema["type"], "null"]);
+                return schema;
+            }
+            json!({ "anyOf": [schema, { "type": "null" }] })
         }
     }
 }

@@ -3,14 +3,13 @@
 use super::dispatch::Weight;
 use super::endpoint::{Access, Endpoint, Group, Kind, Parameter, Reply};
 use super::error::{Code, Problem};
-use super::extract::Call;
+use super::extract::{Call, Flag};
 use super::route::{Answer, json, message};
 use super::shape::{Shaped as _, shapes};
 use super::state::AppState;
 use portcullis_actors::clock::Timestamp;
-use portcullis_actors::domain::{Digest, Invalid, MobileOs, UserId};
+use portcullis_actors::domain::{Digest, MobileOs, UserId};
 use portcullis_actors::session::{Check, CloseSession, CloseSessions, ListSessions};
-use std::str::FromStr;
 
 shapes! {
     /// The session of a valid token.
@@ -147,14 +146,4 @@ pub async fn close_all(state: &AppState, mut call: Call<'_>) -> Answer {
     let ask = fields.build(|| Some(CloseSessions { credential, keep_own }))?;
     state.dispatcher.ask(Weight::Ordinary, &state.ports.close_sessions, ask).await?;
     message(&CLOSE_ALL)
-}
-
-struct Flag(bool);
-
-impl FromStr for Flag {
-    type Err = Invalid;
-
-    fn from_str(text: &str) -> Result<Self, Invalid> {
-        text.parse().map(Self).map_err(|_| Invalid("must be true or false"))
-    }
 }

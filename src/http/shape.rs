@@ -2,7 +2,7 @@
 //! that documents cannot say anything else.
 
 use portcullis_actors::clock::Timestamp;
-use portcullis_actors::domain::{Digest, MobileOs, UserId};
+use portcullis_actors::domain::{Digest, Locale, MobileOs, UserId};
 
 /// The form of a JSON value.
 #[derive(Debug, Clone, Copy)]
@@ -63,6 +63,10 @@ written_as! {
 
 impl Shaped for MobileOs {
     const SHAPE: Shape = Shape::OneOf(&MobileOs::NAMES);
+}
+
+impl Shaped for Locale {
+    const SHAPE: Shape = Shape::OneOf(&Locale::NAMES);
 }
 
 impl<T: Shaped> Shaped for Option<T> {

@@ -4,14 +4,15 @@ use super::body::BodyLimits;
 use super::dispatch::Dispatcher;
 use super::instruments::Instruments;
 use super::metrics::HttpMetrics;
+use super::pages::Development;
 use super::traces::RequestTraces;
 use actix::{Actor, Addr, Context, Handler, Recipient};
 use async_trait::async_trait;
 use ipnet::IpNet;
 use portcullis_actors::Traced;
 use portcullis_actors::account::{
-    ChangePassword, ChangeProfile, CreateKey, DeleteUser, DropDevice, EndSessions, ListDevices, ListKeys, Profile,
-    RegisterDevice, RevokeKey, RotateKey, UpdateUser, UserDevices,
+    ChangePassword, ChangeProfile, CreateKey, CreateUser, DeleteUser, DropDevice, EndSessions, FindUser, ListDevices,
+    ListKeys, Profile, RegisterDevice, RevokeKey, RotateKey, UpdateUser, UserDevices,
 };
 use portcullis_actors::administration::{
     AddApplication, ChangeApplication, ChooseDefaultApplication, Enter, ListAllKeys, ListApplications, ListMessages,
@@ -75,15 +76,17 @@ ports! {
         list_devices: ListDevices,
         drop_device: DropDevice,
         user_devices: UserDevices,
-        update_user: UpdateUser,
-        delete_user: DeleteUser,
-        end_sessions: EndSessions,
         profile: Profile,
         change_profile: ChangeProfile,
         list_keys: ListKeys,
         create_key: CreateKey,
         rotate_key: RotateKey,
         revoke_key: RevokeKey,
+        find_user: FindUser,
+        create_user: CreateUser,
+        update_user: UpdateUser,
+        delete_user: DeleteUser,
+        end_sessions: EndSessions,
     }
     notifier: Notifier {
         record_report: RecordReport,
@@ -130,7 +133,27 @@ pub struct Settings {
     pub settings_pages: bool,
     /// The least length of a new password, in characters.
     pub shortest_password: usize,
+    /// What the start page tells; `None` in other profiles than development.
+    pub development: Option<Arc<Development>>,
     pub body: BodyLimits,
+}
+
+#[cfg(test)]
+impl Settings {
+    /// Those of a server with TLS and without proxies.
+    pub(super) fn example(listener: Listener) -> Self {
+        Self {
+            listener,
+            public_url: "https://id.example.com".to_owned(),
+            trusted_proxies: Vec::new(),
+            token_in_query: false,
+            cors_origins: Vec::new(),
+            settings_pages: true,
+            shortest_password: 8,
+            development: None,
+            body: BodyLimits { bytes: 0, time: std::time::Duration::ZERO },
+        }
+    }
 }
 
 /// Pings the stores. SMTP and SMS providers do not count: messages for them wait in the outbox.

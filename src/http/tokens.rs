@@ -193,7 +193,7 @@ shapes! {
         client_id: Option<&'a str> = "beyondvip",
         #[serde(skip_serializing_if = "Option::is_none")]
         /// The scopes of a server key, separated by spaces. A user's token has none: that tells the two apart.
-        scope: Option<String> = "owner:act",
+        scope: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")]
         /// When the session began or the key was made, in seconds since 1970.
         iat: Option<i64> = 1764000000,
@@ -210,8 +210,8 @@ pub static INTROSPECT: Endpoint = Endpoint {
     id: "introspectToken",
     group: Group::Tokens,
     summary: "Ask whose token it is (RFC 7662).",
-    description: "For the back ends of an application. It takes user tokens and server keys. One that is unknown, expired, revoked or of another application is \
-                  inactive, without a reason.",
+    description: "For the back ends of an application. It takes user tokens and server keys. One that is unknown, expired, \
+                  revoked or of another application is inactive, without a reason.",
     access: Access::key(&[KeyScope::TokensIntrospect]).or_basic(),
     parameters: &[Parameter::required(
         "token",

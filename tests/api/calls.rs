@@ -182,10 +182,19 @@ async fn introspection() {
         text(ask(TOKEN)).await,
         r#"{"active":true,"sub":"1","client_id":"beyondvip","iat":1764000000,"exp":1765209600,"token_type":"Bearer"}"#
     );
-    assert_eq!(app.probe.only::<Introspect>().token, Some(TOKEN.parse::<Credential>().expect("well formed")));
+    let asked = |app: &App| app.probe.only::<Introspect>().token;
+    assert_eq!(asked(&app), Some(TOKEN.parse().expect("a token")));
+    assert_eq!(
+        text(ask(KEY)).await,
+        concat!(
+            r#"{"active":true,"sub":"1","client_id":"beyondvip","scope":"owner:act devices:read","#,
+            r#""iat":1764000000,"exp":1765209600,"token_type":"Bearer"}"#
+        )
+    );
+    assert_eq!(asked(&app), Some(KEY.parse().expect("a key")));
     app.probe.be(Mood::Inactive);
     assert_eq!(text(ask("rubbish")).await, r#"{"active":false}"#);
-    assert!(app.probe.only::<Introspect>().token.is_none());
+    assert!(asked(&app).is_none());
 }
 
 #[actix_web::test]

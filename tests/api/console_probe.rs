@@ -2,9 +2,6 @@
 
 use super::probe::ProbeActor;
 use actix::{Context, Handler, Message};
-use portcullis_actors::account::{
-    ChangeProfile, CreateKey, DeleteUser, EndSessions, ListKeys, Profile, RevokeKey, RotateKey, UpdateUser,
-};
 use portcullis_actors::administration::{
     AddApplication, ChangeApplication, ChooseDefaultApplication, Enter, ListAllKeys, ListApplications, ListMessages,
     RetryMessage, SearchUsers, ShowKey, ShowMessage, ShowUser, TakeSurvey,
@@ -24,8 +21,7 @@ macro_rules! refuses {
 }
 
 refuses! {
-    Profile, ChangeProfile, ListKeys, CreateKey, RotateKey, RevokeKey,
-    UpdateUser, DeleteUser, EndSessions, SendReset,
+    SendReset,
     Enter, SearchUsers, ShowUser, ListAllKeys, ShowKey, ListMessages, ShowMessage, RetryMessage, ListApplications,
     AddApplication, ChangeApplication, ChooseDefaultApplication, TakeSurvey,
 }

@@ -1,11 +1,14 @@
 //! What the API does is what its declarations say: access, parameters with their limits, and answers.
 
 use super::app::{App, json, problem};
+use super::live::Live;
 use super::probe::TOKEN;
 use super::table::calls;
 use portcullis::http::endpoint::{Content, Group, Kind, Need, Place};
 use portcullis::http::shape::Shape;
 use portcullis::http::{OPERATIONS, Operation, Route};
+use portcullis_actors::domain::KeyScope;
+use portcullis_testkit::accounts::PASSWORD;
 use serde_json::Value;
 use std::collections::BTreeSet;
 
@@ -137,6 +140,68 @@ async fn every_answer_is_the_declared_one() {
             Content::Json(shape) => fits(&shape, &answer, &call.name()),
             Content::Nothing => panic!("{} answers {answer}", call.name()),
         }
+    }
+}
+
+/// The whole server, with the demo data. What is refused for another reason has been let in.
+#[actix_web::test]
+async fn a_key_is_let_in_by_its_scopes_as_declared() {
+    let live = Live::start().await;
+    let owner = live.add_user("grace", PASSWORD).await;
+    for scope in KeyScope::ALL {
+        let key = live.add_key("beyondvip", owner, &[scope]).await;
+        for call in calls().iter().filter(|call| call.credential.is_some()) {
+            let method = call.method.parse().expect("a method");
+            let request = live.request(method, &call.path).bearer_auth(&key).form(&call.pairs());
+            let (_, answer) = json(request).await;
+            let access = named(call.id).endpoint.access;
+            let lacks =
+                answer["code"] == "insufficient_scope" || access.scopes.is_empty() && answer["code"] == "forbidden";
+            assert_eq!(lacks, !access.scopes.contains(&scope), "{} with {}: {answer}", call.name(), scope.as_str());
+        }
+    }
+}
+
+/// The whole server, with the demo data: a call with the declared examples gets a declared answer.
+#[actix_web::test]
+async fn the_whole_server_answers_as_declared() {
+    let live = Live::start().await;
+    let owner = live.add_user("grace", PASSWORD).await;
+    let key = live.add_key("beyondvip", owner, &KeyScope::ALL).await;
+    let (mut password, mut done) = ("password", BTreeSet::new());
+    // A deleted user could not go on.
+    for call in calls().iter().filter(|call| !(call.method == "DELETE" && call.path.starts_with("/api/v1/users"))) {
+        let token = live.sign_in(password).await.1["token"].as_str().expect("a token").to_owned();
+        let pairs = call.pairs().into_iter().map(|(name, value)| match (call.id, name) {
+            ("introspectToken", "token") => (name, token.as_str()),
+            _ => (name, value),
+        });
+        let request = live.request(call.method.parse().expect("a method"), &call.path);
+        let request = match call.credential {
+            Some(TOKEN) => request.bearer_auth(&token),
+            Some(_) => request.bearer_auth(&key),
+            None => request,
+        };
+        let (status, answer) = json(request.form(&pairs.collect::<Vec<_>>())).await;
+        let endpoint = named(call.id).endpoint;
+        match endpoint.answers.iter().find(|reply| reply.status == status).map(|reply| reply.content) {
+            Some(Content::Message(text)) => assert_eq!(answer["message"], text, "{}", call.name()),
+            Some(Content::Json(shape)) => fits(&shape, &answer, &call.name()),
+            _ => {
+                assert!(endpoint.codes().iter().any(|code| answer["code"] == code.as_str()), "{} {answer}", call.name())
+            }
+        }
+        if status < 300 {
+            done.insert(call.id);
+            if call.id == "setPassword" {
+                password = "an umbrella for the moon";
+            }
+        }
+    }
+    for id in
+        ["signIn", "checkSession", "listSessions", "registerDevice", "listDevices", "introspectToken", "verifyPhone"]
+    {
+        assert!(done.contains(id), "{id} was refused");
     }
 }
 

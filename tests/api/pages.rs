@@ -1,15 +1,11 @@
-//! The reset page without a browser, and the inbox of development.
+//! The reset pages without a browser, what pages load, and the page of a path that does not exist.
 
-use super::app::{App, Setup, json, problem};
+use super::app::{App, problem};
 use super::probe::{Mood, TOKEN};
-use portcullis_actors::clock::SystemClock;
-use portcullis_actors::domain::{Locale, Phone};
+use portcullis_actors::domain::{AppName, Locale};
 use portcullis_actors::error::{ErrorKind, PasswordRule};
-use portcullis_actors::transports::{Inbox, Mail, SingleLine, Sms, Transport as _};
 use portcullis_actors::verification::{FinishReset, InspectReset, IssueReset};
 use reqwest::{RequestBuilder, Response};
-use serde_json::json;
-use std::sync::Arc;
 use std::time::Duration;
 
 fn path() -> String {
@@ -21,7 +17,8 @@ fn post(app: &App, pairs: &[(&str, &str)]) -> RequestBuilder {
     app.request("POST", &path()).header("origin", "null").header("sec-fetch-site", "same-origin").form(pairs)
 }
 
-async fn page(request: RequestBuilder, status: u16) -> String {
+/// The text of a page with this status.
+pub async fn page(request: RequestBuilder, status: u16) -> String {
     let response = request.send().await.expect("an answer");
     assert_eq!(response.status().as_u16(), status);
     demand_page_headers(&response);
@@ -31,21 +28,21 @@ async fn page(request: RequestBuilder, status: u16) -> String {
 fn demand_page_headers(response: &Response) {
     let header = |name: &str| response.headers()[name].to_str().expect("text");
     assert_eq!(header("content-type"), "text/html; charset=utf-8");
-    assert_eq!(header("referrer-policy"), "no-referrer");
+    assert!(["no-referrer", "same-origin"].contains(&header("referrer-policy")));
     assert_eq!(header("x-frame-options"), "DENY");
     assert_eq!(header("cache-control"), "no-store");
     let policy = header("content-security-policy");
-    assert!(policy.contains("default-src 'none'") && policy.contains("script-src 'self'"), "{policy}");
+    assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{policy}");
+    assert!(!policy.contains("unsafe") && policy.contains("script-src 'self'"), "{policy}");
 }
 
 #[actix_web::test]
 async fn a_live_link_shows_a_form_and_its_token_nowhere() {
     let app = App::start().await;
     let text = page(app.request("GET", &path()), 200).await;
-    assert!(
-        text.contains("<form class=\"stack\" method=\"post\">") && text.contains("Choose a new password"),
-        "{text}"
-    );
+    assert!(text.contains("method=\"post\"") && text.contains("Choose a new password"), "{text}");
+    assert!(text.contains("At least 8 characters."), "the rules come first: {text}");
+    assert!(text.contains("Beyond &#60;VIP&#62;") && text.contains("\"/pages/accent/ffcc00.css\""), "{text}");
     assert!(!text.contains(TOKEN) && !text.contains("<script>"), "{text}");
     assert_eq!(app.probe.only::<InspectReset>().0.expose(), TOKEN);
     let spanish = page(app.request("GET", &path()).header("accept-language", "es-MX,en;q=0.5"), 200).await;
@@ -58,7 +55,7 @@ async fn a_dead_link_says_so() {
     let text = page(app.request("GET", "/password/reset/rubbish"), 410).await;
     assert!(text.contains("no longer valid") && !text.contains("name=\"password\""), "{text}");
     assert!(text.contains("method=\"post\" action=\"/password/reset\""), "it offers a new one: {text}");
-    assert_eq!(app.probe.count(), 0, "rubbish is asked of nobody");
+    assert!(app.probe.all::<InspectReset>().is_empty(), "rubbish is asked of nobody");
     app.probe.be(Mood::Refusing(ErrorKind::ResetTokenInvalid));
     page(app.request("GET", &path()), 410).await;
     page(post(&app, &[("password", "new one"), ("repeat", "new one")]), 410).await;
@@ -75,18 +72,26 @@ async fn a_new_link_is_asked_for_on_a_page() {
     assert!(text.contains("Forgot your password?") && text.contains("type=\"email\""), "{text}");
     let text = page(ask(&[("email", " ada@example.com ")]).header("accept-language", "es"), 200).await;
     assert!(text.contains("Mire su correo") && !text.contains("ada@example.com"), "{text}");
-    let asked: IssueReset = app.probe.only();
+    let asked = app.probe.all::<IssueReset>().remove(0);
     assert_eq!((asked.email.as_str(), asked.app, asked.locale), ("ada@example.com", None, Some(Locale::Es)));
+    let text = page(app.request("GET", "/password/reset?app_id=beyondvip"), 200).await;
+    assert!(text.contains("name=\"app_id\" value=\"beyondvip\"") && text.contains("accent/ffcc00.css"), "{text}");
+    page(ask(&[("email", "ada@example.com"), ("app_id", "beyondvip")]), 200).await;
+    assert_eq!(app.probe.all::<IssueReset>()[0].app.as_ref().map(AppName::as_str), Some("beyondvip"));
 
     for pairs in [vec![], vec![("email", "")], vec![("email", "not an address")]] {
         let text = page(ask(&pairs), 422).await;
         assert!(text.contains("Please enter a complete e-mail address.") && text.contains("<form"), "{text}");
+        assert!(text.contains("aria-describedby=\"email-error\" aria-invalid=\"true\""), "{text}");
     }
+    let hostile = format!("\"><script>{}", "a".repeat(10_000));
+    let text = page(ask(&[("email", &hostile)]), 422).await;
+    assert!(text.contains("value=\"&#34;&#62;&#60;script&#62;aaa") && !text.contains("<script>"), "{text}");
     let bare = || app.request("POST", "/password/reset").form(&[("email", "ada@example.com")]);
     page(bare().header("origin", "http://evil.example"), 403).await;
     page(bare(), 403).await;
     problem(ask(&[("email", "a@b.cd"), ("email", "a@b.cd")]), 400, "malformed_request").await;
-    assert_eq!(app.probe.count(), 0);
+    assert!(app.probe.all::<IssueReset>().is_empty());
     app.probe.be(Mood::Refusing(ErrorKind::Overloaded { retry_after: Duration::from_secs(3) }));
     page(ask(&[("email", "ada@example.com")]), 503).await;
 }
@@ -120,7 +125,8 @@ async fn a_new_password_is_set() {
     let app = App::start().await;
     let text = page(post(&app, &[("password", "a new one "), ("repeat", "a new one ")]), 200).await;
     assert!(text.contains("Password saved"), "{text}");
-    let asked: FinishReset = app.probe.only();
+    assert!(text.contains("href=\"beyondvip://home\"") && text.contains("Open Beyond &#60;VIP&#62;"), "{text}");
+    let asked = app.probe.all::<FinishReset>().remove(0);
     assert_eq!((asked.token.expose().as_str(), asked.password.raw()), (TOKEN, "a new one "));
 }
 
@@ -130,7 +136,7 @@ async fn a_wrong_password_is_told_on_the_form() {
     let long = "a".repeat(129);
     for (pairs, fault) in [
         (vec![("password", "one"), ("repeat", "two")], "The two passwords differ."),
-        (vec![("password", "one")], "The two passwords differ."),
+        (vec![("password", "one"), ("repeat", "")], "The two passwords differ."),
         (vec![("password", ""), ("repeat", "")], "Please enter a password."),
         (vec![], "Please enter a password."),
         (vec![("password", &long), ("repeat", &long)], "The password has more than 128 characters."),
@@ -138,8 +144,10 @@ async fn a_wrong_password_is_told_on_the_form() {
         let text = page(post(&app, &pairs), 422).await;
         assert!(text.contains(fault) && text.contains("<form"), "{text}");
     }
-    assert_eq!(app.probe.count(), 0);
-    app.probe.be(Mood::Refusing(ErrorKind::PasswordUnacceptable(PasswordRule::TooShort)));
+    assert!(app.probe.all::<FinishReset>().is_empty());
+    app.probe.be(Mood::RefusingChanges(ErrorKind::PasswordUnacceptable(PasswordRule::TooShort)));
+    let text = page(post(&app, &[("password", "one")]), 422).await;
+    assert!(text.contains("aria-describedby=\"password-error password-hint\" aria-invalid=\"true\""), "{text}");
     let text = page(post(&app, &[("password", "one"), ("repeat", "one")]), 422).await;
     assert!(text.contains("The password is too short.") && text.contains("<form"), "{text}");
     let spanish = post(&app, &[("password", "one"), ("repeat", "one")]).header("accept-language", "es");
@@ -186,45 +194,45 @@ async fn a_failure_is_a_page_too() {
 }
 
 #[actix_web::test]
-async fn the_style_is_there_for_the_pages() {
+async fn what_pages_load_may_be_kept_and_is_small() {
     let app = App::start().await;
-    let response = app.request("GET", "/pages/style.css").send().await.expect("an answer");
-    assert_eq!(
-        (response.status().as_u16(), &response.headers()["content-type"]),
-        (200, &"text/css; charset=utf-8".parse().expect("a value"))
-    );
+    let mut bytes = page(app.request("GET", &path()), 200).await.len();
+    for (path, media_type) in [
+        ("/pages/style.css?v=1", "text/css; charset=utf-8"),
+        ("/pages/script.js", "text/javascript; charset=utf-8"),
+        ("/pages/mark.svg", "image/svg+xml"),
+        ("/pages/accent/ffcc00.css", "text/css; charset=utf-8"),
+    ] {
+        let response = app.request("GET", path).send().await.expect("an answer");
+        assert_eq!(
+            (response.status().as_u16(), response.headers()["content-type"].as_bytes()),
+            (200, media_type.as_bytes()),
+            "{path}"
+        );
+        assert_eq!(response.headers()["cache-control"], "public, max-age=86400");
+        let text = response.text().await.expect("a text");
+        assert!(!path.ends_with(".js") || text.lines().count() <= 100);
+        assert!(!path.contains("accent") || text.contains("--accent: #ffcc00; --on-accent: #000000"), "{text}");
+        bytes += text.len();
+    }
+    assert!(bytes < 60_000, "{bytes} bytes");
+    for rubbish in ["ffcc00", "red.css", "ffcc00%7D.css"] {
+        problem(app.request("GET", &format!("/pages/accent/{rubbish}")), 404, "not_found").await;
+    }
 }
 
 #[actix_web::test]
-async fn the_inbox_shows_what_was_sent() {
-    let inbox = Inbox::new(10, Arc::new(SystemClock));
-    let to = Phone::parse("+12125550123", "US").expect("possible");
-    let sms = Sms { kind: "phone_code", to, from: None, text: "<1988> is the code".into() };
-    inbox.send(&sms).await.expect("an inbox takes everything");
-    let mail = Mail {
-        id: "m1".into(),
-        from: None,
-        kind: "reset_link",
-        to: "a@b.cd".parse().expect("an address"),
-        subject: SingleLine::new("<Reset>"),
-        text: "Go to http://127.0.0.1/password/reset/x now".into(),
-        html: "<p title=\"x\">Hi</p><script>1</script>".into(),
-    };
-    inbox.send(&mail).await.expect("an inbox takes everything");
-    let app = App::start_with(Setup { inbox: Some(inbox), ..Setup::default() }).await;
-    let text = page(app.request("GET", "/dev/inbox"), 200).await;
-    assert!(!text.contains("http-equiv") && text.contains("&#60;Reset&#62;"), "{text}");
-    assert!(text.contains("<iframe sandbox=\"allow-popups allow-popups-to-escape-sandbox\""), "{text}");
-    assert!(text.contains("&#60;p title=&#34;x") && !text.contains("allow-scripts"), "{text}");
-    assert!(text.contains("<a href=\"http://127.0.0.1/password/reset/x\""), "{text}");
-    assert!(text.contains("&#60;1988&#62; is the code") && !text.contains("<script>"), "{text}");
-    assert!(text.find("&#60;Reset&#62;") < text.find("is the code"), "newest first");
-    let (_, items) = json(app.request("GET", "/dev/inbox.json")).await;
-    let of = |field: &str| [items[0][field].clone(), items[1][field].clone()];
-    assert_eq!(of("channel"), ["mail", "sms"]);
-    assert_eq!(of("kind"), ["reset_link", "phone_code"]);
-    assert_eq!(of("to"), ["a@b.cd", "+12125550123"]);
-    assert_eq!(of("subject"), [json!("<Reset>"), json!(null)]);
-    assert_eq!(items[1]["text"], "<1988> is the code");
-    assert_eq!(items[1]["html"], json!(null));
+async fn a_path_that_does_not_exist_is_a_page_for_browsers_only() {
+    const BROWSER: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
+    let app = App::start().await;
+    for path in ["/", "/nowhere", "/dev/inbox", "/admin"] {
+        let text = page(app.request("GET", path).header("accept", BROWSER), 404).await;
+        assert!(text.contains("Page not found") && text.contains("href=\"/signin\""), "{text}");
+        problem(app.request("GET", path), 404, "not_found").await;
+        problem(app.request("GET", path).header("accept", "application/json, text/html;q=0.5"), 404, "not_found").await;
+        problem(app.request("POST", path).header("accept", BROWSER), 404, "not_found").await;
+    }
+    problem(app.request("GET", "/api/v1/nowhere").header("accept", BROWSER), 404, "not_found").await;
+    let spanish = app.request("GET", "/nowhere").header("accept", BROWSER).header("accept-language", "es");
+    assert!(page(spanish, 404).await.contains("Página no encontrada"));
 }

@@ -4,20 +4,24 @@ use actix::dev::MessageResponse;
 use actix::{Actor, Context, Handler, Message, ResponseFuture};
 use portcullis::http::Ports;
 use portcullis_actors::Traced;
-use portcullis_actors::account::{ChangePassword, DropDevice, ListDevices, ListedDevice, RegisterDevice, UserDevices};
+use portcullis_actors::account::{
+    ChangePassword, ChangeProfile, CreateKey, CreateUser, DeleteUser, DropDevice, EndSessions, FindUser, KeyList,
+    KeyState, ListDevices, ListKeys, ListedDevice, MadeKey, Person, Profile, RegisterDevice, RevokeKey, RotateKey,
+    UpdateUser, UserDevices,
+};
 use portcullis_actors::clock::Timestamp;
-use portcullis_actors::domain::{AppId, DeviceId, Digest, KeyScope, MobileOs, UserId};
+use portcullis_actors::domain::{AppId, Credential, DeviceId, Digest, KeyRowId, KeyScope, Locale, MobileOs, UserId};
 use portcullis_actors::error::ErrorKind;
 use portcullis_actors::notifier::{RecordReport, ReportRefusal};
 use portcullis_actors::session::{
     Admit, Admitted, Check, CheckedSession, CloseSession, CloseSessions, Introspect, Introspection, IssuedToken,
     LeavePages, ListSessions, ListedSession, SignIn, SignOut, SignedIn,
 };
-use portcullis_actors::stores::{Device, ReportEffect};
+use portcullis_actors::stores::{Device, KeyRecord, ReportEffect};
 use portcullis_actors::verification::{
     Appearance, DescribeApplication, FinishReset, InspectReset, IssueCode, IssueReset, VerifyCode,
 };
-use std::any::Any;
+use std::any::{Any, TypeId};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -37,6 +41,8 @@ pub enum Mood {
     Obliging,
     /// Refuses everything.
     Refusing(ErrorKind),
+    /// Tells pages what they ask, and refuses everything else.
+    RefusingChanges(ErrorKind),
     /// Succeeds after this time.
     Slow(Duration),
     /// Succeeds once this token is cancelled.
@@ -72,6 +78,12 @@ impl Probe {
         *seen.remove(0).downcast().unwrap_or_else(|_| panic!("a {}", std::any::type_name::<M>()))
     }
 
+    /// The messages of type `M` since the last call of this or of `only`; all others are forgotten.
+    pub fn all<M: 'static>(&self) -> Vec<M> {
+        let seen = std::mem::take(&mut *self.seen.lock().expect("not poisoned"));
+        seen.into_iter().filter_map(|message| Some(*message.downcast().ok()?)).collect()
+    }
+
     /// Starts the actor; every port leads to it.
     pub fn ports(&self) -> Ports {
         let address = ProbeActor(self.clone()).start();
@@ -94,9 +106,13 @@ macro_rules! answers {
                 let made = answer(&message);
                 let mood = self.0.mood.lock().expect("not poisoned").clone();
                 self.0.seen.lock().expect("not poisoned").push(Box::new(message));
+                let questions = [TypeId::of::<InspectReset>(), TypeId::of::<DescribeApplication>()];
+                let is_question = questions.contains(&TypeId::of::<$message>());
                 Box::pin(async move {
                     match mood {
                         Mood::Obliging | Mood::Inactive => Ok(made),
+                        Mood::RefusingChanges(_) if is_question => Ok(made),
+                        Mood::RefusingChanges(kind) => Err(kind),
                         Mood::Refusing(kind) => Err(kind),
                         Mood::Slow(time) => { tokio::time::sleep(time).await; Ok(made) }
                         Mood::Until(opened) => { opened.cancelled().await; Ok(made) }
@@ -134,16 +150,33 @@ answers! {
     } },
     ListDevices => |_: &_| vec![ListedDevice { app: app(), device: device() }],
     DropDevice => |_: &_| (),
+    Profile => |_: &_| person(),
+    FindUser => |_: &_| person(),
+    CreateUser => |_: &_| person(),
+    UpdateUser => |_: &_| person(),
+    DeleteUser => |_: &_| (),
+    EndSessions => |_: &_| (),
     UserDevices => |_: &_| vec![ListedDevice { app: app(), device: device() }],
+    ChangeProfile => |_: &_| person(),
+    ListKeys => |_: &_| KeyList {
+        keys: vec![(key(), KeyState::Live)],
+        applications: vec![(app(), "Beyond VIP".to_owned())],
+        scopes: vec![KeyScope::OwnerAct],
+    },
+    CreateKey => |_: &_| MadeKey { secret: KEY.parse().expect("well formed"), key: key() },
+    RotateKey => |_: &_| MadeKey { secret: KEY.parse().expect("well formed"), key: key() },
+    RevokeKey => |_: &_| (),
 }
 
 impl Handler<Introspect> for ProbeActor {
     type Result = Result<Introspection, ErrorKind>;
     fn handle(&mut self, message: Introspect, _: &mut Context<Self>) -> Self::Result {
+        let is_key = matches!(message.token, Some(Credential::Key(_)));
         self.0.seen.lock().expect("not poisoned").push(Box::new(message));
         match self.0.mood.lock().expect("not poisoned").clone() {
             Mood::Inactive => Ok(Introspection::Inactive),
             Mood::Refusing(kind) => Err(kind),
+            _ if is_key => Ok(Introspection::Key(key())),
             _ => Ok(Introspection::Session(checked())),
         }
     }
@@ -185,6 +218,22 @@ fn appearance() -> Appearance {
     }
 }
 
+fn key() -> KeyRecord {
+    KeyRecord {
+        id: KeyRowId(7),
+        app: AppId(1),
+        app_name: app(),
+        owner: UserId(1),
+        scopes: vec![KeyScope::OwnerAct, KeyScope::DevicesRead],
+        name: "vans".to_owned(),
+        created: Timestamp::from_secs(1_764_000_000),
+        last_used: None,
+        expires: Some(Timestamp::from_secs(1_765_209_600)),
+        replaced: None,
+        revoked: None,
+    }
+}
+
 fn id() -> Digest {
     Digest::from_slice(&[7; 16]).expect("16 bytes")
 }
@@ -203,6 +252,22 @@ fn listed(current: bool) -> ListedSession {
         created: Timestamp::from_secs(1_764_000_000),
         last_seen: Timestamp::from_secs(1_764_000_060),
         current,
+    }
+}
+
+fn person() -> Person {
+    Person {
+        id: UserId(1),
+        email: "admin@beyondvip.com".parse().expect("an address"),
+        first_name: "Ada".parse().expect("a name"),
+        last_name: "\u{202e}<script>".parse().expect("a name"),
+        phone: None,
+        phone_verified: None,
+        locale: Some(Locale::Es),
+        created: Timestamp::from_secs(1_764_000_000),
+        admin: false,
+        disabled: Some(Timestamp::from_secs(1_764_000_060)),
+        invited: true,
     }
 }
 

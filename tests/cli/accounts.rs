@@ -26,7 +26,6 @@ fn a_user_is_added_shown_listed_disabled_and_enabled() {
     assert_eq!(shell.json(&["users", "show", &id.to_string()])["disabled"], true);
     assert_eq!(shell.json(&["users", "enable", &id.to_string()]), json!({"id": id, "disabled": false}));
     assert_eq!(shell.json(&["users", "show", &id.to_string()])["disabled"], false);
-
     let text = shell.run(&["users", "list"]);
     assert!(text.out.contains("grace@example.com") && text.out.contains("Grace Hopper"), "{}", text.out);
 }
@@ -48,21 +47,6 @@ fn users_are_found_and_one_administrator_stays() {
     shell.json(&["users", "set-admin", &grace.to_string()]);
     assert_eq!(shell.json(&["users", "set-admin", "ada@example.com", "--off"]), json!({"id": ada, "admin": false}));
     assert_eq!(shell.json(&["users", "show", "grace@example.com"])["admin"], true);
-}
-
-#[test]
-fn an_application_is_changed_but_for_its_name() {
-    let shell = Shell::new("loadtest");
-    shell.json(&["apps", "add", "driver", "--brand", "Driver", "--colour", "1f5fd6"]);
-    shell.json(&["apps", "change", "driver", "--mail-from", "ada@example.com"]);
-    let app = || shell.json(&["apps", "list"])["apps"][0].clone();
-    assert_eq!((&app()["brand"], &app()["colour"]), (&json!("Driver"), &json!("1f5fd6")), "what is not named stays");
-    shell.json(&["apps", "change", "driver", "--brand", "Fleet", "--colour", "", "--mail-from", ""]);
-    assert_eq!((&app()["brand"], &app()["colour"]), (&json!("Fleet"), &json!(null)));
-    assert_eq!(app()["mail_from"], json!(null));
-    assert_eq!(shell.run(&["apps", "change", "driver", "--colour", "red"]).code, 2);
-    assert!(shell.refused(&["apps", "change", "none", "--brand", "x"]).contains("no application none"));
-    assert_eq!(shell.json(&["nodes"])["nodes"], json!([]), "no server has run");
 }
 
 #[test]
@@ -108,6 +92,8 @@ fn wrong_usage_is_2_and_help_has_an_example() {
         &["keys", "add", "--app", "a", "--owner", "1"],
         &["outbox", "retry"],
         &["apps", "add", "driver", "--mail-from", "not an address"],
+        &["apps", "set", "driver", "--colour", "blue"],
+        &["apps", "set", "driver", "--open-url", "javascript:alert(1)"],
         &["apps", "add", "driver", "--sms-from", "15005550006"],
         &["outbox", "retry", "1", "--dead"],
         &["outbox", "list", "--state", "lost"],
@@ -124,20 +110,25 @@ fn wrong_usage_is_2_and_help_has_an_example() {
         &["users", "add"],
         &["users", "import"],
         &["users", "list"],
+        &["users", "search"],
         &["users", "show"],
         &["users", "disable"],
         &["users", "enable"],
+        &["users", "set-admin"],
         &["users", "sign-out"],
         &["users", "set-password"],
         &["users", "delete"],
         &["users", "generate"],
         &["apps", "add"],
         &["apps", "list"],
+        &["apps", "set"],
         &["apps", "default"],
         &["keys", "add"],
         &["keys", "list"],
         &["keys", "revoke"],
+        &["nodes"],
         &["outbox", "list"],
+        &["outbox", "waiting"],
         &["outbox", "show"],
         &["outbox", "retry"],
         &["config", "check"],
@@ -172,6 +163,14 @@ fn applications_are_added_and_listed() {
     assert_eq!(defaults(), ["rider"]);
     assert!(shell.refused(&["apps", "default", "nowhere"]).contains("no application"));
     assert!(shell.run(&["apps", "list"]).out.contains("Fleet Driver"));
+
+    shell.json(&["apps", "set", "driver", "--colour", "#0F766E", "--open-url", "driver://home", "--sms-from", ""]);
+    let driver = shell.json(&["apps", "list"])["apps"][0].clone();
+    assert_eq!(
+        [&driver["brand"], &driver["colour"], &driver["open_url"], &driver["sms_from"]],
+        [&json!("Fleet Driver"), &json!("0f766e"), &json!("driver://home"), &json!(null)]
+    );
+    assert!(shell.refused(&["apps", "set", "nowhere"]).contains("no application"));
 }
 
 #[test]

@@ -7,11 +7,12 @@ use portcullis_testkit::stores::sqlite_url;
 use sqlx::{Connection as _, PgConnection};
 
 /// Every command that must not make a database.
-const COMMANDS: [&[&str]; 13] = [
+const COMMANDS: [&[&str]; 14] = [
     &["users", "list"],
     &["users", "show", "1"],
     &["users", "disable", "1"],
     &["users", "enable", "1"],
+    &["users", "set-admin", "1"],
     &["users", "sign-out", "1"],
     &["users", "delete", "1"],
     &["users", "set-password", "1", "--password-stdin"],

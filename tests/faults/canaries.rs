@@ -157,6 +157,64 @@ fn nothing_at_rest_opens_a_door() {
     search(folder.path(), &canaries, &code);
 }
 
+/// Whoever deletes a person deletes what was written about them: in every table of both stores and in the inbox. And the log
+/// never had their address, not even when it stood in a query.
+#[test]
+fn nothing_is_left_of_a_person_who_was_deleted() {
+    let folder = TempDir::new().expect("a temporary folder");
+    let setup = setup(folder.path(), &[("log.filter", "trace")]);
+    let mut server = setup.start().expect("starts");
+    let add = ["--json", "keys", "add", "--app", "beyondvip", "--owner", "1"];
+    let scopes = ["--scope", "users:read", "--scope", "users:write"];
+    let key: serde_json::Value =
+        serde_json::from_str(&setup.run(&[&add[..], &scopes].concat(), "").expect("added")).expect("JSON");
+    let key = key["key"].as_str().expect("shown once").to_owned();
+    let ask = |server: &Server, method: &str, path: &str, bearer: &str, form: &str| -> Answer {
+        let answer = call(server.address(), method, &format!("/api/v1{path}"), bearer, form).expect("answered");
+        assert!(matches!(answer.status, 200 | 401), "{method} {path}: {}", answer.body);
+        answer
+    };
+    let person = "email=canary.person@example.com&first_name=Firstcanary&last_name=Lastcanary";
+    let made = ask(&server, "POST", "/users", &key, person);
+    let made: serde_json::Value = serde_json::from_str(&made.body).expect("JSON");
+    let invitation = inbox::delivered(&[&server], "canary.person@example.com", inbox::reset_token);
+    ask(&server, "PUT", "/password", "", &format!("reset_token={invitation}&password=first-canary-horse-7319"));
+    let sign_in = |password: &str| {
+        let form = format!("email=canary.person@example.com&password={password}");
+        ask(&server, "POST", "/tokens", "", &(form + "&device_token=canary-phone&mobile_os=ios&apn_token=canary-push"))
+    };
+    let token = sign_in("first-canary-horse-7319").text("token");
+    ask(&server, "POST", "/settings/send_phone_verification", &token, "phone=%2B12125550123");
+    let code = inbox::delivered(&[&server], "+12125550123", inbox::code);
+    ask(&server, "POST", "/settings/verify_phone", &token, &format!("token={code}"));
+    // A number that was never verified, a link that was not used, and a wrong password.
+    ask(&server, "POST", "/settings/send_phone_verification", &token, "phone=%2B12125550177");
+    inbox::delivered(&[&server], "+12125550177", inbox::code);
+    ask(&server, "POST", "/tokens/reset", "", "email=canary.person@example.com");
+    assert_eq!(sign_in("a-wrong-password").status, 401);
+    let found = ask(&server, "GET", "/users?email=canary.person@example.com", &key, "");
+    assert_eq!(found.text("phone"), "+12125550123");
+
+    let canaries =
+        ["canary.person", "Firstcanary", "Lastcanary", "canary-phone", "canary-push", "+12125550123", "+12125550177"];
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+    let database = folder.path().join("data").join("portcullis.db");
+    let found = |canary: &str| {
+        let tables = runtime.block_on(cells(&database));
+        tables.values().flatten().any(|cell| cell.contains(canary))
+    };
+    assert!(canaries.iter().all(|canary| found(canary)), "the search finds all of them before");
+    ask(&server, "DELETE", &format!("/users/{}", made["id"]), &key, "");
+    for canary in canaries {
+        assert!(!found(canary), "{canary} is in a table");
+        let inbox = call(server.address(), "GET", "/dev/inbox.json", "", "").expect("answered");
+        assert!(!inbox.body.contains(canary), "{canary} is in the inbox");
+    }
+    server.kill();
+    let log = std::fs::read_to_string(folder.path().join("log")).expect("readable");
+    assert!(log.contains("/api/v1/users") && !log.contains("canary.person") && !log.contains("canary"), "the log");
+}
+
 fn search(folder: &Path, canaries: &[Canary], code: &str) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     let mut seen = 0;

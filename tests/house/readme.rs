@@ -1,7 +1,10 @@
 //! The README's tables are those of the code.
 
 use super::tree;
+use portcullis::http::endpoint::{Content, Endpoint, Group, Need, Parameter};
 use portcullis::http::error::Code;
+use portcullis::http::shape::Shape;
+use portcullis::http::{OPERATIONS, Operation};
 use std::collections::BTreeSet;
 
 #[test]
@@ -19,6 +22,64 @@ fn codes_of_row(line: &str) -> Vec<(u16, String)> {
     let Some(status) = cells.next().and_then(|cell| cell.trim_matches('`').parse().ok()) else { return Vec::new() };
     let codes = cells.next().unwrap_or_default().split('`').skip(1).step_by(2);
     codes.map(|code| (status, code.to_owned())).collect()
+}
+
+/// Of every call the path, the credential, the parameters and the answer. The failure shows the table as it should be.
+#[test]
+fn the_table_of_calls_is_that_of_the_declarations() {
+    let readme = std::fs::read_to_string(tree::top().join("README.md")).expect("there is a README");
+    let told = readme.split("<!-- calls -->\n").nth(1).and_then(|rest| rest.split("<!-- /calls -->").next());
+    let mut due = "| call | credential | parameters | |\n| --- | --- | --- | --- |\n".to_owned();
+    for group in Group::ALL {
+        due.extend(OPERATIONS.iter().filter(|operation| operation.endpoint.group == *group).map(row));
+    }
+    assert!(told == Some(&due), "the README should have, between <!-- calls --> and <!-- /calls -->:\n{due}");
+}
+
+fn row(Operation { route, verb, endpoint }: &Operation) -> String {
+    let path = route.pattern().trim_start_matches("/api/v1").replace('{', ":").replace('}', "");
+    let (verb, access) = (verb.as_str(), endpoint.access.text());
+    format!("| `{verb} {path}` | {access} | {} | {} |\n", parameters(endpoint, &path), outcome(endpoint))
+}
+
+fn parameters(endpoint: &Endpoint, path: &str) -> String {
+    let sent = || endpoint.parameters.iter().filter(|parameter| !path.contains(&format!(":{}", parameter.name)));
+    let name = |parameter: &Parameter| match parameter.need {
+        Need::With(other) => format!("`{}` with `{other}`", parameter.name),
+        Need::Unless(other) => format!("`{}` unless `{other}`", parameter.name),
+        Need::Always | Need::Never => format!("`{}`", parameter.name),
+    };
+    let list = |optional: bool| {
+        let some = sent().filter(|parameter| matches!(parameter.need, Need::Never | Need::With(_)) == optional);
+        some.map(name).collect::<Vec<_>>().join(", ")
+    };
+    match (list(false), list(true)) {
+        (required, optional) if optional.is_empty() => required,
+        (required, optional) if required.is_empty() => format!("optional {optional}"),
+        (required, optional) => format!("{required}; optional {optional}"),
+    }
+}
+
+fn outcome(endpoint: &Endpoint) -> String {
+    match &endpoint.answers[0].content {
+        Content::Json(shape) => format!("{} `{}`", endpoint.summary, members(shape)),
+        Content::Message(_) | Content::Nothing => endpoint.summary.to_owned(),
+    }
+}
+
+/// `{id, user_info: {id}}` for an object.
+fn members(shape: &Shape) -> String {
+    match shape {
+        Shape::Nullable(inner) => members(inner),
+        Shape::List(inner) => format!("[{}]", members(inner)),
+        Shape::Object(object) => {
+            let member =
+                |name: &str, inner: String| if inner.is_empty() { name.into() } else { format!("{name}: {inner}") };
+            let all = object.members.iter().map(|it| member(it.name, members(&it.shape)));
+            format!("{{{}}}", all.collect::<Vec<_>>().join(", "))
+        }
+        _ => String::new(),
+    }
 }
 
 #[test]

@@ -5,6 +5,7 @@ use portcullis_testkit::browser::{Browser, PHONE, View};
 use portcullis_testkit::json;
 use portcullis_testkit::live::Live;
 use reqwest::Method;
+use serde_json::{Value, json as value};
 
 const NEW_PASSWORD: &str = "a purple kettle sings at dawn";
 
@@ -34,7 +35,7 @@ async fn a_password_is_reset_in_a_browser_without_javascript() {
     browser.open(&link).await;
     browser.shows("h1", "Choose a new password").await;
     fill_in(&browser, NEW_PASSWORD, "something else").await;
-    browser.shows("#password-error", "The two passwords differ.").await;
+    browser.shows("#repeat-error", "The two passwords differ.").await;
     fill_in(&browser, "password1", "password1").await;
     browser.shows("#password-error", "too common").await;
     fill_in(&browser, NEW_PASSWORD, NEW_PASSWORD).await;
@@ -52,21 +53,72 @@ async fn a_password_is_reset_in_a_browser_without_javascript() {
 }
 
 #[actix_web::test]
+async fn with_javascript_one_field_shows_what_is_typed() {
+    let live = Live::start().await;
+    let link = link(&live).await;
+    let browser = Browser::start().await;
+    browser.open(&link).await;
+    browser.shows("[data-reveal]", "Show").await;
+    assert_eq!(browser.run("return document.querySelector('#repeat')", value!([])).await, Value::Null);
+    browser.fill("#password", "password1").await;
+    browser.click("[data-reveal]").await;
+    browser.shows("[data-reveal]", "Hide").await;
+    assert_eq!(browser.run("return document.querySelector('#password').type", value!([])).await, "text");
+    browser.click("form > button").await;
+    browser.shows("#password-error", "too common").await;
+    let focused = "return document.activeElement.getAttribute('aria-describedby')";
+    assert_eq!(browser.run(focused, value!([])).await, "password-error password-hint");
+    browser.fill("#password", NEW_PASSWORD).await;
+    browser.click("form > button").await;
+    browser.shows("h1", "Password saved").await;
+    drop(browser);
+    assert_eq!(live.sign_in(NEW_PASSWORD).await.0, 200);
+    live.stop().await;
+}
+
+#[actix_web::test]
 async fn the_inbox_shows_the_mail_and_by_itself_what_comes_next() {
     let live = Live::start().await;
     let browser = Browser::start().await;
     browser.open(&format!("{}/dev/inbox", live.url)).await;
-    browser.shows("main", "Nothing yet.").await;
+    browser.shows("main", "No messages yet").await;
     link(&live).await;
-    browser.shows("article h2", "password").await;
+    browser.shows("#message-1 strong", "password").await;
+    browser.click("#message-1 summary").await;
     browser.shows_in_frame("p a", "Choose a new password").await;
 
     let (_, signed_in) = live.sign_in("password").await;
     let token = signed_in["token"].as_str().expect("a token");
     let ask = live.request(Method::POST, "/api/v1/settings/send_phone_verification").bearer_auth(token);
-    let (status, _) = json(ask.form(&[("phone", "+12125550123")])).await;
+    let (status, _) = json(ask.form(&[("phone", "(123)456-7890")])).await;
     assert_eq!(status, 200);
-    browser.shows("article h2", "phone_code").await;
+    browser.shows("details:first-child strong", "1988").await;
+    browser.click("#message-2 summary").await;
+    browser.shows("#code-2", "1988").await;
+    browser.shows("#message-2 .copy", "Copy").await;
+    browser.shows("#message-1 .tabs", "Text").await;
+    assert_eq!(browser.run("return document.querySelectorAll('details[open]').length", value!([])).await, 2);
+
+    browser.open(&format!("{}/dev/inbox?to=%2B11234567890", live.url)).await;
+    assert_eq!(browser.run("return document.querySelectorAll('details').length", value!([])).await, 1);
+    browser.click("main form.spread button").await;
+    browser.shows("main", "No messages yet").await;
+    drop(browser);
+    live.stop().await;
+}
+
+#[actix_web::test]
+async fn the_inbox_works_without_javascript() {
+    let live = Live::start().await;
+    link(&live).await;
+    let browser = Browser::without_scripts().await;
+    browser.open(&format!("{}/dev/inbox", live.url)).await;
+    browser.click("#message-1 summary").await;
+    browser.shows_in_frame("p a", "Choose a new password").await;
+    browser.click("label[for=text-1]").await;
+    browser.shows("#message-1 .panel pre", "somebody, we hope you").await;
+    browser.click("main form.spread button").await;
+    browser.shows("main", "No messages yet").await;
     drop(browser);
     live.stop().await;
 }
@@ -87,8 +139,15 @@ async fn a_phone_shows_pages_and_mails_without_scrolling_sideways() {
     let browser = Browser::start().await;
     browser.view(View { width: PHONE, ..View::default() }).await;
     browser.open(&format!("{}/dev/inbox", live.url)).await;
-    browser.shows("article a", &path).await;
+    browser.click("#message-1 summary").await;
+    browser.shows("#message-1 p", &path).await;
     assert_eq!(browser.width().await, PHONE, "the inbox");
+    browser.open(&live.url).await;
+    browser.shows("h1", "Portcullis is running").await;
+    assert_eq!(browser.width().await, PHONE, "the start page");
+    browser.click(".menu").await;
+    browser.click("#nav a[href=\"/dev/inbox\"]").await;
+    browser.shows("h1", "Inbox").await;
     for (path, shown) in
         [(path.as_str(), "Choose"), ("/password/reset/rubbish", "no longer"), ("/password/reset", "Forgot")]
     {

@@ -57,6 +57,9 @@ const fn page(path: &'static str, heading: &'static str) -> Page {
 /// Sends the first form of a page.
 const SEND: Step = Click("form button:not([type=button])");
 
+/// Sends the first form of the content, which is below a header with a form of its own.
+const SEND_MAIN: Step = Click("main form .button");
+
 /// All of them. Those before a sign-in stand first.
 pub const PAGES: &[Page] = &[
     page("/password/reset", "Forgot your password?"),
@@ -68,7 +71,15 @@ pub const PAGES: &[Page] = &[
         steps: &[Fill("#password", "password1"), SEND],
         heading: "Choose a new password",
     },
+    page("/", "Portcullis is running"),
+    page("/no/such/page", "Page not found"),
     page("/dev/inbox", "Inbox"),
+    page("/dev/inbox?to=a@b.cd", "Inbox"),
+    Page {
+        path: "/dev/inbox",
+        steps: &[Click("#message-1 summary"), Click("#message-2 summary"), Click("label[for=text-1]")],
+        heading: "Inbox",
+    },
     page("/signin", "Sign in"),
     Page { path: "/signin", steps: &[Fill("#email", "a@b.cd"), Fill("#password", "wrong"), SEND], heading: "Sign in" },
     page("/admin/signin", "Sign in"),
@@ -92,6 +103,30 @@ pub const PAGES: &[Page] = &[
     page("/admin/outbox?show=dead&channel=sms", "Outbox"),
     page("/admin/outbox/1", "Message 1"),
     page("/admin/configuration", "Configuration"),
+    page("/settings", "Keys"),
+    page("/settings/keys", "Keys"),
+    page("/settings/keys?done=revoked", "Keys"),
+    page("/settings/keys/new", "Make a key"),
+    Page {
+        path: "/settings/keys/new",
+        steps: &[Fill("#name", "vans"), Fill("#current_password", "wrong"), SEND_MAIN],
+        heading: "Make a key",
+    },
+    Page {
+        path: "/settings/keys/new",
+        steps: &[Fill("#name", "vans"), Fill("#current_password", PASSWORD), SEND_MAIN],
+        heading: "Your new key",
+    },
+    page("/settings/keys/1", "demo"),
+    page("/settings/keys/999", "not here"),
+    page("/settings/sessions", "Sessions and devices"),
+    page("/settings/account", "Account"),
+    page("/settings/account?done=sent", "Account"),
+    Page {
+        path: "/settings/account",
+        steps: &[Fill("#phone", "rubbish"), Click("#phone-form form .button")],
+        heading: "Account",
+    },
 ];
 
 impl Page {

@@ -7,3 +7,5 @@ mod forged;
 mod headers;
 mod journeys;
 mod list;
+mod settings;
+mod signin;

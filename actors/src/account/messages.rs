@@ -6,7 +6,7 @@ use crate::domain::{
     Phone, PushToken, ServerKey, UserId,
 };
 use crate::error::ErrorKind;
-use crate::stores::{Device, Invitation, KeyRecord, User, UserChange};
+use crate::stores::{Device, KeyRecord, User, UserChange};
 use actix::Message;
 use std::time::Duration;
 use tokio_util::sync::CancellationToken;
@@ -90,7 +90,7 @@ pub struct Person {
 impl From<User> for Person {
     fn from(user: User) -> Self {
         Self {
-            invited: Invitation::of(&user).is_some(),
+            invited: user.invitation().is_some(),
             id: user.id,
             email: user.email,
             first_name: user.first_name,

@@ -31,7 +31,7 @@ pub(super) async fn add(ports: &AdministrationPorts, request: AddApplication) ->
 
 pub(super) async fn change(ports: &AdministrationPorts, request: ChangeApplication) -> Result<(), ErrorKind> {
     ports.auth.administrator(&request.credential).await?;
-    if !ports.store.change_application(request.id, &request.change).await? {
+    if !ports.auth.accounts.change_application(&request.app, request.change).await? {
         return Err(ErrorKind::NotFound);
     }
     known_here(ports).await;

@@ -142,7 +142,7 @@ pub struct AddApplication {
 #[rtype(result = "Result<(), ErrorKind>")]
 pub struct ChangeApplication {
     pub credential: Credential,
-    pub id: AppId,
+    pub app: AppName,
     pub change: ApplicationChange,
 }
 

@@ -181,7 +181,7 @@ named_values! {
         DevicesRead = "devices:read",
         /// Read accounts.
         UsersRead = "users:read",
-        /// Create, change, disable and delete accounts.
+        /// Create, change, disable and delete accounts, but not those of administrators.
         UsersWrite = "users:write",
     }
     otherwise "is none of owner:act, tokens:introspect, sessions:revoke, devices:read, users:read, users:write"

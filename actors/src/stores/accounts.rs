@@ -34,6 +34,13 @@ pub struct User {
     pub created: Timestamp,
 }
 
+impl User {
+    /// The invitation of a user who has not set a password yet, expired or not.
+    pub fn invitation(&self) -> Option<Invitation> {
+        Invitation::from_stored(&self.password_hash)
+    }
+}
+
 /// What a sign-in asks for.
 #[derive(Clone, Copy, Debug)]
 pub struct CandidateQuery<'a> {
@@ -156,6 +163,16 @@ pub struct NewApplication {
     pub sms_from: Option<String>,
     pub colour: Option<Colour>,
     pub open_url: Option<OpenUrl>,
+}
+
+/// What changes of an application. `None` changes nothing, and `Some(None)` removes a value.
+#[derive(Clone, Debug, Default)]
+pub struct ApplicationChange {
+    pub brand: Option<String>,
+    pub mail_from: Option<Option<String>>,
+    pub sms_from: Option<Option<String>>,
+    pub colour: Option<Option<Colour>>,
+    pub open_url: Option<Option<OpenUrl>>,
 }
 
 /// A server key. The key itself is not stored.
@@ -309,6 +326,9 @@ pub trait AccountStore: Send + Sync {
 
     /// Makes this application the default one, in one step. False if there is no such application.
     async fn set_default_application(&self, name: &AppName) -> StoreResult<bool>;
+
+    /// Changes an application. False if there is no such application.
+    async fn change_application(&self, name: &AppName, change: ApplicationChange) -> StoreResult<bool>;
 
     /// Creates an application. It becomes the default if there is none; of several created at once, exactly one does.
     async fn create_application(&self, new: NewApplication) -> StoreResult<Created<AppId>>;

@@ -2,7 +2,7 @@
 
 use super::{KeyRecord, StoreResult, User};
 use crate::clock::Timestamp;
-use crate::domain::{AppId, Colour, Email, EmailPrefix, Invalid, KeyRowId, OpenUrl, Phone, UserId};
+use crate::domain::{Email, EmailPrefix, Invalid, KeyRowId, Phone, UserId};
 use async_trait::async_trait;
 
 /// Which accounts are looked for, and where the page of results begins.
@@ -32,16 +32,6 @@ impl UserSearch {
     }
 }
 
-/// What of an application may be changed. Its name stays, since clients and keys use it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ApplicationChange {
-    pub brand: String,
-    pub mail_from: Option<String>,
-    pub sms_from: Option<String>,
-    pub colour: Option<Colour>,
-    pub open_url: Option<OpenUrl>,
-}
-
 /// A process that serves this installation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Node {
@@ -67,9 +57,6 @@ pub trait AdministrationStore: Send + Sync {
     /// Up to `limit` keys that are valid now and not at `until` any more, the first to expire first; without those that were
     /// replaced already.
     async fn expiring_keys(&self, until: Timestamp, limit: u32) -> StoreResult<Vec<KeyRecord>>;
-
-    /// False if there is no such application.
-    async fn change_application(&self, id: AppId, change: &ApplicationChange) -> StoreResult<bool>;
 
     /// Writes a sign of life, and deletes nodes that were not seen for a day.
     async fn note_node(&self, node: &Node) -> StoreResult<()>;

@@ -3,10 +3,10 @@
 //! It is stored in the account in place of the password hash. So it is created with the account in one transaction, no
 //! failover of the token store loses it, and any password that is set uses it up.
 
-use super::{Destination, MessageKind, NewMessage, User};
+use super::{Destination, MessageKind, NewMessage};
 use crate::clock::Timestamp;
 use crate::derive::{ChallengeId, KeyId};
-use crate::domain::AppId;
+use crate::domain::{AppId, Email, Locale, UserId};
 use crate::hashing::UNSET;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -31,9 +31,9 @@ impl Invitation {
         format!("{UNSET}{app}${}${}${}", key.0, expires.secs(), URL_SAFE_NO_PAD.encode(challenge))
     }
 
-    /// The invitation of an account whose owner has not set a password yet, expired or not.
-    pub fn of(user: &User) -> Option<Self> {
-        let mut parts = user.password_hash.strip_prefix(UNSET)?.split('$');
+    /// Reads what stands in the place of a password hash; `None` for a hash.
+    pub fn from_stored(stored: &str) -> Option<Self> {
+        let mut parts = stored.strip_prefix(UNSET)?.split('$');
         let mut number = || parts.next()?.parse().ok();
         let (app, key, expires) = (number()?, number()?, number()?);
         let challenge = URL_SAFE_NO_PAD.decode(parts.next()?).ok()?.try_into().ok()?;
@@ -41,13 +41,13 @@ impl Invitation {
     }
 
     /// The mail that carries it.
-    pub fn message(&self, user: &User) -> NewMessage {
+    pub fn message(&self, user: UserId, email: Email, locale: Locale) -> NewMessage {
         NewMessage {
             kind: MessageKind::Invitation { challenge: self.challenge, key: self.key },
-            user: user.id,
+            user,
             app: self.app,
-            to: Destination::Mail(user.email.clone()),
-            locale: user.locale.unwrap_or_default(),
+            to: Destination::Mail(email),
+            locale,
             expires: self.expires,
         }
     }

@@ -41,10 +41,10 @@ pub mod redis;
 pub mod sql;
 
 pub use accounts::{
-    AccountStore, AdministratorChange, Application, Candidate, CandidateQuery, Created, Deletion, ImportedUser,
-    KeyRecord, NewApplication, NewKey, NewUser, PasswordChange, User, UserChange,
+    AccountStore, AdministratorChange, Application, ApplicationChange, Candidate, CandidateQuery, Created, Deletion,
+    ImportedUser, KeyRecord, NewApplication, NewKey, NewUser, PasswordChange, User, UserChange,
 };
-pub use administration::{AdministrationStore, ApplicationChange, Node, UserSearch};
+pub use administration::{AdministrationStore, Node, UserSearch};
 pub use counters::{
     AddressCharges, Admission, AttemptCharges, Backoff, Budget, Counter, Forgiven, LimitStore, Rate, Verdict, Waits,
 };

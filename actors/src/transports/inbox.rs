@@ -48,6 +48,16 @@ impl Inbox {
         self.kept().messages.iter().rev().cloned().collect()
     }
 
+    /// One message; `None` if it is not kept any more.
+    pub fn message(&self, id: u64) -> Option<InboxMessage> {
+        self.kept().messages.iter().find(|message| message.id == id).cloned()
+    }
+
+    /// Forgets the kept messages. Ids go on.
+    pub fn clear(&self) {
+        self.kept().messages.clear();
+    }
+
     /// The number of all messages so far.
     pub fn received(&self) -> u64 {
         self.kept().last
@@ -123,13 +133,25 @@ mod tests {
     #[tokio::test]
     async fn the_newest_are_kept_and_shown_first() {
         let inbox = Inbox::new(2, Arc::new(SystemClock));
-        for text in ["one", "two", "three"] {
+        let receive = async |text: &str| {
             let to = Phone::parse("+12125550123", "US").expect("possible");
             let sms = Sms { kind: "phone_code", to, from: None, text: text.to_owned() };
             inbox.send(&sms).await.expect("an inbox takes everything");
+        };
+        for text in ["one", "two", "three"] {
+            receive(text).await;
         }
         let texts: Vec<_> = inbox.newest_first().into_iter().map(|message| (message.id, message.text)).collect();
         assert_eq!(texts, [(3, "three".to_owned()), (2, "two".to_owned())]);
         assert_eq!(inbox.received(), 3);
+        assert_eq!(inbox.message(2).map(|message| message.text).as_deref(), Some("two"));
+        assert!(inbox.message(1).is_none());
+        inbox.forget(&["+12125550199".to_owned(), "ada@example.com".to_owned()]);
+        assert_eq!(inbox.newest_first().len(), 2);
+        inbox.forget(&["+12125550123".to_owned()]);
+        assert!(inbox.newest_first().is_empty());
+        receive("four").await;
+        inbox.clear();
+        assert_eq!((inbox.newest_first().len(), inbox.received()), (0, 4));
     }
 }

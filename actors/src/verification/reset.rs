@@ -105,7 +105,7 @@ async fn live(ports: &VerificationPorts, token: &ResetToken) -> Result<Option<Ap
 
 /// The live invitation that the token belongs to. Whatever else ends sessions, and so raises the epoch, ends it as well.
 fn invitation(ports: &VerificationPorts, account: &User, token: &ResetToken) -> Option<Invitation> {
-    let invitation = Invitation::of(account)?;
+    let invitation = account.invitation()?;
     let own = ports.auth.keyring.reset_token(invitation.key, &invitation.challenge, account.id, &account.email)?;
     let live = account.epoch == 0 && ports.auth.clock.now() < invitation.expires;
     (live && own.digest() == token.digest()).then_some(invitation)

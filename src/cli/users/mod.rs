@@ -1,4 +1,4 @@
-//! `users add|list|enable`. The other sub-commands have their own files.
+//! `users add|list|enable|set-admin`. The other sub-commands have their own files.
 
 mod generate;
 mod import;

@@ -111,6 +111,7 @@ pub(super) fn object(user: &User) -> Value {
         "disabled": user.disabled.is_some(),
         "disabled_at": user.disabled.map(|at| at.to_string()),
         "phone": user.phone.as_ref().map(|phone| phone.as_str()),
+        "phone_verified_at": user.phone_verified.map(|at| at.to_string()),
         "locale": user.locale.map(|locale| locale.as_str()),
         "wrong_passwords": user.failures,
         "created_at": user.created.to_string(),
@@ -124,7 +125,11 @@ fn lines(user: &User) -> String {
     text += &line("Name", &format!("{} {}", user.first_name.as_str(), user.last_name.as_str()));
     text += &line("Administrator", if user.admin { "yes" } else { "no" });
     text += &line("Disabled", &user.disabled.map_or("no".to_owned(), |at| format!("since {at}")));
-    text += &line("Phone", user.phone.as_ref().map_or("not verified", |phone| phone.as_str()));
+    let verified = user.phone_verified.map_or(String::new(), |at| format!(", verified {at}"));
+    text += &line(
+        "Phone",
+        &user.phone.as_ref().map_or("not verified".to_owned(), |phone| phone.as_str().to_owned() + &verified),
+    );
     text += &line("Language", user.locale.map_or("not known", |locale| locale.as_str()));
     text += &line("Wrong passwords", &format!("{} in a row", user.failures));
     text += &line("Created", &user.created.to_string());

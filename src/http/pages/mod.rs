@@ -7,8 +7,11 @@
 pub mod assets;
 pub mod console;
 pub mod cookie;
+pub mod development;
+pub mod docs;
 mod frame;
 pub mod inbox;
+pub mod missing;
 pub mod origin;
 pub mod reset;
 pub mod settings;
@@ -18,6 +21,7 @@ mod times;
 mod translations;
 pub mod visitor;
 
+pub use development::Development;
 pub use frame::{Frame, Group, Item, PRODUCT, Side, Words};
 
 use crate::http::error::Code;

@@ -53,9 +53,7 @@ fn origin_of(url: &str) -> Option<Origin> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::http::BodyLimits;
     use actix_web::http::header::{HeaderName, HeaderValue};
-    use std::time::Duration;
 
     fn own(headers: &[(&'static str, &'static str)]) -> bool {
         let mut map = HeaderMap::new();
@@ -83,22 +81,12 @@ mod tests {
 
     #[test]
     fn forms_behind_a_sign_in_come_from_the_same_listener() {
-        let settings = |listener| Settings {
-            listener,
-            public_url: "https://id.example.com".to_owned(),
-            trusted_proxies: Vec::new(),
-            token_in_query: false,
-            cors_origins: Vec::new(),
-            settings_pages: true,
-            shortest_password: 8,
-            body: BodyLimits { bytes: 0, time: Duration::ZERO },
-        };
         let same = |listener, headers: &[(&'static str, &'static str)]| {
             let mut map = HeaderMap::new();
             for (name, value) in headers {
                 map.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
             }
-            is_same(&map, &settings(listener))
+            is_same(&map, &Settings::example(listener))
         };
         let public = |headers: &[(&'static str, &'static str)]| same(Listener::Public, headers);
         let ours = ("origin", "https://id.example.com");

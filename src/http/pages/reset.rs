@@ -41,6 +41,8 @@ struct RequestForm<'a> {
 #[template(path = "note.html", config = "src/http/pages/askama.toml")]
 struct Note<'a> {
     frame: Frame<'a>,
+    /// Of `macros.html`; empty for none.
+    icon: &'a str,
     text: &'a str,
     /// The label and the address of a button.
     link: Option<(String, &'a str)>,
@@ -125,7 +127,10 @@ pub async fn request_link(state: &AppState, mut call: Call<'_>) -> Answer {
     let named = app.as_ref().map(|app| app.app.clone()).filter(|_| name.is_some());
     let ask = IssueReset { email, app: named, locale: incoming.language, peer: incoming.peer };
     Ok(match state.dispatcher.ask(Weight::Costly, &state.ports.issue_reset, ask).await {
-        Ok(()) => html(StatusCode::OK, &note(texts, app.as_ref(), (texts.sent_title, texts.sent))),
+        Ok(()) => {
+            let note = note(texts, app.as_ref(), (texts.sent_title, texts.sent));
+            html(StatusCode::OK, &Note { icon: "mail", ..note })
+        }
         Err(problem) => failed(state, texts, &problem).await,
     })
 }
@@ -191,13 +196,13 @@ fn request_form<'a>(
 }
 
 fn note<'a>(texts: &Texts, app: Option<&'a Appearance>, (title, text): (&'static str, &'static str)) -> Note<'a> {
-    Note { frame: frame(texts, app, title), text, link: None }
+    Note { frame: frame(texts, app, title), icon: "", text, link: None }
 }
 
 fn done<'a>(texts: &Texts, app: &'a Appearance) -> Note<'a> {
     let link = app.open_url.as_ref().map(OpenUrl::as_str);
     let link = link.map(|url| (texts.open.replace("{}", &app.brand), url));
-    Note { link, ..note(texts, Some(app), (texts.done_title, texts.done)) }
+    Note { link, icon: "check", ..note(texts, Some(app), (texts.done_title, texts.done)) }
 }
 
 fn foreign(texts: &Texts) -> HttpResponse {

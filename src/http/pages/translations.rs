@@ -56,7 +56,7 @@ const ENGLISH: Texts = Texts {
     title: "Choose a new password",
     intro: "You will be signed out on all your devices and can then sign in with the new password.",
     password: "New password",
-    rules: "At least {} characters. Not your e-mail address and not a common password. A short sentence is a good one.",
+    rules: "At least {} characters. Not your e-mail address and not a common password. A short sentence works well.",
     repeat: "New password again",
     submit: "Save password",
     show: "Show",
@@ -91,8 +91,8 @@ const SPANISH: Texts = Texts {
     title: "Elija una contraseña nueva",
     intro: "Se cerrará la sesión en todos sus dispositivos y podrá entrar con la contraseña nueva.",
     password: "Contraseña nueva",
-    rules: "Al menos {} caracteres. No puede ser su dirección de correo ni una contraseña común. Una frase corta es una \
-            buena elección.",
+    rules: "Al menos {} caracteres. No puede ser su dirección de correo ni una contraseña común. Una frase corta \
+            funciona bien.",
     repeat: "Repita la contraseña nueva",
     submit: "Guardar contraseña",
     show: "Mostrar",

@@ -201,16 +201,7 @@ mod tests {
 
     #[test]
     fn a_sign_in_leads_to_our_own_pages_only() {
-        let settings = Settings {
-            listener: Listener::Public,
-            public_url: "https://id.example.com".to_owned(),
-            trusted_proxies: Vec::new(),
-            token_in_query: false,
-            cors_origins: Vec::new(),
-            settings_pages: true,
-            shortest_password: 8,
-            body: crate::http::BodyLimits { bytes: 0, time: std::time::Duration::ZERO },
-        };
+        let settings = Settings::example(Listener::Public);
         let place = Place::of(&settings);
         assert_eq!(place.cookie.place, PagePlace::Settings);
         for own in ["/settings", "/settings/keys", "/settings/keys?made=1&a=%C3%A9", "/settings?x=a@b.cd"] {

@@ -5,7 +5,7 @@ use portcullis_actors::derive::Code;
 use portcullis_actors::domain::{Credential, UserToken};
 use portcullis_actors::error::{Dependency, ErrorKind};
 use portcullis_actors::stores::{Channel, Destination, LeaseRequest, MessageKind, OutboxStore as _};
-use portcullis_actors::verification::{IssueCode, IssueReset, VerifyCode};
+use portcullis_actors::verification::{InspectReset, IssueCode, IssueReset, VerifyCode};
 use portcullis_testkit::accounts::new_user;
 use portcullis_testkit::defaults;
 use std::collections::HashMap;
@@ -14,7 +14,7 @@ use std::time::Duration;
 const PASSWORD: &str = "a good password";
 
 impl House {
-    async fn limited(database: Database, tokens: Tokens) -> Self {
+    pub(super) async fn limited(database: Database, tokens: Tokens) -> Self {
         Self::furnish(database, tokens, cheap(), defaults().limits).await
     }
 
@@ -61,7 +61,7 @@ impl House {
     }
 
     /// Makes every write to a table fail, or undoes that.
-    async fn without<T>(&self, table: &'static str, step: impl Future<Output = T>) -> T {
+    pub(super) async fn without<T>(&self, table: &'static str, step: impl Future<Output = T>) -> T {
         let (away, back) = match table {
             "outbox" => ("ALTER TABLE outbox RENAME TO away", "ALTER TABLE away RENAME TO outbox"),
             _ => ("ALTER TABLE users RENAME TO away", "ALTER TABLE away RENAME TO users"),
@@ -320,6 +320,9 @@ pub(super) async fn the_notice_speaks_for_the_application_of_the_reset(database:
     let leased = house.database.store.exchange(&[], &[ask]).await.expect("the store answers").remove(0).message;
     let MessageKind::ResetLink { challenge, key } = leased.kind else { panic!("{leased:?}") };
     let token = house.keyring.reset_token(key, &challenge, user, &new_user("ada").email).expect("the secret is here");
+    let shown = house.resets.send(InspectReset(token.clone())).await.expect("the actor answers");
+    let shown = shown.expect("the link lives");
+    assert_eq!((shown.app.as_str(), shown.brand.as_str()), ("driver", "The driver"));
     house.finish(token, "a new password").await.expect("the link lives");
     let of_driver = house.database.number(
         "SELECT COUNT(*) FROM outbox o JOIN applications a ON a.id = o.app_id \

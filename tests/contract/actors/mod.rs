@@ -4,6 +4,8 @@ mod costs;
 mod guesses;
 mod introspection;
 mod messages;
+mod pages;
+mod people;
 mod plans;
 mod races;
 mod registrations;
@@ -84,6 +86,8 @@ pairs! {
     introspection {
         only_its_own_back_end_prolongs_a_session,
         a_key_that_asks_often_is_read_rarely_and_its_end_is_noticed,
+        a_back_end_sees_the_live_keys_of_its_own_application,
+        a_request_passes_as_its_user_and_a_key_only_if_it_acts_for_its_owner,
     }
     messages {
         a_code_is_sent_again_after_longer_and_longer_waits,
@@ -99,6 +103,24 @@ pairs! {
         a_right_code_survives_a_store_that_fails,
         all_resets_of_an_hour_have_a_bound,
         the_notice_speaks_for_the_application_of_the_reset,
+    }
+    pages {
+        a_session_of_a_page_is_for_its_pages_alone,
+        a_session_of_a_page_ends_when_it_is_idle_or_old,
+        what_ends_sessions_ends_those_of_pages,
+        a_page_makes_keys_with_the_password_of_its_user,
+    }
+    people {
+        a_key_does_what_its_scopes_say,
+        a_key_touches_no_administrator_and_makes_none,
+        the_console_asks_for_the_password_again,
+        a_profile_is_changed_by_its_owner,
+        an_invitation_sets_the_first_password_once,
+        an_invitation_ends_and_a_reset_does_the_same,
+        one_of_many_who_create_an_address_does,
+        invitations_have_bounds,
+        sessions_end_where_the_caller_may_end_them,
+        nobody_is_left_of_a_person_who_signs_in_meanwhile,
     }
     costs {
         a_sign_in_on_an_unchanged_device_reads_once_and_writes_nothing_to_sql,

@@ -3,9 +3,15 @@
 use super::Backend;
 use futures_util::future::join_all;
 use portcullis_actors::clock::{Clock as _, Timestamp};
-use portcullis_actors::domain::{AppId, Locale, Phone, UserId};
-use portcullis_actors::stores::{AccountStore as _, Created, ImportedUser, NewApplication, NewUser};
+use portcullis_actors::derive::KeyId;
+use portcullis_actors::domain::{AppId, Locale, PersonName, Phone, UserId};
+use portcullis_actors::stores::{
+    AccountStore as _, Application, ApplicationChange, Channel, Created, ImportedUser, Invitation, LeaseRequest,
+    NewApplication, NewUser, OutboxStore as _, UserChange,
+};
 use portcullis_testkit::accounts::new_user;
+use std::collections::HashMap;
+use std::time::Duration;
 
 pub(super) async fn an_account_reads_back_as_it_was_made(backend: Backend) {
     let store = &backend.store;
@@ -33,6 +39,69 @@ pub(super) async fn one_of_many_who_want_an_address_gets_it(backend: Backend) {
         assert_eq!(made, 1);
     }
     assert_eq!(backend.number("SELECT COUNT(*) FROM users").await, 5);
+}
+
+pub(super) async fn a_change_of_an_account_keeps_what_it_does_not_name(backend: Backend) {
+    let store = &backend.store;
+    let new = NewUser { locale: Some(Locale::Es), ..new_user("ada") };
+    let Created::New(user) = store.add_user(new.clone(), None).await.expect("made") else { panic!("is new") };
+    assert_eq!((&user.email, user.locale, user.password_hash.as_str()), (&new.email, Some(Locale::Es), "old"));
+    assert!(matches!(store.add_user(new.clone(), None).await.expect("asked"), Created::Duplicate));
+    let same = store.change_user(user.id, &UserChange::default()).await.expect("changed").expect("is there");
+    assert_eq!(
+        (same.0.first_name, same.0.locale, same.0.admin, same.1),
+        (new.first_name, Some(Locale::Es), false, None)
+    );
+
+    let longest: PersonName = "ż".repeat(255).parse().expect("the longest");
+    let change = UserChange { last_name: Some(longest.clone()), admin: Some(true), ..UserChange::default() };
+    let (changed, _) = store.change_user(user.id, &change).await.expect("changed").expect("is there");
+    assert_eq!((changed.last_name, changed.admin, changed.epoch), (longest, true, 0));
+
+    let change = UserChange { disabled: Some(true), locale: Some(Locale::En), ..UserChange::default() };
+    let (changed, revocation) = store.change_user(user.id, &change).await.expect("changed").expect("is there");
+    let revocation = revocation.expect("sessions end");
+    assert_eq!((changed.disabled.is_some(), changed.locale, changed.epoch), (true, Some(Locale::En), 1));
+    assert_eq!((revocation.user, revocation.epoch), (user.id, 1));
+    let change = UserChange { disabled: Some(false), ..UserChange::default() };
+    let (changed, revocation) = store.change_user(user.id, &change).await.expect("changed").expect("is there");
+    assert_eq!((changed.disabled, changed.admin, revocation), (None, true, None));
+    assert!(store.change_user(UserId(user.id.0 + 1), &change).await.expect("asked").is_none());
+}
+
+pub(super) async fn an_invitation_comes_with_its_account(backend: Backend) {
+    let (store, app) = (&backend.store, backend.app("fleet").await);
+    let expires = Timestamp::from_secs(backend.clock.now().secs() + 60);
+    let invitation = Invitation { challenge: [7; 16], key: KeyId(9), app, expires };
+    let new = NewUser { password_hash: invitation.in_place_of_hash(), ..new_user("ada") };
+    let Created::New(user) = store.add_user(new.clone(), Some(invitation)).await.expect("made") else {
+        panic!("is new")
+    };
+    assert_eq!(user.invitation(), Some(invitation));
+    assert!(matches!(store.add_user(new, Some(invitation)).await.expect("asked"), Created::Duplicate));
+    let ask = LeaseRequest {
+        channel: Channel::Mail,
+        limit: 10,
+        per_group: 10,
+        running: HashMap::new(),
+        duration: Duration::from_secs(75),
+    };
+    let leased = store.exchange(&[], &[ask]).await.expect("leased");
+    assert_eq!(leased.len(), 1);
+    assert_eq!(leased[0].message, invitation.message(user.id, user.email, Locale::En));
+    // A hash is no invitation, and neither is half of one.
+    for stored in ["old", "$unset$", "$unset$1$2$3", "$unset$1$2$3$AAAA", "$unset$x$2$3$AAAAAAAAAAAAAAAAAAAAAA"] {
+        assert_eq!(Invitation::from_stored(stored), None, "{stored}");
+    }
+}
+
+pub(super) async fn nothing_is_counted_for_somebody_who_was_deleted(backend: Backend) {
+    let (store, user) = (&backend.store, backend.user("ada").await);
+    assert_eq!(store.count_failure(user).await.expect("counted"), 1);
+    store.delete_user(user).await.expect("deleted").expect("was there");
+    // A sign-in that began before.
+    assert_eq!(store.count_failure(user).await.expect("answered"), 0);
+    assert_eq!(backend.number("SELECT COUNT(*) FROM wrong_passwords").await, 0);
 }
 
 pub(super) async fn accounts_are_listed_in_pages(backend: Backend) {
@@ -146,6 +215,38 @@ pub(super) async fn applications_read_back_and_one_is_the_default(backend: Backe
     );
     assert!(!store.set_default_application(&"beta".parse().expect("a name")).await.expect("asked"));
     assert_eq!(defaults().await, [second], "a name that there is not moves nothing");
+}
+
+pub(super) async fn an_application_changes_as_told(backend: Backend) {
+    let store = &backend.store;
+    backend.app("alpha").await;
+    let name = "alpha".parse().expect("a name");
+    let read = async || store.application(Some(&name)).await.expect("read").expect("is there");
+    let before = read().await;
+    assert!(store.change_application(&name, ApplicationChange::default()).await.expect("asked"));
+    assert_eq!(read().await, before);
+    let change = ApplicationChange {
+        brand: Some("Söhne".to_owned()),
+        mail_from: Some(Some("alpha@example.com".to_owned())),
+        colour: Some("ffcc00".parse().ok()),
+        open_url: Some("vip://home".parse().ok()),
+        ..ApplicationChange::default()
+    };
+    assert!(store.change_application(&name, change).await.expect("changed"));
+    let changed = Application {
+        brand: "Söhne".to_owned(),
+        mail_from: Some("alpha@example.com".to_owned()),
+        colour: "ffcc00".parse().ok(),
+        open_url: "vip://home".parse().ok(),
+        ..before
+    };
+    assert_eq!(read().await, changed);
+    let removal = ApplicationChange { colour: Some(None), ..ApplicationChange::default() };
+    assert!(store.change_application(&name, removal).await.expect("changed"));
+    assert_eq!(read().await, Application { colour: None, ..changed });
+    assert!(
+        !store.change_application(&"beta".parse().expect("a name"), ApplicationChange::default()).await.expect("asked")
+    );
 }
 
 pub(super) async fn one_application_is_the_default_after_any_race(backend: Backend) {

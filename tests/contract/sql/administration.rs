@@ -6,8 +6,8 @@ use portcullis_actors::clock::{Clock as _, Timestamp};
 use portcullis_actors::derive::random_bytes;
 use portcullis_actors::domain::{AppId, Email, KeyScope, Locale, MessageId, Phone, ServerKey, UserId};
 use portcullis_actors::stores::{
-    AccountStore as _, AdministrationStore as _, AdministratorChange, ApplicationChange, Channel, Created, Destination,
-    MessageKind, MessageState, NewKey, NewMessage, Node, OutboxCursor, OutboxStore as _, OutboxView, UserSearch,
+    AccountStore as _, AdministrationStore as _, AdministratorChange, Channel, Created, Destination, MessageKind,
+    MessageState, NewKey, NewMessage, Node, OutboxCursor, OutboxStore as _, OutboxView, UserSearch,
 };
 use portcullis_testkit::accounts::new_user;
 use std::time::Duration;
@@ -96,25 +96,6 @@ pub(super) async fn keys_come_in_pages_and_those_that_expire_soon_first(backend:
     assert_eq!(ids(store.expiring_keys(soon, 9).await.expect("read")), [made[3], made[2]]);
     store.revoke_key(made[3]).await.expect("revoked");
     assert_eq!(ids(store.expiring_keys(soon, 9).await.expect("read")), [made[2]]);
-}
-
-pub(super) async fn an_application_is_changed_but_for_its_name(backend: Backend) {
-    let id = backend.app("beyondvip").await;
-    let change = ApplicationChange {
-        brand: "Another".to_owned(),
-        mail_from: Some("Ada <ada@example.com>".to_owned()),
-        sms_from: None,
-        colour: Some("1f5fd6".parse().expect("a colour")),
-        open_url: Some("beyondvip://open".parse().expect("a URL")),
-    };
-    assert!(backend.store.change_application(id, &change).await.expect("changed"));
-    let app = backend.store.application_by_id(id).await.expect("read").expect("is there");
-    assert_eq!(
-        (app.name.as_str(), app.brand.as_str(), app.mail_from),
-        ("beyondvip", "Another", change.mail_from.clone())
-    );
-    assert_eq!((app.colour, app.open_url, app.is_default), (change.colour.clone(), change.open_url.clone(), true));
-    assert!(!backend.store.change_application(AppId(id.0 + 1), &change).await.expect("asked"));
 }
 
 pub(super) async fn a_node_is_listed_until_it_stops_or_a_day_has_gone(backend: Backend) {

@@ -50,11 +50,15 @@ suite! {
     accounts {
         an_account_reads_back_as_it_was_made,
         one_of_many_who_want_an_address_gets_it,
+        a_change_of_an_account_keeps_what_it_does_not_name,
+        an_invitation_comes_with_its_account,
+        nothing_is_counted_for_somebody_who_was_deleted,
         accounts_are_listed_in_pages,
         an_import_harms_no_row_for_another,
         a_phone_and_a_language_are_kept,
         no_wrong_password_is_lost_among_many,
         applications_read_back_and_one_is_the_default,
+        an_application_changes_as_told,
         one_application_is_the_default_after_any_race,
     }
     administration {
@@ -62,7 +66,6 @@ suite! {
         accounts_are_found_by_number_and_by_age,
         one_administrator_is_left_after_any_race,
         keys_come_in_pages_and_those_that_expire_soon_first,
-        an_application_is_changed_but_for_its_name,
         a_node_is_listed_until_it_stops_or_a_day_has_gone,
         the_outbox_comes_in_pages,
         a_rare_message_is_found_behind_many,
@@ -70,6 +73,9 @@ suite! {
     keys {
         a_key_lives_until_it_or_its_owner_dies,
         a_key_is_made_once,
+        a_user_has_so_many_live_keys,
+        a_key_is_rotated_once,
+        a_key_is_made_by_the_password_of_now,
         a_scope_that_is_not_known_is_none,
     }
     passwords {

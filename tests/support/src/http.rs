@@ -2,6 +2,7 @@
 
 use actix_web::web::ServiceConfig;
 use actix_web::{App, HttpServer, dev};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::mpsc;
 
 /// A running server; ended when dropped.
@@ -31,6 +32,11 @@ impl Http {
         });
         let (port, server) = started.recv().expect("the server starts");
         Self { port, server }
+    }
+
+    /// Address and port.
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
     /// `http://127.0.0.1:port`.

@@ -1,8 +1,8 @@
 //! The test kit: real servers on free ports, the users and applications that tests start from, and one way to wait.
 //!
 //! A server of the kit has a temporary folder of its own and ends when it is dropped. `browser`, `collector`, `gate`,
-//! `http`, `postgres`, `redis`, `sms`, `smtp` and `tools` contain nothing of Portcullis; `accounts`, `deliveries`, `live`,
-//! `server` and `stores` do.
+//! `http`, `postgres`, `proxy`, `redis`, `sms`, `smtp` and `tools` contain nothing of Portcullis; `accounts`, `deliveries`,
+//! `live`, `server` and `stores` do.
 
 #![expect(clippy::disallowed_methods, reason = "tests start processes and tasks of their own")]
 
@@ -11,9 +11,10 @@ pub mod browser;
 pub mod collector;
 pub mod deliveries;
 pub mod gate;
-mod http;
+pub mod http;
 pub mod live;
 pub mod postgres;
+pub mod proxy;
 pub mod redis;
 pub mod server;
 pub mod sms;

@@ -54,6 +54,15 @@ async fn an_account_that_is_not_there_costs_the_same_work_and_is_answered_no() {
 }
 
 #[tokio::test]
+async fn an_account_without_a_password_takes_none() {
+    let (pool, stored) = (pool(HashingBackend::Simd), format!("{UNSET}1$2$3$AAAAAAAAAAAAAAAAAAAAAA"));
+    for tried in ["correct-horse", UNSET, stored.as_str()] {
+        assert_eq!(verified(&pool, &password(tried), Some(&stored)).await, Ok(Verified::No));
+    }
+    assert!(acceptable(&stored).is_err(), "and none is imported");
+}
+
+#[tokio::test]
 async fn bcrypt_is_accepted_and_outdated() {
     let pool = pool(HashingBackend::Simd);
     // Devise's, at its test cost: $2a$; and the same in the spelling of PHP.

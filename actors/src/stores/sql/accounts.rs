@@ -4,8 +4,9 @@
 use super::{SqlStore, apps, deletion, installation, keys, outbox, users};
 use crate::domain::{AppId, AppName, Digest, Email, KeyRowId, Locale, Phone, UserId};
 use crate::stores::{
-    AccountStore, AdministratorChange, Application, Candidate, CandidateQuery, Created, Deletion, ImportedUser,
-    Invitation, KeyRecord, NewApplication, NewKey, NewUser, PasswordChange, Revocation, StoreResult, User, UserChange,
+    AccountStore, AdministratorChange, Application, ApplicationChange, Candidate, CandidateQuery, Created, Deletion,
+    ImportedUser, Invitation, KeyRecord, NewApplication, NewKey, NewUser, PasswordChange, Revocation, StoreResult,
+    User, UserChange,
 };
 use async_trait::async_trait;
 use std::time::Duration;
@@ -48,7 +49,8 @@ impl AccountStore for SqlStore {
             let Some(Created::New(id)) = made.first() else { return Ok(Created::Duplicate) };
             let user = users::by_id(c, *id).await?.ok_or(sqlx::Error::RowNotFound)?;
             if let Some(invitation) = invitation {
-                outbox::insert(c, &invitation.message(&user), now).await?;
+                let locale = user.locale.unwrap_or_default();
+                outbox::insert(c, &invitation.message(user.id, user.email.clone(), locale), now).await?;
             }
             Ok(Created::New(user))
         })
@@ -161,6 +163,10 @@ impl AccountStore for SqlStore {
 
     async fn set_default_application(&self, name: &AppName) -> StoreResult<bool> {
         self.transaction(async |c| apps::set_default(c, name).await).await
+    }
+
+    async fn change_application(&self, name: &AppName, change: ApplicationChange) -> StoreResult<bool> {
+        self.transaction(async |c| apps::change(c, name, &change).await).await
     }
 
     async fn create_application(&self, new: NewApplication) -> StoreResult<Created<AppId>> {

@@ -3,8 +3,8 @@
 use super::rows::time;
 use super::{Dialect, SqlStore, keys, users};
 use crate::clock::Timestamp;
-use crate::domain::{AppId, Colour, Email, KeyRowId, OpenUrl};
-use crate::stores::{AdministrationStore, ApplicationChange, KeyRecord, Node, StoreResult, User, UserSearch};
+use crate::domain::{Email, KeyRowId};
+use crate::stores::{AdministrationStore, KeyRecord, Node, StoreResult, User, UserSearch};
 use async_trait::async_trait;
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, Row as _};
@@ -25,10 +25,6 @@ impl AdministrationStore for SqlStore {
 
     async fn expiring_keys(&self, until: Timestamp, limit: u32) -> StoreResult<Vec<KeyRecord>> {
         self.read(async |c| keys::expiring(c, self.clock.now(), until, limit).await).await
-    }
-
-    async fn change_application(&self, id: AppId, change: &ApplicationChange) -> StoreResult<bool> {
-        self.write(async |c| change_application(c, id, change).await).await
     }
 
     async fn note_node(&self, node: &Node) -> StoreResult<()> {
@@ -89,25 +85,6 @@ async fn search_users(
         UserSearch::Phone(phone) => ("phone = $1 ORDER BY id + 0 DESC".to_owned(), vec![phone.as_str().to_owned()]),
     };
     users::select(connection, &format!("WHERE {condition} LIMIT {limit}"), values).await
-}
-
-async fn change_application(
-    connection: &mut AnyConnection,
-    id: AppId,
-    change: &ApplicationChange,
-) -> sqlx::Result<bool> {
-    let done = sqlx::query(
-        "UPDATE applications SET brand = $2, mail_from = $3, sms_from = $4, colour = $5, open_url = $6 WHERE id = $1",
-    )
-    .bind(id.0)
-    .bind(change.brand.as_str())
-    .bind(change.mail_from.as_deref())
-    .bind(change.sms_from.as_deref())
-    .bind(change.colour.as_ref().map(Colour::as_str))
-    .bind(change.open_url.as_ref().map(OpenUrl::as_str))
-    .execute(connection)
-    .await?;
-    Ok(done.rows_affected() > 0)
 }
 
 async fn note_node(connection: &mut AnyConnection, node: &Node, forgotten: Timestamp) -> sqlx::Result<()> {

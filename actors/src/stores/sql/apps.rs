@@ -3,7 +3,7 @@
 use super::rows::{maybe_parsed, parsed, time};
 use crate::clock::Timestamp;
 use crate::domain::{AppId, AppName, Colour, OpenUrl};
-use crate::stores::{Application, Created, NewApplication};
+use crate::stores::{Application, ApplicationChange, Created, NewApplication};
 use sqlx::AnyConnection;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
@@ -78,6 +78,37 @@ pub(super) async fn insert(
         }
     }
     Ok(Created::Duplicate)
+}
+
+/// Call it in a transaction.
+pub(super) async fn change(
+    connection: &mut AnyConnection,
+    name: &AppName,
+    change: &ApplicationChange,
+) -> sqlx::Result<bool> {
+    // Locks the row until all of the change is written.
+    let lock = sqlx::query("UPDATE applications SET brand = COALESCE($2, brand) WHERE name = $1").bind(name.as_str());
+    if lock.bind(change.brand.as_deref()).execute(&mut *connection).await?.rows_affected() == 0 {
+        return Ok(false);
+    }
+    let texts = [
+        ("UPDATE applications SET mail_from = $2 WHERE name = $1", change.mail_from.as_ref().map(Option::as_deref)),
+        ("UPDATE applications SET sms_from = $2 WHERE name = $1", change.sms_from.as_ref().map(Option::as_deref)),
+        (
+            "UPDATE applications SET colour = $2 WHERE name = $1",
+            change.colour.as_ref().map(|colour| colour.as_ref().map(Colour::as_str)),
+        ),
+        (
+            "UPDATE applications SET open_url = $2 WHERE name = $1",
+            change.open_url.as_ref().map(|url| url.as_ref().map(OpenUrl::as_str)),
+        ),
+    ];
+    for (statement, value) in texts {
+        if let Some(value) = value {
+            sqlx::query(statement).bind(name.as_str()).bind(value).execute(&mut *connection).await?;
+        }
+    }
+    Ok(true)
 }
 
 /// Call it in a transaction.

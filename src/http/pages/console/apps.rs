@@ -96,6 +96,15 @@ struct Typed {
     sms_from: String,
 }
 
+/// What they mean.
+struct Meaning {
+    brand: String,
+    mail_from: Option<String>,
+    sms_from: Option<String>,
+    colour: Option<Colour>,
+    open_url: Option<OpenUrl>,
+}
+
 /// What is wrong with them.
 #[derive(Default)]
 struct Faults {
@@ -140,7 +149,7 @@ impl Typed {
     }
 
     /// What they mean. An empty field stands for the default.
-    fn change(&self) -> (ApplicationChange, Faults) {
+    fn meaning(&self) -> (Meaning, Faults) {
         let (colour, colour_fault) = parsed::<Colour>(&self.colour, "Six hexadecimal digits, for example 1f5fd6.");
         let (open_url, open_fault) =
             parsed::<OpenUrl>(&self.open_url, "An https URL, or one with the application's own scheme.");
@@ -157,7 +166,7 @@ impl Typed {
             ),
         };
         let (mail_from, sms_from) = (sender(&self.mail_from), sender(&self.sms_from));
-        (ApplicationChange { brand: self.brand.clone(), mail_from, sms_from, colour, open_url }, faults)
+        (Meaning { brand: self.brand.clone(), mail_from, sms_from, colour, open_url }, faults)
     }
 }
 
@@ -195,13 +204,13 @@ fn refused(page: &Form<'_>) -> actix_web::HttpResponse {
 pub async fn add(state: &AppState, call: Call<'_>) -> Answer {
     enter(state, call, async |visit: Visit, _, incoming| {
         let typed = Typed::read(&incoming)?;
-        let (change, mut faults) = typed.change();
+        let (meaning, mut faults) = typed.meaning();
         let name = typed.name.parse::<AppName>();
         if name.is_err() {
             faults.name = Some("1 to 64 of a–z, 0–9, dot, underscore and hyphen.");
         }
         let (Ok(name), false) = (name, faults.any()) else { return Ok(refused(&form(&visit, None, typed, faults))) };
-        let ApplicationChange { brand, mail_from, sms_from, colour, open_url } = change;
+        let Meaning { brand, mail_from, sms_from, colour, open_url } = meaning;
         let new = NewApplication { name, brand, mail_from, sms_from, colour, open_url };
         let ask = AddApplication { credential: visit.credential.clone(), new };
         match state.dispatcher.ask(Weight::Ordinary, &state.ports.add_application, ask).await? {
@@ -220,12 +229,19 @@ pub async fn add(state: &AppState, call: Call<'_>) -> Answer {
 pub async fn change(state: &AppState, call: Call<'_>) -> Answer {
     enter(state, call, async |visit: Visit, call, incoming| {
         let (id, typed) = (AppId(number(call)?), Typed::read(&incoming)?);
-        let (change, faults) = typed.change();
+        let (Meaning { brand, mail_from, sms_from, colour, open_url }, faults) = typed.meaning();
+        let app = one(state, &visit, id).await?;
         if faults.any() {
-            let app = one(state, &visit, id).await?;
             return Ok(refused(&form(&visit, Some(&app), typed, faults)));
         }
-        let ask = ChangeApplication { credential: visit.credential.clone(), id, change };
+        let change = ApplicationChange {
+            brand: Some(brand),
+            mail_from: Some(mail_from),
+            sms_from: Some(sms_from),
+            colour: Some(colour),
+            open_url: Some(open_url),
+        };
+        let ask = ChangeApplication { credential: visit.credential.clone(), app: app.name, change };
         state.dispatcher.ask(Weight::Ordinary, &state.ports.change_application, ask).await?;
         Ok(see_other("/admin/apps?done=change"))
     })

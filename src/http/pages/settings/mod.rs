@@ -25,8 +25,8 @@ use portcullis_actors::domain::{Credential, Locale};
 use words::Words;
 
 /// `GET /settings`
-pub async fn home(_: &AppState, _: Call<'_>) -> Answer {
-    Ok(see_other(KEYS))
+pub async fn home(state: &AppState, call: Call<'_>) -> Answer {
+    visit(state, call, async |_, _| Ok(see_other(KEYS))).await
 }
 
 const KEYS: &str = "/settings/keys";
@@ -68,7 +68,7 @@ impl Member {
                 title: "",
                 items: vec![
                     item(KEYS, words.keys, "key"),
-                    item(SESSIONS, words.sessions, "device"),
+                    item(SESSIONS, words.sessions_short, "device"),
                     item(ACCOUNT, words.account, "person"),
                 ],
             }],

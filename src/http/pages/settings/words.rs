@@ -9,6 +9,7 @@ texts! {
         settings: "Settings", "Ajustes";
         keys: "Keys", "Claves";
         sessions: "Sessions and devices", "Sesiones y dispositivos";
+        sessions_short: "Sessions", "Sesiones";
         account: "Account", "Cuenta";
         show: "Show", "Mostrar";
         hide: "Hide", "Ocultar";
