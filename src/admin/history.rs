@@ -1,14 +1,13 @@
 //! The last hour of this process, minute by minute, for the charts of the console. Prometheus keeps longer ones.
 
-use super::sources::{Reading, Sources, WorkerReading};
-use crate::http::{Minute, Pulse};
+use crate::http::Minute;
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 /// The minutes that are kept.
 const MINUTES: usize = 60;
-/// How often [`Sources::note_minute`] is called.
+/// How often the counters are noted.
 pub const MINUTE: Duration = Duration::from_secs(60);
 
 /// Counters as they stood at the end of each minute, the oldest first.
@@ -16,7 +15,7 @@ pub const MINUTE: Duration = Duration::from_secs(60);
 pub struct History(Mutex<VecDeque<Minute>>);
 
 impl History {
-    fn note(&self, totals: Minute) {
+    pub(super) fn note(&self, totals: Minute) {
         let mut kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if kept.len() > MINUTES {
             kept.pop_front();
@@ -25,7 +24,7 @@ impl History {
     }
 
     /// What was counted in each minute until `now`.
-    fn minutes(&self, now: Minute) -> Vec<Minute> {
+    pub(super) fn minutes(&self, now: Minute) -> Vec<Minute> {
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let ends = kept.iter().skip(kept.len().saturating_sub(MINUTES)).chain([&now]);
         let begins = kept.iter().skip(kept.len().saturating_sub(MINUTES));
@@ -40,42 +39,6 @@ fn between(begin: &Minute, end: &Minute) -> Minute {
         checks: end.checks.saturating_sub(begin.checks),
         deliveries: end.deliveries.saturating_sub(begin.deliveries),
         hashing_refused: end.hashing_refused.saturating_sub(begin.hashing_refused),
-    }
-}
-
-impl Sources {
-    /// Notes where the counters stand. Call it at the start and then once a minute.
-    pub async fn note_minute(&self) {
-        let totals = totals(&self.read().await);
-        self.history.note(totals);
-    }
-
-    /// The last hour, and the state of the queue and of the providers.
-    pub async fn pulse(&self) -> Pulse {
-        let reading = self.read().await;
-        Pulse {
-            minutes: self.history.minutes(totals(&reading)),
-            hashing_queued: reading.hashing.queued,
-            providers: reading.delivery.providers,
-        }
-    }
-}
-
-/// Everything since the start.
-fn totals(reading: &Reading) -> Minute {
-    let sum = |count: &dyn Fn(&WorkerReading) -> u64| reading.workers.iter().map(count).sum::<u64>();
-    let delivered = reading.delivery.providers.iter().flat_map(|provider| &provider.ends);
-    Minute {
-        sign_ins: sum(&|worker| worker.session.signed_in),
-        refusals: sum(&|worker| {
-            worker.session.refused + worker.limits.scopes().map(|(_, of)| of.refused.get()).sum::<u64>()
-        }),
-        checks: sum(&|worker| {
-            let checks = &worker.checks;
-            checks.hits.get() + checks.misses.get() + checks.refused.get()
-        }),
-        deliveries: delivered.filter(|(end, _)| *end == "delivered").map(|(_, count)| count).sum(),
-        hashing_refused: reading.hashing.shed,
     }
 }
 

@@ -53,7 +53,11 @@ impl WorkerFactory {
         AppState {
             ports: self.start_actors(&metrics),
             metrics,
-            dispatcher: Arc::clone(&self.dispatcher),
+            // The console must answer when clients take all that they may.
+            dispatcher: match listener {
+                Listener::Public => Arc::clone(&self.dispatcher),
+                Listener::Operators => Arc::new(Dispatcher::new((&*self.config).into())),
+            },
             settings: Settings { listener, ..self.settings.clone() },
             readiness: Arc::clone(&self.readiness),
             instruments: Arc::clone(&self.instruments),

@@ -3,6 +3,7 @@
 
 mod checks;
 mod console;
+mod console_things;
 mod forged;
 mod headers;
 mod journeys;

@@ -77,6 +77,8 @@ pub(super) async fn attempts(connection: &mut AnyConnection, id: MessageId) -> s
     rows.iter().map(attempt).collect()
 }
 
+/// Without `id > 0` SQLite would take `user_id > 0` to the index on users, which has all messages, and not the one of dead ones.
+///
 /// Queues all dead messages, or this one, as if they had never been tried. Decoys and expired messages stay dead.
 pub(super) async fn requeue(
     connection: &mut AnyConnection,
@@ -85,7 +87,7 @@ pub(super) async fn requeue(
 ) -> sqlx::Result<u64> {
     let mut statement = String::from(
         "UPDATE outbox SET state = 'queued', due = $1, settled = NULL, refusals = 0, provider = 0, strikes = 0, \
-         doubts = 0 WHERE state = 'dead' AND user_id > 0 AND expires > $1",
+         doubts = 0 WHERE state = 'dead' AND user_id > 0 AND id > 0 AND expires > $1",
     );
     if let Some(id) = id {
         let _ = write!(statement, " AND id = {}", id.0);
@@ -109,8 +111,9 @@ pub(super) async fn stats(connection: &mut AnyConnection) -> sqlx::Result<Outbox
         let row = row.bind(channel.as_str()).fetch_one(&mut *connection).await?;
         channels.push((channel, Backlog { pending: count(&row, "pending")?, oldest: maybe_time(&row, "oldest")? }));
     }
+    // `id > 0` as in `requeue`.
     let dead = sqlx::query(
-        "SELECT COUNT(*) AS dead FROM (SELECT 1 FROM outbox WHERE state = 'dead' AND user_id > 0 LIMIT 100000) AS counted",
+        "SELECT COUNT(*) AS dead FROM (SELECT 1 FROM outbox WHERE state = 'dead' AND user_id > 0 AND id > 0 LIMIT 100000) AS counted",
     );
     let dead = count(&dead.fetch_one(connection).await?, "dead")?;
     let backlogs = || channels.iter().map(|(_, backlog)| backlog);
