@@ -42,9 +42,8 @@ pub use body::BodyLimits;
 pub use exchange::RequestHandler;
 pub(crate) use exchange::without_request;
 pub use instruments::{About, Instruments, Minute, Pulse, StoreState};
-pub use pages::Development;
 pub use route::Verb;
-pub use state::{AppState, Listener, Ports, Readiness, Settings};
+pub use state::{AppState, Development, Listener, Ports, Readiness, Settings};
 pub use traces::{RequestTraces, TracePolicy};
 
 use endpoint::{Endpoint, Parameter, Place};

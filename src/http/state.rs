@@ -4,7 +4,6 @@ use super::body::BodyLimits;
 use super::dispatch::Dispatcher;
 use super::instruments::Instruments;
 use super::metrics::HttpMetrics;
-use super::pages::Development;
 use super::traces::RequestTraces;
 use actix::{Actor, Addr, Context, Handler, Recipient};
 use async_trait::async_trait;
@@ -136,6 +135,21 @@ pub struct Settings {
     /// What the start page tells; `None` in other profiles than development.
     pub development: Option<Arc<Development>>,
     pub body: BodyLimits,
+}
+
+/// What the start page tells of this process.
+#[derive(Debug, Clone)]
+pub struct Development {
+    pub version: &'static str,
+    /// Names and values: which stores and transports are used.
+    pub parts: Vec<(&'static str, String)>,
+    /// The URL of the console; `None` if it is off.
+    pub console: Option<String>,
+    /// The demo account.
+    pub email: &'static str,
+    pub password: &'static str,
+    /// The server key of the demo account.
+    pub key: &'static str,
 }
 
 #[cfg(test)]

@@ -41,7 +41,8 @@ struct Street {
     gate: Gate,
     /// Requests that reached the service behind the gateway at another path than the contacts.
     reached: Arc<AtomicUsize>,
-    _services: [Http; 2],
+    /// The service behind the gateway, and the one that asks.
+    services: [Http; 2],
 }
 
 impl Street {
@@ -61,7 +62,7 @@ impl Street {
         let services = [guarded, Http::start(asking(portcullis))];
         let [guarded, asking] = [services[0].address(), services[1].address()];
         let behind = Behind { portcullis: gate.address(), guarded, asking };
-        Self { proxy: Proxy::start(program, behind).await, gate, reached, _services: services }
+        Self { proxy: Proxy::start(program, behind).await, gate, reached, services }
     }
 
     async fn guarded(&self, request: &str, headers: &[&str]) -> Answer {
@@ -218,6 +219,11 @@ async fn nobody_is_who_they_say_they_are(program: Program) {
         assert_eq!(contacts_of(&street.guarded(CONTACTS, &with_token).await), Some(1), "{headers:?}");
     }
     assert_eq!(street.reached.load(Ordering::SeqCst), forged.len());
+    // What comes from the proxy without an identity, or with two, is nobody's.
+    for headers in [&[][..], &["X-Auth-User-Id:"], &["X-Auth-User-Id: x"], &["X-Auth-User-Id: 1", "X-Auth-User-Id: 1"]]
+    {
+        assert_eq!(raw::send(street.services[0].address(), CONTACTS, headers, "").await.status, 401, "{headers:?}");
+    }
     // Two tokens are none: the first, the second, or both may be whose it is.
     let (token, rubbish) = (bearer(TOKEN), "Authorization: Bearer rubbish");
     for headers in [[token.as_str(), rubbish], [rubbish, token.as_str()]] {

@@ -125,6 +125,7 @@ fn wrong_usage_is_2_and_help_has_an_example() {
         &["apps", "default"],
         &["keys", "add"],
         &["keys", "list"],
+        &["keys", "rotate"],
         &["keys", "revoke"],
         &["nodes"],
         &["outbox", "list"],
@@ -209,4 +210,26 @@ fn a_database_that_is_none_is_one_line() {
     let shell = Shell::new("loadtest").with("database.url", "postgres://ada:s3cret@127.0.0.1:1/portcullis");
     let line = shell.refused(&["users", "list"]);
     assert!(!line.contains("s3cret"), "{line}");
+}
+
+#[test]
+fn a_key_is_rotated_and_both_are_valid_for_a_while() {
+    let shell = Shell::new("loadtest");
+    let owner = shell.user("grace@example.com").to_string();
+    shell.json(&["apps", "add", "driver"]);
+    let add = ["keys", "add", "--app", "driver", "--owner", &owner, "--scope", "owner:act"];
+    let old = shell.json(&[&add[..], &["--name", "vans", "--expires-days", "90"]].concat());
+    let (old, secret) = (old["id"].to_string(), old["key"].clone());
+    let new = shell.json(&["keys", "rotate", &old, "--overlap-days", "14"]);
+    assert!(new["key"].is_string() && new["key"] != secret);
+    let listed = shell.json(&["keys", "list"])["keys"].clone();
+    assert_eq!([&listed[0]["name"], &listed[1]["name"]], [&json!("vans"); 2]);
+    assert_eq!(listed[1]["scopes"], json!(["owner:act"]));
+    assert!(listed[0]["replaced_at"].is_string() && listed[0]["revoked_at"].is_null(), "{listed}");
+    let end = |at: usize| listed[at]["expires_at"].as_str().expect("a time").to_owned();
+    assert!(end(0) < end(1), "the new one is valid for as long as the old one was made for: {listed}");
+    assert!(shell.refused(&["keys", "rotate", &old]).contains("replaced already"));
+    assert!(shell.refused(&["keys", "rotate", "4711"]).contains("no key"));
+    assert_eq!(shell.run(&["keys", "rotate", &old, "--overlap-days", "366"]).code, 2);
+    assert_eq!(shell.run(&[&add[..], &["--expires-days", "0"]].concat()).code, 2);
 }

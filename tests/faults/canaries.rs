@@ -1,7 +1,7 @@
 //! Stored data contains no usable secret. The tests use the server with known secrets, and then search every file it
 //! wrote and its whole log for them, in plain form and in common encodings.
 
-use crate::http::{Answer, call};
+use crate::http::{Answer, call, call_with};
 use crate::{inbox, setup};
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD_NO_PAD, URL_SAFE_NO_PAD};
@@ -21,10 +21,15 @@ impl Canary {
         Self { what, bytes: text.as_bytes().to_vec() }
     }
 
-    /// The secret bytes within a token or key: all sixteen of a key, sixteen after the user id of a token.
+    /// The secret bytes within a token or key: all sixteen of a key, sixteen after the user id of a token (and after the place
+    /// of the pages that it opens).
     pub fn decoded(what: &'static str, token: &str) -> Self {
         let bytes = URL_SAFE_NO_PAD.decode(token).expect("tokens and keys are base64url");
-        let secret = if bytes.len() == 16 { &bytes[..] } else { &bytes[8..24] };
+        let secret = match bytes.len() {
+            16 => &bytes[..],
+            33 => &bytes[9..25],
+            _ => &bytes[8..24],
+        };
         Self { what, bytes: secret.to_vec() }
     }
 
@@ -120,6 +125,9 @@ fn nothing_at_rest_opens_a_door() {
     let guess = if code == "000000" { "000001" } else { "000000" };
     assert_eq!(ask(&server, "POST", "/settings/verify_phone", &token, &format!("token={guess}")).status, 422);
 
+    let (page, made) = made_on_a_page(&server, first);
+    assert_eq!(ask(&server, "GET", "/sessions", &made, "").status, 200);
+
     assert_eq!(ask(&server, "POST", "/tokens/reset", "", "email=canary@example.com").status, 200);
     let reset = inbox::delivered(&[&server], "canary@example.com", inbox::reset_token);
     assert_eq!(
@@ -136,6 +144,10 @@ fn nothing_at_rest_opens_a_door() {
         Canary::decoded("the bytes of a user token", &token),
         Canary::text("a server key", &key),
         Canary::decoded("the bytes of a server key", &key),
+        Canary::text("the session of a page", &page),
+        Canary::decoded("the bytes of the session of a page", &page),
+        Canary::text("a key that was made on a page", &made),
+        Canary::decoded("the bytes of a key that was made on a page", &made),
         Canary::text("a reset token", &reset),
         Canary::decoded("the bytes of a reset token", &reset),
     ];
@@ -213,6 +225,26 @@ fn nothing_is_left_of_a_person_who_was_deleted() {
     server.kill();
     let log = std::fs::read_to_string(folder.path().join("log")).expect("readable");
     assert!(log.contains("/api/v1/users") && !log.contains("canary.person") && !log.contains("canary"), "the log");
+}
+
+/// Signs the user in to the pages, and makes a key there: the token in the cookie, and the key.
+fn made_on_a_page(server: &Server, password: &str) -> (String, String) {
+    fn between<'t>(text: &'t str, before: &str, after: &str) -> &'t str {
+        let (_, rest) = text.split_once(before).expect("it is there");
+        rest.split_once(after).expect("it ends").0
+    }
+    let own = "sec-fetch-site: same-origin\r\n";
+    let form = format!("email=canary@example.com&password={password}");
+    let signed_in = call_with(server.address(), "POST", "/signin", own, &form).expect("answered");
+    assert_eq!(signed_in.status, 303);
+    let token = between(&signed_in.head, "portcullis=", ";").to_owned();
+    let headers = format!("{own}cookie: portcullis={token}\r\n");
+    let empty = call_with(server.address(), "GET", "/settings/keys/new", &headers, "").expect("answered");
+    let name = between(&empty.body, "name=\"form\" value=\"", "\"");
+    let form = format!("form={name}&app_id=beyondvip&name=vans&owner:act=1&current_password={password}");
+    let made = call_with(server.address(), "POST", "/settings/keys/new", &headers, &form).expect("answered");
+    assert!(made.status == 200 && made.head.to_lowercase().contains("cache-control: no-store"), "{}", made.head);
+    (token, between(&made.body, "<pre id=\"key\" tabindex=\"0\">", "</pre>").to_owned())
 }
 
 fn search(folder: &Path, canaries: &[Canary], code: &str) {

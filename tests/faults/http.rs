@@ -9,6 +9,8 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub status: u16,
+    /// The status line and the headers.
+    pub head: String,
     pub body: String,
 }
 
@@ -69,7 +71,11 @@ impl Asked {
             .filter_map(|line| line.split_once(": "))
             .find(|(name, _)| name.eq_ignore_ascii_case("content-length"))
             .map_or(0, |(_, length)| length.parse().unwrap_or(usize::MAX));
-        if body.len() < length { Err(Cut::Partial) } else { Ok(Answer { status, body: body.to_owned() }) }
+        if body.len() < length {
+            Err(Cut::Partial)
+        } else {
+            Ok(Answer { status, head: head.to_owned(), body: body.to_owned() })
+        }
     }
 }
 

@@ -73,6 +73,11 @@ pub const PAGES: &[Page] = &[
     },
     page("/", "Portcullis is running"),
     page("/no/such/page", "Page not found"),
+    page("/docs", "The API"),
+    page("/docs/concepts", "Concepts"),
+    page("/docs/tokens", "Signing in"),
+    page("/docs/users", "People"),
+    Page { path: "/docs/devices", steps: &[Click("label[for=registerDevice-3]")], heading: "Devices" },
     page("/dev/inbox", "Inbox"),
     page("/dev/inbox?to=a@b.cd", "Inbox"),
     Page {
@@ -130,8 +135,9 @@ pub const PAGES: &[Page] = &[
 ];
 
 impl Page {
+    /// Who sees it: a sign-in page everybody.
     pub fn face(&self) -> Face {
-        Face::of(self.path)
+        if self.path.ends_with("/signin") { Face::Public } else { Face::of(self.path) }
     }
 }
 
@@ -158,7 +164,11 @@ impl World {
         let ask = live.request(Method::POST, "/api/v1/settings/send_phone_verification").bearer_auth(token);
         assert_eq!(json(ask.form(&[("phone", "+12125550123")])).await.0, 200);
         live.received("phone_code", 1).await;
-        let values = vec![("{reset}", reset), ("{token}", token.to_owned())];
+        let (_, inbox) = json(live.request(Method::GET, "/dev/inbox.json")).await;
+        let mut mails = inbox.as_array().expect("a list").iter();
+        let mail = mails.rfind(|item| item["channel"] == "mail").expect("a mail");
+        let html = mail["html"].as_str().expect("a text").to_owned();
+        let values = vec![("{reset}", reset), ("{token}", token.to_owned()), ("{html}", html)];
         let mut world = Self { live, values, settings: String::new(), console: String::new() };
         world.settings = world.cookie("/signin").await;
         world.console = world.cookie("/admin/signin").await;

@@ -3,25 +3,10 @@
 use super::{Frame, Group, Item, Side, Words, private};
 use crate::http::extract::Call;
 use crate::http::route::Answer;
-use crate::http::state::{AppState, Settings};
+use crate::http::state::{AppState, Development, Settings};
 use actix_web::http::StatusCode;
 use askama::Template;
 use portcullis_actors::domain::Locale;
-
-/// What the start page tells of this process.
-#[derive(Debug, Clone)]
-pub struct Development {
-    pub version: &'static str,
-    /// Names and values: which stores and transports are used.
-    pub parts: Vec<(&'static str, String)>,
-    /// The URL of the console; `None` if it is off.
-    pub console: Option<String>,
-    /// The demo account.
-    pub email: &'static str,
-    pub password: &'static str,
-    /// The server key of the demo account.
-    pub key: &'static str,
-}
 
 #[derive(Template)]
 #[template(path = "start.html", config = "src/http/pages/askama.toml")]

@@ -21,7 +21,6 @@ mod times;
 mod translations;
 pub mod visitor;
 
-pub use development::Development;
 pub use frame::{Frame, Group, Item, PRODUCT, Side, Words};
 
 use crate::http::error::Code;

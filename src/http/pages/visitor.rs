@@ -54,7 +54,7 @@ impl Place {
     }
 
     /// The sign-in page, which leads back to the page of this call. A form cannot be sent again: it leads to its page.
-    fn to_sign_in(&self, call: &Call<'_>) -> HttpResponse {
+    fn to_sign_in(self, call: &Call<'_>) -> HttpResponse {
         let back = match *call.method() {
             Method::GET | Method::HEAD => call.path_and_query(),
             _ => call

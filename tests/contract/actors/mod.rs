@@ -3,6 +3,7 @@
 mod costs;
 mod guesses;
 mod introspection;
+mod invitations;
 mod messages;
 mod pages;
 mod people;
@@ -110,15 +111,17 @@ pairs! {
         what_ends_sessions_ends_those_of_pages,
         a_page_makes_keys_with_the_password_of_its_user,
     }
+    invitations {
+        an_invitation_sets_the_first_password_once,
+        an_invitation_ends_and_a_reset_does_the_same,
+        one_of_many_who_create_an_address_does,
+        invitations_have_bounds,
+    }
     people {
         a_key_does_what_its_scopes_say,
         a_key_touches_no_administrator_and_makes_none,
         the_console_asks_for_the_password_again,
         a_profile_is_changed_by_its_owner,
-        an_invitation_sets_the_first_password_once,
-        an_invitation_ends_and_a_reset_does_the_same,
-        one_of_many_who_create_an_address_does,
-        invitations_have_bounds,
         sessions_end_where_the_caller_may_end_them,
         nobody_is_left_of_a_person_who_signs_in_meanwhile,
     }

@@ -1,17 +1,18 @@
-//! People: what keys and the console may do to accounts, invitations, and what is left of somebody who was deleted.
+//! People: what keys and the console may do to accounts, and what is left of somebody who was deleted.
 
-use super::{Database, House, Tokens, parsed};
+use super::{Database, House, OnRedis, Tokens, parsed};
+use crate::tokens::Backend as _;
 use futures_util::future::{join, join_all};
 use portcullis_actors::account::{
     ChangeProfile, CreateUser, DeleteUser, EndSessions, FindBy, FindUser, Person, Profile, UpdateUser,
 };
 use portcullis_actors::domain::{AppId, Credential, KeyScope, Locale, PagePlace, ResetToken, ServerKey, UserId};
-use portcullis_actors::error::{Dependency, ErrorKind};
+use portcullis_actors::error::ErrorKind;
 use portcullis_actors::session::{IssuedToken, Opens, SignIn};
 use portcullis_actors::stores::{AccountStore as _, Close, DeviceStore as _, NewKey, NewUser, User, UserChange};
 use portcullis_actors::verification::InspectReset;
 use portcullis_testkit::accounts::{add_user, new_user};
-use std::time::Duration;
+use portcullis_testkit::redis::Redis;
 use tokio_util::sync::CancellationToken;
 
 const PASSWORD: &str = "a good password";
@@ -19,7 +20,7 @@ const OTHER: &str = "another good password";
 
 impl House {
     /// A key of the first application with these scopes. `number` names the key.
-    async fn key_with(&self, number: u8, owner: UserId, scopes: &[KeyScope]) -> Credential {
+    pub(super) async fn key_with(&self, number: u8, owner: UserId, scopes: &[KeyScope]) -> Credential {
         let key = ServerKey::new([number; 16]);
         let (app, scopes) = (AppId(1), scopes.to_vec());
         let new = NewKey { digest: key.digest(), app, owner, scopes, name: String::new(), expires: None };
@@ -43,7 +44,12 @@ impl House {
         }
     }
 
-    async fn create(&self, credential: &Credential, name: &str, password: Option<&str>) -> Result<Person, ErrorKind> {
+    pub(super) async fn create(
+        &self,
+        credential: &Credential,
+        name: &str,
+        password: Option<&str>,
+    ) -> Result<Person, ErrorKind> {
         let NewUser { email, first_name, last_name, .. } = new_user(name);
         let ask = CreateUser {
             credential: credential.clone(),
@@ -62,7 +68,7 @@ impl House {
         self.accounts[0].send(FindUser { credential: credential.clone(), by }).await.expect("the actor answers")
     }
 
-    async fn update(
+    pub(super) async fn update(
         &self,
         credential: &Credential,
         user: UserId,
@@ -74,7 +80,12 @@ impl House {
         self.accounts[0].send(ask).await.expect("the actor answers")
     }
 
-    async fn delete(&self, credential: &Credential, user: UserId, confirmation: Option<&str>) -> Result<(), ErrorKind> {
+    pub(super) async fn delete(
+        &self,
+        credential: &Credential,
+        user: UserId,
+        confirmation: Option<&str>,
+    ) -> Result<(), ErrorKind> {
         let (credential, confirmation) = (credential.clone(), confirmation.map(parsed));
         let ask = DeleteUser { credential, user, confirmation, caller: CancellationToken::new() };
         self.accounts[0].send(ask).await.expect("the actor answers")
@@ -89,24 +100,16 @@ impl House {
         self.accounts[0].send(Profile(credential.clone())).await.expect("the actor answers")
     }
 
-    async fn stored(&self, user: UserId) -> User {
+    pub(super) async fn stored(&self, user: UserId) -> User {
         self.database.store.user(user).await.expect("the store answers").expect("a user")
     }
 
-    /// The token of the mail that invites this user.
-    async fn invitation_of(&self, user: UserId) -> ResetToken {
-        let user = self.stored(user).await;
-        let invitation = user.invitation().expect("invited");
-        let token = self.keyring.reset_token(invitation.key, &invitation.challenge, user.id, &user.email);
-        token.expect("the secret is here")
-    }
-
-    async fn inspect(&self, token: &ResetToken) -> Result<(), ErrorKind> {
+    pub(super) async fn inspect(&self, token: &ResetToken) -> Result<(), ErrorKind> {
         self.resets.send(InspectReset(token.clone())).await.expect("the actor answers").map(drop)
     }
 }
 
-fn disabled(disabled: bool) -> UserChange {
+pub(super) fn disabled(disabled: bool) -> UserChange {
     UserChange { disabled: Some(disabled), ..UserChange::default() }
 }
 
@@ -118,7 +121,7 @@ fn named_administrator() -> UserChange {
     UserChange { admin: Some(true), ..UserChange::default() }
 }
 
-fn invalid_field(error: &ErrorKind) -> &'static str {
+pub(super) fn invalid_field(error: &ErrorKind) -> &'static str {
     match error {
         ErrorKind::InvalidParameters(fields) => fields[0].field,
         other => panic!("it should name a field, and is {other:?}"),
@@ -241,96 +244,6 @@ pub(super) async fn a_profile_is_changed_by_its_owner(database: Database, tokens
     assert_eq!(house.profile(&page).await.err(), Some(ErrorKind::InvalidToken));
 }
 
-pub(super) async fn an_invitation_sets_the_first_password_once(database: Database, tokens: Tokens) {
-    let house = House::build(database, tokens).await;
-    let owner = house.user("owner", PASSWORD).await;
-    let key = house.key_with(1, owner, &[KeyScope::UsersWrite]).await;
-    let ada = house.create(&key, "ada", None).await.expect("invited");
-    assert!(ada.invited && !ada.admin);
-    let queued = "SELECT COUNT(*) FROM outbox WHERE kind = 'invitation' AND locale = 'es' AND due IS NOT NULL";
-    assert_eq!(house.database.number(queued).await, 1);
-    let refused = house.create(&key, "ada", None).await.expect_err("taken");
-    assert_eq!(invalid_field(&refused), "email");
-    assert_eq!(house.database.number(queued).await, 1, "asking again mails nothing");
-
-    let stored = house.stored(ada.id).await.password_hash;
-    for password in [PASSWORD, stored.as_str()] {
-        assert_eq!(house.sign_in(0, "ada", password).await.err(), Some(ErrorKind::InvalidCredentials));
-    }
-    let token = house.invitation_of(ada.id).await;
-    assert_eq!(house.inspect(&token).await, Ok(()));
-    let short = house.finish(token.clone(), "short").await;
-    assert!(matches!(short, Err(ErrorKind::PasswordUnacceptable(_))), "and it costs no link");
-    let passwords: Vec<String> = (0..10).map(|n| format!("new password number {n}")).collect();
-    let outcomes = join_all(passwords.iter().map(|password| house.finish(token.clone(), password))).await;
-    let winners: Vec<_> = outcomes.iter().zip(&passwords).filter(|(outcome, _)| outcome.is_ok()).collect();
-    assert_eq!(winners.len(), 1, "{outcomes:?}");
-    house.sign_in(0, "ada", winners[0].1).await.expect("the winner's password is the one");
-    assert_eq!(house.inspect(&token).await, Err(ErrorKind::ResetTokenInvalid));
-    assert!(!Person::from(house.stored(ada.id).await).invited);
-}
-
-pub(super) async fn an_invitation_ends_and_a_reset_does_the_same(database: Database, tokens: Tokens) {
-    let house = House::build(database, tokens).await;
-    let owner = house.user("owner", PASSWORD).await;
-    let key = house.key_with(1, owner, &[KeyScope::UsersWrite]).await;
-    let mut links = Vec::new();
-    for name in ["ada", "grace", "edith", "joan"] {
-        let person = house.create(&key, name, None).await.expect("invited");
-        links.push((person.id, house.invitation_of(person.id).await));
-    }
-    let [(ada, of_ada), (grace, of_grace), (edith, of_edith), (_, of_joan)] = &links[..] else { panic!("four") };
-    // Somebody who asks for a new password meanwhile gets a link of their own.
-    let reset = house.reset_token(*ada).await;
-    assert_eq!(house.inspect(&reset).await, Ok(()));
-    house.finish(reset, PASSWORD).await.expect("sets the first password");
-    assert_eq!(house.finish(of_ada.clone(), OTHER).await, Err(ErrorKind::ResetTokenInvalid));
-    house.sign_in(0, "ada", PASSWORD).await.expect("signs in");
-    // Disabling ends it for good.
-    house.update(&key, *grace, disabled(true), None).await.expect("disabled");
-    assert_eq!(house.finish(of_grace.clone(), OTHER).await, Err(ErrorKind::ResetTokenInvalid));
-    house.update(&key, *grace, disabled(false), None).await.expect("enabled");
-    assert_eq!(house.finish(of_grace.clone(), OTHER).await, Err(ErrorKind::ResetTokenInvalid));
-    house.delete(&key, *edith, None).await.expect("deleted");
-    assert_eq!(house.finish(of_edith.clone(), OTHER).await, Err(ErrorKind::ResetTokenInvalid));
-
-    house.tokens.advance(Duration::from_secs(7 * 86_400 - 60));
-    assert_eq!(house.inspect(of_joan).await, Ok(()));
-    house.tokens.advance(Duration::from_secs(60));
-    assert_eq!(house.inspect(of_joan).await, Err(ErrorKind::ResetTokenInvalid));
-    assert_eq!(house.finish(of_joan.clone(), OTHER).await, Err(ErrorKind::ResetTokenInvalid));
-}
-
-pub(super) async fn one_of_many_who_create_an_address_does(database: Database, tokens: Tokens) {
-    let house = House::build(database, tokens).await;
-    let owner = house.user("owner", PASSWORD).await;
-    let key = house.key_with(1, owner, &[KeyScope::UsersWrite]).await;
-    for (name, password) in [("ada", None), ("grace", Some(PASSWORD))] {
-        let made = join_all((0..8).map(|_| house.create(&key, name, password))).await;
-        let refused: Vec<_> = made.iter().filter_map(|outcome| outcome.as_ref().err()).map(invalid_field).collect();
-        assert_eq!(refused, ["email"; 7]);
-    }
-    assert_eq!(house.database.number("SELECT COUNT(*) FROM outbox").await, 1);
-}
-
-/// A person and their invitation come together or not at all, and what fails costs nothing of the budget.
-pub(super) async fn invitations_have_bounds(database: Database, tokens: Tokens) {
-    let house = House::limited(database, tokens).await;
-    let owner = house.user("owner", PASSWORD).await;
-    let key = house.key_with(1, owner, &[KeyScope::UsersWrite]).await;
-    let failed = house.without("outbox", house.create(&key, "user0", None)).await;
-    assert_eq!(failed.err(), Some(ErrorKind::DependencyUnavailable(Dependency::Database)));
-    assert!(house.database.store.user_by_email(&new_user("user0").email).await.expect("the store answers").is_none());
-    // The bound of all mails with such a link, in these tests.
-    for n in 0..30 {
-        house.create(&key, &format!("user{n}"), None).await.expect("invited");
-        assert!(house.create(&key, &format!("user{n}"), None).await.is_err(), "a duplicate costs nothing");
-    }
-    let refused = house.create(&key, "one-more", None).await.err();
-    assert!(matches!(refused, Some(ErrorKind::TooManyMessages { .. })), "{refused:?}");
-    house.create(&key, "one-more", Some(PASSWORD)).await.expect("with a password nobody is mailed");
-}
-
 pub(super) async fn sessions_end_where_the_caller_may_end_them(database: Database, tokens: Tokens) {
     let house = House::build(database, tokens).await;
     let (owner, ada) = (house.administrator("root").await, house.user("ada", PASSWORD).await);
@@ -387,4 +300,42 @@ pub(super) async fn nobody_is_left_of_a_person_who_signs_in_meanwhile(database: 
     ] {
         assert_eq!(house.database.number(question).await, left, "{question}");
     }
+}
+
+/// What Redis holds of a person: afterwards only the epoch, for the ten minutes in which a sign-in may still be under way.
+#[actix::test]
+async fn redis_forgets_a_person() {
+    let house = House::limited(Database::sqlite().await, OnRedis::start().await).await;
+    let redis = house.tokens._keep.downcast_ref::<Redis>().expect("it is Redis");
+    let owner = house.user("owner", PASSWORD).await;
+    let key = house.key_with(1, owner, &[KeyScope::UsersWrite]).await;
+    let ada = house.user("ada", PASSWORD).await;
+    let phone = async |password| house.sign_in_from(0, "ada", password, [127, 0, 0, 1], Some("a phone")).await;
+    let token = phone(PASSWORD).await.expect("signs in");
+    house.send_code(&token, "(123)456-7890", 1).await.expect("is sent");
+    house.reset_token(ada).await;
+    for device in [Some("a phone"), None] {
+        let wrong = house.sign_in_from(0, "ada", OTHER, [127, 0, 0, 1], device).await;
+        assert_eq!(wrong.err(), Some(ErrorKind::InvalidCredentials));
+    }
+    let answer = async |command: &str| {
+        let script = format!("return table.concat(redis.call({command}), ' ')");
+        redis.command(&["EVAL", &script, "0"]).await.expect("Redis answers")
+    };
+    let names = async || {
+        let all = answer(&format!("'KEYS', 'pc:{{{ada}}}:*'")).await;
+        let mut names: Vec<_> = all.split_whitespace().map(kind).collect();
+        names.sort();
+        names
+    };
+    let limits = ["limit:password", "limit:password-device", "limit:password-devices"];
+    assert_eq!(names().await, [&limits[..], &["phone", "reset", "sessions"]].concat());
+    house.delete(&key, ada, None).await.expect("deleted");
+    assert_eq!(names().await, ["sessions"]);
+    assert_eq!(answer(&format!("'HKEYS', 'pc:{{{ada}}}:sessions'")).await, "epoch");
+}
+
+/// `pc:{42}:limit:password:<digest>` is a `limit:password`.
+fn kind(name: &str) -> String {
+    name.split(':').skip(2).take(2).collect::<Vec<_>>().join(":")
 }

@@ -31,8 +31,8 @@ const YEARS: &str = "
     INSERT INTO revocations (user_id, epoch, created, applied)
         SELECT n, 1, (extract(epoch FROM now()) * 1000)::BIGINT - n, 1 FROM generate_series(1, 50000) n;
     INSERT INTO outbox (kind, user_id, app_id, channel, destination, locale, state, created, expires, lane, settled)
-        SELECT 'password_notice', n % 50000 + 1, 1, CASE n % 2 WHEN 0 THEN 'mail' ELSE 'sms' END, 'x@example.org', 'en',
-            'delivered', s, s + 1800000, 'example.org', s
+        SELECT 'password_notice', n % 50000 + 1, 1, CASE n % 2 WHEN 0 THEN 'mail' ELSE 'sms' END,
+            CASE n % 2 WHEN 0 THEN 'x@example.org' ELSE '+12125550123' END, 'en', 'delivered', s, s + 1800000, 'example.org', s
         FROM (SELECT n, (extract(epoch FROM now()) * 1000)::BIGINT - 100 * n AS s FROM generate_series(1, 1000000) n) t;
     INSERT INTO outbox_attempts (message_id, at, provider, outcome, reference, millis)
         SELECT n, n, 'sms-1', 'accepted', 'reference ' || n, 5 FROM generate_series(1, 100000) n;

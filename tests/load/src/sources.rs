@@ -83,6 +83,11 @@ pub fn check(to: &Endpoint, user: &User, request: &mut Vec<u8>) {
     to.request(request, "GET", "/api/v1/sessions/current", Some(&user.token), "");
 }
 
+/// The same question as a proxy asks it.
+pub fn gateway(to: &Endpoint, user: &User, request: &mut Vec<u8>) {
+    to.request(request, "GET", "/gateway/nginx", Some(&user.token), "");
+}
+
 /// A sign-in from anywhere, always on the same device: it replaces that device's token.
 pub fn sign_in(to: &Endpoint, user: &User, request: &mut Vec<u8>) {
     to.request_from(request, "POST", "/api/v1/tokens", None, &sign_in_form(user), Some(&anywhere()));

@@ -75,23 +75,11 @@ impl Browser {
     }
 
     async fn start_with(preferences: Value) -> Self {
-        let mut driver = Command::new("chromedriver")
-            .arg("--port=0")
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("chromedriver (Debian: chromium, chromium-driver)");
-        let mut lines = BufReader::new(driver.stdout.take().expect("piped")).lines();
-        let port =
-            lines.find_map(|line| line.ok()?.trim_end_matches('.').split("successfully on port ").nth(1)?.parse().ok());
+        // It wants the same port of IPv4 and of IPv6, and ends when only one of them is free.
+        let (driver, port) = (0..10).find_map(|_| driver()).expect("chromedriver (Debian: chromium, chromium-driver)");
         let profile = tempfile::tempdir().expect("a folder");
-        let mut browser = Self {
-            driver,
-            port: port.expect("chromedriver says its port"),
-            session: String::new(),
-            client: crate::http_client(),
-            _profile: profile,
-        };
+        let mut browser =
+            Self { driver, port, session: String::new(), client: crate::http_client(), _profile: profile };
         let folder = format!("--user-data-dir={}", browser._profile.path().display());
         let args = [
             "--headless",
@@ -264,23 +252,18 @@ impl Browser {
 
     /// Walks once around the page with the Tab key: the order of the focus, and the elements that it should have reached
     /// and did not.
-    ///
-    /// # Panics
-    /// When the walk does not come to an end.
     pub async fn keyboard(&self) -> (Vec<Stop>, Vec<String>) {
-        self.run(include_str!("keyboard.js"), json!([])).await;
-        let mut stops = Vec::new();
-        for _ in 0..300 {
-            self.press(Self::TAB).await;
-            let stop = self.run("return window.portcullisStop()", json!([])).await;
-            if stop.is_null() {
-                let missed = self.run("return window.portcullisMissed()", json!([])).await;
-                return (stops, texts(&missed));
-            }
-            let element = stop["element"].as_str().unwrap_or_else(|| panic!("no stop: {stop}")).to_owned();
-            stops.push(Stop { element, seen: stop["seen"] == true });
-        }
-        panic!("Tab never comes back to the beginning: {stops:?}");
+        let elements = self.run(include_str!("keyboard.js"), json!([])).await;
+        let elements = elements.as_u64().unwrap_or_else(|| panic!("no walk: {elements}"));
+        // Some more, for what is in frames.
+        self.press(&Self::TAB.repeat(elements as usize + 10)).await;
+        let walk = self.run("return window.portcullisWalk()", json!([])).await;
+        let stops = walk["stops"].as_array().unwrap_or_else(|| panic!("no stops: {walk}")).iter();
+        let stop = |stop: &Value| Stop {
+            element: stop["element"].as_str().unwrap_or_default().to_owned(),
+            seen: stop["seen"] == true,
+        };
+        (stops.map(stop).collect(), texts(&walk["missed"]))
     }
 
     async fn act(&self, selector: &str, what: &str, with: Value) {
@@ -317,6 +300,19 @@ impl Browser {
         let answer: Value = request.send().await.expect("chromedriver answers").json().await.expect("JSON");
         answer["value"].clone()
     }
+}
+
+/// Starts chromedriver: the process and its port. `None` if it ends at once.
+fn driver() -> Option<(Child, u16)> {
+    let command = Command::new("chromedriver").arg("--port=0").stdout(Stdio::piped()).stderr(Stdio::null()).spawn();
+    let mut driver = command.ok()?;
+    let mut lines = BufReader::new(driver.stdout.take()?).lines();
+    let port =
+        lines.find_map(|line| line.ok()?.trim_end_matches('.').split("successfully on port ").nth(1)?.parse().ok());
+    if port.is_none() {
+        let _ = driver.wait();
+    }
+    Some((driver, port?))
 }
 
 /// The texts of a list that a script has returned.

@@ -14,7 +14,10 @@ use portcullis_actors::stores::sql::SqlStore;
 use portcullis_actors::stores::{AccountStore as _, NewKey, NewUser};
 use reqwest::{Client, Method, RequestBuilder};
 use serde_json::Value;
+use sqlx::ConnectOptions as _;
+use sqlx::sqlite::SqliteConnectOptions;
 use std::collections::BTreeSet;
+use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
@@ -82,6 +85,14 @@ impl Live {
         let mut tables = stores::cells(&self.folder.path().join("portcullis.db")).await;
         tables.retain(|name, _| !["outbox", "outbox_attempts", "nodes"].contains(&name.as_str()));
         tables.into_iter().map(|(name, cells)| format!("{name}: {}", cells.join(", "))).collect()
+    }
+
+    /// From now on new users have ids above this one.
+    pub async fn new_users_are_above(&self, id: i64) {
+        let options = SqliteConnectOptions::from_str(&self.database).expect("a URL");
+        let mut open = options.connect().await.expect("it is a database");
+        let change = sqlx::query("UPDATE sqlite_sequence SET seq = ? WHERE name = 'users'").bind(id);
+        assert_eq!(change.execute(&mut open).await.expect("changed").rows_affected(), 1);
     }
 
     /// A new user, `{name}@example.com`.

@@ -157,6 +157,13 @@ impl Operation {
 }
 
 impl Endpoint {
+    /// The first call of the group whose answer has the same members; `None` if it is this one.
+    fn explained_by(&self, answer: &Reply) -> Option<&'static Self> {
+        let same = |endpoint: &&Self| endpoint.answers.iter().any(|other| other.object() == answer.object());
+        let first = self.group.calls().map(|operation| operation.endpoint).find(same);
+        first.filter(|first| first.id != self.id)
+    }
+
     /// The codes that not every call has.
     fn own_codes(&self) -> Vec<Code> {
         self.codes().into_iter().filter(|code| !Code::ANYWHERE.contains(code)).collect()
@@ -200,6 +207,14 @@ impl Reply {
             Content::Nothing => String::new(),
             Content::Message(text) => format!("{{\n  \"message\": \"{text}\"\n}}"),
             Content::Json(shape) => sample(shape, "\n"),
+        }
+    }
+
+    /// The name of the object that it consists of; empty if there is none.
+    fn object(&self) -> &'static str {
+        match &self.content {
+            Content::Json(Shape::Object(object) | Shape::List(Shape::Object(object))) => object.name,
+            _ => "",
         }
     }
 

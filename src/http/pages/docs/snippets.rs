@@ -5,8 +5,11 @@ use crate::http::endpoint::{Need, Parameter, Place};
 use crate::http::{Operation, Verb};
 use url::form_urlencoded::Serializer;
 
+/// Writes a call in a language.
+type Writer = fn(&Example) -> String;
+
 /// The names of the languages, and how a call is written in them.
-pub const LANGUAGES: [(&str, fn(&Example) -> String); 4] =
+pub const LANGUAGES: [(&str, Writer); 4] =
     [("curl", curl), ("Swift", swift), ("Kotlin", kotlin), ("TypeScript", typescript)];
 
 /// A call with the values of an example.

@@ -10,7 +10,7 @@ use crate::metrics::{self, Metrics};
 use crate::options::Sessions;
 use crate::results::{Aim, Run};
 use crate::sources::{Pick, check, stream};
-use crate::target::Target;
+use crate::target::{Target, User};
 use portcullis_testkit::collector::Collector;
 
 /// The connections of a saturated server.
@@ -61,5 +61,37 @@ pub fn run(kit: &Kit) -> Outcome<Run> {
     let collector = Collector::start();
     let traced = kit.own(users, kit.options.sessions, &[ONE_WORKER, ("otlp.endpoint", &collector.url())])?;
     beside(["checks, one of 100 traced", "checks, no traces"], None, &traced)?;
+    Ok(run)
+}
+
+/// Requests that are compared with checks.
+pub(super) struct Other {
+    pub name: &'static str,
+    pub operations: &'static [&'static str],
+    /// For the table.
+    pub label: &'static str,
+}
+
+/// Measures other requests beside the check, in turns. There should be at least `aim` of them for each check.
+pub(super) fn beside_checks<F>(kit: &Kit, target: &Target, other: Other, aim: f64, make: F) -> Outcome<Run>
+where
+    F: Fn(&Endpoint, &User, &mut Vec<u8>) + Copy + Send + Sync + 'static,
+{
+    let load = kit.load(CONNECTIONS);
+    let others = || vec![stream(target, other.operations, load, Pick::all(target), make)];
+    if kit.options.rate.is_some() || kit.options.url.is_some() {
+        let measured = kit.measure(other.name, target, others(), kit.duration(10))?;
+        return Ok(kit.results(target, load, &measured));
+    }
+    let length = kit.duration(12) / kit.options.rounds;
+    let checks = || vec![stream(target, &["check"], load, Pick::all(target), check)];
+    let turns = kit.in_turns(
+        || kit.measure(other.name, target, others(), length),
+        || Ok(kit.measure("check", target, checks(), length)?.pace()),
+    )?;
+    let mut run = kit.results(target, load, &turns.ours);
+    let (baseline, notes) = kit.ratio([other.label, "checks"], Some(Aim::RatioAtLeast(aim)), &turns);
+    run.baselines.push(baseline);
+    run.notes.extend(notes);
     Ok(run)
 }

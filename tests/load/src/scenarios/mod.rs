@@ -4,6 +4,7 @@ mod check;
 mod codes;
 mod deliveries;
 mod flood;
+mod gateway;
 mod hash;
 mod idle;
 mod morning;
@@ -45,6 +46,8 @@ pub enum Scenario {
     Pumping,
     /// The push registration that an app repeats at each launch, beside the check.
     Push,
+    /// The question of a proxy at the gateway, beside the check.
+    Gateway,
     /// Mail and SMS through the outbox, beside the bare client libraries.
     Deliveries,
     /// Answers to requests for a mail or an SMS while its provider fails.
@@ -110,6 +113,7 @@ fn entry(scenario: Scenario) -> Entry {
         Scenario::Codes => entry("codes", codes::run, &["send-code", "verify-code"], &["rounds"]),
         Scenario::Pumping => entry("pumping", pumping::run, &["send-code"], &["rounds", "url", "tokens"]),
         Scenario::Push => entry("push", push::run, &["push-registration"], &[]),
+        Scenario::Gateway => entry("gateway", gateway::run, &["gateway-check"], &[]),
         Scenario::Deliveries => entry("deliveries", deliveries::run, &[], DELIVERIES),
         Scenario::Outage => entry("outage", outage::run, &["request"], &["rounds", "url", "tokens"]),
         Scenario::Refusals => entry("refusals", refusals::run, &["sign-in"], &["url", "tokens"]),
