@@ -87,11 +87,11 @@ impl Probe {
     /// Starts the actor; every port leads to it.
     pub fn ports(&self) -> Ports {
         let address = ProbeActor(self.clone()).start();
-        Ports::new(&address, &address, &address, &address)
+        Ports::new(&address, &address, &address, &address, &address)
     }
 }
 
-struct ProbeActor(Probe);
+pub struct ProbeActor(Probe);
 
 impl Actor for ProbeActor {
     type Context = Context<Self>;
