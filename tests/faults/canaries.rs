@@ -21,10 +21,15 @@ impl Canary {
         Self { what, bytes: text.as_bytes().to_vec() }
     }
 
-    /// The secret bytes within a token or key: all sixteen of a key, sixteen after the user id of a token.
+    /// The secret bytes within a token or key: all sixteen of a key, sixteen after the user id of a token (and after the place
+    /// of the pages that it opens).
     pub fn decoded(what: &'static str, token: &str) -> Self {
         let bytes = URL_SAFE_NO_PAD.decode(token).expect("tokens and keys are base64url");
-        let secret = if bytes.len() == 16 { &bytes[..] } else { &bytes[8..24] };
+        let secret = match bytes.len() {
+            16 => &bytes[..],
+            33 => &bytes[9..25],
+            _ => &bytes[8..24],
+        };
         Self { what, bytes: secret.to_vec() }
     }
 
@@ -120,28 +125,15 @@ fn nothing_at_rest_opens_a_door() {
     let guess = if code == "000000" { "000001" } else { "000000" };
     assert_eq!(ask(&server, "POST", "/settings/verify_phone", &token, &format!("token={guess}")).status, 422);
 
+    let (page, made) = made_on_a_page(&server, first);
+    assert_eq!(ask(&server, "GET", "/sessions", &made, "").status, 200);
+
     assert_eq!(ask(&server, "POST", "/tokens/reset", "", "email=canary@example.com").status, 200);
     let reset = inbox::delivered(&[&server], "canary@example.com", inbox::reset_token);
     assert_eq!(
         call(server.address(), "GET", &format!("/password/reset/{reset}"), "", "").expect("answered").status,
         200
     );
-
-    let page = |method: &str, path: &str, cookie: &str, form: &str| -> Answer {
-        let headers = format!("Sec-Fetch-Site: same-origin\r\nCookie: {cookie}\r\n");
-        call_with(server.address(), method, path, &headers, form).expect("answered")
-    };
-    let between = |text: &str, before: &str, after: &str| -> String {
-        let (_, rest) = text.split_once(before).expect("the page has it");
-        rest.split_once(after).expect("the page has it").0.to_owned()
-    };
-    let session = page("POST", "/signin", "", &format!("email=canary@example.com&password={first}")).cookie();
-    let form = page("GET", "/settings/keys/new", &session, "").body;
-    let form = between(&form, "name=\"form\" value=\"", "\"");
-    let made = format!("form={form}&name=x&app_id=beyondvip&owner:act=1&current_password={first}");
-    let made = page("POST", "/settings/keys/new", &session, &made).body;
-    let made = between(&made, "<pre id=\"key\" tabindex=\"0\">", "</pre>");
-    let session = session.split_once('=').expect("a pair").1.to_owned();
 
     // A crash at this point: the code and the link are valid, and the write-ahead log is not yet merged.
     server.kill();
@@ -152,10 +144,10 @@ fn nothing_at_rest_opens_a_door() {
         Canary::decoded("the bytes of a user token", &token),
         Canary::text("a server key", &key),
         Canary::decoded("the bytes of a server key", &key),
-        Canary::text("a key of the settings", &made),
-        Canary::decoded("the bytes of a key of the settings", &made),
-        Canary::text("the form that made it", &form),
-        Canary::text("the session of a page", &session),
+        Canary::text("the session of a page", &page),
+        Canary::decoded("the bytes of the session of a page", &page),
+        Canary::text("a key that was made on a page", &made),
+        Canary::decoded("the bytes of a key that was made on a page", &made),
         Canary::text("a reset token", &reset),
         Canary::decoded("the bytes of a reset token", &reset),
     ];
@@ -233,6 +225,26 @@ fn nothing_is_left_of_a_person_who_was_deleted() {
     server.kill();
     let log = std::fs::read_to_string(folder.path().join("log")).expect("readable");
     assert!(log.contains("/api/v1/users") && !log.contains("canary.person") && !log.contains("canary"), "the log");
+}
+
+/// Signs the user in to the pages, and makes a key there: the token in the cookie, and the key.
+fn made_on_a_page(server: &Server, password: &str) -> (String, String) {
+    fn between<'t>(text: &'t str, before: &str, after: &str) -> &'t str {
+        let (_, rest) = text.split_once(before).expect("it is there");
+        rest.split_once(after).expect("it ends").0
+    }
+    let own = "sec-fetch-site: same-origin\r\n";
+    let form = format!("email=canary@example.com&password={password}");
+    let signed_in = call_with(server.address(), "POST", "/signin", own, &form).expect("answered");
+    assert_eq!(signed_in.status, 303);
+    let token = between(&signed_in.head, "portcullis=", ";").to_owned();
+    let headers = format!("{own}cookie: portcullis={token}\r\n");
+    let empty = call_with(server.address(), "GET", "/settings/keys/new", &headers, "").expect("answered");
+    let name = between(&empty.body, "name=\"form\" value=\"", "\"");
+    let form = format!("form={name}&app_id=beyondvip&name=vans&owner:act=1&current_password={password}");
+    let made = call_with(server.address(), "POST", "/settings/keys/new", &headers, &form).expect("answered");
+    assert!(made.status == 200 && made.head.to_lowercase().contains("cache-control: no-store"), "{}", made.head);
+    (token, between(&made.body, "<pre id=\"key\" tabindex=\"0\">", "</pre>").to_owned())
 }
 
 fn search(folder: &Path, canaries: &[Canary], code: &str) {

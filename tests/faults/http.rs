@@ -9,7 +9,8 @@ use std::time::Duration;
 #[derive(Debug, Clone)]
 pub struct Answer {
     pub status: u16,
-    head: String,
+    /// The status line and the headers.
+    pub head: String,
     pub body: String,
 }
 
@@ -79,13 +80,6 @@ impl Asked {
 }
 
 impl Answer {
-    /// The cookie that the answer sets, `name=value`.
-    pub fn cookie(&self) -> String {
-        let (_, rest) =
-            self.head.split_once("set-cookie: ").unwrap_or_else(|| panic!("a cookie is in {}", self.status));
-        rest.split(';').next().unwrap_or(rest).to_owned()
-    }
-
     /// The text of a JSON field, which must exist.
     pub fn text(&self, field: &str) -> String {
         let json: serde_json::Value = serde_json::from_str(&self.body).expect("the answer is JSON");

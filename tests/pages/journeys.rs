@@ -4,6 +4,7 @@
 use portcullis_testkit::browser::{Browser, PHONE, View};
 use portcullis_testkit::json;
 use portcullis_testkit::live::Live;
+use portcullis_testkit::wait::eventually;
 use reqwest::Method;
 use serde_json::{Value, json as value};
 
@@ -217,5 +218,64 @@ async fn a_form_on_a_strangers_page_sets_no_password() {
     browser.shows("h1", "The form was not sent from this page").await;
     drop(browser);
     assert_eq!(live.sign_in("password").await.0, 200, "nothing was changed");
+    live.stop().await;
+}
+
+/// Makes a key under settings, without a mouse, and returns it.
+async fn key_by_keyboard(live: &Live, browser: &Browser) -> String {
+    browser.open(&format!("{}/settings/keys/new", live.url)).await;
+    browser.shows("h1", "Sign in").await;
+    browser.tab_to("#email").await;
+    browser.press("admin@beyondvip.com").await;
+    browser.tab_to("#password").await;
+    browser.press("password").await;
+    browser.press(Browser::ENTER).await;
+    browser.shows("h1", "Make a key").await;
+    browser.tab_to("#name").await;
+    browser.press("vans").await;
+    browser.tab_to("#current_password").await;
+    browser.press("password").await;
+    browser.press(Browser::ENTER).await;
+    browser.shows("h1", "Your new key").await;
+    let key = browser.run("return document.querySelector('#key').textContent", value!([])).await;
+    key.as_str().expect("a key").to_owned()
+}
+
+#[actix_web::test]
+async fn a_key_is_made_by_keyboard_alone_and_going_back_does_not_show_it() {
+    let live = Live::start().await;
+    let browser = Browser::start().await;
+    let key = key_by_keyboard(&live, &browser).await;
+    assert_eq!(json(live.request(Method::GET, "/api/v1/me").bearer_auth(&key)).await.0, 200);
+    assert!(!browser.url().await.contains(&key));
+
+    browser.tab_to("main a[href='/settings/keys']").await;
+    browser.press(Browser::ENTER).await;
+    browser.shows("main", "vans").await;
+    for (steps, there) in [(-1, "/settings/keys/new"), (1, "/settings/keys")] {
+        browser.run(&format!("history.go({steps})"), value!([])).await;
+        eventually(there, async || browser.url().await.ends_with(there)).await;
+        let text = browser.run("return document.documentElement.outerHTML", value!([])).await;
+        assert!(!text.as_str().expect("a text").contains(&key), "the history shows the key");
+    }
+
+    browser.open(&format!("{}/settings/account", live.url)).await;
+    browser.tab_to("header form button").await;
+    browser.press(Browser::ENTER).await;
+    browser.shows("h1", "Sign in").await;
+    browser.run("history.back()", value!([])).await;
+    eventually("signed out", async || browser.url().await.ends_with("next=%2Fsettings%2Faccount")).await;
+    drop(browser);
+    live.stop().await;
+}
+
+#[actix_web::test]
+async fn a_key_is_made_without_javascript_on_a_phone() {
+    let live = Live::start().await;
+    let browser = Browser::without_scripts().await;
+    browser.view(View { width: PHONE, ..View::default() }).await;
+    let key = key_by_keyboard(&live, &browser).await;
+    assert_eq!(json(live.request(Method::GET, "/api/v1/me").bearer_auth(&key)).await.0, 200);
+    drop(browser);
     live.stop().await;
 }

@@ -76,6 +76,8 @@ pub const PAGES: &[Page] = &[
     page("/docs", "The API"),
     page("/docs/concepts", "Concepts"),
     page("/docs/tokens", "Signing in"),
+    page("/docs/users", "People"),
+    Page { path: "/docs/devices", steps: &[Click("label[for=registerDevice-3]")], heading: "Devices" },
     page("/dev/inbox", "Inbox"),
     page("/dev/inbox?to=a@b.cd", "Inbox"),
     Page {
@@ -83,10 +85,6 @@ pub const PAGES: &[Page] = &[
         steps: &[Click("#message-1 summary"), Click("#message-2 summary"), Click("label[for=text-1]")],
         heading: "Inbox",
     },
-    page("/docs", "The API"),
-    page("/docs/concepts", "Concepts"),
-    page("/docs/tokens", "Signing in"),
-    Page { path: "/docs/devices", steps: &[Click("label[for=registerDevice-3]")], heading: "Devices" },
     page("/signin", "Sign in"),
     Page { path: "/signin", steps: &[Fill("#email", "a@b.cd"), Fill("#password", "wrong"), SEND], heading: "Sign in" },
     page("/admin/signin", "Sign in"),
@@ -147,7 +145,7 @@ impl World {
         assert_eq!(json(ask.form(&[("phone", "+12125550123")])).await.0, 200);
         live.received("phone_code", 1).await;
         let (_, inbox) = json(live.request(Method::GET, "/dev/inbox.json")).await;
-        let mails = inbox.as_array().expect("a list").iter();
+        let mut mails = inbox.as_array().expect("a list").iter();
         let mail = mails.rfind(|item| item["channel"] == "mail").expect("a mail");
         let html = mail["html"].as_str().expect("a text").to_owned();
         let values = vec![("{reset}", reset), ("{token}", token.to_owned()), ("{html}", html)];

@@ -54,7 +54,7 @@ impl Place {
     }
 
     /// The sign-in page, which leads back to the page of this call. A form cannot be sent again: it leads to its page.
-    fn back_to_sign_in(&self, call: &Call<'_>) -> HttpResponse {
+    fn to_sign_in(self, call: &Call<'_>) -> HttpResponse {
         let back = match *call.method() {
             Method::GET | Method::HEAD => call.path_and_query(),
             _ => call
@@ -85,7 +85,7 @@ pub async fn visit<'a>(
     if !is_ours(state, &call) {
         return Ok(foreign(locale, &place));
     }
-    let to_sign_in = place.back_to_sign_in(&call);
+    let to_sign_in = place.to_sign_in(&call);
     let Some(credential) = place.cookie.read(call.headers()) else { return Ok(to_sign_in) };
     match work(credential, call).await {
         Ok(answer) => Ok(answer),

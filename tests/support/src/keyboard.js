@@ -1,5 +1,5 @@
-// Begins a walk with the Tab key at the top of the page. `portcullisStop` tells of the element that has the focus now, or
-// is null after the last one; `portcullisMissed` of the elements that the walk did not reach.
+// Begins a walk with the Tab key at the top of the page, and returns how many elements it should reach. Then
+// `portcullisWalk` tells in which order it came to which elements, and which it missed.
 const name = (element) => {
   const text = (element.textContent || element.value || '').trim().replace(/\s+/g, ' ').slice(0, 30);
   return `${element.tagName.toLowerCase()}${element.id ? '#' + element.id : ''} ${element.name ?? ''} ${text}`.trim();
@@ -22,20 +22,21 @@ document.body.focus();
 document.body.removeAttribute('tabindex');
 scrollTo(0, 0);
 const resting = new Map(candidates.map((element) => [element, look(element)]));
-const reached = new Set();
-window.portcullisStop = () => {
+const stops = new Map();
+document.addEventListener('focusin', ({ target }) => {
   for (const animation of document.getAnimations()) {
     try { animation.finish(); } catch { animation.cancel(); }
   }
-  const element = document.activeElement;
-  if (element === null || element === document.body || element === document.documentElement) return null;
-  if (element.tagName !== 'IFRAME') {
-    if (reached.has(element)) return null;
-    reached.add(element);
-  }
-  return { element: name(element), seen: element.tagName === 'IFRAME' || onScreen(element) && look(element) !== resting.get(element) };
-};
+  if (stops.has(target)) return;
+  const [differs, there] = [look(target) !== resting.get(target), onScreen(target)];
+  stops.set(target, { element: name(target), seen: differs && there });
+  // Only now the page is scrolled to it.
+  target.addEventListener('focusout', () => (stops.get(target).seen = differs && (there || onScreen(target))));
+});
 // One radio button of a group is a stop; the arrow keys lead to the others.
-window.portcullisMissed = () => candidates
-  .filter((element) => !reached.has(element) && !(element.type === 'radio' && [...reached].some((one) => one.name === element.name)))
-  .map(name);
+const isOther = (element) => element.type === 'radio' && [...stops.keys()].some((one) => one.name === element.name);
+window.portcullisWalk = () => ({
+  stops: [...stops.values()],
+  missed: candidates.filter((element) => !stops.has(element) && !isOther(element)).map(name),
+});
+return candidates.length;

@@ -5,8 +5,8 @@ use crate::http::endpoint::{Need, Parameter, Place};
 use crate::http::{Operation, Verb};
 use url::form_urlencoded::Serializer;
 
-/// Writes a call.
-pub type Writer = fn(&Example) -> String;
+/// Writes a call in a language.
+type Writer = fn(&Example) -> String;
 
 /// The names of the languages, and how a call is written in them.
 pub const LANGUAGES: [(&str, Writer); 4] =
