@@ -1,11 +1,14 @@
 //! A server from start to stop: opens the stores, starts the actors, listens last, and on a stop closes the listener first.
 
 use crate::admin::{self, Sources};
-use crate::app::{self, Access, Database, NodeClaim, StoreReadiness, TokenStore, TraceExporter, WorkerFactory};
+use crate::app::{
+    self, Access, Database, NodeClaim, NodeLife, ServerInstruments, StoreReadiness, TokenStore, TraceExporter,
+    WorkerFactory,
+};
 use crate::config::{Config, Profile};
 use crate::connections::{self, ConnectionMetrics, ConnectionPolicy, open_files};
 use crate::http::dispatch::Dispatcher;
-use crate::http::{Listener, RequestHandler, Settings};
+use crate::http::{Instruments, Listener, RequestHandler, Settings};
 use actix::{Actor as _, Addr};
 use actix_http::{Request, Response};
 use actix_web::body::BoxBody;
@@ -55,6 +58,7 @@ pub struct Server {
     maintenance: AbortOnDropHandle<()>,
     tracker: TaskTracker,
     database: Database,
+    life: NodeLife,
     shutdown: Duration,
     stopped_at: Arc<OnceLock<Instant>>,
     claim: NodeClaim,
@@ -153,7 +157,17 @@ impl Server {
             notifier: notifier.clone().recipient(),
             delivery: Default::default(),
             workers: Default::default(),
+            history: Default::default(),
         });
+        let instruments: Arc<dyn Instruments> =
+            Arc::new(ServerInstruments::new(&config, address, database.clone(), tokens.clone(), Arc::clone(&sources)));
+        let life = NodeLife {
+            store: database.clone(),
+            clock: Arc::clone(&clock),
+            node: instruments.about().node.clone(),
+            version: instruments.about().version,
+            started: clock.now(),
+        };
         let operators = admin_socket.as_ref().map(|(_, address)| *address);
         let is_development = config.profile == Profile::Development;
         let development = is_development.then(|| Arc::new(app::demo::start_page(&config, operators)));
@@ -161,13 +175,15 @@ impl Server {
         let applications = Arc::new(Applications::new(Arc::new(database.clone())));
         let maintenance = {
             let (work, applications) = (maintain(revoker, database.clone(), hashing.clone()), applications.clone());
+            let (signs, sources) = (life.clone().show(), Arc::clone(&sources));
             async move {
-                futures_util::join!(work, keep_fresh(&applications));
+                futures_util::join!(work, keep_fresh(&applications), signs, keep_history(&sources));
             }
         };
         let workers = WorkerFactory {
             settings: Settings { public_url, development, ..Settings::from(&*config) },
             readiness: Arc::new(StoreReadiness { accounts: database.clone(), sessions: tokens.sessions() }),
+            instruments,
             config: Arc::clone(&config),
             database: database.clone(),
             applications,
@@ -204,6 +220,7 @@ impl Server {
             maintenance: AbortOnDropHandle::new(actix_web::rt::spawn(maintenance)),
             tracker,
             database,
+            life,
             shutdown: config.server.shutdown(),
             stopped_at,
             claim: NodeClaim::watch(claim, async move || stopper.stop().await),
@@ -242,7 +259,11 @@ impl Server {
         self.tracker.close();
         let _ = tokio::time::timeout(left().saturating_sub(LAST_STEPS), self.tracker.wait()).await;
         drop(self.maintenance);
-        let closed = tokio::time::timeout(left().clamp(LAST_STEPS / 2, LAST_STEPS), self.database.close());
+        let closing = async {
+            self.life.end().await;
+            self.database.close().await;
+        };
+        let closed = tokio::time::timeout(left().clamp(LAST_STEPS / 2, LAST_STEPS), closing);
         let last_spans = OptionFuture::from(self.traces.map(TraceExporter::stop));
         let _ = futures_util::join!(closed, last_spans);
         if let Some(admin) = self.admin {
@@ -335,6 +356,16 @@ async fn keep_fresh(applications: &Applications) {
         if let Err(error) = applications.refresh().await {
             tracing::debug!(%error, "the applications were not read");
         }
+    }
+}
+
+/// Keeps the last hour for the console.
+async fn keep_history(sources: &Sources) {
+    let mut ticks = tokio::time::interval(admin::MINUTE);
+    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        ticks.tick().await;
+        sources.note_minute().await;
     }
 }
 

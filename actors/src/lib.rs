@@ -1,7 +1,7 @@
 //! The actors of Portcullis, and the stores and transports that they use. Nothing here depends on HTTP.
 //!
 //! ```text
-//!  message ──▶ session · account · verification · notifier   (actors: thin, they await their ports)
+//!  message ──▶ session · account · verification · administration · notifier   (actors: thin, they await their ports)
 //!                 │            └─ policy.rs: numbers and pure functions
 //!                 ├──▶ hashing      a bounded pool of threads for argon2 and bcrypt
 //!                 ├──▶ limits       every budget and wait
@@ -16,6 +16,7 @@
 #![warn(clippy::expect_used)]
 
 pub mod account;
+pub mod administration;
 pub mod clock;
 pub mod derive;
 pub mod domain;

@@ -1,14 +1,17 @@
 //! The listener for operators, `admin.bind`: what Prometheus reads at `/metrics`, and the console.
 //!
 //! `sources.rs` knows who counts, and collects at a scrape. `exposition.rs` has all names, units and labels and writes the
-//! text. `process.rs` asks the system about this process. The listener has a thread of its own, so that a scrape takes no
+//! text. `process.rs` asks the system about this process, and `history.rs`
+//! keeps the last hour for the console. The listener has a thread of its own, so that a scrape takes no
 //! time of the threads that answer clients. `/metrics` asks nobody for a password: whoever reaches the address reads the numbers,
 //! and they name no user, address or secret.
 
 mod exposition;
+mod history;
 mod process;
 mod sources;
 
+pub use history::MINUTE;
 pub use sources::{Actor, Sources, Worker};
 
 use crate::connections::{self, ConnectionPolicy};

@@ -3,10 +3,12 @@
 //! Most are read where they are. Actors are asked with `Observe`. The notifier asks the database how long the outbox is,
 //! so its answer is kept for a few seconds: a scraper must not load the database.
 
+use super::history::History;
 use super::process::{self, Usage};
 use crate::connections::ConnectionMetrics;
 use crate::http::dispatch::{Dispatcher, WorkSnapshot};
 use crate::http::metrics::HttpMetrics;
+use crate::http::{Minute, Pulse};
 use actix::{Message, Recipient};
 use futures_util::future::join_all;
 use portcullis_actors::account::{self, AccountSnapshot};
@@ -38,6 +40,7 @@ pub struct Sources {
     pub notifier: Recipient<notifier::Observe>,
     pub delivery: tokio::sync::Mutex<Option<(Instant, NotifierSnapshot)>>,
     pub workers: Mutex<Vec<Worker>>,
+    pub history: History,
 }
 
 /// What one HTTP worker counts.
@@ -122,6 +125,22 @@ impl Sources {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
     }
 
+    /// Notes where the counters stand. Call it at the start and then once a minute.
+    pub async fn note_minute(&self) {
+        let totals = totals(&self.read().await);
+        self.history.note(totals);
+    }
+
+    /// The last hour, and the state of the queue and of the providers.
+    pub async fn pulse(&self) -> Pulse {
+        let reading = self.read().await;
+        Pulse {
+            minutes: self.history.minutes(totals(&reading)),
+            hashing_queued: reading.hashing.queued,
+            providers: reading.delivery.providers,
+        }
+    }
+
     pub(super) async fn read(&self) -> Reading {
         let workers = self.workers.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let workers = join_all(workers.iter().map(Worker::read));
@@ -173,5 +192,23 @@ impl Worker {
             verification,
             account,
         }
+    }
+}
+
+/// Everything since the start.
+fn totals(reading: &Reading) -> Minute {
+    let sum = |count: &dyn Fn(&WorkerReading) -> u64| reading.workers.iter().map(count).sum::<u64>();
+    let delivered = reading.delivery.providers.iter().flat_map(|provider| &provider.ends);
+    Minute {
+        sign_ins: sum(&|worker| worker.session.signed_in),
+        refusals: sum(&|worker| {
+            worker.session.refused + worker.limits.scopes().map(|(_, of)| of.refused.get()).sum::<u64>()
+        }),
+        checks: sum(&|worker| {
+            let checks = &worker.checks;
+            checks.hits.get() + checks.misses.get() + checks.refused.get()
+        }),
+        deliveries: delivered.filter(|(end, _)| *end == "delivered").map(|(_, count)| count).sum(),
+        hashing_refused: reading.hashing.shed,
     }
 }

@@ -5,6 +5,8 @@
 
 mod default_application;
 pub(crate) mod demo;
+mod instruments;
+mod node_life;
 mod policies;
 mod probe;
 mod secrets;
@@ -15,6 +17,8 @@ mod transports;
 mod worker;
 
 pub(crate) use default_application::ensure_default_application;
+pub(crate) use instruments::ServerInstruments;
+pub(crate) use node_life::NodeLife;
 pub(crate) use probe::{Probed, probe_dependencies};
 pub(crate) use secrets::keyring;
 pub(crate) use single_node::NodeClaim;

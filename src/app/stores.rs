@@ -136,6 +136,14 @@ impl TokenStore {
         }
     }
 
+    /// Its name and version.
+    pub(crate) async fn version(&self) -> StoreResult<String> {
+        match self {
+            Self::Embedded(store) => store.version().await,
+            Self::Redis(store) => store.version().await,
+        }
+    }
+
     /// What is counted of the calls to it.
     pub(crate) fn metrics(&self) -> Arc<StoreMetrics> {
         match self {

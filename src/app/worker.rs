@@ -5,9 +5,10 @@ use crate::admin::{self, Sources};
 use crate::config::Config;
 use crate::http::dispatch::Dispatcher;
 use crate::http::metrics::HttpMetrics;
-use crate::http::{AppState, Listener, Ports, Readiness, RequestTraces, Settings};
+use crate::http::{AppState, Instruments, Listener, Ports, Readiness, RequestTraces, Settings};
 use actix::{Actor as _, Addr};
 use portcullis_actors::account::{AccountActor, AccountPorts, PasswordSetter, Revoker};
+use portcullis_actors::administration::{AdministrationActor, AdministrationPorts};
 use portcullis_actors::clock::Clock;
 use portcullis_actors::derive::{Keyring, PhoneCodes, Subjects};
 use portcullis_actors::hashing::HashingPool;
@@ -38,6 +39,7 @@ pub(crate) struct WorkerFactory {
     pub(crate) dispatcher: Arc<Dispatcher>,
     pub(crate) settings: Settings,
     pub(crate) readiness: Arc<dyn Readiness>,
+    pub(crate) instruments: Arc<dyn Instruments>,
     pub(crate) traces: Option<Arc<RequestTraces>>,
     pub(crate) inbox: Option<Inbox>,
     /// Gets the counters of each worker.
@@ -51,9 +53,14 @@ impl WorkerFactory {
         AppState {
             ports: self.start_actors(&metrics),
             metrics,
-            dispatcher: Arc::clone(&self.dispatcher),
+            // The console must answer when clients take all that they may.
+            dispatcher: match listener {
+                Listener::Public => Arc::clone(&self.dispatcher),
+                Listener::Operators => Arc::new(Dispatcher::new((&*self.config).into())),
+            },
             settings: Settings { listener, ..self.settings.clone() },
             readiness: Arc::clone(&self.readiness),
+            instruments: Arc::clone(&self.instruments),
             traces: self.traces.clone(),
             inbox: self.inbox.clone(),
         }
@@ -108,9 +115,18 @@ impl WorkerFactory {
             passwords: Rc::clone(&passwords),
             challenges: self.tokens.challenges(),
             outbox: accounts.clone(),
-            notifier,
+            notifier: notifier.clone(),
             codes: Arc::clone(&self.codes),
             counters: Default::default(),
+        });
+        let administration = AdministrationActor::new(AdministrationPorts {
+            auth: Rc::clone(&auth),
+            guard: Rc::clone(&guard),
+            devices: accounts.clone(),
+            keys: accounts.clone(),
+            outbox: accounts.clone(),
+            store: accounts.clone(),
+            notifier,
         });
         let account = AccountActor::new(AccountPorts {
             auth,
@@ -130,6 +146,6 @@ impl WorkerFactory {
             verification: admin::Actor::new(verification.clone().recipient()),
             account: admin::Actor::new(account.clone().recipient()),
         });
-        Ports::new(&session, &verification, &account, &self.notifier)
+        Ports::new(&session, &verification, &account, &self.notifier, &administration.start())
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{Access, Context, Failure};
 use clap::Subcommand;
-use portcullis_actors::domain::{AppName, Colour, OpenUrl};
+use portcullis_actors::domain::{AppName, Colour, OpenUrl, is_brand};
 use portcullis_actors::stores::{AccountStore as _, Application, ApplicationChange, Created, NewApplication};
 use portcullis_actors::transports::{is_mail_sender, is_sms_sender};
 use serde_json::json;
@@ -153,10 +153,6 @@ fn sms_sender(text: &str) -> Result<String, &'static str> {
     if is_sms_sender(text) { Ok(text.to_owned()) } else { Err(fault) }
 }
 
-/// A name that can be part of a mail's subject.
 fn brand(text: &str) -> Result<String, &'static str> {
-    match text.chars().count() {
-        1..=64 if !text.chars().any(char::is_control) => Ok(text.to_owned()),
-        _ => Err("must be 1 to 64 characters on one line"),
-    }
+    if is_brand(text) { Ok(text.to_owned()) } else { Err("must be 1 to 64 characters on one line") }
 }

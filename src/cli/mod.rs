@@ -6,6 +6,7 @@
 mod apps;
 mod config;
 mod keys;
+mod nodes;
 mod outbox;
 mod output;
 mod serve;
@@ -42,10 +43,10 @@ struct Arguments {
 enum Command {
     /// Run the server until a signal stops it.
     Serve(serve::ServeArguments),
-    /// Add, import, list, disable and delete users.
+    /// Add, import, find, disable and delete users.
     #[command(subcommand)]
     Users(users::UsersCommand),
-    /// Add and list applications, and choose the default one.
+    /// Add, change and list applications, and choose the default one.
     #[command(subcommand)]
     Apps(apps::AppsCommand),
     /// Create, list and revoke the keys of applications' back ends.
@@ -54,6 +55,9 @@ enum Command {
     /// Show queued and failed messages, and retry dead ones.
     #[command(subcommand)]
     Outbox(outbox::OutboxCommand),
+    /// List the running servers of this installation with their last sign of life.
+    #[command(after_help = "Example:\n  portcullis nodes --json")]
+    Nodes,
     /// Check or print the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -144,6 +148,7 @@ async fn run(context: &Context, command: Option<Command>) -> Result<(), Failure>
         Some(Command::Apps(command)) => apps::run(context, command).await,
         Some(Command::Keys(command)) => keys::run(context, command).await,
         Some(Command::Outbox(command)) => outbox::run(context, command).await,
+        Some(Command::Nodes) => nodes::run(context).await,
         Some(Command::Config(command)) => config::run(context, command).await,
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();

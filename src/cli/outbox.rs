@@ -1,11 +1,13 @@
-//! `outbox list|show|retry`: queued and failed messages with their attempts, and another attempt.
+//! `outbox list|waiting|show|retry`: queued and failed messages with their attempts, and another attempt.
 
 use super::output::table;
 use super::{Access, Context, Failure};
 use clap::{Args, Subcommand};
 use portcullis_actors::clock::{Clock as _, SystemClock};
 use portcullis_actors::domain::MessageId;
-use portcullis_actors::stores::{Attempt, Channel, ListedMessage, MessageState, OutboxFilter, OutboxStore as _};
+use portcullis_actors::stores::{
+    Attempt, Channel, ListedMessage, MessageState, OutboxFilter, OutboxStore as _, OutboxView,
+};
 use serde_json::{Value, json};
 use std::slice;
 use std::time::Duration;
@@ -18,6 +20,16 @@ pub(super) enum OutboxCommand {
         /// Only messages in this state: queued, leased, retry, delivered, dead or expired.
         #[arg(long)]
         state: Option<MessageState>,
+        /// Only messages of this channel: mail or sms.
+        #[arg(long)]
+        channel: Option<Channel>,
+        /// The largest number of messages.
+        #[arg(long, default_value_t = 50)]
+        most: u32,
+    },
+    /// List messages that wait, those that are due first.
+    #[command(after_help = "Example:\n  portcullis outbox waiting --channel sms")]
+    Waiting {
         /// Only messages of this channel: mail or sms.
         #[arg(long)]
         channel: Option<Channel>,
@@ -53,6 +65,10 @@ pub(super) async fn run(context: &Context, command: OutboxCommand) -> Result<(),
         OutboxCommand::List { state, channel, most } => {
             let messages = outbox.list(&OutboxFilter { id: None, state, channel, limit: most }).await?;
             context.output.list("messages", &messages, object, &TITLES, row);
+        }
+        OutboxCommand::Waiting { channel, most } => {
+            let page = outbox.browse(OutboxView::Waiting, channel, None, most).await?;
+            context.output.list("messages", &page.messages, object, &TITLES, row);
         }
         OutboxCommand::Show { id } => {
             let filter = OutboxFilter { id: Some(MessageId(id)), limit: 1, ..OutboxFilter::default() };

@@ -22,6 +22,7 @@ mod exchange;
 mod extract;
 mod gateway;
 mod health;
+mod instruments;
 pub mod metrics;
 pub mod openapi;
 pub mod pages;
@@ -40,7 +41,7 @@ mod traces;
 pub use body::BodyLimits;
 pub use exchange::RequestHandler;
 pub(crate) use exchange::without_request;
-
+pub use instruments::{About, Instruments, Minute, Pulse, StoreState};
 pub use route::Verb;
 pub use state::{AppState, Development, Listener, Ports, Readiness, Settings};
 pub use traces::{RequestTraces, TracePolicy};
@@ -102,6 +103,19 @@ route::routes! {
     SettingsCode "/settings/account/code" { POST pages::settings::answer_code }
     ConsoleSignIn "/admin/signin" { GET pages::signin::form, POST pages::signin::submit }
     ConsoleSignOut "/admin/signout" { POST pages::signin::sign_out }
+    Console "/admin" { GET pages::console::overview }
+    ConsoleUsers "/admin/users" { GET pages::console::users }
+    ConsoleUser "/admin/users/{user_id}" { GET pages::console::user, POST pages::console::act }
+    ConsoleConfirm "/admin/users/{user_id}/confirm" { GET pages::console::confirm }
+    ConsoleApps "/admin/apps" { GET pages::console::apps, POST pages::console::add_app }
+    ConsoleApp "/admin/apps/{app_id}" { GET pages::console::app, POST pages::console::change_app }
+    ConsoleDefaultApp "/admin/apps/{app_id}/default" { POST pages::console::choose_app }
+    ConsoleKeys "/admin/keys" { GET pages::console::keys, POST pages::console::make_key }
+    ConsoleKey "/admin/keys/{key_id}" { GET pages::console::key, POST pages::console::end_key }
+    ConsoleOutbox "/admin/outbox" { GET pages::console::outbox }
+    ConsoleMessage "/admin/outbox/{message_id}" { GET pages::console::message }
+    ConsoleRetry "/admin/outbox/{message_id}/retry" { POST pages::console::retry }
+    ConsoleConfiguration "/admin/configuration" { GET pages::console::configuration }
     SmsCallback "/callbacks/sms/{provider}" { POST callbacks::sms }
     OpenApi "/openapi.json" { GET openapi::show }
     Docs "/docs" { GET pages::docs::index }

@@ -2,6 +2,7 @@
 
 use super::body::BodyLimits;
 use super::dispatch::Dispatcher;
+use super::instruments::Instruments;
 use super::metrics::HttpMetrics;
 use super::traces::RequestTraces;
 use actix::{Actor, Addr, Context, Handler, Recipient};
@@ -12,6 +13,10 @@ use portcullis_actors::account::{
     ChangePassword, ChangeProfile, CreateKey, CreateUser, DeleteUser, DropDevice, EndSessions, FindUser, ListDevices,
     ListKeys, Profile, RegisterDevice, RevokeKey, RotateKey, UpdateUser, UserDevices,
 };
+use portcullis_actors::administration::{
+    AddApplication, ChangeApplication, ChooseDefaultApplication, Enter, ListAllKeys, ListApplications, ListMessages,
+    RetryMessage, SearchUsers, ShowKey, ShowMessage, ShowUser, TakeSurvey,
+};
 use portcullis_actors::error::Dependency;
 use portcullis_actors::notifier::RecordReport;
 use portcullis_actors::session::{
@@ -19,7 +24,7 @@ use portcullis_actors::session::{
 };
 use portcullis_actors::transports::Inbox;
 use portcullis_actors::verification::{
-    DescribeApplication, FinishReset, InspectReset, IssueCode, IssueReset, VerifyCode,
+    DescribeApplication, FinishReset, InspectReset, IssueCode, IssueReset, SendReset, VerifyCode,
 };
 use std::sync::Arc;
 
@@ -62,6 +67,7 @@ ports! {
         inspect_reset: InspectReset,
         describe_application: DescribeApplication,
         finish_reset: FinishReset,
+        send_reset: SendReset,
     }
     account: Account {
         change_password: ChangePassword,
@@ -83,6 +89,21 @@ ports! {
     }
     notifier: Notifier {
         record_report: RecordReport,
+    }
+    administration: Administration {
+        enter: Enter,
+        search_users: SearchUsers,
+        show_user: ShowUser,
+        list_all_keys: ListAllKeys,
+        show_key: ShowKey,
+        list_messages: ListMessages,
+        show_message: ShowMessage,
+        retry_message: RetryMessage,
+        list_applications: ListApplications,
+        add_application: AddApplication,
+        change_application: ChangeApplication,
+        choose_default_application: ChooseDefaultApplication,
+        take_survey: TakeSurvey,
     }
 }
 
@@ -162,6 +183,8 @@ pub struct AppState {
     pub dispatcher: Arc<Dispatcher>,
     pub settings: Settings,
     pub readiness: Arc<dyn Readiness>,
+    /// For the console.
+    pub instruments: Arc<dyn Instruments>,
     /// What is counted of the requests of this worker.
     pub metrics: Arc<HttpMetrics>,
     /// `None` if no collector is configured.

@@ -6,7 +6,7 @@ use async_trait::async_trait;
 use portcullis::connections::{ConnectionMetrics, ConnectionPolicy, serve};
 use portcullis::http::dispatch::{DispatchPolicy, Dispatcher};
 use portcullis::http::metrics::{HttpMetrics, METHODS, STATUSES};
-use portcullis::http::{AppState, Readiness, RequestHandler, Route, Settings};
+use portcullis::http::{About, AppState, Instruments, Pulse, Readiness, RequestHandler, Route, Settings, StoreState};
 use portcullis_actors::error::Dependency;
 use portcullis_actors::transports::Inbox;
 use portcullis_testkit::http_client;
@@ -53,6 +53,30 @@ impl Readiness for Stores {
     }
 }
 
+/// Those of a server that is not there.
+struct NoInstruments;
+
+#[async_trait]
+impl Instruments for NoInstruments {
+    fn about(&self) -> &About {
+        static NOTHING: About =
+            About { node: String::new(), version: "", profile: String::new(), configuration: String::new() };
+        &NOTHING
+    }
+
+    async fn stores(&self) -> Vec<StoreState> {
+        Vec::new()
+    }
+
+    async fn pulse(&self) -> Pulse {
+        Pulse::default()
+    }
+
+    async fn has_demo_data(&self) -> bool {
+        false
+    }
+}
+
 impl App {
     /// With the settings of a default configuration.
     pub async fn start() -> Self {
@@ -83,6 +107,7 @@ impl App {
             dispatcher: permits.clone(),
             settings: settings.clone(),
             readiness: readiness.clone(),
+            instruments: Arc::new(NoInstruments),
             traces: None,
             metrics: metrics.clone(),
             inbox: inbox.clone(),

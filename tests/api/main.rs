@@ -11,6 +11,7 @@ mod bodies;
 mod callbacks;
 mod calls;
 mod connections;
+mod console_probe;
 mod cors;
 mod credentials;
 mod declarations;

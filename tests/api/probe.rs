@@ -45,7 +45,7 @@ pub enum Mood {
     RefusingChanges(ErrorKind),
     /// Succeeds after this time.
     Slow(Duration),
-    /// Succeeds once this token is cancelled.
+    /// Tells pages what they ask, and succeeds in everything else once this token is cancelled.
     Until(CancellationToken),
     /// Panics.
     Broken,
@@ -87,11 +87,11 @@ impl Probe {
     /// Starts the actor; every port leads to it.
     pub fn ports(&self) -> Ports {
         let address = ProbeActor(self.clone()).start();
-        Ports::new(&address, &address, &address, &address)
+        Ports::new(&address, &address, &address, &address, &address)
     }
 }
 
-struct ProbeActor(Probe);
+pub struct ProbeActor(Probe);
 
 impl Actor for ProbeActor {
     type Context = Context<Self>;
@@ -111,7 +111,7 @@ macro_rules! answers {
                 Box::pin(async move {
                     match mood {
                         Mood::Obliging | Mood::Inactive => Ok(made),
-                        Mood::RefusingChanges(_) if is_question => Ok(made),
+                        Mood::RefusingChanges(_) | Mood::Until(_) if is_question => Ok(made),
                         Mood::RefusingChanges(kind) => Err(kind),
                         Mood::Refusing(kind) => Err(kind),
                         Mood::Slow(time) => { tokio::time::sleep(time).await; Ok(made) }

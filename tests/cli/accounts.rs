@@ -26,14 +26,27 @@ fn a_user_is_added_shown_listed_disabled_and_enabled() {
     assert_eq!(shell.json(&["users", "show", &id.to_string()])["disabled"], true);
     assert_eq!(shell.json(&["users", "enable", &id.to_string()]), json!({"id": id, "disabled": false}));
     assert_eq!(shell.json(&["users", "show", &id.to_string()])["disabled"], false);
-    for (arguments, admin) in [(&["grace@example.com"][..], true), (&["grace@example.com", "--off"], false)] {
-        let named = shell.json(&[&["users", "set-admin"], arguments].concat());
-        assert_eq!(named, json!({"id": id, "admin": admin}));
-        assert_eq!(shell.json(&["users", "show", "grace@example.com"])["admin"], admin);
-    }
-
     let text = shell.run(&["users", "list"]);
     assert!(text.out.contains("grace@example.com") && text.out.contains("Grace Hopper"), "{}", text.out);
+}
+
+#[test]
+fn users_are_found_and_one_administrator_stays() {
+    let shell = Shell::new("loadtest");
+    shell.json(&["apps", "add", "driver"]);
+    let (ada, grace) = (shell.user("ada@example.com"), shell.user("grace@example.com"));
+    let found = |text: &str| shell.json(&["users", "search", text])["users"].as_array().map(Vec::len);
+    assert_eq!((found("GRA"), found("grace@example.com"), found("x")), (Some(1), Some(1), Some(0)));
+    assert_eq!(found("+12125550123"), Some(0));
+    assert!(shell.refused(&["users", "search", "a b"]).contains("beginning of an e-mail address"));
+    assert_eq!(shell.json(&["users", "search", "a", "--after", "ada@example.com"])["users"], json!([]));
+
+    assert_eq!(shell.json(&["users", "set-admin", "ada@example.com"]), json!({"id": ada, "admin": true}));
+    let last = shell.refused(&["users", "set-admin", "ada@example.com", "--off"]);
+    assert!(last.contains("no administrator left"), "{last}");
+    shell.json(&["users", "set-admin", &grace.to_string()]);
+    assert_eq!(shell.json(&["users", "set-admin", "ada@example.com", "--off"]), json!({"id": ada, "admin": false}));
+    assert_eq!(shell.json(&["users", "show", "grace@example.com"])["admin"], true);
 }
 
 #[test]
@@ -49,7 +62,7 @@ fn what_cannot_be_done_to_a_user_is_one_line() {
     assert!(shell.refused_with(&other, "ada@example.com").contains("e-mail"));
     assert!(shell.refused_with(&other, "").contains("empty"));
     assert_eq!(shell.json(&["users", "list"])["users"].as_array().map(Vec::len), Some(1), "nothing was added");
-    for command in ["show", "disable", "enable", "set-admin", "sign-out", "delete", "set-password"] {
+    for command in ["show", "disable", "enable", "sign-out", "delete", "set-password", "set-admin"] {
         assert!(shell.refused(&["users", command, "nobody@example.com"]).contains("no such user"), "{command}");
         assert!(shell.refused(&["users", command, "4711"]).contains("no such user"), "{command}");
         assert!(shell.refused(&["users", command, "nobody"]).contains("neither"), "{command}");
@@ -97,6 +110,7 @@ fn wrong_usage_is_2_and_help_has_an_example() {
         &["users", "add"],
         &["users", "import"],
         &["users", "list"],
+        &["users", "search"],
         &["users", "show"],
         &["users", "disable"],
         &["users", "enable"],
@@ -113,7 +127,9 @@ fn wrong_usage_is_2_and_help_has_an_example() {
         &["keys", "list"],
         &["keys", "rotate"],
         &["keys", "revoke"],
+        &["nodes"],
         &["outbox", "list"],
+        &["outbox", "waiting"],
         &["outbox", "show"],
         &["outbox", "retry"],
         &["config", "check"],

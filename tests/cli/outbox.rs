@@ -54,6 +54,15 @@ fn furnished() -> (Shell, MessageId, MessageId) {
 }
 
 #[test]
+fn messages_that_wait_are_listed_apart() {
+    let (shell, _, queued) = furnished();
+    let waiting = |arguments: &[&str]| shell.json(&[&["outbox", "waiting"], arguments].concat())["messages"].clone();
+    let all = waiting(&[]);
+    assert_eq!((all.as_array().map(Vec::len), &all[0]["id"]), (Some(1), &json!(queued)));
+    assert_eq!((waiting(&["--channel", "mail"]), waiting(&["--channel", "sms"])), (all, json!([])));
+}
+
+#[test]
 fn messages_are_listed_without_decoys_and_shown_with_every_try() {
     let (shell, dead, queued) = furnished();
     let ids = |arguments: &[&str]| -> Vec<i64> {

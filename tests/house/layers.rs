@@ -18,6 +18,7 @@ const LAYERS: &[&[&str]] = &[
     &["src/connections", "src/config"],
     &["src/http"],
     &["src/telemetry.rs"],
+    &["actors/src/administration"],
     &["actors/src/verification"],
     &["actors/src/account"],
     &["actors/src/session"],
@@ -42,6 +43,7 @@ const NAMED_BY: &[(&str, &[&str])] = &[
         "actix",
         &[
             "src/",
+            "actors/src/administration",
             "actors/src/verification",
             "actors/src/account",
             "actors/src/session",
@@ -62,6 +64,7 @@ const NAMED_BY: &[(&str, &[&str])] = &[
     ("portcullis_actors::stores::embedded", &["src/app"]),
     ("portcullis_actors::transports::SmtpTransport", &["src/app"]),
     ("portcullis_actors::transports::TwilioTransport", &["src/app"]),
+    ("portcullis_actors::administration::AdministrationActor", &["src/app"]),
     ("portcullis_actors::verification::VerificationActor", &["src/app"]),
     ("portcullis_actors::account::AccountActor", &["src/app"]),
     ("portcullis_actors::session::SessionActor", &["src/app"]),

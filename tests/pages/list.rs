@@ -88,6 +88,26 @@ pub const PAGES: &[Page] = &[
     page("/signin", "Sign in"),
     Page { path: "/signin", steps: &[Fill("#email", "a@b.cd"), Fill("#password", "wrong"), SEND], heading: "Sign in" },
     page("/admin/signin", "Sign in"),
+    page("/admin", "Overview"),
+    page("/admin/users", "Users"),
+    page("/admin/users?q=nobody", "Users"),
+    page("/admin/users/1", EMAIL),
+    page("/admin/users/1/confirm?action=delete", "Delete"),
+    Page {
+        path: "/admin/users/1/confirm?action=disable",
+        steps: &[Fill("#current_password", PASSWORD), Click("main form .danger")],
+        heading: "Disable",
+    },
+    page("/admin/apps", "Applications"),
+    page("/admin/apps/new", "New application"),
+    page("/admin/apps/1", "Beyond VIP"),
+    page("/admin/keys", "Server keys"),
+    page("/admin/keys/new", "Make a server key"),
+    page("/admin/keys/1", "demo"),
+    page("/admin/outbox", "Outbox"),
+    page("/admin/outbox?show=dead&channel=sms", "Outbox"),
+    page("/admin/outbox/1", "Message 1"),
+    page("/admin/configuration", "Configuration"),
     page("/settings", "Keys"),
     page("/settings/keys", "Keys"),
     page("/settings/keys?done=revoked", "Keys"),
@@ -130,28 +150,38 @@ pub struct World {
 }
 
 impl World {
-    /// With mails and text messages in the inbox.
+    /// With mails and text messages in the inbox, and a user whose names and devices are as long and as hostile as they may.
     pub async fn start() -> Self {
-        let live = Live::start().await;
+        let mut world =
+            Self { live: Live::start().await, values: Vec::new(), settings: String::new(), console: String::new() };
+        world.settings = world.cookie("/signin").await;
+        world.console = world.cookie("/admin/signin").await;
+        let script = format!("<script>alert(1)</script>{}", "W".repeat(230));
+        let backwards = format!("\u{202e}{}", "م".repeat(254));
+        let names = [("first_name", script.as_str()), ("last_name", &backwards), ("locale", "en")];
+        let save = world.request(Method::POST, "/settings/account").header(ORIGIN, world.origin("/settings"));
+        assert_eq!(save.form(&names).send().await.expect("an answer").status(), 303);
+
+        let live = &world.live;
         let (status, _) = json(live.request(Method::POST, "/api/v1/tokens/reset").form(&[("email", EMAIL)])).await;
         assert_eq!(status, 200);
         let mail = live.received("reset_link", 1).await.swap_remove(0);
         let (_, reset) = mail.split_once("/password/reset/").expect("a link");
         let reset = reset.split_whitespace().next().expect("a token").to_owned();
 
-        let (_, signed_in) = live.sign_in(PASSWORD).await;
-        let token = signed_in["token"].as_str().expect("a token");
-        let ask = live.request(Method::POST, "/api/v1/settings/send_phone_verification").bearer_auth(token);
+        let push = "\"><W".repeat(1_000);
+        let device = [("device_token", script.as_str()), ("mobile_os", "ios"), ("apn_token", &push)];
+        let pairs = [&[("email", EMAIL), ("password", PASSWORD)], &device[..]].concat();
+        let (_, signed_in) = json(live.request(Method::POST, "/api/v1/tokens").form(&pairs)).await;
+        let token = signed_in["token"].as_str().unwrap_or_else(|| panic!("no token: {signed_in}")).to_owned();
+        let ask = live.request(Method::POST, "/api/v1/settings/send_phone_verification").bearer_auth(&token);
         assert_eq!(json(ask.form(&[("phone", "+12125550123")])).await.0, 200);
         live.received("phone_code", 1).await;
         let (_, inbox) = json(live.request(Method::GET, "/dev/inbox.json")).await;
         let mut mails = inbox.as_array().expect("a list").iter();
         let mail = mails.rfind(|item| item["channel"] == "mail").expect("a mail");
         let html = mail["html"].as_str().expect("a text").to_owned();
-        let values = vec![("{reset}", reset), ("{token}", token.to_owned()), ("{html}", html)];
-        let mut world = Self { live, values, settings: String::new(), console: String::new() };
-        world.settings = world.cookie("/signin").await;
-        world.console = world.cookie("/admin/signin").await;
+        world.values = vec![("{reset}", reset), ("{token}", token), ("{html}", html)];
         world
     }
 

@@ -2,6 +2,8 @@
 //! (`journeys`); and posts that others forge (`forged`).
 
 mod checks;
+mod console;
+mod console_things;
 mod forged;
 mod headers;
 mod journeys;

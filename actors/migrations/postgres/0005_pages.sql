@@ -3,6 +3,7 @@ ALTER TABLE users ADD COLUMN phone_verified BIGINT;
 -- For searching by the beginning of an address: other collations do not sort by bytes.
 CREATE INDEX users_email_prefix ON users (email COLLATE "C");
 CREATE INDEX users_phone ON users (phone) WHERE phone IS NOT NULL;
+CREATE INDEX users_admin ON users (id) WHERE admin = 1;
 
 -- last_used: exact to a minute. expires: none if the key is valid until it is revoked. replaced: when it was rotated; it is
 -- valid until it expires.
@@ -11,6 +12,7 @@ ALTER TABLE server_keys ADD COLUMN last_used BIGINT;
 ALTER TABLE server_keys ADD COLUMN expires BIGINT;
 ALTER TABLE server_keys ADD COLUMN replaced BIGINT;
 CREATE INDEX server_keys_owner ON server_keys (user_id, id);
+CREATE INDEX server_keys_expires ON server_keys (expires) WHERE expires IS NOT NULL AND revoked IS NULL;
 
 -- colour: six hexadecimal digits. open_url: opens the application on the device of the reader.
 ALTER TABLE applications ADD COLUMN colour TEXT;

@@ -1,6 +1,7 @@
 -- phone_verified: when the number was verified; none if that was before this step.
 ALTER TABLE users ADD COLUMN phone_verified BIGINT;
 CREATE INDEX users_phone ON users (phone) WHERE phone IS NOT NULL;
+CREATE INDEX users_admin ON users (id) WHERE admin = 1;
 
 -- last_used: exact to a minute. expires: none if the key is valid until it is revoked. replaced: when it was rotated; it is
 -- valid until it expires.
@@ -9,6 +10,7 @@ ALTER TABLE server_keys ADD COLUMN last_used BIGINT;
 ALTER TABLE server_keys ADD COLUMN expires BIGINT;
 ALTER TABLE server_keys ADD COLUMN replaced BIGINT;
 CREATE INDEX server_keys_owner ON server_keys (user_id, id);
+CREATE INDEX server_keys_expires ON server_keys (expires) WHERE expires IS NOT NULL AND revoked IS NULL;
 
 -- colour: six hexadecimal digits. open_url: opens the application on the device of the reader.
 ALTER TABLE applications ADD COLUMN colour TEXT;

@@ -8,7 +8,7 @@ use crate::domain::{Credential, KeyScope, Password, UserId};
 use crate::error::ErrorKind;
 use crate::flows::answers;
 use crate::session::Authority;
-use crate::stores::{Close, User, UserChange};
+use crate::stores::{AdministratorChange, Close, User, UserChange};
 use tokio_util::sync::CancellationToken;
 
 answers!(AccountActor:
@@ -56,6 +56,13 @@ pub(super) async fn update(ports: &AccountPorts, request: UpdateUser) -> Result<
     within_reach(ports, &authority, user).await?;
     if change.disabled == Some(true) || change.admin.is_some() {
         confirmed(ports, &authority, user, confirmation.as_ref(), &caller).await?;
+    }
+    if let Some(administrator) = change.admin {
+        match ports.auth.accounts.set_administrator(user, administrator).await? {
+            AdministratorChange::Done => {}
+            AdministratorChange::NoSuchUser => return Err(ErrorKind::NotFound),
+            AdministratorChange::Last => return Err(ErrorKind::invalid("admin", "would leave no administrator")),
+        }
     }
     let changed = ports.auth.accounts.change_user(user, &change).await?;
     let (user, revocation) = changed.ok_or(ErrorKind::NotFound)?;

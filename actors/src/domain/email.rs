@@ -59,6 +59,41 @@ impl FromStr for Email {
 
 redacted_debug!(Email);
 
+/// The beginning of an address, for a search: lower case, at most 254 characters that an address may have.
+#[derive(Clone, PartialEq, Eq)]
+pub struct EmailPrefix(String);
+
+impl EmailPrefix {
+    /// The first text that may be an address with this beginning, in the order of bytes.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The first text after all of them.
+    pub fn end(&self) -> String {
+        let mut bytes = self.0.clone().into_bytes();
+        // It is at most `~`, so that the next one is ASCII as well.
+        if let Some(last) = bytes.last_mut() {
+            *last += 1;
+        }
+        String::from_utf8(bytes).unwrap_or_default()
+    }
+}
+
+impl FromStr for EmailPrefix {
+    type Err = Invalid;
+
+    fn from_str(text: &str) -> Result<Self, Invalid> {
+        let text = text.trim();
+        if text.is_empty() || text.len() > Email::LONGEST || !text.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(Invalid("is not the beginning of an e-mail address"));
+        }
+        Ok(Self(text.to_ascii_lowercase()))
+    }
+}
+
+redacted_debug!(EmailPrefix);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -69,6 +104,17 @@ mod tests {
         assert_eq!(email.as_str(), "ada.admin+x@example.com");
         assert_eq!(email.masked(), "a…@example.com");
         assert_eq!(format!("{email:?}"), "Email(…)");
+    }
+
+    #[test]
+    fn a_beginning_has_an_end() {
+        let prefix = |text: &str| text.parse::<EmailPrefix>();
+        let found = prefix(" Ada@").expect("a beginning");
+        assert_eq!((found.as_str(), found.end().as_str()), ("ada@", "adaA"));
+        assert_eq!(prefix("a~").expect("a beginning").end(), "a\u{7f}");
+        for text in ["", " ", "a b", "é", "a\u{7f}", &"a".repeat(255)] {
+            assert!(prefix(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]

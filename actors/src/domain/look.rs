@@ -66,6 +66,12 @@ impl FromStr for OpenUrl {
     }
 }
 
+/// Whether a text can be the name of an application for people: 1 to 64 characters on one line, since it is part of the
+/// subjects of mails.
+pub fn is_brand(text: &str) -> bool {
+    (1..=64).contains(&text.chars().count()) && !text.chars().any(char::is_control)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,8 +16,8 @@ pub use credential::{
     Credential, KeyScope, PagePlace, PageToken, PageTokenBody, ResetToken, ServerKey, UserToken, UserTokenBody,
 };
 pub use digest::Digest;
-pub use email::Email;
-pub use look::{Colour, OpenUrl};
+pub use email::{Email, EmailPrefix};
+pub use look::{Colour, OpenUrl, is_brand};
 pub use name::{AppName, DeviceToken, KeyName, Locale, MobileOs, PersonName, PushToken};
 pub use password::Password;
 pub use phone::{Phone, PhoneError};

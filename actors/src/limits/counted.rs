@@ -2,9 +2,11 @@
 
 use super::budgets::SCOPES;
 use crate::metrics::Counter;
-use crate::stores::{Admission, AttemptCharges, Budget, Forgiven, LimitStore, StoreResult, Verdict};
+use crate::stores::{Admission, AttemptCharges, Budget, Forgiven, LimitStore, StoreResult, Verdict, Waits};
+
 use async_trait::async_trait;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What the limits of one worker have allowed and refused.
 #[derive(Debug, Default)]
@@ -84,6 +86,11 @@ impl LimitStore for CountedLimits {
             Admission::Wait(_) => self.metrics.refused(waits),
         }
         Ok(admission)
+    }
+
+    /// Counts nothing: nobody tries anything.
+    async fn wait(&self, waits: &Waits) -> StoreResult<Option<Duration>> {
+        self.store.wait(waits).await
     }
 
     async fn forgive(&self, charges: &Forgiven) -> StoreResult<()> {

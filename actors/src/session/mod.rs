@@ -20,6 +20,7 @@ pub use guard::{PasswordAttempt, PasswordGuard, Target};
 pub use known_keys::KnownKeys;
 pub use messages::*;
 pub use policy::SessionPolicy;
+pub use sessions::listed as listed_sessions;
 
 use crate::flows::{self, Flows};
 use crate::hashing::HashingPool;

@@ -4,11 +4,11 @@ use super::messages::{
     Admit, Admitted, Check, CheckedSession, CloseSession, CloseSessions, Introspect, Introspection, ListSessions,
     ListedSession,
 };
-use super::{SessionActor, SessionPorts};
-use crate::domain::{AppId, Credential, DeviceId, KeyScope, UserToken};
+use super::{Authenticator, SessionActor, SessionPorts};
+use crate::domain::{AppId, Credential, DeviceId, Digest, KeyScope, UserId, UserToken};
 use crate::error::ErrorKind;
 use crate::flows::answers;
-use crate::stores::{Close, Device, Session};
+use crate::stores::{Close, Device, DeviceStore, Session};
 use std::collections::HashMap;
 
 answers!(SessionActor:
@@ -63,10 +63,22 @@ pub(super) async fn list(
     ListSessions(credential): ListSessions,
 ) -> Result<Vec<ListedSession>, ErrorKind> {
     let principal = ports.auth.user(&credential).await?;
-    let (user, own) = (principal.user(), principal.session());
-    let sessions = ports.auth.sessions.list(user).await?;
+    listed(&ports.auth, &*ports.devices, principal.user(), principal.session()).await
+}
+
+/// The sessions of a user with their devices.
+///
+/// # Errors
+/// A store does not answer.
+pub async fn listed(
+    auth: &Authenticator,
+    devices: &dyn DeviceStore,
+    user: UserId,
+    own: Option<Digest>,
+) -> Result<Vec<ListedSession>, ErrorKind> {
+    let sessions = auth.sessions.list(user).await?;
     let shown: Vec<DeviceId> = sessions.iter().filter_map(|session| session.device).collect();
-    let devices = ports.devices.devices_by_id(user, &shown).await?;
+    let devices = devices.devices_by_id(user, &shown).await?;
     let by_id: HashMap<DeviceId, &Device> = devices.iter().map(|device| (device.id, device)).collect();
     let mut listed = Vec::with_capacity(sessions.len());
     for session in sessions {
@@ -75,11 +87,11 @@ pub(super) async fn list(
             id: session.id,
             app: match session.app {
                 AppId::PAGES => None,
-                app => Some(ports.auth.app_name(app).await?),
+                app => Some(auth.app_name(app).await?),
             },
             device: device.map(|device| (device.device_token.clone(), device.mobile_os)),
             created: session.created,
-            last_seen: ports.auth.policy.last_seen(&session),
+            last_seen: auth.policy.last_seen(&session),
             current: own == Some(session.id),
         });
     }

@@ -89,6 +89,15 @@ pub struct UserChange {
     pub admin: Option<bool>,
 }
 
+/// The result of naming or unnaming an administrator.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AdministratorChange {
+    Done,
+    NoSuchUser,
+    /// Nothing was changed: nobody else who is not disabled is an administrator.
+    Last,
+}
+
 /// What is left to do after an account was deleted.
 #[derive(Clone, Debug)]
 pub struct Deletion {
@@ -253,6 +262,9 @@ pub trait AccountStore: Send + Sync {
     /// Changes an account in one transaction and returns it, with the revocation if it was disabled. `None` if there is no
     /// such account.
     async fn change_user(&self, user: UserId, change: &UserChange) -> StoreResult<Option<(User, Option<Revocation>)>>;
+
+    /// Makes a user an administrator, or no longer one. Of several changes at once, one leaves an administrator.
+    async fn set_administrator(&self, user: UserId, administrator: bool) -> StoreResult<AdministratorChange>;
 
     /// Creates accounts in one transaction. The results are in the order of the rows. An address that is taken is a
     /// `Duplicate` and does not affect other rows.

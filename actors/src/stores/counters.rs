@@ -136,6 +136,9 @@ pub trait LimitStore: Send + Sync {
     /// Charges an attempt to all of its counters, or to none.
     async fn admit(&self, attempt: &AttemptCharges) -> StoreResult<Admission>;
 
+    /// How long the next try has to wait, without charging it; `None` if it need not.
+    async fn wait(&self, waits: &Waits) -> StoreResult<Option<Duration>>;
+
     /// Clears and refunds. See also [`NewSession::forgiven`](super::NewSession::forgiven).
     async fn forgive(&self, charges: &Forgiven) -> StoreResult<()>;
 }

@@ -2,7 +2,7 @@
 //!
 //! | side | traits | backends |
 //! | --- | --- | --- |
-//! | SQL | [`AccountStore`], [`KeyStore`], [`DeviceStore`], [`RevocationStore`], [`OutboxStore`] | [`sql`]: SQLite, PostgreSQL |
+//! | SQL | [`AccountStore`], [`KeyStore`], [`DeviceStore`], [`RevocationStore`], [`OutboxStore`], [`AdministrationStore`] | [`sql`]: SQLite, PostgreSQL |
 //! | token | [`SessionStore`], [`ChallengeStore`], [`LimitStore`] | [`embedded`]: SQLite · [`redis`] |
 //!
 //! A backend uses no actor, and actors use only these traits.
@@ -25,6 +25,7 @@
 //! - Time on the token side is the clock of the store, so that all nodes agree. Hence these traits take *durations*.
 
 mod accounts;
+mod administration;
 mod counters;
 mod devices;
 mod invitation;
@@ -40,9 +41,10 @@ pub mod redis;
 pub mod sql;
 
 pub use accounts::{
-    AccountStore, Application, ApplicationChange, Candidate, CandidateQuery, Created, Deletion, ImportedUser,
-    KeyRecord, NewApplication, NewKey, NewUser, PasswordChange, User, UserChange,
+    AccountStore, AdministratorChange, Application, ApplicationChange, Candidate, CandidateQuery, Created, Deletion,
+    ImportedUser, KeyRecord, NewApplication, NewKey, NewUser, PasswordChange, User, UserChange,
 };
+pub use administration::{AdministrationStore, Node, UserSearch};
 pub use counters::{
     AddressCharges, Admission, AttemptCharges, Backoff, Budget, Counter, Forgiven, LimitStore, Rate, Verdict, Waits,
 };
@@ -51,7 +53,8 @@ pub use invitation::Invitation;
 pub use keys::{KeyIssue, KeyStore, KeyTerms};
 pub use outbox::{
     AccountState, Attempt, Backlog, Branding, Channel, Destination, LeaseRequest, Leased, ListedMessage, MessageKind,
-    MessageState, NewMessage, Next, OutboxFilter, OutboxStats, OutboxStore, Progress, ReportEffect, Settlement,
+    MessageState, NewMessage, Next, OutboxCursor, OutboxFilter, OutboxPage, OutboxStats, OutboxStore, OutboxView,
+    Progress, ReportEffect, Settlement,
 };
 pub use tokens::{
     ChallengeStore, Close, NewSession, NotedDevice, Opening, PendingNote, PhoneAnswer, PhoneChallenge, PhoneIssue,

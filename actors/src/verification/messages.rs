@@ -1,7 +1,7 @@
 //! The messages of the verification actor. The actor checks the credential.
 
 use crate::derive::Code;
-use crate::domain::{AppName, Colour, Credential, Email, Locale, OpenUrl, Password, ResetToken};
+use crate::domain::{AppName, Colour, Credential, Email, Locale, OpenUrl, Password, ResetToken, UserId};
 use crate::error::ErrorKind;
 use crate::stores::Application;
 use actix::Message;
@@ -37,6 +37,16 @@ pub struct IssueReset {
     pub app: Option<AppName>,
     /// Used if the account has no language.
     pub locale: Option<Locale>,
+    pub peer: IpAddr,
+}
+
+/// Mail a reset link to a user, from the console.
+#[derive(Debug, Message)]
+#[rtype(result = "Result<(), ErrorKind>")]
+pub struct SendReset {
+    /// A session of the console.
+    pub credential: Credential,
+    pub user: UserId,
     pub peer: IpAddr,
 }
 

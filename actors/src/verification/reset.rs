@@ -1,6 +1,6 @@
 //! Password resets: mail a link, inspect one, set a new password by one. The link of an invitation is used in the same way.
 
-use super::messages::{Appearance, DescribeApplication, FinishReset, InspectReset, IssueReset};
+use super::messages::{Appearance, DescribeApplication, FinishReset, InspectReset, IssueReset, SendReset};
 use super::{VerificationActor, VerificationPorts};
 use crate::derive::random_bytes;
 use crate::domain::{AppId, ResetToken, UserId};
@@ -14,6 +14,7 @@ use crate::stores::{
 
 answers!(VerificationActor:
     IssueReset => issue,
+    SendReset => send_for,
     InspectReset => inspect,
     DescribeApplication => describe,
     FinishReset => finish,
@@ -30,6 +31,22 @@ pub(super) async fn issue(ports: &VerificationPorts, request: IssueReset) -> Res
     let limits = &ports.guard.limits;
     let budgets = limits.reset_requests(&request.email, request.peer);
     limits.spend(&budgets, send(ports, request, app.id), |_| Ok(())).await
+}
+
+/// The same mail within the same limits, for an administrator, who is told if there were too many.
+pub(super) async fn send_for(ports: &VerificationPorts, request: SendReset) -> Result<(), ErrorKind> {
+    ports.auth.administrator(&request.credential).await?;
+    let user = enabled(ports, request.user).await.map_err(|error| match error {
+        ErrorKind::ResetTokenInvalid => ErrorKind::NotFound,
+        error => error,
+    })?;
+    let default = ports.auth.applications.find(None).await?;
+    let app = default.ok_or(ErrorKind::DependencyUnavailable(Dependency::Database))?.id;
+    let limits = &ports.guard.limits;
+    let budgets = limits.reset_requests(&user.email, request.peer);
+    let ask = IssueReset { email: user.email, app: None, locale: user.locale, peer: request.peer };
+    let refused = |wait| Err(ErrorKind::TooManyMessages { retry_after: wait });
+    limits.spend(&budgets, send(ports, ask, app), refused).await
 }
 
 /// An address without an account takes the same path under a decoy's number: the same calls, the same writes, and a

@@ -15,7 +15,9 @@ use clap::{Args, Subcommand};
 use password_prompt::new_password;
 use portcullis_actors::domain::{Email, PersonName, UserId};
 use portcullis_actors::hashing::HashingPool;
-use portcullis_actors::stores::{AccountStore as _, Created, NewUser, User, UserChange};
+use portcullis_actors::stores::{
+    AccountStore as _, AdministrationStore as _, AdministratorChange, Created, NewUser, User, UserSearch,
+};
 use revoke::Change;
 use serde_json::json;
 
@@ -38,6 +40,29 @@ pub(super) enum UsersCommand {
         /// The largest number of users.
         #[arg(long, default_value_t = 100)]
         most: u32,
+    },
+    /// Find users by the beginning of their address, or by their phone number.
+    #[command(after_help = "Example:\n  portcullis users search ada@\n  portcullis users search +12125550123")]
+    Search {
+        /// The beginning of an e-mail address, or a whole number that begins with +.
+        text: String,
+        /// Begin after this address.
+        #[arg(long, value_name = "EMAIL")]
+        after: Option<Email>,
+        /// The largest number of users.
+        #[arg(long, default_value_t = 100)]
+        most: u32,
+    },
+    /// Make a user an administrator, or no longer one. The last administrator stays one.
+    #[command(
+        after_help = "Example:\n  portcullis users set-admin ada@example.com\n  portcullis users set-admin 42 --off"
+    )]
+    SetAdmin {
+        #[command(flatten)]
+        user: UserArgument,
+        /// Remove as administrator.
+        #[arg(long)]
+        off: bool,
     },
     /// Show one user with sessions and devices.
     #[command(after_help = "Example:\n  portcullis users show ada@example.com")]
@@ -63,16 +88,6 @@ pub(super) enum UsersCommand {
     /// Let a disabled user sign in again.
     #[command(after_help = "Example:\n  portcullis users enable 42")]
     Enable(UserArgument),
-    /// Make a user an administrator, or take that back.
-    #[command(after_help = "Example:\n  portcullis users set-admin ada@example.com\n  \
-                            portcullis users set-admin ada@example.com --off")]
-    SetAdmin {
-        #[command(flatten)]
-        user: UserArgument,
-        /// The user is no administrator any more.
-        #[arg(long)]
-        off: bool,
-    },
     /// Create users load-1@example.invalid, load-2@… for load tests (not in production).
     #[command(after_help = generate::HELP)]
     Generate(generate::GenerateArguments),
@@ -108,7 +123,7 @@ pub(super) async fn run(context: &Context, command: UsersCommand) -> Result<(), 
         UsersCommand::Add(_) => (Access::Create, &["database", "passwords", "hashing"]),
         UsersCommand::Import(_) => (Access::Create, &["database", "phone_codes"]),
         UsersCommand::Generate(arguments) => (Access::Create, arguments.sections()),
-        UsersCommand::List { .. } => (Access::Read, &["database"]),
+        UsersCommand::List { .. } | UsersCommand::Search { .. } => (Access::Read, &["database"]),
         UsersCommand::Show(_) => (Access::Read, &["database", "redis", "sessions"]),
         UsersCommand::Enable(_) | UsersCommand::SetAdmin { .. } => (Access::Change, &["database"]),
         UsersCommand::Disable(_) | UsersCommand::SignOut(_) | UsersCommand::Delete(_) => {
@@ -127,6 +142,24 @@ pub(super) async fn run(context: &Context, command: UsersCommand) -> Result<(), 
             list(context, &accounts.users(UserId(after), most).await?);
             Ok(())
         }
+        UsersCommand::Search { text, after, most } => {
+            let search = UserSearch::typed(&text, after).map_err(Failure::because)?;
+            list(context, &accounts.search_users(&search, most).await?);
+            Ok(())
+        }
+        UsersCommand::SetAdmin { user: UserArgument { user }, off } => {
+            let id = find(accounts, &user).await?.id;
+            match accounts.set_administrator(id, !off).await? {
+                AdministratorChange::Done => {}
+                AdministratorChange::NoSuchUser => return Err(Failure("there is no such user".to_owned())),
+                AdministratorChange::Last => return Err(Failure("there would be no administrator left".to_owned())),
+            }
+            context.output.answer(&json!({"id": id, "admin": !off}), || match off {
+                true => format!("User {id} is no administrator any more."),
+                false => format!("User {id} is an administrator."),
+            });
+            Ok(())
+        }
         UsersCommand::Show(UserArgument { user }) => show::run(context, config, accounts, &user).await,
         UsersCommand::Disable(user) => revoke(user, Change::Disable).await,
         UsersCommand::SignOut(user) => revoke(user, Change::SignOut).await,
@@ -138,14 +171,6 @@ pub(super) async fn run(context: &Context, command: UsersCommand) -> Result<(), 
             let id = find(accounts, &user).await?.id;
             accounts.enable_user(id).await?;
             context.output.answer(&json!({"id": id, "disabled": false}), || format!("User {id} can sign in again."));
-            Ok(())
-        }
-        UsersCommand::SetAdmin { user: UserArgument { user }, off } => {
-            let id = find(accounts, &user).await?.id;
-            accounts.change_user(id, &UserChange { admin: Some(!off), ..UserChange::default() }).await?;
-            context.output.answer(&json!({"id": id, "admin": !off}), || {
-                format!("User {id} is {} administrator.", if off { "no" } else { "an" })
-            });
             Ok(())
         }
     }

@@ -5,6 +5,7 @@
 //! [`Frame`] and for the latter a [`Side`].
 
 pub mod assets;
+pub mod console;
 pub mod cookie;
 pub mod development;
 pub mod docs;

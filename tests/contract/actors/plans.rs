@@ -1,15 +1,16 @@
-//! The statements of sign-in and of the delivery loop make no sequential scan in a database that has run for years.
+//! The statements of sign-in, of the delivery loop and of the console make no sequential scan in a database that has run for years.
 //! PostgreSQL counts the scans of each table. Its plans here are the generic ones, which a prepared statement gets after
 //! five runs.
 
 use super::{Database, Embedded, House, cheap};
 use crate::tokens::Backend as _;
 use portcullis_actors::clock::{Clock as _, Timestamp};
-use portcullis_actors::domain::{AppId, Credential, Digest, Locale, MobileOs, Phone, UserId};
+use portcullis_actors::domain::{AppId, Credential, Digest, Email, KeyRowId, Locale, MobileOs, Phone, UserId};
 use portcullis_actors::session::{ListSessions, SignIn, SignOut};
 use portcullis_actors::stores::{
-    AccountStore as _, Attempt, Channel, Destination, DeviceStore as _, LeaseRequest, Leased, MessageKind, NewMessage,
-    Next, OutboxFilter, OutboxStore as _, Progress, PushDrop, RevocationStore as _, Settlement,
+    AccountStore as _, AdministrationStore as _, Attempt, Channel, Destination, DeviceStore as _, KeyStore as _,
+    LeaseRequest, Leased, MessageKind, MessageState, NewMessage, Next, OutboxFilter, OutboxStore as _, OutboxView,
+    Progress, PushDrop, RevocationStore as _, Settlement, UserSearch,
 };
 use portcullis_actors::transports::{DeliveryReport, ReportStatus};
 use portcullis_testkit::defaults;
@@ -30,8 +31,8 @@ const YEARS: &str = "
     INSERT INTO revocations (user_id, epoch, created, applied)
         SELECT n, 1, (extract(epoch FROM now()) * 1000)::BIGINT - n, 1 FROM generate_series(1, 50000) n;
     INSERT INTO outbox (kind, user_id, app_id, channel, destination, locale, state, created, expires, lane, settled)
-        SELECT 'password_notice', n % 50000 + 1, 1, CASE n % 2 WHEN 0 THEN 'mail' ELSE 'sms' END, 'x@example.org', 'en',
-            'delivered', s, s + 1800000, 'example.org', s
+        SELECT 'password_notice', n % 50000 + 1, 1, CASE n % 2 WHEN 0 THEN 'mail' ELSE 'sms' END,
+            CASE n % 2 WHEN 0 THEN 'x@example.org' ELSE '+12125550123' END, 'en', 'delivered', s, s + 1800000, 'example.org', s
         FROM (SELECT n, (extract(epoch FROM now()) * 1000)::BIGINT - 100 * n AS s FROM generate_series(1, 1000000) n) t;
     INSERT INTO outbox_attempts (message_id, at, provider, outcome, reference, millis)
         SELECT n, n, 'sms-1', 'accepted', 'reference ' || n, 5 FROM generate_series(1, 100000) n;
@@ -167,6 +168,48 @@ async fn deliver(house: &House) {
     store.retry(delivered).await.expect("asked");
     store.stats().await.expect("read");
     store.due(Channel::Mail).await.expect("read");
+    operate(house).await;
+}
+
+/// Every page of the console, also where only few of very many rows match.
+async fn operate(house: &House) {
+    let store = &house.database.store;
+    let address = |text: &str| text.parse().expect("the beginning of an address");
+    let searches = [
+        UserSearch::Newest(None),
+        UserSearch::Newest(Some(UserId(20_000))),
+        UserSearch::Address(address("user4999"), None),
+        UserSearch::Address(address("nobody"), None),
+        UserSearch::Address(address("u"), Some(address_of("user3@example.org"))),
+        UserSearch::Phone(phone()),
+    ];
+    for search in &searches {
+        store.search_users(search, 51).await.expect("read");
+    }
+    let views =
+        [OutboxView::All, OutboxView::Waiting, OutboxView::OfUser(UserId(17)), OutboxView::OfUser(UserId(99_999))];
+    for view in views.into_iter().chain(MessageState::ALL.map(OutboxView::State)) {
+        for channel in [None, Some(Channel::Mail), Some(Channel::Sms)] {
+            let mut after = None;
+            for _ in 0..3 {
+                after = store.browse(view, channel, after, 50).await.expect("read").next;
+                if after.is_none() {
+                    break;
+                }
+            }
+        }
+    }
+    store.newest_keys(None, 51).await.expect("read");
+    store.newest_keys(Some(KeyRowId(25_000)), 51).await.expect("read");
+    store.user_keys(UserId(17), 20).await.expect("read");
+    store.expiring_keys(house.database.clock.now().plus(Duration::from_secs(86_400)), 10).await.expect("read");
+    for administrator in [true, false] {
+        store.set_administrator(UserId(17), administrator).await.expect("asked");
+    }
+}
+
+fn address_of(text: &str) -> Email {
+    text.parse().expect("an address")
 }
 
 fn end(leased: Leased, next: Next) -> Settlement {

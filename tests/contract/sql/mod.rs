@@ -2,6 +2,7 @@
 //! be used.
 
 mod accounts;
+mod administration;
 mod cancelled;
 mod deletion;
 mod devices;
@@ -59,6 +60,15 @@ suite! {
         applications_read_back_and_one_is_the_default,
         an_application_changes_as_told,
         one_application_is_the_default_after_any_race,
+    }
+    administration {
+        accounts_are_found_by_the_beginning_of_their_address,
+        accounts_are_found_by_number_and_by_age,
+        one_administrator_is_left_after_any_race,
+        keys_come_in_pages_and_those_that_expire_soon_first,
+        a_node_is_listed_until_it_stops_or_a_day_has_gone,
+        the_outbox_comes_in_pages,
+        a_rare_message_is_found_behind_many,
     }
     keys {
         a_key_lives_until_it_or_its_owner_dies,

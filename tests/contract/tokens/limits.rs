@@ -51,6 +51,23 @@ impl Ports {
     }
 }
 
+pub(super) async fn the_wait_of_the_next_try_is_known_without_trying(ports: Ports) {
+    let waits = Waits { counter: own("waits", 1), backoff: WAITS };
+    let wait = async |waits| ports.limits.wait(waits).await.expect("the store answers");
+    for _ in 0..3 {
+        assert_eq!(wait(&waits).await, None);
+        assert_eq!(ports.attempt().await, Verdict::Allowed);
+    }
+    for _ in 0..2 {
+        assert_about(wait(&waits).await.expect("the third try brings a wait"), secs(60));
+    }
+    ports.advance(secs(61));
+    assert_eq!(wait(&waits).await, None);
+    assert_eq!(ports.attempt().await, Verdict::Allowed, "nothing was charged");
+    let never = Waits { backoff: Backoff { max_tries: 0, ..WAITS }, ..waits };
+    assert_about(wait(&never).await.expect("no try is allowed"), secs(86_400));
+}
+
 #[track_caller]
 fn assert_refused(verdict: Verdict, about: Duration) {
     match verdict {

@@ -176,6 +176,7 @@ macro_rules! token_contract {
                 scopes_and_subjects_are_apart,
                 waits_double_after_the_free_tries,
                 a_refused_try_is_not_charged,
+                the_wait_of_the_next_try_is_known_without_trying,
                 waits_are_forgotten,
                 clearing_forgets,
                 a_refund_lifts_the_wait_that_its_try_brought,

@@ -77,6 +77,12 @@ impl LimitStore for EmbeddedTokenStore {
         self.inner.transaction(work).await
     }
 
+    async fn wait(&self, waits: &Waits) -> StoreResult<Option<Duration>> {
+        let now = self.inner.now();
+        let counters = self.inner.read(async |db| Counters::read(db, &[waits.counter], now).await).await?;
+        Ok(counters.wait(waits))
+    }
+
     async fn forgive(&self, charges: &Forgiven) -> StoreResult<()> {
         if charges.cleared.is_empty() && charges.refunded.is_empty() {
             return Ok(());

@@ -130,6 +130,17 @@ impl EmbeddedTokenStore {
         Ok(Self { inner, _upkeep: Arc::new(AbortOnDropHandle::new(maintenance)) })
     }
 
+    /// Name and version.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn version(&self) -> StoreResult<String> {
+        let version = async |db: &mut SqliteConnection| {
+            sqlx::query_scalar::<_, String>("SELECT sqlite_version()").fetch_one(db).await
+        };
+        Ok(format!("SQLite {}", self.inner.read(version).await?))
+    }
+
     /// What is counted of all calls that the cache did not answer.
     pub fn metrics(&self) -> Arc<StoreMetrics> {
         Arc::clone(self.inner.readers.metrics())

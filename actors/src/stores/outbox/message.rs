@@ -129,6 +129,36 @@ pub struct OutboxFilter {
     pub limit: u32,
 }
 
+/// Which messages operators look at, and in which order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OutboxView {
+    /// All, the newest first.
+    All,
+    /// Queued, leased or waiting for another try, those that are due first.
+    Waiting,
+    /// In this state, the newest first. Meant for settled ones; the others are together in `Waiting`.
+    State(MessageState),
+    /// To this user, the newest first.
+    OfUser(UserId),
+}
+
+/// The end of a page, where the next one begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct OutboxCursor {
+    pub id: MessageId,
+    /// For [`OutboxView::Waiting`].
+    pub due: Option<Timestamp>,
+}
+
+/// A page of messages.
+#[derive(Clone, Debug, Default)]
+pub struct OutboxPage {
+    pub messages: Vec<ListedMessage>,
+    /// `None` if nothing comes after it. The page may be short, or empty, and others follow all the same: a page looks at
+    /// a limited number of messages.
+    pub next: Option<OutboxCursor>,
+}
+
 named_values! {
     /// The state of a message; see the picture above.
     pub enum MessageState {
@@ -152,6 +182,7 @@ named_values! {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListedMessage {
     pub id: MessageId,
+    pub user: UserId,
     pub state: MessageState,
     /// In snake case.
     pub kind: String,

@@ -5,7 +5,8 @@ mod message;
 
 pub use lease::{AccountState, Attempt, Branding, LeaseRequest, Leased, Next, Progress, Settlement};
 pub use message::{
-    Backlog, Channel, Destination, ListedMessage, MessageKind, MessageState, NewMessage, OutboxFilter, OutboxStats,
+    Backlog, Channel, Destination, ListedMessage, MessageKind, MessageState, NewMessage, OutboxCursor, OutboxFilter,
+    OutboxPage, OutboxStats, OutboxView,
 };
 
 use super::StoreResult;
@@ -63,6 +64,16 @@ pub trait OutboxStore: Send + Sync {
 
     /// Messages that match, newest first.
     async fn list(&self, filter: &OutboxFilter) -> StoreResult<Vec<ListedMessage>>;
+
+    /// A page of up to `limit` messages, of one channel or of all, after the one that ended with `after`. Its cost does not
+    /// grow with the outbox: of a rare kind it shows what is among the next ten thousand.
+    async fn browse(
+        &self,
+        view: OutboxView,
+        channel: Option<Channel>,
+        after: Option<OutboxCursor>,
+        limit: u32,
+    ) -> StoreResult<OutboxPage>;
 
     /// The attempts of a message, oldest first.
     async fn attempts(&self, id: MessageId) -> StoreResult<Vec<Attempt>>;

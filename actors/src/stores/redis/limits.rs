@@ -7,6 +7,7 @@ use super::challenges::{millis, pause};
 use super::{RedisTokenStore, counter_key, record, scripts};
 use async_trait::async_trait;
 use redis::ScriptInvocation;
+use std::time::Duration;
 
 impl RedisTokenStore {
     async fn rate(&self, Budget { counter, rate }: Budget, mode: &str) -> StoreResult<Verdict> {
@@ -44,6 +45,12 @@ impl LimitStore for RedisTokenStore {
             (answer, Some(wait)) if answer == "wait" => Ok(Admission::Wait(pause(wait))),
             _ => Err(record::unreadable()),
         }
+    }
+
+    async fn wait(&self, Waits { counter, backoff }: &Waits) -> StoreResult<Option<Duration>> {
+        let mut call = scripts::WAIT.prepare_invoke();
+        call.key(counter_key(counter)).arg(self.offset()).arg(backoff.max_tries);
+        Ok(self.run::<Option<i64>>(&call).await?.map(pause))
     }
 
     async fn forgive(&self, charges: &Forgiven) -> StoreResult<()> {

@@ -120,6 +120,16 @@ impl RedisTokenStore {
         Arc::clone(&self.0.pool.metrics)
     }
 
+    /// Name and version, as far as this user may ask for it.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn version(&self) -> StoreResult<String> {
+        let info = self.0.pool.info().await?;
+        let version = info.lines().find_map(|line| line.strip_prefix("redis_version:"));
+        Ok(version.map_or_else(|| "Redis".to_owned(), |version| format!("Redis {version}")))
+    }
+
     async fn run<T: FromRedisValue>(&self, script: &scripts::Call<'_>) -> StoreResult<T> {
         self.0.pool.run(script).await
     }

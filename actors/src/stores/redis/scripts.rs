@@ -63,6 +63,7 @@ scripts! {
     RESET_TAKE = "reset_take.lua";
     RESET_RESTORE = "reset_restore.lua";
     RATE = "counter.lua" "rate.lua";
+    WAIT = "counter.lua" "wait.lua";
     ADMIT = "counter.lua" "admit.lua";
     FORGIVE = "counter.lua" "forgive.lua";
 }

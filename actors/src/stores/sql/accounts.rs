@@ -4,8 +4,9 @@
 use super::{SqlStore, apps, deletion, installation, keys, outbox, users};
 use crate::domain::{AppId, AppName, Digest, Email, KeyRowId, Locale, Phone, UserId};
 use crate::stores::{
-    AccountStore, Application, ApplicationChange, Candidate, CandidateQuery, Created, Deletion, ImportedUser,
-    Invitation, KeyRecord, NewApplication, NewKey, NewUser, PasswordChange, Revocation, StoreResult, User, UserChange,
+    AccountStore, AdministratorChange, Application, ApplicationChange, Candidate, CandidateQuery, Created, Deletion,
+    ImportedUser, Invitation, KeyRecord, NewApplication, NewKey, NewUser, PasswordChange, Revocation, StoreResult,
+    User, UserChange,
 };
 use async_trait::async_trait;
 use std::time::Duration;
@@ -68,6 +69,10 @@ impl AccountStore for SqlStore {
             Ok(users::by_id(c, user).await?.map(|user| (user, revocation)))
         })
         .await
+    }
+
+    async fn set_administrator(&self, user: UserId, administrator: bool) -> StoreResult<AdministratorChange> {
+        self.transaction(async |c| users::set_administrator(c, user, administrator).await).await
     }
 
     async fn import_users(&self, rows: Vec<ImportedUser>) -> StoreResult<Vec<Created<UserId>>> {

@@ -4,9 +4,8 @@ use super::rows::{maybe_time, parsed, time};
 use crate::clock::Timestamp;
 use crate::domain::{AppId, Digest, KeyRowId, KeyScope, UserId};
 use crate::stores::{Created, KeyRecord, NewKey};
-use sqlx::AnyConnection;
-use sqlx::Row as _;
 use sqlx::any::AnyRow;
+use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 
 fn key(row: &AnyRow) -> sqlx::Result<KeyRecord> {
     let scopes = row.try_get::<&str, _>("scopes")?.split_ascii_whitespace();
@@ -26,14 +25,20 @@ fn key(row: &AnyRow) -> sqlx::Result<KeyRecord> {
     })
 }
 
-macro_rules! select_key {
+macro_rules! key_columns {
     ($rest:literal) => {
-        sqlx::query(concat!(
+        concat!(
             "SELECT k.id, k.app_id, a.name AS app_name, k.user_id, k.scopes, k.name, k.created, k.last_used, k.expires, \
              k.replaced, k.revoked \
              FROM server_keys k JOIN applications a ON a.id = k.app_id JOIN users u ON u.id = k.user_id ",
             $rest
-        ))
+        )
+    };
+}
+
+macro_rules! select_key {
+    ($rest:literal) => {
+        sqlx::query(key_columns!($rest))
     };
 }
 
@@ -55,6 +60,31 @@ pub(super) async fn live(
 
 pub(super) async fn all(connection: &mut AnyConnection) -> sqlx::Result<Vec<KeyRecord>> {
     select_key!("ORDER BY k.id").fetch_all(connection).await?.iter().map(key).collect()
+}
+
+/// The limit is part of the text: for a bound one PostgreSQL assumes a tenth of the table.
+pub(super) async fn newest(
+    connection: &mut AnyConnection,
+    before: Option<KeyRowId>,
+    limit: u32,
+) -> sqlx::Result<Vec<KeyRecord>> {
+    let statement = format!("{} ORDER BY k.id DESC LIMIT {limit}", key_columns!("WHERE k.id < $1"));
+    let rows = sqlx::query(AssertSqlSafe(statement)).bind(before.map_or(i64::MAX, |before| before.0));
+    rows.fetch_all(connection).await?.iter().map(key).collect()
+}
+
+pub(super) async fn expiring(
+    connection: &mut AnyConnection,
+    now: Timestamp,
+    until: Timestamp,
+    limit: u32,
+) -> sqlx::Result<Vec<KeyRecord>> {
+    let condition = key_columns!(
+        "WHERE k.revoked IS NULL AND k.replaced IS NULL AND k.expires IS NOT NULL AND k.expires > $1 AND k.expires <= $2"
+    );
+    let rows = sqlx::query(AssertSqlSafe(format!("{condition} ORDER BY k.expires LIMIT {limit}")));
+    let rows = rows.bind(now.millis()).bind(until.millis());
+    rows.fetch_all(connection).await?.iter().map(key).collect()
 }
 
 pub(super) async fn by_id(connection: &mut AnyConnection, id: KeyRowId) -> sqlx::Result<Option<KeyRecord>> {

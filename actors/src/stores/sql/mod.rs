@@ -4,9 +4,11 @@
 //! bound every operation in time. Opening a database is in `start`. The statements are in a file for each table, as
 //! functions over one connection.
 //!
-//! The databases differ in two places: how a write transaction begins (`Dialect::begin`), and how a lease is taken.
+//! The databases differ in few places: how a write transaction begins (`Dialect::begin`), how a lease is taken, and how
+//! texts are compared by bytes (`administration`).
 
 mod accounts;
+mod administration;
 mod apps;
 mod bulk;
 mod deletion;

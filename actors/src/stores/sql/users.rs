@@ -4,7 +4,9 @@ use super::rows::{maybe_parsed, maybe_time, parsed, time, unreadable};
 use super::{devices, revocations};
 use crate::clock::Timestamp;
 use crate::domain::{DeviceToken, Digest, Email, Locale, PersonName, Phone, UserId};
-use crate::stores::{Candidate, CandidateQuery, Created, ImportedUser, PasswordChange, Revocation, User, UserChange};
+use crate::stores::{
+    AdministratorChange, Candidate, CandidateQuery, Created, ImportedUser, PasswordChange, Revocation, User, UserChange,
+};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 use std::collections::HashMap;
@@ -28,15 +30,30 @@ fn user(row: &AnyRow) -> sqlx::Result<User> {
     })
 }
 
-macro_rules! select_user {
+macro_rules! user_columns {
     ($rest:literal) => {
-        sqlx::query(concat!(
+        concat!(
             "SELECT id, email, first_name, last_name, password_hash, admin, disabled, phone, phone_verified, locale, \
              epoch, created, \
              COALESCE((SELECT failures FROM wrong_passwords w WHERE w.user_id = users.id), 0) AS failures FROM users ",
             $rest
-        ))
+        )
     };
+}
+
+macro_rules! select_user {
+    ($rest:literal) => {
+        sqlx::query(user_columns!($rest))
+    };
+}
+
+/// Those that `rest`, which contains no text of a client, selects for these values.
+pub(super) async fn select(connection: &mut AnyConnection, rest: &str, values: Vec<String>) -> sqlx::Result<Vec<User>> {
+    let mut select = sqlx::query(AssertSqlSafe(format!("{}{rest}", user_columns!("")))).persistent(false);
+    for value in values {
+        select = select.bind(value);
+    }
+    select.fetch_all(connection).await?.iter().map(user).collect()
 }
 
 pub(super) async fn by_email(connection: &mut AnyConnection, email: &Email) -> sqlx::Result<Option<User>> {
@@ -171,6 +188,26 @@ pub(super) async fn change(connection: &mut AnyConnection, id: UserId, change: &
     .bind(change.locale.map(Locale::as_str))
     .bind(change.admin.map(i64::from));
     update.execute(connection).await.map(drop)
+}
+
+/// Call it in a transaction. All changes queue on one row: two administrators who unname each other must not both succeed.
+pub(super) async fn set_administrator(
+    connection: &mut AnyConnection,
+    user: UserId,
+    administrator: bool,
+) -> sqlx::Result<AdministratorChange> {
+    sqlx::query("UPDATE applications SET is_default = is_default WHERE id = (SELECT MIN(id) FROM applications)")
+        .execute(&mut *connection)
+        .await?;
+    if !administrator {
+        let others = "SELECT 1 FROM users WHERE admin = 1 AND disabled IS NULL AND id <> $1 LIMIT 1";
+        if sqlx::query(others).bind(user.0).fetch_optional(&mut *connection).await?.is_none() {
+            return Ok(AdministratorChange::Last);
+        }
+    }
+    let change = sqlx::query("UPDATE users SET admin = $2 WHERE id = $1").bind(user.0).bind(i64::from(administrator));
+    let done = change.execute(connection).await?.rows_affected() > 0;
+    Ok(if done { AdministratorChange::Done } else { AdministratorChange::NoSuchUser })
 }
 
 pub(super) async fn disable(

@@ -3,7 +3,7 @@
 use super::super::rows::{maybe_time, parsed, time, unreadable};
 use super::lease::destination;
 use crate::clock::Timestamp;
-use crate::domain::MessageId;
+use crate::domain::{MessageId, UserId};
 use crate::stores::{Attempt, Backlog, Channel, ListedMessage, OutboxFilter, OutboxStats};
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
@@ -12,10 +12,8 @@ use std::fmt::Write as _;
 /// A list, newest first, without decoys: requests for unknown addresses would fill it.
 pub(super) async fn list(connection: &mut AnyConnection, filter: &OutboxFilter) -> sqlx::Result<Vec<ListedMessage>> {
     // The texts and numbers come from this program. An absent condition must be left out: no index serves an OR.
-    let mut statement = String::from(
-        "SELECT id, state, kind, channel, destination, created, due, expires, last_error, \
-         (SELECT COUNT(*) FROM outbox_attempts WHERE message_id = outbox.id) AS attempts FROM outbox WHERE user_id > 0",
-    );
+    let mut conditions = String::from("user_id > 0");
+    let statement = &mut conditions;
     if let Some(state) = filter.state {
         let _ = write!(statement, " AND state = '{}'", state.as_str());
     }
@@ -26,6 +24,15 @@ pub(super) async fn list(connection: &mut AnyConnection, filter: &OutboxFilter) 
         let _ = write!(statement, " AND id = {}", id.0);
     }
     let _ = write!(statement, " ORDER BY id DESC LIMIT {}", filter.limit);
+    select(connection, &conditions).await
+}
+
+/// Messages that match these conditions, which contain no text of a client.
+pub(super) async fn select(connection: &mut AnyConnection, conditions: &str) -> sqlx::Result<Vec<ListedMessage>> {
+    let statement = format!(
+        "SELECT id, user_id, state, kind, channel, destination, created, due, expires, last_error, \
+         (SELECT COUNT(*) FROM outbox_attempts WHERE message_id = outbox.id) AS attempts FROM outbox WHERE {conditions}"
+    );
     let rows = sqlx::query(AssertSqlSafe(statement)).persistent(false).fetch_all(connection).await?;
     rows.iter().map(listed).collect()
 }
@@ -33,6 +40,7 @@ pub(super) async fn list(connection: &mut AnyConnection, filter: &OutboxFilter) 
 fn listed(row: &AnyRow) -> sqlx::Result<ListedMessage> {
     Ok(ListedMessage {
         id: MessageId(row.try_get("id")?),
+        user: UserId(row.try_get("user_id")?),
         state: parsed(row, "state")?,
         kind: row.try_get("kind")?,
         to: destination(row)?,
@@ -69,6 +77,8 @@ pub(super) async fn attempts(connection: &mut AnyConnection, id: MessageId) -> s
     rows.iter().map(attempt).collect()
 }
 
+/// Without `id > 0` SQLite would take `user_id > 0` to the index on users, which has all messages, and not the one of dead ones.
+///
 /// Queues all dead messages, or this one, as if they had never been tried. Decoys and expired messages stay dead.
 pub(super) async fn requeue(
     connection: &mut AnyConnection,
@@ -77,7 +87,7 @@ pub(super) async fn requeue(
 ) -> sqlx::Result<u64> {
     let mut statement = String::from(
         "UPDATE outbox SET state = 'queued', due = $1, settled = NULL, refusals = 0, provider = 0, strikes = 0, \
-         doubts = 0 WHERE state = 'dead' AND user_id > 0 AND expires > $1",
+         doubts = 0 WHERE state = 'dead' AND user_id > 0 AND id > 0 AND expires > $1",
     );
     if let Some(id) = id {
         let _ = write!(statement, " AND id = {}", id.0);
@@ -101,8 +111,9 @@ pub(super) async fn stats(connection: &mut AnyConnection) -> sqlx::Result<Outbox
         let row = row.bind(channel.as_str()).fetch_one(&mut *connection).await?;
         channels.push((channel, Backlog { pending: count(&row, "pending")?, oldest: maybe_time(&row, "oldest")? }));
     }
+    // `id > 0` as in `requeue`.
     let dead = sqlx::query(
-        "SELECT COUNT(*) AS dead FROM (SELECT 1 FROM outbox WHERE state = 'dead' AND user_id > 0 LIMIT 100000) AS counted",
+        "SELECT COUNT(*) AS dead FROM (SELECT 1 FROM outbox WHERE state = 'dead' AND user_id > 0 AND id > 0 LIMIT 100000) AS counted",
     );
     let dead = count(&dead.fetch_one(connection).await?, "dead")?;
     let backlogs = || channels.iter().map(|(_, backlog)| backlog);

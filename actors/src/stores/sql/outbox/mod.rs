@@ -1,8 +1,9 @@
 //! [`OutboxStore`] on SQL, and the row that a change of an account writes in its own transaction.
 //!
-//! The statements are in `lease`, `settle`, `reports` and `listing`. The first and the last statements of a message's
+//! The statements are in `lease`, `settle`, `reports`, `listing` and `browse`. The first and the last statements of a message's
 //! life are here: its insertion, and its deletion.
 
+mod browse;
 mod lease;
 mod listing;
 mod reports;
@@ -12,8 +13,8 @@ use super::SqlStore;
 use crate::clock::Timestamp;
 use crate::domain::MessageId;
 use crate::stores::{
-    Attempt, Channel, LeaseRequest, Leased, ListedMessage, MessageKind, NewMessage, OutboxFilter, OutboxStats,
-    OutboxStore, ReportEffect, Settlement, StoreResult,
+    Attempt, Channel, LeaseRequest, Leased, ListedMessage, MessageKind, NewMessage, OutboxCursor, OutboxFilter,
+    OutboxPage, OutboxStats, OutboxStore, OutboxView, ReportEffect, Settlement, StoreResult,
 };
 use crate::trace;
 use crate::transports::DeliveryReport;
@@ -90,6 +91,16 @@ impl OutboxStore for SqlStore {
 
     async fn list(&self, filter: &OutboxFilter) -> StoreResult<Vec<ListedMessage>> {
         self.read(async |c| listing::list(c, filter).await).await
+    }
+
+    async fn browse(
+        &self,
+        view: OutboxView,
+        channel: Option<Channel>,
+        after: Option<OutboxCursor>,
+        limit: u32,
+    ) -> StoreResult<OutboxPage> {
+        self.read(async |c| browse::page(c, view, channel, after, limit).await).await
     }
 
     async fn attempts(&self, id: MessageId) -> StoreResult<Vec<Attempt>> {
