@@ -79,11 +79,11 @@ impl Live {
         stores::connect(&self.database, self.clock.clone()).await
     }
 
-    /// The tables and their cells, without those that the server writes to on its own: what deliveries came to, and which
-    /// nodes there are.
+    /// The tables and their cells, without those that the server writes to on its own: what deliveries came to, the last
+    /// numbers that SQLite gave, and which nodes there are.
     pub async fn content(&self) -> BTreeSet<String> {
         let mut tables = stores::cells(&self.folder.path().join("portcullis.db")).await;
-        tables.retain(|name, _| !["outbox", "outbox_attempts", "nodes"].contains(&name.as_str()));
+        tables.retain(|name, _| !["outbox", "outbox_attempts", "nodes", "sqlite_sequence"].contains(&name.as_str()));
         tables.into_iter().map(|(name, cells)| format!("{name}: {}", cells.join(", "))).collect()
     }
 
