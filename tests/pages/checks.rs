@@ -75,6 +75,11 @@ async fn settings_have_no_barrier() {
 }
 
 #[actix_web::test]
+async fn the_console_has_no_barrier() {
+    check(Face::Console, |_| true).await;
+}
+
+#[actix_web::test]
 async fn a_mail_has_no_barrier() {
     let world = World::start().await;
     let browser = Browser::start().await;
