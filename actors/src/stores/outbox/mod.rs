@@ -66,7 +66,7 @@ pub trait OutboxStore: Send + Sync {
     async fn list(&self, filter: &OutboxFilter) -> StoreResult<Vec<ListedMessage>>;
 
     /// A page of up to `limit` messages, of one channel or of all, after the one that ended with `after`. Its cost does not
-    /// grow with the outbox: of a rare kind it shows what is among the next ten thousand.
+    /// grow with the outbox: of a rare kind it shows what is among the next thousands.
     async fn browse(
         &self,
         view: OutboxView,

@@ -7,6 +7,8 @@ use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 
 /// The number of messages that a page looks at, when no index knows all of its conditions.
 const WINDOW: i64 = 10_000;
+/// The same for messages that lie far apart in the table: each may be on a page of its own, which is read from the disk.
+const SCATTERED: i64 = 1_000;
 
 /// The texts and numbers in statements come from this program.
 pub(super) async fn page(
@@ -19,7 +21,7 @@ pub(super) async fn page(
     let before = after.map_or(i64::MAX, |after| after.id.0);
     let of_channel = channel.map_or(String::new(), |channel| format!(" AND channel = '{}'", channel.as_str()));
     // The conditions that the index on ids or a partial one knows, and the rest.
-    let (indexed, others) = match view {
+    let (indexed, others, window) = match view {
         OutboxView::Waiting => return waiting(connection, channel, after, limit).await,
         OutboxView::OfUser(user) => {
             let (one, order) = (limit.saturating_add(1), "ORDER BY id DESC");
@@ -27,18 +29,20 @@ pub(super) async fn page(
             return Ok(ended(select(connection, &conditions).await?, limit, None));
         }
         OutboxView::State(state @ (MessageState::Dead | MessageState::Expired)) => {
-            (format!("state = '{}' AND user_id > 0", state.as_str()), of_channel)
+            (format!("state = '{}' AND user_id > 0", state.as_str()), of_channel, SCATTERED)
         }
-        OutboxView::State(state) => ("id > 0".to_owned(), format!(" AND state = '{}'{of_channel}", state.as_str())),
-        OutboxView::All => ("id > 0".to_owned(), of_channel),
+        OutboxView::State(state) => {
+            ("id > 0".to_owned(), format!(" AND state = '{}'{of_channel}", state.as_str()), WINDOW)
+        }
+        OutboxView::All => ("id > 0".to_owned(), of_channel, WINDOW),
     };
-    let window = format!(
+    let ids = format!(
         "SELECT COUNT(*) AS looked_at, MIN(id) AS first FROM \
-         (SELECT id FROM outbox WHERE {indexed} AND id < {before} ORDER BY id DESC LIMIT {WINDOW}) AS window_of_ids"
+         (SELECT id FROM outbox WHERE {indexed} AND id < {before} ORDER BY id DESC LIMIT {window}) AS window_of_ids"
     );
-    let row = sqlx::query(AssertSqlSafe(window)).persistent(false).fetch_one(&mut *connection).await?;
+    let row = sqlx::query(AssertSqlSafe(ids)).persistent(false).fetch_one(&mut *connection).await?;
     let Some(first) = row.try_get::<Option<i64>, _>("first")? else { return Ok(OutboxPage::default()) };
-    let full = row.try_get::<i64, _>("looked_at")? == WINDOW;
+    let full = row.try_get::<i64, _>("looked_at")? == window;
     let conditions = format!(
         "{indexed}{others} AND user_id > 0 AND id BETWEEN {first} AND {} ORDER BY id DESC LIMIT {}",
         before - 1,
