@@ -8,5 +8,6 @@ mod forged;
 mod headers;
 mod journeys;
 mod list;
+mod neighbour;
 mod settings;
 mod signin;

@@ -164,7 +164,7 @@ mod tests {
             "2 messages could not be delivered.",
             "The queue for hashing passwords was full: 3 requests",
             "The node a:1 was last seen 60 seconds ago.",
-            "The key “billing” of beyondvip expires on 3 Sep 2026, 03:34 UTC.",
+            "The key “billing” of beyondvip expires on 3 Sep 2026, 02:54 UTC.",
         ];
         assert_eq!(said.len(), begins.len(), "{said:#?}");
         for (text, begin) in said.iter().zip(begins) {
