@@ -132,6 +132,9 @@ texts! {
         number_hint: "We send a code to it by SMS.", "Le enviaremos un código por SMS.";
         send_code: "Send a code", "Enviar un código";
         code_sent: "We have sent a code by SMS.", "Hemos enviado un código por SMS.";
+        code_sent_to: "We have sent a code by SMS to the number that ends in",
+            "Hemos enviado un código por SMS al número terminado en";
+        have_code: "I have a code", "Tengo un código";
         code: "Code", "Código";
         verify: "Verify", "Verificar";
         phone_verified: "Your number is verified.", "Su número está verificado.";
