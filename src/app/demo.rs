@@ -11,6 +11,7 @@ pub(crate) const EMAIL: &str = "admin@beyondvip.com";
 pub(crate) const PASSWORD: &str = "password";
 pub(crate) const APP: &str = "beyondvip";
 const COLOUR: &str = "6d28d9";
+const OPEN_URL: &str = "beyondvip://open";
 pub(crate) const KEY: &str = "2zLJaxqVzKJgQ0XfYIg8Wg";
 
 /// A store or the hashing pool failed.
@@ -45,7 +46,7 @@ pub(crate) async fn seed(accounts: &dyn AccountStore, hashing: &HashingPool) -> 
         mail_from: None,
         sms_from: None,
         colour: Some(COLOUR.parse()?),
-        open_url: None,
+        open_url: Some(OPEN_URL.parse()?),
     };
     accounts.create_application(app.clone()).await?;
     let app = accounts.application(Some(&app.name)).await?;

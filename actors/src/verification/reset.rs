@@ -80,27 +80,34 @@ pub(super) async fn inspect(
     ports: &VerificationPorts,
     InspectReset(token): InspectReset,
 ) -> Result<Appearance, ErrorKind> {
-    let application = match live(ports, &token).await? {
+    let Live { app, invited } = live(ports, &token).await?;
+    let known = match app {
         Some(app) => ports.auth.accounts.application_by_id(app).await?,
         None => None,
     };
-    match application {
-        Some(application) => Ok(application.into()),
-        None => default_application(ports).await.map(Appearance::from),
-    }
+    let application = match known {
+        Some(application) => application,
+        None => default_application(ports).await?,
+    };
+    Ok(Appearance { invited, ..application.into() })
 }
 
-/// The application that a live link speaks for, if it is known.
-///
+/// A live link.
+struct Live {
+    /// The application that it speaks for, if it is known.
+    app: Option<AppId>,
+    invited: bool,
+}
+
 /// # Errors
 /// `ResetTokenInvalid` if the token is that of no live reset and of no live invitation, or a store does not answer.
-async fn live(ports: &VerificationPorts, token: &ResetToken) -> Result<Option<AppId>, ErrorKind> {
+async fn live(ports: &VerificationPorts, token: &ResetToken) -> Result<Live, ErrorKind> {
     if let Some(challenge) = ports.challenges.find_reset(token.user(), token.digest()).await? {
-        return Ok(challenge.app);
+        return Ok(Live { app: challenge.app, invited: false });
     }
     let account = enabled(ports, token.user()).await?;
     let invitation = invitation(ports, &account, token).ok_or(ErrorKind::ResetTokenInvalid)?;
-    Ok(Some(invitation.app))
+    Ok(Live { app: Some(invitation.app), invited: true })
 }
 
 /// The live invitation that the token belongs to. Whatever else ends sessions, and so raises the epoch, ends it as well.
