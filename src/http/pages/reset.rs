@@ -181,7 +181,7 @@ fn password_form<'a>(
     app: &'a Appearance,
     fault: Option<Fault>,
 ) -> PasswordForm<'a> {
-    let rules = texts.rules.replace("{}", &state.settings.shortest_password.to_string());
+    let rules = texts.rules(state.settings.shortest_password);
     let (fault, differs) = match fault {
         None => (None, false),
         Some(Fault::Password(text)) => (Some(text), false),

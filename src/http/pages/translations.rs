@@ -10,7 +10,7 @@ pub struct Texts {
     reset: Choice,
     invitation: Choice,
     /// With the least length for `{}`.
-    pub rules: &'static str,
+    rules: &'static str,
     pub submit: &'static str,
     pub show: &'static str,
     pub hide: &'static str,
@@ -57,6 +57,11 @@ impl Texts {
     /// By an invitation somebody chooses a first password, who was signed in nowhere.
     pub fn choice(&self, invited: bool) -> &Choice {
         if invited { &self.invitation } else { &self.reset }
+    }
+
+    /// What a new password must be; `shortest` is its least length in characters.
+    pub fn rules(&self, shortest: usize) -> String {
+        self.rules.replace("{}", &shortest.to_string())
     }
 
     /// Why a new password is refused.

@@ -7,7 +7,7 @@ use crate::http::error::{Code, Problem};
 use crate::http::extract::{Call, Incoming, ShortText};
 use crate::http::pages::times::Moment;
 use crate::http::pages::visitor::{inside, see_other};
-use crate::http::pages::{Frame, Side};
+use crate::http::pages::{Frame, Side, translations};
 use crate::http::route::Answer;
 use crate::http::state::AppState;
 use actix_web::HttpResponse;
@@ -37,6 +37,8 @@ struct Page<'a> {
     first_name: &'a str,
     last_name: &'a str,
     phone: &'a str,
+    /// What a new password must be.
+    rules: String,
     verified: Option<Moment>,
     /// Whether the form for a code is open: one is probably on its way.
     code_open: bool,
@@ -58,6 +60,7 @@ impl<'a> Page<'a> {
             first_name: person.first_name.as_str(),
             last_name: person.last_name.as_str(),
             phone: "",
+            rules: translations::in_language(member.locale).rules(member.shortest_password),
             verified: person.phone_verified.map(|time| Moment::new(member.locale, time)),
             code_open: false,
             notice: None,

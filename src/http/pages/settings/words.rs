@@ -29,7 +29,7 @@ texts! {
         make_key: "Make a key", "Crear una clave";
         name: "Name", "Nombre";
         application: "Application", "Aplicación";
-        scopes: "May", "Permite";
+        scopes: "Permissions", "Permisos";
         last_used: "Last used", "Último uso";
         expires: "Expires", "Caduca";
         created: "Created", "Creada";
