@@ -22,7 +22,7 @@ use actix_web::http::StatusCode;
 use askama::Template;
 use portcullis_actors::account::{Person, Profile};
 use portcullis_actors::domain::{Credential, Locale};
-use words::Words;
+pub use words::Words;
 
 /// `GET /settings`
 pub async fn home(state: &AppState, call: Call<'_>) -> Answer {

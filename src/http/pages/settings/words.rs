@@ -56,6 +56,9 @@ texts! {
         try_neighbour:
             "Ask a service of yours that trusts this server, for example for your contacts. Put its address in place of ours if it has another one:",
             "Pregunte a un servicio que confíe en este servidor, por ejemplo por sus contactos. Si tiene otra dirección, póngala en lugar de la nuestra:";
+        try_demo_neighbour:
+            "Ask a service that trusts this server, for your contacts. Start it with: cargo run -p portcullis-contacts",
+            "Pregunte por sus contactos a un servicio que confía en este servidor. Inícielo con: cargo run -p portcullis-contacts";
         saved_it: "I have copied it", "Ya la he copiado";
         old_for: "The old key stays valid for", "La clave anterior es válida durante";
         old_ended: "The old key is no longer valid.", "La clave anterior ya no es válida.";
@@ -76,8 +79,8 @@ texts! {
             "This form was sent already, or the key has changed meanwhile. Look at your keys before you try again.",
             "Este formulario ya se envió, o la clave ha cambiado entretanto. Mire sus claves antes de intentarlo de nuevo.";
 
-        acts: "Act for you: read and change your own account, devices and sessions.",
-            "Actuar por usted: leer y cambiar su cuenta, sus dispositivos y sus sesiones.";
+        acts: "Act for its owner: read and change the owner's account, devices and sessions.",
+            "Actuar por su propietario: leer y cambiar su cuenta, sus dispositivos y sus sesiones.";
         introspects: "Ask whether a user's token is valid.", "Preguntar si el token de un usuario es válido.";
         ends_sessions: "End the sessions of users in the application.",
             "Cerrar las sesiones de los usuarios en la aplicación.";
