@@ -367,12 +367,18 @@ async fn a_phone_is_verified_in_two_steps() {
     let live = Live::start().await;
     let (_, visitor) = Visitor::member(&live, "ada").await;
     let path = "/settings/account/phone";
+    let page = visitor.page("/settings/account").await;
+    assert!(
+        page.contains("I have a code") && page.contains("name=\"token\"") && !page.contains("<details open>"),
+        "{page}"
+    );
     let page = visitor.refused(path, &[("phone", "rubbish")], 422).await;
     assert!(page.contains("This is not a mobile number.") && page.contains("value=\"rubbish\""), "{page}");
     let page = visitor.done(path, &[("phone", "(123)456-7890")]).await;
-    assert!(page.contains("We have sent a code") && page.contains("name=\"token\""), "{page}");
+    assert!(page.contains("the number that ends in 7890.") && page.contains("name=\"token\""), "{page}");
     let page = visitor.refused(path, &[("phone", "(123)456-7890")], 429).await;
-    assert!(page.contains("Try again in"), "{page}");
+    assert!(page.contains("Try again in") && page.contains("value=\"(123)456-7890\""), "{page}");
+    assert!(page.contains("<details open>"), "the first code may be on its way: {page}");
     let page = visitor.refused("/settings/account/code", &[("token", "0000")], 422).await;
     assert!(page.contains("The code is wrong") && page.contains("name=\"token\""), "{page}");
     let page = visitor.done("/settings/account/code", &[("token", "1988")]).await;

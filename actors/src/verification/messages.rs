@@ -70,7 +70,7 @@ pub struct Appearance {
     pub colour: Option<Colour>,
     /// Opens it on the device of the reader.
     pub open_url: Option<OpenUrl>,
-    /// Whether the link that was inspected is an invitation: its user has no password yet.
+    /// Whether the user of the link that was inspected was invited and has no password yet.
     pub invited: bool,
 }
 

@@ -80,8 +80,7 @@ pub(super) async fn inspect(
     ports: &VerificationPorts,
     InspectReset(token): InspectReset,
 ) -> Result<Appearance, ErrorKind> {
-    let Live { app, invited } = live(ports, &token).await?;
-    let known = match app {
+    let known = match live(ports, &token).await? {
         Some(app) => ports.auth.accounts.application_by_id(app).await?,
         None => None,
     };
@@ -89,25 +88,22 @@ pub(super) async fn inspect(
         Some(application) => application,
         None => default_application(ports).await?,
     };
+    // A reset link of somebody who was invited meanwhile sets their first password as well.
+    let invited = enabled(ports, token.user()).await?.invitation().is_some();
     Ok(Appearance { invited, ..application.into() })
 }
 
-/// A live link.
-struct Live {
-    /// The application that it speaks for, if it is known.
-    app: Option<AppId>,
-    invited: bool,
-}
-
+/// The application that a live link speaks for, if it is known.
+///
 /// # Errors
 /// `ResetTokenInvalid` if the token is that of no live reset and of no live invitation, or a store does not answer.
-async fn live(ports: &VerificationPorts, token: &ResetToken) -> Result<Live, ErrorKind> {
+async fn live(ports: &VerificationPorts, token: &ResetToken) -> Result<Option<AppId>, ErrorKind> {
     if let Some(challenge) = ports.challenges.find_reset(token.user(), token.digest()).await? {
-        return Ok(Live { app: challenge.app, invited: false });
+        return Ok(challenge.app);
     }
     let account = enabled(ports, token.user()).await?;
     let invitation = invitation(ports, &account, token).ok_or(ErrorKind::ResetTokenInvalid)?;
-    Ok(Live { app: Some(invitation.app), invited: true })
+    Ok(Some(invitation.app))
 }
 
 /// The live invitation that the token belongs to. Whatever else ends sessions, and so raises the epoch, ends it as well.
