@@ -113,7 +113,7 @@ async fn rotate(
     };
     let key = ServerKey::new(random_bytes());
     let new = old.successor(key.digest(), SystemClock.now());
-    let terms = KeyTerms { epoch: owner.epoch, most: u32::MAX };
+    let terms = KeyTerms { epoch: owner.epoch, maker: None, most: u32::MAX };
     match accounts.rotate_key(id, until, new, terms).await? {
         KeyIssue::Made(id) => show(context, id, &key),
         KeyIssue::Obsolete => return Err(Failure(format!("key {id} is not live, or was replaced already"))),

@@ -2,7 +2,8 @@
 
 use super::list::{Face, PASSWORD, World};
 use portcullis_actors::domain::UserId;
-use portcullis_actors::stores::{AccountStore as _, Created, NewUser};
+use portcullis_actors::stores::sql::SqlStore;
+use portcullis_actors::stores::{AccountStore as _, ChangedBy, Created, NewUser, UserChange};
 use portcullis_testkit::accounts::{PASSWORD as USER_PASSWORD, new_user};
 use portcullis_testkit::json;
 use portcullis_testkit::wait::eventually;
@@ -231,8 +232,8 @@ async fn the_console_closes_with_the_right_to_it() {
     let user = world.live.add_user("grace", USER_PASSWORD).await;
     let signed_in = world.post("/admin/signin", &[("email", "grace@example.com"), ("password", USER_PASSWORD)]).await;
     assert_eq!(signed_in.status, 403, "{}", signed_in.text);
-    accounts.set_administrator(user, true).await.expect("appointed");
-    accounts.set_administrator(UserId(1), false).await.expect("dismissed");
+    appoint(&accounts, user, true).await;
+    appoint(&accounts, UserId(1), false).await;
     let before = world.live.content().await;
     let pages = [
         "/admin",
@@ -271,7 +272,7 @@ async fn the_console_closes_with_the_right_to_it() {
         assert_eq!(world.post(path, form).await.status, 403, "{path}");
     }
     assert_eq!(world.live.content().await, before, "somebody who is no administrator changed something");
-    accounts.set_administrator(UserId(1), true).await.expect("appointed");
+    appoint(&accounts, UserId(1), true).await;
     world.get("/admin").await;
     accounts.disable_user(UserId(1)).await.expect("disabled");
     let answer = world.send(Method::GET, "/admin", &[]).await;
@@ -279,4 +280,10 @@ async fn the_console_closes_with_the_right_to_it() {
     let answer = world.bare(Method::GET, "/admin/keys").header(COOKIE, world.cookie_of(Face::Settings)).send().await;
     assert_eq!(answer.expect("an answer").status(), 303, "the settings are another place");
     world.live.stop().await;
+}
+
+/// Makes somebody an administrator, or ends it.
+async fn appoint(accounts: &SqlStore, user: UserId, admin: bool) {
+    let change = UserChange { admin: Some(admin), ..UserChange::default() };
+    accounts.change_user(user, &change, ChangedBy::Trusted).await.expect("asked").expect("changed");
 }

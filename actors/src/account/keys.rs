@@ -7,7 +7,7 @@ use crate::clock::Timestamp;
 use crate::domain::{Credential, KeyRowId, KeyScope, PagePlace, ServerKey, UserId};
 use crate::error::ErrorKind;
 use crate::flows::answers;
-use crate::stores::{KeyIssue, KeyRecord, KeyTerms, NewKey, User};
+use crate::stores::{KeyIssue, KeyMaker, KeyRecord, KeyTerms, NewKey, User};
 use std::time::Duration;
 
 answers!(AccountActor:
@@ -119,6 +119,7 @@ pub(super) async fn create(ports: &AccountPorts, request: CreateKey) -> Result<M
     let app = app.ok_or_else(|| ErrorKind::invalid("app_id", "is not a known application"))?;
     password::proves(ports, &keeper.caller, &request.password, place).await?;
     let secret = ports.auth.keyring.server_key(keeper.caller.id, &request.form);
+    let scopes = request.scopes.clone();
     let new = NewKey {
         digest: secret.digest(),
         app: app.id,
@@ -127,8 +128,8 @@ pub(super) async fn create(ports: &AccountPorts, request: CreateKey) -> Result<M
         name: request.name.as_str().to_owned(),
         expires: request.life.map(|life| ports.auth.clock.now().plus(life)),
     };
-    let issue = ports.keys.issue_key(new, terms(&owner)).await?;
-    made(ports, &keeper, secret, issue).await
+    let issue = ports.keys.issue_key(new, terms(&keeper, &owner, &scopes)).await?;
+    made(ports, &keeper, &owner, secret, issue).await
 }
 
 pub(super) async fn rotate(ports: &AccountPorts, request: RotateKey) -> Result<MadeKey, ErrorKind> {
@@ -140,16 +141,25 @@ pub(super) async fn rotate(ports: &AccountPorts, request: RotateKey) -> Result<M
     password::proves(ports, &keeper.caller, &request.password, place).await?;
     let secret = ports.auth.keyring.server_key(keeper.caller.id, &request.form);
     let now = ports.auth.clock.now();
-    let new = old.successor(secret.digest(), now);
-    let issue = ports.keys.rotate_key(old.id, now.plus(request.overlap), new, terms(&owner)).await?;
-    made(ports, &keeper, secret, issue).await
+    let (new, scopes) = (old.successor(secret.digest(), now), &old.scopes);
+    let issue = ports.keys.rotate_key(old.id, now.plus(request.overlap), new, terms(&keeper, &owner, scopes)).await?;
+    made(ports, &keeper, &owner, secret, issue).await
 }
 
-fn terms(owner: &User) -> KeyTerms {
-    KeyTerms { epoch: owner.epoch, most: MOST_LIVE_KEYS }
+fn terms(keeper: &Keeper, owner: &User, scopes: &[KeyScope]) -> KeyTerms {
+    let caller = &keeper.caller;
+    let as_administrator = caller.id != owner.id || scopes.iter().any(|scope| *scope != KeyScope::OwnerAct);
+    let maker = Some(KeyMaker { user: caller.id, epoch: caller.epoch, as_administrator });
+    KeyTerms { epoch: owner.epoch, maker, most: MOST_LIVE_KEYS }
 }
 
-async fn made(ports: &AccountPorts, keeper: &Keeper, secret: ServerKey, issue: KeyIssue) -> Result<MadeKey, ErrorKind> {
+async fn made(
+    ports: &AccountPorts,
+    keeper: &Keeper,
+    owner: &User,
+    secret: ServerKey,
+    issue: KeyIssue,
+) -> Result<MadeKey, ErrorKind> {
     let again = || ErrorKind::invalid("form", "was sent already, or the key has changed meanwhile");
     match issue {
         KeyIssue::Made(id) => {
@@ -164,7 +174,8 @@ async fn made(ports: &AccountPorts, keeper: &Keeper, secret: ServerKey, issue: K
             found.filter(fresh).map(|key| MadeKey { secret, key }).ok_or_else(again)
         }
         KeyIssue::TooMany => Err(ErrorKind::invalid("keys", format!("are {MOST_LIVE_KEYS} already"))),
-        KeyIssue::Stale => Err(ErrorKind::InvalidToken),
+        KeyIssue::Stale if owner.id == keeper.caller.id => Err(ErrorKind::InvalidToken),
+        KeyIssue::Stale => Err(ErrorKind::invalid("owner", "has changed meanwhile; try again")),
     }
 }
 

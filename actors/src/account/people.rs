@@ -8,7 +8,7 @@ use crate::domain::{Credential, KeyScope, Password, UserId};
 use crate::error::ErrorKind;
 use crate::flows::answers;
 use crate::session::Authority;
-use crate::stores::{AdministratorChange, Close, User, UserChange};
+use crate::stores::{ChangedBy, Close, Unchanged, User, UserChange};
 use tokio_util::sync::CancellationToken;
 
 answers!(AccountActor:
@@ -30,8 +30,8 @@ pub(super) async fn change_profile(ports: &AccountPorts, request: ChangeProfile)
     let user = caller(ports, &request.credential).await?;
     let ChangeProfile { credential: _, first_name, last_name, locale } = request;
     let change = UserChange { first_name, last_name, locale, ..UserChange::default() };
-    let changed = ports.auth.accounts.change_user(user, &change).await?;
-    changed.map(|(user, _)| user.into()).ok_or(ErrorKind::InvalidToken)
+    let changed = ports.auth.accounts.change_user(user, &change, ChangedBy::Trusted).await?;
+    changed.map(|(user, _)| user.into()).map_err(|_| ErrorKind::InvalidToken)
 }
 
 async fn caller(ports: &AccountPorts, credential: &Credential) -> Result<UserId, ErrorKind> {
@@ -57,18 +57,13 @@ pub(super) async fn update(ports: &AccountPorts, request: UpdateUser) -> Result<
     if change.disabled == Some(true) || change.admin.is_some() {
         confirmed(ports, &authority, user, confirmation.as_ref(), &caller).await?;
     }
-    if let Some(administrator) = change.admin {
-        match ports.auth.accounts.set_administrator(user, administrator).await? {
-            AdministratorChange::Done => {}
-            AdministratorChange::NoSuchUser => return Err(ErrorKind::NotFound),
-            AdministratorChange::Last => return Err(ErrorKind::invalid("admin", "would leave no administrator")),
-        }
-    }
-    let changed = ports.auth.accounts.change_user(user, &change).await?;
-    let (user, revocation) = changed.ok_or(ErrorKind::NotFound)?;
+    let changed = ports.auth.accounts.change_user(user, &change, by(&authority)).await?;
+    let (user, revocation) = changed.map_err(refusal)?;
     if let Some(revocation) = revocation {
         ports.passwords.revoker.apply(&revocation).await;
     }
+    let (disabled, admin) = (change.disabled, change.admin);
+    tracing::info!(user = user.id.0, by = %name(&authority), ?disabled, ?admin, "an account was changed");
     Ok(user.into())
 }
 
@@ -77,7 +72,8 @@ pub(super) async fn delete(ports: &AccountPorts, request: DeleteUser) -> Result<
     let user = within_reach(ports, &authority, request.user).await?;
     confirmed(ports, &authority, user.id, request.confirmation.as_ref(), &request.caller).await?;
     let devices = ports.devices.devices(user.id, None).await?;
-    let deletion = ports.auth.accounts.delete_user(user.id).await?.ok_or(ErrorKind::NotFound)?;
+    let deletion = ports.auth.accounts.delete_user(user.id, by(&authority)).await?.map_err(refusal)?;
+    tracing::info!(user = user.id.0, by = %name(&authority), "an account was deleted");
     ports.passwords.revoker.apply(&deletion.revocation).await;
     let devices: Vec<_> = devices.into_iter().map(|device| device.device_token).collect();
     if let Err(error) = ports.guard.forget_account(&user, &devices).await {
@@ -90,7 +86,8 @@ pub(super) async fn delete(ports: &AccountPorts, request: DeleteUser) -> Result<
 }
 
 pub(super) async fn end_sessions(ports: &AccountPorts, request: EndSessions) -> Result<(), ErrorKind> {
-    match ports.auth.may(&request.credential, KeyScope::SessionsRevoke).await? {
+    let authority = ports.auth.may(&request.credential, KeyScope::SessionsRevoke).await?;
+    match &authority {
         Authority::Key(key) => {
             ports.auth.accounts.user(request.user).await?.ok_or(ErrorKind::NotFound)?;
             ports.auth.sessions.close(request.user, Close::InApp(key.app)).await?;
@@ -100,7 +97,31 @@ pub(super) async fn end_sessions(ports: &AccountPorts, request: EndSessions) -> 
             ports.passwords.revoker.apply(&revocation).await;
         }
     }
+    tracing::info!(user = request.user.0, by = %name(&authority), "the sessions of a user were ended");
     Ok(())
+}
+
+fn by(authority: &Authority) -> ChangedBy {
+    match authority {
+        Authority::Key(_) => ChangedBy::BackEnd,
+        Authority::Administrator(user) => ChangedBy::Administrator(user.id),
+    }
+}
+
+fn refusal(unchanged: Unchanged) -> ErrorKind {
+    match unchanged {
+        Unchanged::NoSuchUser => ErrorKind::NotFound,
+        Unchanged::NotPermitted => ErrorKind::Forbidden,
+        Unchanged::LastAdministrator => ErrorKind::invalid("admin", "would leave no administrator"),
+    }
+}
+
+/// For log lines.
+fn name(authority: &Authority) -> String {
+    match authority {
+        Authority::Key(key) => format!("key {}", key.id),
+        Authority::Administrator(user) => format!("user {}", user.id),
+    }
 }
 
 /// The account, unless it is an administrator's and the caller is a key.

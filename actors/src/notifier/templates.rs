@@ -70,10 +70,10 @@ template!(ResetTextEn, "mail/reset_link.en.txt" { brand, name, link, until });
 template!(ResetTextEs, "mail/reset_link.es.txt" { brand, name, link, until });
 template!(ResetHtmlEn, "mail/reset_link.en.html" in frame { brand, name, link, until });
 template!(ResetHtmlEs, "mail/reset_link.es.html" in frame { brand, name, link, until });
-template!(InvitationTextEn, "mail/invitation.en.txt" { brand, name, link, until });
-template!(InvitationTextEs, "mail/invitation.es.txt" { brand, name, link, until });
-template!(InvitationHtmlEn, "mail/invitation.en.html" in frame { brand, name, link, until });
-template!(InvitationHtmlEs, "mail/invitation.es.html" in frame { brand, name, link, until });
+template!(InvitationTextEn, "mail/invitation.en.txt" { brand, link, until });
+template!(InvitationTextEs, "mail/invitation.es.txt" { brand, link, until });
+template!(InvitationHtmlEn, "mail/invitation.en.html" in frame { brand, link, until });
+template!(InvitationHtmlEs, "mail/invitation.es.html" in frame { brand, link, until });
 template!(NoticeTextEn, "mail/password_notice.en.txt" { brand, name, at });
 template!(NoticeTextEs, "mail/password_notice.es.txt" { brand, name, at });
 template!(NoticeHtmlEn, "mail/password_notice.en.html" in frame { brand, name, at });
@@ -103,10 +103,10 @@ pub(super) fn reset_link(context: &TextContext, token: &ResetToken, expires: Tim
     Ok(MailText { subject: SingleLine::new(title), text, html })
 }
 
-/// The mail with a link that sets the first password.
+/// The mail with a link that sets the first password. It has no name: a stranger who registers somebody else would write it.
 pub(super) fn invitation(context: &TextContext, token: &ResetToken, expires: Timestamp) -> askama::Result<MailText> {
     let locale = context.locale;
-    let (brand, name, colours) = (context.brand.as_str(), context.name.as_str(), &context.colours);
+    let (brand, colours) = (context.brand.as_str(), &context.colours);
     let (link, until) = (&link(context, token), &date_time(expires));
     let title = match locale {
         Locale::En => "Choose your password",
@@ -114,12 +114,12 @@ pub(super) fn invitation(context: &TextContext, token: &ResetToken, expires: Tim
     };
     let (text, html) = match locale {
         Locale::En => (
-            InvitationTextEn { brand, name, link, until }.render()?,
-            InvitationHtmlEn { locale, colours, title, brand, name, link, until }.render()?,
+            InvitationTextEn { brand, link, until }.render()?,
+            InvitationHtmlEn { locale, colours, title, brand, link, until }.render()?,
         ),
         Locale::Es => (
-            InvitationTextEs { brand, name, link, until }.render()?,
-            InvitationHtmlEs { locale, colours, title, brand, name, link, until }.render()?,
+            InvitationTextEs { brand, link, until }.render()?,
+            InvitationHtmlEs { locale, colours, title, brand, link, until }.render()?,
         ),
     };
     Ok(MailText { subject: SingleLine::new(&format!("{brand}: {title}")), text, html })

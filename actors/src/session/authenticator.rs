@@ -23,9 +23,6 @@ use tokio_util::task::TaskTracker;
 /// loses its connection to it forgets everything anyway.
 const TELL_AGAIN: [Duration; 3] = [Duration::from_millis(250), Duration::from_secs(1), Duration::from_secs(2)];
 
-/// How exactly the last use of a key is written down.
-const KEY_USE_EXACT_TO: Duration = Duration::from_secs(60);
-
 /// The user that a request acts as, and how they proved it.
 #[derive(Debug, Clone)]
 pub enum Principal {
@@ -201,13 +198,17 @@ impl Authenticator {
     /// Those of [`key`](Self::key).
     pub async fn recent_key(&self, credential: &Credential, scope: KeyScope) -> Result<KeyRecord, ErrorKind> {
         match credential {
-            Credential::Key(key) => with_scope(self.recent(key).await?, scope),
+            Credential::Key(key) => {
+                let key = self.recent(key).await?;
+                self.note_key_use(&key);
+                with_scope(key, scope)
+            }
             Credential::User(_) | Credential::Page(_) => self.key(credential, scope).await,
         }
     }
 
     /// A live key, for calls that only ask and are made often: each thread asks SQL twice a second for a key in use, and a
-    /// key that was valid then will do.
+    /// key that was valid then will do. It is not counted as a use.
     ///
     /// # Errors
     /// `InvalidToken`, or SQL does not answer.
@@ -216,13 +217,16 @@ impl Authenticator {
         if let Some(known) = self.keys.get(digest, now) {
             return Ok(known);
         }
-        let key = self.live_key(digest).await?;
+        let key = self.accounts.live_key(digest).await?.ok_or(ErrorKind::InvalidToken)?;
         self.keys.keep(digest, &key, now);
         Ok(key)
     }
 
-    /// A key as SQL knows it now.
-    async fn live_key(&self, digest: Digest) -> Result<KeyRecord, ErrorKind> {
+    /// A key as SQL knows it now, counted as a use of it.
+    ///
+    /// # Errors
+    /// `InvalidToken`, or SQL does not answer.
+    pub(super) async fn live_key(&self, digest: Digest) -> Result<KeyRecord, ErrorKind> {
         let key = self.accounts.live_key(digest).await?.ok_or(ErrorKind::InvalidToken)?;
         self.note_key_use(&key);
         Ok(key)
@@ -296,9 +300,8 @@ impl Authenticator {
     }
 
     /// As [`note_use`](Self::note_use), for a key.
-    fn note_key_use(&self, key: &KeyRecord) {
-        let now = self.clock.now();
-        if key.last_used.is_some_and(|last| now.since(last) < KEY_USE_EXACT_TO) {
+    pub(super) fn note_key_use(&self, key: &KeyRecord) {
+        if !self.keys.wants_note(key, self.clock.now()) {
             return;
         }
         let (accounts, id) = (Arc::clone(&self.accounts), key.id);

@@ -5,7 +5,7 @@ use super::messages::{
     ListedSession,
 };
 use super::{Authenticator, SessionActor, SessionPorts};
-use crate::domain::{AppId, Credential, DeviceId, Digest, KeyScope, UserId, UserToken};
+use crate::domain::{AppId, Credential, DeviceId, Digest, KeyScope, ServerKey, UserId, UserToken};
 use crate::error::ErrorKind;
 use crate::flows::answers;
 use crate::stores::{Close, Device, DeviceStore, Session};
@@ -26,10 +26,10 @@ pub(super) async fn check(ports: &SessionPorts, Check(credential): Check) -> Res
             let session = ports.auth.session(token).await?;
             describe(ports, token, &session).await
         }
-        Credential::Key(key) => match ports.auth.accounts.live_key(key.digest()).await? {
-            Some(_) => Err(ErrorKind::Forbidden),
-            None => Err(ErrorKind::InvalidToken),
-        },
+        Credential::Key(key) => {
+            ports.auth.live_key(key.digest()).await?;
+            Err(ErrorKind::Forbidden)
+        }
         Credential::Page(_) => Err(ErrorKind::InvalidToken),
     }
 }
@@ -125,16 +125,21 @@ pub(super) async fn introspect(ports: &SessionPorts, request: Introspect) -> Res
     let found = match &request.token {
         None | Some(Credential::Page(_)) => return Ok(Introspection::Inactive),
         Some(Credential::User(token)) => session_of(ports, token, key.app).await,
-        Some(Credential::Key(asked)) => ports
-            .auth
-            .recent(asked)
-            .await
-            .map(|asked| if asked.app == key.app { Introspection::Key(asked) } else { Introspection::Inactive }),
+        Some(Credential::Key(asked)) => key_of(ports, asked, key.app).await,
     };
     match found {
         Err(ErrorKind::InvalidToken) => Ok(Introspection::Inactive),
         other => other,
     }
+}
+
+async fn key_of(ports: &SessionPorts, asked: &ServerKey, app: AppId) -> Result<Introspection, ErrorKind> {
+    let asked = ports.auth.recent(asked).await?;
+    if asked.app != app {
+        return Ok(Introspection::Inactive);
+    }
+    ports.auth.note_key_use(&asked);
+    Ok(Introspection::Key(asked))
 }
 
 async fn session_of(ports: &SessionPorts, token: &UserToken, app: AppId) -> Result<Introspection, ErrorKind> {

@@ -13,7 +13,7 @@ pub(super) async fn run(ports: &SessionPorts, request: SignOut) -> Result<(), Er
     match &request.credential {
         Credential::User(token) => by_token(ports, &request, token).await,
         Credential::Key(key) => {
-            let key = ports.auth.accounts.live_key(key.digest()).await?.ok_or(ErrorKind::InvalidToken)?;
+            let key = ports.auth.live_key(key.digest()).await?;
             by_key(ports, &request, &key).await
         }
         Credential::Page(_) => Err(ErrorKind::InvalidToken),

@@ -86,16 +86,29 @@ pub struct UserChange {
     pub locale: Option<Locale>,
     /// True is [`AccountStore::disable_user`], false is [`AccountStore::enable_user`].
     pub disabled: Option<bool>,
+    /// False also revokes the user's keys that may do more than act for them.
     pub admin: Option<bool>,
 }
 
-/// The result of naming or unnaming an administrator.
+/// Who changes or deletes an account. The transaction checks their right: it may have ended while a password was compared.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum AdministratorChange {
-    Done,
+pub enum ChangedBy {
+    /// The user, or somebody at the command line.
+    Trusted,
+    /// An administrator, who must still be one.
+    Administrator(UserId),
+    /// A key. It reaches no account of an administrator.
+    BackEnd,
+}
+
+/// Why an account was not changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unchanged {
     NoSuchUser,
-    /// Nothing was changed: nobody else who is not disabled is an administrator.
-    Last,
+    /// The one who acts is no administrator any more, or the account is out of reach.
+    NotPermitted,
+    /// Nobody else who is not disabled is an administrator.
+    LastAdministrator,
 }
 
 /// What is left to do after an account was deleted.
@@ -259,12 +272,14 @@ pub trait AccountStore: Send + Sync {
     /// in the same transaction.
     async fn add_user(&self, new: NewUser, invitation: Option<Invitation>) -> StoreResult<Created<User>>;
 
-    /// Changes an account in one transaction and returns it, with the revocation if it was disabled. `None` if there is no
-    /// such account.
-    async fn change_user(&self, user: UserId, change: &UserChange) -> StoreResult<Option<(User, Option<Revocation>)>>;
-
-    /// Makes a user an administrator, or no longer one. Of several changes at once, one leaves an administrator.
-    async fn set_administrator(&self, user: UserId, administrator: bool) -> StoreResult<AdministratorChange>;
+    /// Changes an account in one transaction and returns it, with the revocation if it was disabled. Of several changes at
+    /// once, by whomever but the command line, one leaves an administrator.
+    async fn change_user(
+        &self,
+        user: UserId,
+        change: &UserChange,
+        by: ChangedBy,
+    ) -> StoreResult<Result<(User, Option<Revocation>), Unchanged>>;
 
     /// Creates accounts in one transaction. The results are in the order of the rows. An address that is taken is a
     /// `Duplicate` and does not affect other rows.
@@ -286,8 +301,8 @@ pub trait AccountStore: Send + Sync {
     async fn sign_out_user(&self, user: UserId) -> StoreResult<Option<Revocation>>;
 
     /// Deletes the account with its devices, push registrations and keys, removes personal data from its messages and
-    /// stops them, and writes a revocation. `None` if there is no such account. Ids are never reused.
-    async fn delete_user(&self, user: UserId) -> StoreResult<Option<Deletion>>;
+    /// stops them, and writes a revocation. Ids are never reused.
+    async fn delete_user(&self, user: UserId, by: ChangedBy) -> StoreResult<Result<Deletion, Unchanged>>;
 
     /// False if there is no such account.
     async fn enable_user(&self, user: UserId) -> StoreResult<bool>;

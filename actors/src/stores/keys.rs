@@ -10,8 +10,19 @@ use async_trait::async_trait;
 pub struct KeyTerms {
     /// The owner's epoch, read *before* a password was checked: a key must not outlive the reset of a stolen password.
     pub epoch: i64,
+    /// The one who makes it. `None` for the command line.
+    pub maker: Option<KeyMaker>,
     /// Live keys that the owner may have, the new one included.
     pub most: u32,
+}
+
+/// Who makes a key, as they were before their password was checked.
+#[derive(Clone, Copy, Debug)]
+pub struct KeyMaker {
+    pub user: UserId,
+    pub epoch: i64,
+    /// Whether only an administrator may make this key.
+    pub as_administrator: bool,
 }
 
 /// The result of making a key.

@@ -41,8 +41,8 @@ pub mod redis;
 pub mod sql;
 
 pub use accounts::{
-    AccountStore, AdministratorChange, Application, ApplicationChange, Candidate, CandidateQuery, Created, Deletion,
-    ImportedUser, KeyRecord, NewApplication, NewKey, NewUser, PasswordChange, User, UserChange,
+    AccountStore, Application, ApplicationChange, Candidate, CandidateQuery, ChangedBy, Created, Deletion,
+    ImportedUser, KeyRecord, NewApplication, NewKey, NewUser, PasswordChange, Unchanged, User, UserChange,
 };
 pub use administration::{AdministrationStore, Node, UserSearch};
 pub use counters::{
@@ -50,7 +50,7 @@ pub use counters::{
 };
 pub use devices::{Device, DeviceStore, FoundDevice, PushDrop, Registered, Registration, Revocation, RevocationStore};
 pub use invitation::Invitation;
-pub use keys::{KeyIssue, KeyStore, KeyTerms};
+pub use keys::{KeyIssue, KeyMaker, KeyStore, KeyTerms};
 pub use outbox::{
     AccountState, Attempt, Backlog, Branding, Channel, Destination, LeaseRequest, Leased, ListedMessage, MessageKind,
     MessageState, NewMessage, Next, OutboxCursor, OutboxFilter, OutboxPage, OutboxStats, OutboxStore, OutboxView,

@@ -16,7 +16,7 @@ use password_prompt::new_password;
 use portcullis_actors::domain::{Email, PersonName, UserId};
 use portcullis_actors::hashing::HashingPool;
 use portcullis_actors::stores::{
-    AccountStore as _, AdministrationStore as _, AdministratorChange, Created, NewUser, User, UserSearch,
+    AccountStore as _, AdministrationStore as _, ChangedBy, Created, NewUser, Unchanged, User, UserChange, UserSearch,
 };
 use revoke::Change;
 use serde_json::json;
@@ -151,10 +151,13 @@ pub(super) async fn run(context: &Context, command: UsersCommand) -> Result<(), 
         }
         UsersCommand::SetAdmin { user: UserArgument { user }, off } => {
             let id = find(accounts, &user).await?.id;
-            match accounts.set_administrator(id, !off).await? {
-                AdministratorChange::Done => {}
-                AdministratorChange::NoSuchUser => return Err(Failure("there is no such user".to_owned())),
-                AdministratorChange::Last => return Err(Failure("there would be no administrator left".to_owned())),
+            let change = UserChange { admin: Some(!off), ..UserChange::default() };
+            match accounts.change_user(id, &change, ChangedBy::Trusted).await? {
+                Ok(_) => {}
+                Err(Unchanged::LastAdministrator) => {
+                    return Err(Failure("there would be no administrator left".to_owned()));
+                }
+                Err(_) => return Err(Failure("there is no such user".to_owned())),
             }
             context.output.answer(&json!({"id": id, "admin": !off}), || match off {
                 true => format!("User {id} is no administrator any more."),

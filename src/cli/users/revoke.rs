@@ -6,7 +6,7 @@ use crate::app::TokenStore;
 use crate::config::Config;
 use portcullis_actors::account::Revoker;
 use portcullis_actors::clock::SystemClock;
-use portcullis_actors::stores::{AccountStore as _, Revocation};
+use portcullis_actors::stores::{AccountStore as _, ChangedBy, Revocation};
 use serde_json::json;
 use std::sync::Arc;
 
@@ -29,7 +29,7 @@ pub(super) async fn run(
     let revocation = match change {
         Change::Disable => accounts.disable_user(id).await?,
         Change::SignOut => accounts.sign_out_user(id).await?,
-        Change::Delete => accounts.delete_user(id).await?.map(|deletion| deletion.revocation),
+        Change::Delete => accounts.delete_user(id, ChangedBy::Trusted).await?.ok().map(|deletion| deletion.revocation),
     };
     // Another process may have deleted the user meanwhile.
     let revocation = revocation.ok_or_else(|| Failure("there is no such user".to_owned()))?;

@@ -9,7 +9,9 @@ use portcullis_actors::account::{
 use portcullis_actors::domain::{AppId, Credential, KeyScope, Locale, PagePlace, ResetToken, ServerKey, UserId};
 use portcullis_actors::error::ErrorKind;
 use portcullis_actors::session::{IssuedToken, Opens, SignIn};
-use portcullis_actors::stores::{AccountStore as _, Close, DeviceStore as _, NewKey, NewUser, User, UserChange};
+use portcullis_actors::stores::{
+    AccountStore as _, ChangedBy, Close, DeviceStore as _, NewKey, NewUser, User, UserChange,
+};
 use portcullis_actors::verification::{Appearance, InspectReset};
 use portcullis_testkit::accounts::{add_user, new_user};
 use portcullis_testkit::redis::Redis;
@@ -241,7 +243,7 @@ pub(super) async fn a_profile_is_changed_by_its_owner(database: Database, tokens
     let changed = house.accounts[0].send(ask).await.expect("the actor answers").expect("changed");
     assert_eq!((changed.first_name.as_str(), changed.last_name), ("\u{202e}<script>", new_user("ada").last_name));
     assert_eq!((changed.locale, changed.id), (locale, ada));
-    house.database.store.delete_user(ada).await.expect("the store answers");
+    house.database.store.delete_user(ada, ChangedBy::Trusted).await.expect("the store answers").expect("was there");
     let ask = ChangeProfile { credential: page.clone(), first_name: None, last_name: None, locale: None };
     let gone = house.accounts[0].send(ask).await.expect("the actor answers");
     assert_eq!(gone.err(), Some(ErrorKind::InvalidToken));

@@ -8,9 +8,9 @@ use portcullis_actors::clock::{Clock as _, Timestamp};
 use portcullis_actors::domain::{AppId, Credential, Digest, Email, KeyRowId, Locale, MobileOs, Phone, UserId};
 use portcullis_actors::session::{ListSessions, SignIn, SignOut};
 use portcullis_actors::stores::{
-    AccountStore as _, AdministrationStore as _, Attempt, Channel, Destination, DeviceStore as _, KeyStore as _,
-    LeaseRequest, Leased, MessageKind, MessageState, NewMessage, Next, OutboxFilter, OutboxStore as _, OutboxView,
-    Progress, PushDrop, RevocationStore as _, Settlement, UserSearch,
+    AccountStore as _, AdministrationStore as _, Attempt, ChangedBy, Channel, Destination, DeviceStore as _,
+    KeyStore as _, LeaseRequest, Leased, MessageKind, MessageState, NewMessage, Next, OutboxFilter, OutboxStore as _,
+    OutboxView, Progress, PushDrop, RevocationStore as _, Settlement, UserChange, UserSearch,
 };
 use portcullis_actors::transports::{DeliveryReport, ReportStatus};
 use portcullis_testkit::defaults;
@@ -204,7 +204,8 @@ async fn operate(house: &House) {
     store.user_keys(UserId(17), 20).await.expect("read");
     store.expiring_keys(house.database.clock.now().plus(Duration::from_secs(86_400)), 10).await.expect("read");
     for administrator in [true, false] {
-        store.set_administrator(UserId(17), administrator).await.expect("asked");
+        let change = UserChange { admin: Some(administrator), ..UserChange::default() };
+        let _ = store.change_user(UserId(17), &change, ChangedBy::Trusted).await.expect("asked");
     }
 }
 

@@ -6,8 +6,8 @@ use portcullis_actors::clock::{Clock as _, Timestamp};
 use portcullis_actors::derive::KeyId;
 use portcullis_actors::domain::{AppId, Locale, PersonName, Phone, UserId};
 use portcullis_actors::stores::{
-    AccountStore as _, Application, ApplicationChange, Channel, Created, ImportedUser, Invitation, LeaseRequest,
-    NewApplication, NewUser, OutboxStore as _, UserChange,
+    AccountStore as _, Application, ApplicationChange, ChangedBy, Channel, Created, ImportedUser, Invitation,
+    LeaseRequest, NewApplication, NewUser, OutboxStore as _, UserChange,
 };
 use portcullis_testkit::accounts::new_user;
 use std::collections::HashMap;
@@ -47,7 +47,11 @@ pub(super) async fn a_change_of_an_account_keeps_what_it_does_not_name(backend: 
     let Created::New(user) = store.add_user(new.clone(), None).await.expect("made") else { panic!("is new") };
     assert_eq!((&user.email, user.locale, user.password_hash.as_str()), (&new.email, Some(Locale::Es), "old"));
     assert!(matches!(store.add_user(new.clone(), None).await.expect("asked"), Created::Duplicate));
-    let same = store.change_user(user.id, &UserChange::default()).await.expect("changed").expect("is there");
+    let same = store
+        .change_user(user.id, &UserChange::default(), ChangedBy::Trusted)
+        .await
+        .expect("changed")
+        .expect("is there");
     assert_eq!(
         (same.0.first_name, same.0.locale, same.0.admin, same.1),
         (new.first_name, Some(Locale::Es), false, None)
@@ -55,18 +59,21 @@ pub(super) async fn a_change_of_an_account_keeps_what_it_does_not_name(backend: 
 
     let longest: PersonName = "ż".repeat(255).parse().expect("the longest");
     let change = UserChange { last_name: Some(longest.clone()), admin: Some(true), ..UserChange::default() };
-    let (changed, _) = store.change_user(user.id, &change).await.expect("changed").expect("is there");
+    let (changed, _) =
+        store.change_user(user.id, &change, ChangedBy::Trusted).await.expect("changed").expect("is there");
     assert_eq!((changed.last_name, changed.admin, changed.epoch), (longest, true, 0));
 
     let change = UserChange { disabled: Some(true), locale: Some(Locale::En), ..UserChange::default() };
-    let (changed, revocation) = store.change_user(user.id, &change).await.expect("changed").expect("is there");
+    let (changed, revocation) =
+        store.change_user(user.id, &change, ChangedBy::Trusted).await.expect("changed").expect("is there");
     let revocation = revocation.expect("sessions end");
     assert_eq!((changed.disabled.is_some(), changed.locale, changed.epoch), (true, Some(Locale::En), 1));
     assert_eq!((revocation.user, revocation.epoch), (user.id, 1));
     let change = UserChange { disabled: Some(false), ..UserChange::default() };
-    let (changed, revocation) = store.change_user(user.id, &change).await.expect("changed").expect("is there");
+    let (changed, revocation) =
+        store.change_user(user.id, &change, ChangedBy::Trusted).await.expect("changed").expect("is there");
     assert_eq!((changed.disabled, changed.admin, revocation), (None, true, None));
-    assert!(store.change_user(UserId(user.id.0 + 1), &change).await.expect("asked").is_none());
+    assert!(store.change_user(UserId(user.id.0 + 1), &change, ChangedBy::Trusted).await.expect("asked").is_err());
 }
 
 pub(super) async fn an_invitation_comes_with_its_account(backend: Backend) {
@@ -98,7 +105,7 @@ pub(super) async fn an_invitation_comes_with_its_account(backend: Backend) {
 pub(super) async fn nothing_is_counted_for_somebody_who_was_deleted(backend: Backend) {
     let (store, user) = (&backend.store, backend.user("ada").await);
     assert_eq!(store.count_failure(user).await.expect("counted"), 1);
-    store.delete_user(user).await.expect("deleted").expect("was there");
+    store.delete_user(user, ChangedBy::Trusted).await.expect("deleted").expect("was there");
     // A sign-in that began before.
     assert_eq!(store.count_failure(user).await.expect("answered"), 0);
     assert_eq!(backend.number("SELECT COUNT(*) FROM wrong_passwords").await, 0);

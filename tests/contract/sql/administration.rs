@@ -4,10 +4,10 @@ use super::Backend;
 use futures_util::future::join_all;
 use portcullis_actors::clock::{Clock as _, Timestamp};
 use portcullis_actors::derive::random_bytes;
-use portcullis_actors::domain::{AppId, Email, KeyScope, Locale, MessageId, Phone, ServerKey, UserId};
+use portcullis_actors::domain::{AppId, Digest, Email, KeyScope, Locale, MessageId, Phone, ServerKey, UserId};
 use portcullis_actors::stores::{
-    AccountStore as _, AdministrationStore as _, AdministratorChange, Channel, Created, Destination, MessageKind,
-    MessageState, NewKey, NewMessage, Node, OutboxCursor, OutboxStore as _, OutboxView, UserSearch,
+    AccountStore as _, AdministrationStore as _, ChangedBy, Channel, Created, Destination, MessageKind, MessageState,
+    NewKey, NewMessage, Node, OutboxCursor, OutboxStore as _, OutboxView, Unchanged, UserChange, UserSearch,
 };
 use portcullis_testkit::accounts::new_user;
 use std::time::Duration;
@@ -54,21 +54,66 @@ pub(super) async fn accounts_are_found_by_number_and_by_age(backend: Backend) {
 
 pub(super) async fn one_administrator_is_left_after_any_race(backend: Backend) {
     backend.app("beyondvip").await;
-    let change = async |user, administrator| backend.store.set_administrator(user, administrator).await.expect("asked");
+    let by = async |acting, user, administrator| {
+        let change = UserChange { admin: Some(administrator), ..UserChange::default() };
+        backend.store.change_user(user, &change, acting).await.expect("asked").map(drop)
+    };
+    let change = async |user, administrator| by(ChangedBy::Trusted, user, administrator).await;
     let [ada, grace] = [backend.user("ada").await, backend.user("grace").await];
-    assert_eq!(change(UserId(ada.0 + 999), true).await, AdministratorChange::NoSuchUser);
-    assert_eq!(change(ada, true).await, AdministratorChange::Done);
-    assert_eq!(change(ada, false).await, AdministratorChange::Last);
+    assert_eq!(change(UserId(ada.0 + 999), true).await, Err(Unchanged::NoSuchUser));
+    assert_eq!(change(ada, true).await, Ok(()));
+    assert_eq!(change(ada, false).await, Err(Unchanged::LastAdministrator));
     for _ in 0..5 {
-        assert_eq!(change(grace, true).await, AdministratorChange::Done);
-        assert_eq!(change(ada, true).await, AdministratorChange::Done);
+        assert_eq!(change(grace, true).await, Ok(()));
+        assert_eq!(change(ada, true).await, Ok(()));
         let mut both = join_all([change(ada, false), change(grace, false)]).await;
-        both.sort_by_key(|change| *change == AdministratorChange::Last);
-        assert_eq!(both, [AdministratorChange::Done, AdministratorChange::Last]);
+        both.sort_by_key(Result::is_err);
+        assert_eq!(both, [Ok(()), Err(Unchanged::LastAdministrator)]);
     }
-    assert_eq!(change(grace, true).await, AdministratorChange::Done);
+    assert_eq!(change(grace, true).await, Ok(()));
     backend.store.disable_user(grace).await.expect("disabled");
-    assert_eq!(change(ada, false).await, AdministratorChange::Last, "one who may not sign in does not count");
+    assert_eq!(change(ada, false).await, Err(Unchanged::LastAdministrator), "one who may not sign in does not count");
+}
+
+pub(super) async fn two_administrators_cannot_end_each_other(backend: Backend) {
+    backend.app("beyondvip").await;
+    let users = [backend.user("ada").await, backend.user("grace").await];
+    let named = UserChange { admin: Some(true), ..UserChange::default() };
+    for user in users {
+        backend.store.change_user(user, &named, ChangedBy::Trusted).await.expect("asked").expect("named");
+    }
+    let disabled = UserChange { disabled: Some(true), ..UserChange::default() };
+    let disables = async |acting: UserId, user| {
+        let by = ChangedBy::Administrator(acting);
+        backend.store.change_user(user, &disabled, by).await.expect("asked").map(drop)
+    };
+    let mut both = join_all([disables(users[0], users[1]), disables(users[1], users[0])]).await;
+    both.sort_by_key(Result::is_err);
+    assert_eq!(both, [Ok(()), Err(Unchanged::NotPermitted)]);
+    let deleted = async |acting, user| backend.store.delete_user(user, acting).await.expect("asked").map(drop);
+    for user in users {
+        assert_eq!(deleted(ChangedBy::BackEnd, user).await, Err(Unchanged::NotPermitted), "out of reach of a key");
+    }
+}
+
+pub(super) async fn who_is_no_administrator_any_more_has_no_such_keys(backend: Backend) {
+    let (app, ada, grace) = (backend.app("beyondvip").await, backend.user("ada").await, backend.user("grace").await);
+    let named = |admin| UserChange { admin: Some(admin), ..UserChange::default() };
+    for user in [ada, grace] {
+        backend.store.change_user(user, &named(true), ChangedBy::Trusted).await.expect("asked").expect("named");
+    }
+    let key = async |name: &[u8], scopes: &[KeyScope]| {
+        let digest = Digest::of(name);
+        let (scopes, name) = (scopes.to_vec(), String::new());
+        backend.store.create_key(NewKey { digest, app, owner: ada, scopes, name, expires: None }).await.expect("made");
+        digest
+    };
+    let acts = key(b"acts", &[KeyScope::OwnerAct]).await;
+    let writes = key(b"writes", &[KeyScope::OwnerAct, KeyScope::UsersWrite]).await;
+    let by = ChangedBy::Administrator(grace);
+    backend.store.change_user(ada, &named(false), by).await.expect("asked").expect("changed");
+    assert!(backend.store.live_key(acts).await.expect("read").is_some());
+    assert!(backend.store.live_key(writes).await.expect("read").is_none());
 }
 
 pub(super) async fn keys_come_in_pages_and_those_that_expire_soon_first(backend: Backend) {

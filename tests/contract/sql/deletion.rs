@@ -5,8 +5,8 @@ use super::{Backend, change};
 use portcullis_actors::clock::Timestamp;
 use portcullis_actors::domain::{Digest, KeyScope, MobileOs, UserId};
 use portcullis_actors::stores::{
-    AccountStore as _, Attempt, Channel, Deletion, DeviceStore as _, LeaseRequest, NewKey, Next, OutboxStore as _,
-    Registration, RevocationStore as _, Settlement,
+    AccountStore as _, Attempt, ChangedBy, Channel, Deletion, DeviceStore as _, LeaseRequest, NewKey, Next,
+    OutboxStore as _, Registration, RevocationStore as _, Settlement,
 };
 use portcullis_testkit::accounts::new_user;
 use std::collections::HashMap;
@@ -84,7 +84,8 @@ pub(super) async fn nothing_is_left_of_an_account(backend: Backend) {
     let last = store.user(user).await.expect("read").expect("is there").epoch;
 
     // A node has leased the message of grace. Her account and her message stay.
-    let Deletion { revocation, destinations } = store.delete_user(user).await.expect("deleted").expect("was there");
+    let Deletion { revocation, destinations } =
+        store.delete_user(user, ChangedBy::Trusted).await.expect("deleted").expect("was there");
     assert_eq!(destinations, [new_user("ada").email.as_str()]);
     assert_eq!((revocation.user, revocation.epoch), (user, last + 1));
     assert_eq!(rows(&backend).await, one_of_each);
@@ -92,9 +93,9 @@ pub(super) async fn nothing_is_left_of_an_account(backend: Backend) {
     assert!(store.live_key(Digest::of(b"ada")).await.expect("read").is_none());
     assert!(store.pending(100).await.expect("read").contains(&revocation), "it outlives the account");
     store.acknowledge(revocation.id).await.expect("acknowledged");
-    assert!(store.delete_user(user).await.expect("asked").is_none(), "once");
+    assert!(store.delete_user(user, ChangedBy::Trusted).await.expect("asked").is_err(), "once");
 
-    let gone = store.delete_user(other).await.expect("deleted").expect("was there").revocation;
+    let gone = store.delete_user(other, ChangedBy::Trusted).await.expect("deleted").expect("was there").revocation;
     let attempt = Attempt {
         at: Timestamp::from_secs(1),
         provider: "one".to_owned(),

@@ -64,7 +64,7 @@ fn new_key(text: &[u8], app: AppId, owner: UserId) -> NewKey {
     NewKey { digest: Digest::of(text), app, owner, scopes, name: "vans".to_owned(), expires: None }
 }
 
-const TERMS: KeyTerms = KeyTerms { epoch: 0, most: 3 };
+const TERMS: KeyTerms = KeyTerms { epoch: 0, maker: None, most: 3 };
 
 pub(super) async fn a_user_has_so_many_live_keys(backend: Backend) {
     let store = &backend.store;

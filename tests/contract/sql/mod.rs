@@ -65,6 +65,8 @@ suite! {
         accounts_are_found_by_the_beginning_of_their_address,
         accounts_are_found_by_number_and_by_age,
         one_administrator_is_left_after_any_race,
+        two_administrators_cannot_end_each_other,
+        who_is_no_administrator_any_more_has_no_such_keys,
         keys_come_in_pages_and_those_that_expire_soon_first,
         a_node_is_listed_until_it_stops_or_a_day_has_gone,
         the_outbox_comes_in_pages,

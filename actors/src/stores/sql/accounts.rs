@@ -4,9 +4,9 @@
 use super::{SqlStore, apps, deletion, installation, keys, outbox, users};
 use crate::domain::{AppId, AppName, Digest, Email, KeyRowId, Locale, Phone, UserId};
 use crate::stores::{
-    AccountStore, AdministratorChange, Application, ApplicationChange, Candidate, CandidateQuery, Created, Deletion,
+    AccountStore, Application, ApplicationChange, Candidate, CandidateQuery, ChangedBy, Created, Deletion,
     ImportedUser, Invitation, KeyRecord, NewApplication, NewKey, NewUser, PasswordChange, Revocation, StoreResult,
-    User, UserChange,
+    Unchanged, User, UserChange,
 };
 use async_trait::async_trait;
 use std::time::Duration;
@@ -57,22 +57,30 @@ impl AccountStore for SqlStore {
         .await
     }
 
-    async fn change_user(&self, user: UserId, change: &UserChange) -> StoreResult<Option<(User, Option<Revocation>)>> {
+    async fn change_user(
+        &self,
+        user: UserId,
+        change: &UserChange,
+        by: ChangedBy,
+    ) -> StoreResult<Result<(User, Option<Revocation>), Unchanged>> {
         let now = self.clock.now();
         self.transaction(async |c| {
+            if let Err(refused) = users::permitted(c, user, change.admin, by).await? {
+                return Ok(Err(refused));
+            }
             users::change(c, user, change).await?;
+            if change.admin == Some(false) {
+                keys::revoke_all_but_acting(c, user, now).await?;
+            }
             let revocation = match change.disabled {
                 Some(true) => users::disable(c, user, now).await?,
                 Some(false) => users::enable(c, user).await.map(|_| None)?,
                 None => None,
             };
-            Ok(users::by_id(c, user).await?.map(|user| (user, revocation)))
+            let user = users::by_id(c, user).await?;
+            Ok(user.map(|user| (user, revocation)).ok_or(Unchanged::NoSuchUser))
         })
         .await
-    }
-
-    async fn set_administrator(&self, user: UserId, administrator: bool) -> StoreResult<AdministratorChange> {
-        self.transaction(async |c| users::set_administrator(c, user, administrator).await).await
     }
 
     async fn import_users(&self, rows: Vec<ImportedUser>) -> StoreResult<Vec<Created<UserId>>> {
@@ -112,8 +120,14 @@ impl AccountStore for SqlStore {
         self.transaction(async |c| users::sign_out(c, user, self.clock.now()).await).await
     }
 
-    async fn delete_user(&self, user: UserId) -> StoreResult<Option<Deletion>> {
-        self.transaction(async |c| deletion::delete(c, user, self.clock.now()).await).await
+    async fn delete_user(&self, user: UserId, by: ChangedBy) -> StoreResult<Result<Deletion, Unchanged>> {
+        self.transaction(async |c| {
+            if let Err(refused) = users::permitted(c, user, None, by).await? {
+                return Ok(Err(refused));
+            }
+            Ok(deletion::delete(c, user, self.clock.now()).await?.ok_or(Unchanged::NoSuchUser))
+        })
+        .await
     }
 
     async fn enable_user(&self, user: UserId) -> StoreResult<bool> {

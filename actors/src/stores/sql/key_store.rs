@@ -1,6 +1,6 @@
 //! [`KeyStore`] on SQL. The row of the owner is locked while a key is made, so that its keys can be counted.
 
-use super::{SqlStore, devices, keys};
+use super::{SqlStore, keys};
 use crate::clock::Timestamp;
 use crate::domain::{Digest, KeyRowId, UserId};
 use crate::stores::{Created, KeyIssue, KeyRecord, KeyStore, KeyTerms, NewKey, StoreResult};
@@ -12,7 +12,7 @@ impl KeyStore for SqlStore {
     async fn issue_key(&self, new: NewKey, terms: KeyTerms) -> StoreResult<KeyIssue> {
         let now = self.clock.now();
         self.transaction(async |c| {
-            if !devices::hold_epoch(c, new.owner, terms.epoch).await? {
+            if !hold(c, new.owner, &terms).await? {
                 return Ok(KeyIssue::Stale);
             }
             if count(c, new.owner, None, now).await? >= i64::from(terms.most) {
@@ -27,7 +27,7 @@ impl KeyStore for SqlStore {
     async fn rotate_key(&self, old: KeyRowId, until: Timestamp, new: NewKey, terms: KeyTerms) -> StoreResult<KeyIssue> {
         let now = self.clock.now();
         self.transaction(async |c| {
-            if !devices::hold_epoch(c, new.owner, terms.epoch).await? {
+            if !hold(c, new.owner, &terms).await? {
                 return Ok(KeyIssue::Stale);
             }
             if exists(c, new.digest).await? {
@@ -63,6 +63,23 @@ impl KeyStore for SqlStore {
     async fn user_keys(&self, owner: UserId, limit: u32) -> StoreResult<Vec<KeyRecord>> {
         self.read(async |c| keys::of_user(c, owner, limit, self.clock.now()).await).await
     }
+}
+
+/// Whether the owner, and the one who makes the key, are as they were. Their rows are locked, the lower number first.
+async fn hold(connection: &mut AnyConnection, owner: UserId, terms: &KeyTerms) -> sqlx::Result<bool> {
+    let mut rows = vec![(owner, terms.epoch, false)];
+    rows.extend(terms.maker.map(|maker| (maker.user, maker.epoch, maker.as_administrator)));
+    rows.sort();
+    for (user, epoch, as_administrator) in rows {
+        let held = sqlx::query(
+            "UPDATE users SET epoch = $2 WHERE id = $1 AND epoch = $2 AND ($3 = 0 OR (admin = 1 AND disabled IS NULL))",
+        );
+        let held = held.bind(user.0).bind(epoch).bind(i64::from(as_administrator));
+        if held.execute(&mut *connection).await?.rows_affected() == 0 {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 async fn make(connection: &mut AnyConnection, new: &NewKey, now: Timestamp) -> sqlx::Result<KeyIssue> {

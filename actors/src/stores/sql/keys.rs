@@ -146,6 +146,17 @@ pub(super) async fn revoke(connection: &mut AnyConnection, id: KeyRowId, now: Ti
 
 /// Several nodes may write the same use.
 pub(super) async fn note_use(connection: &mut AnyConnection, id: KeyRowId, now: Timestamp) -> sqlx::Result<()> {
-    let note = sqlx::query("UPDATE server_keys SET last_used = $2 WHERE id = $1").bind(id.0).bind(now.millis());
-    note.execute(connection).await.map(drop)
+    let note = "UPDATE server_keys SET last_used = $2 WHERE id = $1 AND (last_used IS NULL OR last_used < $2)";
+    sqlx::query(note).bind(id.0).bind(now.millis()).execute(connection).await.map(drop)
+}
+
+/// Those of a user that may do more than act for them.
+pub(super) async fn revoke_all_but_acting(
+    connection: &mut AnyConnection,
+    owner: UserId,
+    now: Timestamp,
+) -> sqlx::Result<()> {
+    let revoke = "UPDATE server_keys SET revoked = $2 WHERE user_id = $1 AND revoked IS NULL AND scopes <> $3";
+    let revoke = sqlx::query(revoke).bind(owner.0).bind(now.millis()).bind(KeyScope::OwnerAct.as_str());
+    revoke.execute(connection).await.map(drop)
 }

@@ -16,8 +16,14 @@ macro_rules! steps {
     };
 }
 
-const STEPS: [(i64, &str, &str, &str); 5] =
-    steps![1 "0001_accounts", 2 "0002_outbox", 3 "0003_hardening", 4 "0004_outbox_trace", 5 "0005_pages"];
+const STEPS: [(i64, &str, &str, &str); 6] = steps![
+    1 "0001_accounts",
+    2 "0002_outbox",
+    3 "0003_hardening",
+    4 "0004_outbox_trace",
+    5 "0005_outbox_lists",
+    6 "0006_pages",
+];
 
 /// The number of the last step.
 pub(super) fn newest() -> i64 {

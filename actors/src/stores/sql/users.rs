@@ -5,7 +5,8 @@ use super::{devices, revocations};
 use crate::clock::Timestamp;
 use crate::domain::{DeviceToken, Digest, Email, Locale, PersonName, Phone, UserId};
 use crate::stores::{
-    AdministratorChange, Candidate, CandidateQuery, Created, ImportedUser, PasswordChange, Revocation, User, UserChange,
+    Candidate, CandidateQuery, ChangedBy, Created, ImportedUser, PasswordChange, Revocation, Unchanged, User,
+    UserChange,
 };
 use sqlx::any::AnyRow;
 use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
@@ -190,24 +191,41 @@ pub(super) async fn change(connection: &mut AnyConnection, id: UserId, change: &
     update.execute(connection).await.map(drop)
 }
 
-/// Call it in a transaction. All changes queue on one row: two administrators who unname each other must not both succeed.
-pub(super) async fn set_administrator(
+/// Whether `by` may change this account now, and make it an administrator or not. Call it first in the transaction.
+///
+/// Administrators queue on one row, so that each sees what the one before has done: of two who end each other, one stays.
+pub(super) async fn permitted(
     connection: &mut AnyConnection,
     user: UserId,
-    administrator: bool,
-) -> sqlx::Result<AdministratorChange> {
-    sqlx::query("UPDATE applications SET is_default = is_default WHERE id = (SELECT MIN(id) FROM applications)")
-        .execute(&mut *connection)
-        .await?;
-    if !administrator {
-        let others = "SELECT 1 FROM users WHERE admin = 1 AND disabled IS NULL AND id <> $1 LIMIT 1";
-        if sqlx::query(others).bind(user.0).fetch_optional(&mut *connection).await?.is_none() {
-            return Ok(AdministratorChange::Last);
-        }
+    administrator: Option<bool>,
+    by: ChangedBy,
+) -> sqlx::Result<Result<(), Unchanged>> {
+    if administrator.is_some() || matches!(by, ChangedBy::Administrator(_)) {
+        sqlx::query("UPDATE applications SET is_default = is_default WHERE id = (SELECT MIN(id) FROM applications)")
+            .execute(&mut *connection)
+            .await?;
     }
-    let change = sqlx::query("UPDATE users SET admin = $2 WHERE id = $1").bind(user.0).bind(i64::from(administrator));
-    let done = change.execute(connection).await?.rows_affected() > 0;
-    Ok(if done { AdministratorChange::Done } else { AdministratorChange::NoSuchUser })
+    if let ChangedBy::Administrator(id) = by
+        && !any_administrator(connection, "id = $1", id).await?
+    {
+        return Ok(Err(Unchanged::NotPermitted));
+    }
+    // This locks the row, so that nobody becomes an administrator meanwhile.
+    let row = sqlx::query("UPDATE users SET admin = admin WHERE id = $1 RETURNING admin").bind(user.0);
+    let Some(row) = row.fetch_optional(&mut *connection).await? else { return Ok(Err(Unchanged::NoSuchUser)) };
+    if by == ChangedBy::BackEnd && row.try_get::<i64, _>("admin")? != 0 {
+        return Ok(Err(Unchanged::NotPermitted));
+    }
+    if administrator == Some(false) && !any_administrator(connection, "id <> $1", user).await? {
+        return Ok(Err(Unchanged::LastAdministrator));
+    }
+    Ok(Ok(()))
+}
+
+/// Whether one of the administrators who may sign in is like this.
+async fn any_administrator(connection: &mut AnyConnection, which: &'static str, id: UserId) -> sqlx::Result<bool> {
+    let select = format!("SELECT 1 FROM users WHERE admin = 1 AND disabled IS NULL AND {which} LIMIT 1");
+    Ok(sqlx::query(AssertSqlSafe(select)).bind(id.0).fetch_optional(connection).await?.is_some())
 }
 
 pub(super) async fn disable(

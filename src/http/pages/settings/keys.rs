@@ -217,35 +217,30 @@ struct MadePage<'a> {
     key: &'a KeyRecord,
     /// How long the old one stays valid, if it was rotated.
     old: Option<String>,
-    /// Commands to try it with.
-    examples: Option<[String; 2]>,
-    /// What the second one does.
-    try_neighbour: &'static str,
+    /// Commands to try it with: an id, what the command does, and the command.
+    examples: Option<[(&'static str, &'static str, String); 2]>,
 }
 
 fn shown(state: &AppState, member: &Member, made: &MadeKey, overlap: Option<u32>) -> actix_web::HttpResponse {
     let secret = made.secret.expose();
-    let curl = |server: &str, path| format!("curl -X GET -d auth_token={secret} {server}/api/v1/{path}");
-    let server = state.settings.public_url.trim_end_matches('/');
-    let neighbour = if state.settings.development.is_some() { DEMO_NEIGHBOUR } else { server };
+    let (words, server) = (member.words, state.settings.public_url.trim_end_matches('/'));
+    let (neighbour, text) = match state.settings.development {
+        Some(_) => (DEMO_NEIGHBOUR, words.try_demo_neighbour),
+        None => (server, words.try_neighbour),
+    };
+    let curl = |server, path| format!("curl -X GET -d auth_token={secret} {server}/api/v1/{path}");
+    let examples =
+        [("me", words.try_it, curl(server, "me.json")), ("contacts", text, curl(neighbour, "contacts.json"))];
     inside(&MadePage {
-        frame: member.frame(member.words.made_title),
+        frame: member.frame(words.made_title),
         side: member.side(KEYS),
-        words: member.words,
+        words,
         key: &made.key,
         old: overlap.map(|days| match days {
-            0 => member.words.old_ended.to_owned(),
-            _ => format!("{} {}.", member.words.old_for, times::wait(member.locale, days_long(days).as_secs())),
+            0 => words.old_ended.to_owned(),
+            _ => format!("{} {}.", words.old_for, times::wait(member.locale, days_long(days).as_secs())),
         }),
-        try_neighbour: match state.settings.development {
-            Some(_) => member.words.try_demo_neighbour,
-            None => member.words.try_neighbour,
-        },
-        examples: made
-            .key
-            .scopes
-            .contains(&KeyScope::OwnerAct)
-            .then(|| [curl(server, "me.json"), curl(neighbour, "contacts.json")]),
+        examples: made.key.scopes.contains(&KeyScope::OwnerAct).then_some(examples),
         secret,
     })
 }
