@@ -11,6 +11,7 @@ pub(crate) const EMAIL: &str = "admin@beyondvip.com";
 pub(crate) const PASSWORD: &str = "password";
 pub(crate) const APP: &str = "beyondvip";
 const COLOUR: &str = "6d28d9";
+const OPEN_URL: &str = "beyondvip://open";
 pub(crate) const KEY: &str = "2zLJaxqVzKJgQ0XfYIg8Wg";
 
 /// A store or the hashing pool failed.
@@ -45,7 +46,7 @@ pub(crate) async fn seed(accounts: &dyn AccountStore, hashing: &HashingPool) -> 
         mail_from: None,
         sms_from: None,
         colour: Some(COLOUR.parse()?),
-        open_url: None,
+        open_url: Some(OPEN_URL.parse()?),
     };
     accounts.create_application(app.clone()).await?;
     let app = accounts.application(Some(&app.name)).await?;
@@ -125,12 +126,20 @@ pub(crate) fn start_page(config: &Config, operators: Option<SocketAddr>) -> Deve
     }
 }
 
-/// Examples for the terminal, at most 20 lines.
-pub(crate) fn greeting(url: &str, metrics: Option<&str>) -> String {
-    let metrics = metrics.map(|url| format!("\nMetrics: {url}")).unwrap_or_default();
+/// Whether mail or SMS stay in memory.
+pub(crate) fn has_inbox(config: &Config) -> bool {
+    config.mail.transport == MailTransport::Inbox || config.sms.transport == SmsTransport::Inbox
+}
+
+/// Examples for the terminal, at most 20 lines. `operators` is the address of the listener for operators.
+pub(crate) fn greeting(url: &str, operators: Option<SocketAddr>, has_inbox: bool) -> String {
+    let inbox = if has_inbox { format!(" Mail and SMS stay in memory: {url}/dev/inbox") } else { String::new() };
+    let console =
+        operators.map(|address| format!("\nConsole: http://{address}/admin\nMetrics: http://{address}/metrics"));
+    let console = console.unwrap_or_default();
     format!(
         "Portcullis listens on {url} (development profile, demo data).
-Open {url}/ in a browser. Mail and SMS stay in memory: {url}/dev/inbox{metrics}
+Open {url}/ in a browser.{inbox}{console}
 
   curl -X POST -d email={EMAIL} -d password={PASSWORD} -d device_token=324628746283682634 -d mobile_os=ios \\
     {url}/api/v1/tokens.json
@@ -151,6 +160,11 @@ mod tests {
     #[test]
     fn the_constants_parse_and_the_greeting_is_short() {
         assert_eq!(demo().email.as_str(), EMAIL);
-        assert!(greeting("http://127.0.0.1:8080", Some("http://127.0.0.1:8081/metrics")).lines().count() <= 20);
+        let operators = Some(SocketAddr::from(([127, 0, 0, 1], 8081)));
+        let text = greeting("http://127.0.0.1:8080", operators, true);
+        assert!(text.lines().count() <= 20, "{text}");
+        assert!(text.contains("/dev/inbox") && text.contains("http://127.0.0.1:8081/admin"), "{text}");
+        let text = greeting("http://127.0.0.1:8080", None, false);
+        assert!(!text.contains("in memory") && !text.contains("Console"), "{text}");
     }
 }

@@ -25,6 +25,7 @@ impl From<&Config> for Settings {
             cors_origins: config.server.cors_origins.clone(),
             settings_pages: config.server.settings_pages,
             shortest_password: config.passwords.shortest,
+            default_region: config.phone_codes.default_region.clone(),
             development: None,
             token_in_query: config.compat.auth_token_in_query,
             body: BodyLimits {

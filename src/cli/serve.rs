@@ -31,7 +31,7 @@ pub(super) async fn run(context: &Context, arguments: &ServeArguments) -> Result
         ));
     }
     telemetry::init(&config.log.filter, config.log.format).map_err(Failure)?;
-    let profile = config.profile;
+    let (profile, has_inbox) = (config.profile, demo::has_inbox(&config));
     warn(&config);
     connections::open_files::raise_limit();
     let signals = Signals::catch().map_err(|error| Failure(format!("cannot wait for signals: {error}")))?;
@@ -40,7 +40,7 @@ pub(super) async fn run(context: &Context, arguments: &ServeArguments) -> Result
     let url = format!("http://{}", server.address());
     let metrics = server.admin_address().map(|address| format!("http://{address}/metrics"));
     context.output.answer(&json!({"url": url, "profile": profile, "metrics": metrics}), || match profile {
-        Profile::Development => demo::greeting(&url, metrics.as_deref()),
+        Profile::Development => demo::greeting(&url, server.admin_address(), has_inbox),
         _ => {
             let metrics = metrics.map(|url| format!("\nMetrics: {url}")).unwrap_or_default();
             format!("Portcullis listens on {url} ({profile} profile).{metrics}")

@@ -132,6 +132,8 @@ pub struct Settings {
     pub settings_pages: bool,
     /// The least length of a new password, in characters.
     pub shortest_password: usize,
+    /// Of phone numbers without a calling code, ISO 3166 alpha-2.
+    pub default_region: String,
     /// What the start page tells; `None` in other profiles than development.
     pub development: Option<Arc<Development>>,
     pub body: BodyLimits,
@@ -164,6 +166,7 @@ impl Settings {
             cors_origins: Vec::new(),
             settings_pages: true,
             shortest_password: 8,
+            default_region: "US".to_owned(),
             development: None,
             body: BodyLimits { bytes: 0, time: std::time::Duration::ZERO },
         }

@@ -94,6 +94,8 @@ async fn the_inbox_is_filtered_by_recipient() {
     assert!(text.contains("<option selected>ada@example.com</option>") && text.contains("bob@example.com"), "{text}");
     let text = page(app.request("GET", "/dev/inbox?to=%3Cscript%3E"), 200).await;
     assert!(text.contains("Nothing to") && !text.contains("<script>"), "{text}");
+    let (_, refreshed) = text.split_once("id=\"messages\"").expect("the refreshed element");
+    assert!(refreshed.contains("name=\"to\""), "the filter comes with the first message: {text}");
 }
 
 #[actix_web::test]

@@ -215,6 +215,7 @@ fn appearance() -> Appearance {
         brand: "Beyond <VIP>".to_owned(),
         colour: Some("ffcc00".parse().expect("a colour")),
         open_url: Some("beyondvip://home".parse().expect("a URL")),
+        invited: false,
     }
 }
 

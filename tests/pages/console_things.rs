@@ -99,11 +99,16 @@ async fn a_key_is_shown_once_rotated_and_revoked() {
     }
 
     let id = hidden(&world.get(&path).await, "form");
+    let typed = [("action", "rotate"), ("days", "12"), ("form", id.as_str()), ("current_password", "wrong")];
+    let refused = world.post(&path, &typed).await;
+    assert!(refused.status == 422 && refused.text.contains("value=\"12\""), "{}", refused.text);
     let rotate = [("action", "rotate"), ("days", "1"), ("form", id.as_str()), ("current_password", PASSWORD)];
     let rotated = world.post(&path, &rotate).await;
     assert_eq!(rotated.status, 200, "{}", rotated.text);
     let fresh = secret(&rotated.text);
     assert!(works(&key).await && works(&fresh).await && key != fresh);
+    let text = world.get(&path).await;
+    assert!(text.contains(">replaced<") && !text.contains("value=\"rotate\""), "{text}");
     assert_eq!(world.accepted(&path, &[("action", "revoke")]).await, path);
     // Each thread may remember for half a second that the key was valid.
     eventually("the key is revoked", async || !works(&key).await).await;
@@ -113,7 +118,10 @@ async fn a_key_is_shown_once_rotated_and_revoked() {
         let mut fields = fields(PASSWORD).to_vec();
         fields.retain(|(name, _)| *name != field && *name != "form");
         fields.extend([(field, value), ("form", form.as_str())]);
-        assert_eq!(world.post("/admin/keys", &fields).await.status, 422, "{field}={value}");
+        let refused = world.post("/admin/keys", &fields).await;
+        assert_eq!(refused.status, 422, "{field}={value}");
+        let tied = format!("id=\"{field}-error\"");
+        assert!(field == "app" || refused.text.contains(&tied), "{field}={value}: {}", refused.text);
     }
     world.live.stop().await;
 }

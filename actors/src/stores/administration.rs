@@ -17,15 +17,15 @@ pub enum UserSearch {
 }
 
 impl UserSearch {
-    /// What somebody types: a number that begins with `+`, or the beginning of an address. What is no
-    /// number may still be the beginning of an address.
+    /// What somebody types: a phone number, or the beginning of an address. A number has no letter and no `@`; a national
+    /// one is read as one of `region` (ISO 3166 alpha-2). What is no number may still be the beginning of an address.
     ///
     /// # Errors
     /// It is none of these.
-    pub fn typed(text: &str, after: Option<Email>) -> Result<Self, Invalid> {
+    pub fn typed(text: &str, region: &str, after: Option<Email>) -> Result<Self, Invalid> {
         let text = text.trim();
-        // The region is of no use: the number names its own.
-        match text.starts_with('+').then(|| Phone::parse(text, "US").ok()).flatten() {
+        let is_number = !text.contains(|c: char| c.is_alphabetic() || c == '@');
+        match is_number.then(|| Phone::parse(text, region).ok()).flatten() {
             Some(phone) => Ok(Self::Phone(phone)),
             None => Ok(Self::Address(text.parse()?, after)),
         }

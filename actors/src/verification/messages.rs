@@ -70,12 +70,14 @@ pub struct Appearance {
     pub colour: Option<Colour>,
     /// Opens it on the device of the reader.
     pub open_url: Option<OpenUrl>,
+    /// Whether the user of the link that was inspected was invited and has no password yet.
+    pub invited: bool,
 }
 
 impl From<Application> for Appearance {
     fn from(application: Application) -> Self {
         let Application { name: app, brand, colour, open_url, .. } = application;
-        Self { app, brand, colour, open_url }
+        Self { app, brand, colour, open_url, invited: false }
     }
 }
 

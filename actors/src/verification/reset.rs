@@ -80,14 +80,17 @@ pub(super) async fn inspect(
     ports: &VerificationPorts,
     InspectReset(token): InspectReset,
 ) -> Result<Appearance, ErrorKind> {
-    let application = match live(ports, &token).await? {
+    let known = match live(ports, &token).await? {
         Some(app) => ports.auth.accounts.application_by_id(app).await?,
         None => None,
     };
-    match application {
-        Some(application) => Ok(application.into()),
-        None => default_application(ports).await.map(Appearance::from),
-    }
+    let application = match known {
+        Some(application) => application,
+        None => default_application(ports).await?,
+    };
+    // A reset link of somebody who was invited meanwhile sets their first password as well.
+    let invited = enabled(ports, token.user()).await?.invitation().is_some();
+    Ok(Appearance { invited, ..application.into() })
 }
 
 /// The application that a live link speaks for, if it is known.

@@ -44,7 +44,7 @@ pub(super) enum UsersCommand {
     /// Find users by the beginning of their address, or by their phone number.
     #[command(after_help = "Example:\n  portcullis users search ada@\n  portcullis users search +12125550123")]
     Search {
-        /// The beginning of an e-mail address, or a whole number that begins with +.
+        /// The beginning of an e-mail address, or a whole phone number; a national one is of the default region.
         text: String,
         /// Begin after this address.
         #[arg(long, value_name = "EMAIL")]
@@ -123,7 +123,8 @@ pub(super) async fn run(context: &Context, command: UsersCommand) -> Result<(), 
         UsersCommand::Add(_) => (Access::Create, &["database", "passwords", "hashing"]),
         UsersCommand::Import(_) => (Access::Create, &["database", "phone_codes"]),
         UsersCommand::Generate(arguments) => (Access::Create, arguments.sections()),
-        UsersCommand::List { .. } | UsersCommand::Search { .. } => (Access::Read, &["database"]),
+        UsersCommand::List { .. } => (Access::Read, &["database"]),
+        UsersCommand::Search { .. } => (Access::Read, &["database", "phone_codes"]),
         UsersCommand::Show(_) => (Access::Read, &["database", "redis", "sessions"]),
         UsersCommand::Enable(_) | UsersCommand::SetAdmin { .. } => (Access::Change, &["database"]),
         UsersCommand::Disable(_) | UsersCommand::SignOut(_) | UsersCommand::Delete(_) => {
@@ -143,7 +144,8 @@ pub(super) async fn run(context: &Context, command: UsersCommand) -> Result<(), 
             Ok(())
         }
         UsersCommand::Search { text, after, most } => {
-            let search = UserSearch::typed(&text, after).map_err(Failure::because)?;
+            let region = &config.phone_codes.default_region;
+            let search = UserSearch::typed(&text, region, after).map_err(Failure::because)?;
             list(context, &accounts.search_users(&search, most).await?);
             Ok(())
         }

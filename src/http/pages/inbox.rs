@@ -1,6 +1,6 @@
 //! The messages that were "sent" in development: `/dev/inbox` and `/dev/inbox.json`. Registered only if there is an inbox.
 
-use super::{Frame, Side, development, missing, origin, private};
+use super::{Frame, Side, development, missing, origin, private, times};
 use crate::http::error::{Code, Problem};
 use crate::http::extract::Call;
 use crate::http::route::{self, Answer};
@@ -11,6 +11,7 @@ use actix_web::http::header::{
     CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue, LOCATION, REFERRER_POLICY, X_FRAME_OPTIONS,
 };
 use askama::Template;
+use portcullis_actors::clock::Timestamp;
 use portcullis_actors::domain::Locale;
 use portcullis_actors::transports::{Inbox, InboxMessage};
 use serde::Serialize;
@@ -21,6 +22,8 @@ use std::collections::BTreeSet;
 struct Item {
     id: u64,
     time: String,
+    #[serde(skip)]
+    received: Timestamp,
     channel: &'static str,
     kind: &'static str,
     to: String,
@@ -32,7 +35,7 @@ struct Item {
 impl From<InboxMessage> for Item {
     fn from(message: InboxMessage) -> Self {
         let InboxMessage { id, received, channel, kind, to, subject, text, html } = message;
-        Self { id, time: received.to_string(), channel, kind, to, subject, text, html }
+        Self { id, time: received.to_string(), received, channel, kind, to, subject, text, html }
     }
 }
 
@@ -46,9 +49,9 @@ impl Item {
         if self.html.is_some() { "mail" } else { "device" }
     }
 
-    /// `14:05:09`, out of RFC 3339.
-    fn clock_time(&self) -> &str {
-        self.time.get(11..19).unwrap_or_default()
+    /// `24 Nov 2026, 02:52 UTC`.
+    fn read_time(&self) -> String {
+        times::readable(Locale::En, self.received)
     }
 
     /// The code of an SMS: its first word of digits.

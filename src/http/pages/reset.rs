@@ -1,7 +1,7 @@
 //! The pages for a forgotten password: one requests a reset link, the other one sets a new password. The token is in the
 //! path and nowhere else. Both speak for an application: its name, its colour, and a link that opens it.
 
-use super::translations::{self, Texts};
+use super::translations::{self, Choice, Request, Texts};
 use super::{Frame, html, origin, refused};
 use crate::http::dispatch::{Weight, caller};
 use crate::http::error::{Code, Problem};
@@ -12,7 +12,7 @@ use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
 use actix_web::http::header::ACCEPT_LANGUAGE;
 use askama::Template;
-use portcullis_actors::domain::{Locale, OpenUrl, Password, ResetToken};
+use portcullis_actors::domain::{Locale, Password, ResetToken};
 use portcullis_actors::verification::{Appearance, DescribeApplication, FinishReset, InspectReset, IssueReset};
 
 #[derive(Template)]
@@ -20,6 +20,7 @@ use portcullis_actors::verification::{Appearance, DescribeApplication, FinishRes
 struct PasswordForm<'a> {
     frame: Frame<'a>,
     texts: &'a Texts,
+    choice: &'a Choice,
     rules: String,
     fault: Option<&'a str>,
     /// The second password differs from the first one.
@@ -31,10 +32,12 @@ struct PasswordForm<'a> {
 struct RequestForm<'a> {
     frame: Frame<'a>,
     texts: &'a Texts,
-    text: &'a str,
+    request: &'a Request,
     app: &'a str,
     email: &'a str,
     fault: Option<&'a str>,
+    /// The label of the link to the sign-in page, if there is one.
+    back: Option<&'a str>,
 }
 
 #[derive(Template)]
@@ -46,6 +49,8 @@ struct Note<'a> {
     text: &'a str,
     /// The label and the address of a button.
     link: Option<(String, &'a str)>,
+    /// The label of the link to the sign-in page, if there is one.
+    back: Option<&'a str>,
 }
 
 /// `GET /password/reset/:token`
@@ -84,7 +89,7 @@ pub async fn submit(state: &AppState, mut call: Call<'_>) -> Answer {
     let (caller, _guard) = caller();
     let ask = FinishReset { token, password, caller };
     match state.dispatcher.ask(Weight::Costly, &state.ports.finish_reset, ask).await {
-        Ok(()) => Ok(html(StatusCode::OK, &done(texts, &app))),
+        Ok(()) => Ok(html(StatusCode::OK, &done(state, texts, &app))),
         Err(problem) => match problem.rule {
             Some(rule) => again(problem.code, Fault::Password(texts.rule(rule))),
             None => Ok(failed(state, texts, &problem).await),
@@ -101,7 +106,7 @@ pub async fn forgotten(state: &AppState, mut call: Call<'_>) -> Answer {
     let texts = texts_for(&call);
     let name = incoming.form(&["app_id"])?.text("app_id").map(str::to_owned);
     let app = application(state, name.as_deref()).await;
-    Ok(html(StatusCode::OK, &request_form(texts, app.as_ref(), (texts.forgotten_title, texts.forgotten))))
+    Ok(html(StatusCode::OK, &request_form(state, texts, app.as_ref(), &texts.forgotten)))
 }
 
 /// `POST /password/reset` with `email` and `app_id`: the same request as `POST /api/v1/tokens/reset`, with the same limits.
@@ -120,7 +125,7 @@ pub async fn request_link(state: &AppState, mut call: Call<'_>) -> Answer {
     let name = fields.text("app_id");
     let app = application(state, name).await;
     let Ok(email) = typed.parse() else {
-        let form = request_form(texts, app.as_ref(), (texts.forgotten_title, texts.forgotten));
+        let form = request_form(state, texts, app.as_ref(), &texts.forgotten);
         let form = RequestForm { email: typed, fault: Some(texts.invalid_email), ..form };
         return Ok(refused(Code::InvalidParameters, StatusCode::UNPROCESSABLE_ENTITY, None, &form));
     };
@@ -129,7 +134,7 @@ pub async fn request_link(state: &AppState, mut call: Call<'_>) -> Answer {
     Ok(match state.dispatcher.ask(Weight::Costly, &state.ports.issue_reset, ask).await {
         Ok(()) => {
             let note = note(texts, app.as_ref(), (texts.sent_title, texts.sent));
-            html(StatusCode::OK, &Note { icon: "mail", ..note })
+            html(StatusCode::OK, &Note { icon: "mail", back: back(state, texts), ..note })
         }
         Err(problem) => failed(state, texts, &problem).await,
     })
@@ -176,33 +181,40 @@ fn password_form<'a>(
     app: &'a Appearance,
     fault: Option<Fault>,
 ) -> PasswordForm<'a> {
-    let rules = texts.rules.replace("{}", &state.settings.shortest_password.to_string());
+    let rules = texts.rules(state.settings.shortest_password);
     let (fault, differs) = match fault {
         None => (None, false),
         Some(Fault::Password(text)) => (Some(text), false),
         Some(Fault::Differs) => (None, true),
     };
-    PasswordForm { frame: frame(texts, Some(app), texts.title), texts, rules, fault, differs }
+    let choice = texts.choice(app.invited);
+    PasswordForm { frame: frame(texts, Some(app), choice.title), texts, choice, rules, fault, differs }
 }
 
-/// `texts`: title and text.
 fn request_form<'a>(
+    state: &AppState,
     texts: &'static Texts,
     app: Option<&'a Appearance>,
-    (title, text): (&'static str, &'static str),
+    request: &'static Request,
 ) -> RequestForm<'a> {
     let name = app.map_or("", |app| app.app.as_str());
-    RequestForm { frame: frame(texts, app, title), texts, text, app: name, email: "", fault: None }
+    let (frame, back) = (frame(texts, app, request.title), back(state, texts));
+    RequestForm { frame, texts, request, app: name, email: "", fault: None, back }
+}
+
+fn back(state: &AppState, texts: &'static Texts) -> Option<&'static str> {
+    state.settings.settings_pages.then_some(texts.back)
 }
 
 fn note<'a>(texts: &Texts, app: Option<&'a Appearance>, (title, text): (&'static str, &'static str)) -> Note<'a> {
-    Note { frame: frame(texts, app, title), icon: "", text, link: None }
+    Note { frame: frame(texts, app, title), icon: "", text, link: None, back: None }
 }
 
-fn done<'a>(texts: &Texts, app: &'a Appearance) -> Note<'a> {
-    let link = app.open_url.as_ref().map(OpenUrl::as_str);
-    let link = link.map(|url| (texts.open.replace("{}", &app.brand), url));
-    Note { link, icon: "check", ..note(texts, Some(app), (texts.done_title, texts.done)) }
+fn done<'a>(state: &AppState, texts: &'static Texts, app: &'a Appearance) -> Note<'a> {
+    let open = app.open_url.as_ref().map(|url| (texts.open.replace("{}", &app.brand), url.as_str()));
+    let sign_in = || state.settings.settings_pages.then(|| (texts.sign_in.to_owned(), "/signin"));
+    let note = note(texts, Some(app), (texts.done_title, texts.choice(app.invited).done));
+    Note { link: open.or_else(sign_in), icon: "check", ..note }
 }
 
 fn foreign(texts: &Texts) -> HttpResponse {
@@ -212,7 +224,7 @@ fn foreign(texts: &Texts) -> HttpResponse {
 
 async fn expired(state: &AppState, texts: &'static Texts) -> HttpResponse {
     let app = application(state, None).await;
-    let form = request_form(texts, app.as_ref(), (texts.expired_title, texts.expired));
+    let form = request_form(state, texts, app.as_ref(), &texts.expired);
     refused(Code::ResetTokenInvalid, StatusCode::GONE, None, &form)
 }
 

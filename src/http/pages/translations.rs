@@ -6,25 +6,22 @@ use portcullis_actors::error::PasswordRule;
 /// The texts of the reset pages in one language.
 pub struct Texts {
     pub locale: Locale,
-    pub title: &'static str,
-    pub intro: &'static str,
-    pub password: &'static str,
+    /// By a reset link, and by an invitation.
+    reset: Choice,
+    invitation: Choice,
     /// With the least length for `{}`.
-    pub rules: &'static str,
-    pub repeat: &'static str,
+    rules: &'static str,
     pub submit: &'static str,
     pub show: &'static str,
     pub hide: &'static str,
     pub done_title: &'static str,
-    pub done: &'static str,
     /// With the application's name for `{}`.
     pub open: &'static str,
-    pub expired_title: &'static str,
-    pub expired: &'static str,
-    pub forgotten_title: &'static str,
-    pub forgotten: &'static str,
+    pub sign_in: &'static str,
+    pub back: &'static str,
+    pub expired: Request,
+    pub forgotten: Request,
     pub email: &'static str,
-    pub send: &'static str,
     pub invalid_email: &'static str,
     pub sent_title: &'static str,
     pub sent: &'static str,
@@ -40,7 +37,33 @@ pub struct Texts {
     pub failed: &'static str,
 }
 
+/// The texts about choosing a password.
+pub struct Choice {
+    pub title: &'static str,
+    pub intro: &'static str,
+    pub password: &'static str,
+    pub repeat: &'static str,
+    pub done: &'static str,
+}
+
+/// The texts about asking for a link.
+pub struct Request {
+    pub title: &'static str,
+    pub text: &'static str,
+    pub send: &'static str,
+}
+
 impl Texts {
+    /// By an invitation somebody chooses a first password, who was signed in nowhere.
+    pub fn choice(&self, invited: bool) -> &Choice {
+        if invited { &self.invitation } else { &self.reset }
+    }
+
+    /// What a new password must be; `shortest` is its least length in characters.
+    pub fn rules(&self, shortest: usize) -> String {
+        self.rules.replace("{}", &shortest.to_string())
+    }
+
     /// Why a new password is refused.
     pub fn rule(&self, rule: PasswordRule) -> &'static str {
         match rule {
@@ -53,26 +76,42 @@ impl Texts {
 
 const ENGLISH: Texts = Texts {
     locale: Locale::En,
-    title: "Choose a new password",
-    intro: "You will be signed out on all your devices and can then sign in with the new password.",
-    password: "New password",
+    reset: Choice {
+        title: "Choose a new password",
+        intro: "You will be signed out on all your devices and can then sign in with the new password.",
+        password: "New password",
+        repeat: "New password again",
+        done: "You were signed out on all your devices. You can now sign in with your new password.",
+    },
+    invitation: Choice {
+        title: "Choose your password",
+        intro: "You can then sign in with your e-mail address and this password.",
+        password: "Password",
+        repeat: "Password again",
+        done: "You can now sign in with your e-mail address and your password.",
+    },
     rules: "At least {} characters. Not your e-mail address and not a common password. A short sentence works well.",
-    repeat: "New password again",
     submit: "Save password",
     show: "Show",
     hide: "Hide",
     done_title: "Password saved",
-    done: "You were signed out on all your devices. You can now sign in with your new password.",
     open: "Open {}",
-    expired_title: "This link is no longer valid",
-    expired: "It was used or has expired. Enter your e-mail address to get a new one.",
-    forgotten_title: "Forgot your password?",
-    forgotten: "Enter your e-mail address to get a link for choosing a new password.",
+    sign_in: "Sign in",
+    back: "Back to sign-in",
+    expired: Request {
+        title: "This link is no longer valid",
+        text: "It was used or has expired. Enter your e-mail address to get a new one.",
+        send: "Send a new link",
+    },
+    forgotten: Request {
+        title: "Forgot your password?",
+        text: "Enter your e-mail address to get a link for choosing a new password.",
+        send: "Send a link",
+    },
     email: "E-mail address",
-    send: "Send a new link",
     invalid_email: "Please enter a complete e-mail address.",
     sent_title: "Check your e-mail",
-    sent: "If there is an account with this address, we have sent a new link to it.",
+    sent: "If there is an account with this address, we have sent a link to it.",
     differ: "The two passwords differ.",
     empty: "Please enter a password.",
     too_long: "The password has more than 128 characters.",
@@ -88,27 +127,43 @@ const ENGLISH: Texts = Texts {
 // Formal address (usted), as in the mails.
 const SPANISH: Texts = Texts {
     locale: Locale::Es,
-    title: "Elija una contraseña nueva",
-    intro: "Se cerrará la sesión en todos sus dispositivos y podrá entrar con la contraseña nueva.",
-    password: "Contraseña nueva",
+    reset: Choice {
+        title: "Elija una contraseña nueva",
+        intro: "Se cerrará la sesión en todos sus dispositivos y podrá entrar con la contraseña nueva.",
+        password: "Contraseña nueva",
+        repeat: "Repita la contraseña nueva",
+        done: "Se ha cerrado la sesión en todos sus dispositivos. Ya puede entrar con su contraseña nueva.",
+    },
+    invitation: Choice {
+        title: "Elija su contraseña",
+        intro: "Después podrá entrar con su dirección de correo y esta contraseña.",
+        password: "Contraseña",
+        repeat: "Repita la contraseña",
+        done: "Ya puede entrar con su dirección de correo y su contraseña.",
+    },
     rules: "Al menos {} caracteres. No puede ser su dirección de correo ni una contraseña común. Una frase corta \
             funciona bien.",
-    repeat: "Repita la contraseña nueva",
     submit: "Guardar contraseña",
     show: "Mostrar",
     hide: "Ocultar",
     done_title: "Contraseña guardada",
-    done: "Se ha cerrado la sesión en todos sus dispositivos. Ya puede entrar con su contraseña nueva.",
     open: "Abrir {}",
-    expired_title: "Este enlace ya no es válido",
-    expired: "Ya se ha usado o ha caducado. Escriba su dirección de correo para recibir otro.",
-    forgotten_title: "¿Ha olvidado su contraseña?",
-    forgotten: "Escriba su dirección de correo para recibir un enlace con el que podrá elegir otra.",
+    sign_in: "Entrar",
+    back: "Volver a la página de entrada",
+    expired: Request {
+        title: "Este enlace ya no es válido",
+        text: "Ya se ha usado o ha caducado. Escriba su dirección de correo para recibir otro.",
+        send: "Enviar otro enlace",
+    },
+    forgotten: Request {
+        title: "¿Ha olvidado su contraseña?",
+        text: "Escriba su dirección de correo para recibir un enlace con el que podrá elegir otra.",
+        send: "Enviar un enlace",
+    },
     email: "Dirección de correo",
-    send: "Enviar otro enlace",
     invalid_email: "Escriba una dirección de correo completa.",
     sent_title: "Mire su correo",
-    sent: "Si hay una cuenta con esta dirección, recibirá en ella otro enlace.",
+    sent: "Si hay una cuenta con esta dirección, recibirá en ella un enlace.",
     differ: "Las dos contraseñas no coinciden.",
     empty: "Escriba una contraseña.",
     too_long: "La contraseña tiene más de 128 caracteres.",

@@ -12,7 +12,7 @@ use portcullis_actors::session::{IssuedToken, Opens, SignIn};
 use portcullis_actors::stores::{
     AccountStore as _, ChangedBy, Close, DeviceStore as _, NewKey, NewUser, User, UserChange,
 };
-use portcullis_actors::verification::InspectReset;
+use portcullis_actors::verification::{Appearance, InspectReset};
 use portcullis_testkit::accounts::{add_user, new_user};
 use portcullis_testkit::redis::Redis;
 use tokio_util::sync::CancellationToken;
@@ -107,7 +107,11 @@ impl House {
     }
 
     pub(super) async fn inspect(&self, token: &ResetToken) -> Result<(), ErrorKind> {
-        self.resets.send(InspectReset(token.clone())).await.expect("the actor answers").map(drop)
+        self.appearance(token).await.map(drop)
+    }
+
+    pub(super) async fn appearance(&self, token: &ResetToken) -> Result<Appearance, ErrorKind> {
+        self.resets.send(InspectReset(token.clone())).await.expect("the actor answers")
     }
 }
 

@@ -5,6 +5,7 @@ use super::{Section, Visit, enter, frame, number};
 use crate::http::dispatch::{Weight, caller};
 use crate::http::error::{Code, Problem};
 use crate::http::extract::{Call, Incoming};
+use crate::http::pages::settings::Words as SettingsWords;
 use crate::http::pages::visitor::{again, inside, see_other};
 use crate::http::pages::{Frame, Side, times};
 use crate::http::route::Answer;
@@ -26,8 +27,7 @@ const DAY: Duration = Duration::from_secs(86_400);
 struct Form<'a> {
     frame: Frame<'a>,
     side: Side<'a>,
-    fault: Option<String>,
-    error: Option<String>,
+    wrong: Wrong,
     form: String,
     typed: Typed,
     apps: Vec<AppChoice>,
@@ -56,18 +56,6 @@ struct Typed {
     scopes: Vec<KeyScope>,
 }
 
-/// What a scope permits.
-const fn means(scope: KeyScope) -> &'static str {
-    match scope {
-        KeyScope::OwnerAct => "Act as its owner, for example verify their phone.",
-        KeyScope::TokensIntrospect => "Ask whose a token is.",
-        KeyScope::SessionsRevoke => "Sign users out.",
-        KeyScope::DevicesRead => "Read where pushes for users go.",
-        KeyScope::UsersRead => "Read accounts.",
-        KeyScope::UsersWrite => "Create, change, disable and delete accounts.",
-    }
-}
-
 /// `GET /admin/keys/new` with `owner`; `GET /admin/keys/:key_id`
 pub async fn show(state: &AppState, call: Call<'_>) -> Answer {
     enter(state, call, async |visit: Visit, call, incoming| {
@@ -75,10 +63,10 @@ pub async fn show(state: &AppState, call: Call<'_>) -> Answer {
             let owner = incoming.form(&["owner"])?.text("owner").unwrap_or_default().to_owned();
             let typed = Typed { owner, scopes: vec![KeyScope::TokensIntrospect], ..Typed::default() };
             let list = choices(state, &visit).await?;
-            return Ok(inside(&form(&visit, typed, fresh_form(), &list, None, None)));
+            return Ok(inside(&form(&visit, typed, fresh_form(), &list, Wrong::default())));
         }
         let key = one(state, &visit, KeyRowId(number(call)?)).await?;
-        Ok(inside(&page(&visit, &key, fresh_form(), None, None)))
+        Ok(inside(&page(&visit, &key, "7", Wrong::default())))
     })
     .await
 }
@@ -103,14 +91,7 @@ async fn one(state: &AppState, visit: &Visit, id: KeyRowId) -> Result<KeyRecord,
     state.dispatcher.ask(Weight::Ordinary, &state.ports.show_key, ask).await
 }
 
-fn form<'a>(
-    visit: &'a Visit,
-    typed: Typed,
-    form: String,
-    list: &KeyList,
-    fault: Option<String>,
-    error: Option<String>,
-) -> Form<'a> {
+fn form<'a>(visit: &'a Visit, typed: Typed, form: String, list: &KeyList, wrong: Wrong) -> Form<'a> {
     let app = |(name, brand): &(AppName, String)| AppChoice {
         name: name.to_string(),
         brand: brand.clone(),
@@ -118,14 +99,13 @@ fn form<'a>(
     };
     let scope = |scope: &KeyScope| ScopeChoice {
         name: scope.as_str(),
-        means: means(*scope),
+        means: SettingsWords::of(Locale::En).scope(scope),
         chosen: typed.scopes.contains(scope),
     };
     Form {
         frame: frame("Make a server key"),
         side: visit.side(Section::Keys),
-        fault,
-        error,
+        wrong,
         form,
         apps: list.applications.iter().map(app).collect(),
         scopes: list.scopes.iter().map(scope).collect(),
@@ -158,9 +138,9 @@ pub async fn make(state: &AppState, call: Call<'_>) -> Answer {
         match made {
             Ok(made) => Ok(shown(state, &visit, &made)),
             Err(problem) => {
-                let (fault, error) = told(&problem)?;
+                let wrong = told(&problem)?;
                 let list = choices(state, &visit).await?;
-                let page = form(&visit, typed, fresh_form(), &list, fault, error);
+                let page = form(&visit, typed, fresh_form(), &list, wrong);
                 Ok(again(problem.code, problem.code.status(), problem.retry_after_secs(), &page))
             }
         }
@@ -204,31 +184,37 @@ fn ask(
     })
 }
 
-/// What was refused: in general, or about the password.
-fn told(problem: &Problem) -> Result<(Option<String>, Option<String>), Problem> {
-    match (problem.code, problem.errors.first()) {
-        (Code::InvalidParameters, Some(of)) if of.field == "current_password" => {
-            Ok((None, Some(format!("It {}.", of.reason))))
-        }
+/// What was refused: a field, or empty for what is no field, and a sentence.
+#[derive(Default)]
+struct Wrong(Option<(&'static str, String)>);
+
+impl Wrong {
+    /// The sentence if it is about this field.
+    fn at(&self, name: &str) -> Option<&str> {
+        self.0.as_ref().filter(|(field, _)| *field == name).map(|(_, text)| text.as_str())
+    }
+}
+
+fn told(problem: &Problem) -> Result<Wrong, Problem> {
+    let (field, text) = match (problem.code, problem.errors.first()) {
         (Code::InvalidParameters, Some(of)) => {
-            let field = match of.field {
-                "app_id" => "The application",
-                "owner" => "The owner",
-                "name" => "The name",
-                "days" => "The number of days",
-                "scopes" => "What it may do",
-                "form" => "The form",
-                "keys" => "The keys of the owner",
-                other => other,
+            let (field, subject) = match of.field {
+                field @ ("current_password" | "owner" | "name" | "days") => (field, "It"),
+                "app_id" => ("", "The application"),
+                "scopes" => ("", "What it may do"),
+                "form" => ("", "The form"),
+                "keys" => ("", "The keys of the owner"),
+                other => ("", other),
             };
-            Ok((Some(format!("{field} {}.", of.reason)), None))
+            (field, format!("{subject} {}.", of.reason))
         }
         (Code::TooManyAttempts, _) => {
             let wait = times::wait(Locale::En, problem.retry_after_secs().unwrap_or(1));
-            Ok((None, Some(format!("There were too many wrong passwords. Try again in {wait}."))))
+            ("current_password", format!("There were too many wrong passwords. Try again in {wait}."))
         }
-        _ => Err(problem.clone()),
-    }
+        _ => return Err(problem.clone()),
+    };
+    Ok(Wrong(Some((field, text))))
 }
 
 #[derive(Template)]
@@ -255,22 +241,16 @@ struct Page<'a> {
     frame: Frame<'a>,
     side: Side<'a>,
     key: KeyRow,
-    /// As it was named, for the title.
     form: String,
-    fault: Option<String>,
-    error: Option<String>,
+    /// That the key stays valid, as typed.
+    days: &'a str,
+    wrong: Wrong,
 }
 
-fn page<'a>(
-    visit: &'a Visit,
-    key: &'a KeyRecord,
-    form: String,
-    fault: Option<String>,
-    error: Option<String>,
-) -> Page<'a> {
+fn page<'a>(visit: &'a Visit, key: &'a KeyRecord, days: &'a str, wrong: Wrong) -> Page<'a> {
     let title = if key.name.is_empty() { "Server key" } else { &key.name };
     let (frame, side, key) = (frame(title), visit.side(Section::Keys), KeyRow::new(key, visit.now()));
-    Page { frame, side, key, form, fault, error }
+    Page { frame, side, key, form: fresh_form(), days, wrong }
 }
 
 /// `POST /admin/keys/:key_id` with `action`: `revoke`, or `rotate` with `days`, `current_password` and `form`.
@@ -284,7 +264,8 @@ pub async fn end(state: &AppState, call: Call<'_>) -> Answer {
             return Ok(see_other(&format!("/admin/keys/{id}")));
         }
         let form = form_id(fields.text("form"))?;
-        let days = fields.text("days").and_then(|days| days.trim().parse().ok()).filter(|days| *days <= 365_u32);
+        let typed = fields.text("days").unwrap_or_default().trim();
+        let days = typed.parse().ok().filter(|days| *days <= 365_u32);
         let password = fields.text("current_password").unwrap_or_default().parse();
         let (caller, _guard) = caller();
         let rotated = match (days, password) {
@@ -299,9 +280,9 @@ pub async fn end(state: &AppState, call: Call<'_>) -> Answer {
         match rotated {
             Ok(made) => Ok(shown(state, &visit, &made)),
             Err(problem) => {
-                let (fault, error) = told(&problem)?;
+                let wrong = told(&problem)?;
                 let key = one(state, &visit, id).await?;
-                let page = page(&visit, &key, fresh_form(), fault, error);
+                let page = page(&visit, &key, typed, wrong);
                 Ok(again(problem.code, problem.code.status(), problem.retry_after_secs(), &page))
             }
         }

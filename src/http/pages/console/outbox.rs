@@ -110,7 +110,8 @@ fn provider(provider: &ProviderSnapshot) -> ProviderRow {
         BreakerState::HalfOpen => Badge { kind: "warn", word: "on trial" },
         BreakerState::Open => Badge { kind: "bad", word: "resting after failures" },
     };
-    let ends: Vec<_> = provider.ends.iter().map(|(end, count)| format!("{count} {end}")).collect();
+    let word = |end| if end == "retry" { "to be tried again" } else { end };
+    let ends: Vec<_> = provider.ends.iter().map(|(end, count)| format!("{count} {}", word(*end))).collect();
     ProviderRow { name: provider.name.clone(), channel: provider.channel.as_str(), breaker, ends: ends.join(", ") }
 }
 

@@ -92,15 +92,21 @@ pub(super) struct KeyRow {
     /// Empty if it does not expire.
     pub(super) expires: String,
     pub(super) state: Badge,
+    /// It can be used, and revoked.
     pub(super) valid: bool,
+    /// It can be rotated: no other one has replaced it.
+    pub(super) live: bool,
 }
 
 impl KeyRow {
     pub(super) fn new(key: &KeyRecord, now: Timestamp) -> Self {
-        let state = match (key.revoked, key.expires) {
-            (Some(_), _) => Badge { kind: "quiet", word: "revoked" },
-            (None, Some(end)) if end <= now => Badge { kind: "quiet", word: "expired" },
-            (None, _) => Badge { kind: "ok", word: "valid" },
+        let ended = key.expires.is_some_and(|end| end <= now);
+        let valid = key.revoked.is_none() && !ended;
+        let state = match (key.revoked, ended, key.replaced) {
+            (Some(_), ..) => Badge { kind: "quiet", word: "revoked" },
+            (None, true, _) => Badge { kind: "quiet", word: "expired" },
+            (None, false, Some(_)) => Badge { kind: "warn", word: "replaced" },
+            (None, false, None) => Badge { kind: "ok", word: "valid" },
         };
         Self {
             id: key.id.0,
@@ -111,7 +117,8 @@ impl KeyRow {
             created: readable(key.created),
             last_used: key.last_used.map_or_else(|| "never".to_owned(), readable),
             expires: key.expires.map(readable).unwrap_or_default(),
-            valid: state.word == "valid",
+            valid,
+            live: valid && key.replaced.is_none(),
             state,
         }
     }

@@ -175,10 +175,10 @@ fn facts(UserDetails { person, passwords, .. }: &UserDetails) -> Facts {
     };
     let wait = passwords.wait.map(|wait| times::wait(Locale::En, wait.as_secs()));
     let passwords = match (passwords.failures, passwords.exhausted, wait) {
-        (count, true, _) => format!("{count} wrong ones in a row: only a reset helps, except on known devices"),
-        (0, false, None) => "no wrong ones".to_owned(),
-        (count, false, None) => format!("{count} wrong ones in a row"),
-        (count, false, Some(wait)) => format!("{count} wrong ones in a row; the next try is refused for {wait}"),
+        (count, true, _) => format!("{count} in a row: only a reset helps, except on known devices"),
+        (0, false, None) => "none".to_owned(),
+        (count, false, None) => format!("{count} in a row"),
+        (count, false, Some(wait)) => format!("{count} in a row; the next try is refused for {wait}"),
     };
     Facts {
         name: format!("{} {}", person.first_name.as_str(), person.last_name.as_str()),
@@ -277,7 +277,6 @@ pub async fn act(state: &AppState, call: Call<'_>) -> Answer {
         let (fault, error) = match problem.code {
             Code::InvalidParameters => match problem.errors.first() {
                 Some(of) if of.field == "current_password" => (None, Some(format!("It {}.", of.reason))),
-                Some(of) if of.field == "user_id" => (Some(format!("Nothing was changed: this {}.", of.reason)), None),
                 Some(of) => (Some(format!("Nothing was changed: this {}.", of.reason)), None),
                 None => return Err(problem),
             },

@@ -60,7 +60,7 @@ pub async fn list(state: &AppState, call: Call<'_>) -> Answer {
     enter(state, call, async |visit: Visit, _, incoming| {
         let fields = incoming.form(&["q", "after", "done"])?;
         let (query, after) = (fields.text("q").unwrap_or_default().trim(), fields.text("after"));
-        let search = search(query, after);
+        let search = search(query, &state.settings.default_region, after);
         let users = match &search {
             Ok(search) => {
                 let ask = SearchUsers { credential: visit.credential.clone(), search: search.clone() };
@@ -100,10 +100,10 @@ pub async fn list(state: &AppState, call: Call<'_>) -> Answer {
 }
 
 /// The newest ones if nothing is looked for.
-fn search(query: &str, after: Option<&str>) -> Result<UserSearch, &'static str> {
+fn search(query: &str, region: &str, after: Option<&str>) -> Result<UserSearch, &'static str> {
     if query.is_empty() {
         return Ok(UserSearch::Newest(after.and_then(|text| text.parse().ok()).map(UserId)));
     }
-    let fault = "Type the beginning of an e-mail address, or a whole phone number that begins with +.";
-    UserSearch::typed(query, after.and_then(|text| text.parse().ok())).map_err(|_| fault)
+    let fault = "Type the beginning of an e-mail address, or a whole phone number.";
+    UserSearch::typed(query, region, after.and_then(|text| text.parse().ok())).map_err(|_| fault)
 }

@@ -3,17 +3,17 @@
 use super::words::Words;
 use super::{ACCOUNT, Fault, Faults, Member, done, form_again, visit};
 use crate::http::dispatch::{Weight, caller};
-use crate::http::error::Problem;
+use crate::http::error::{Code, Problem};
 use crate::http::extract::{Call, Incoming, ShortText};
 use crate::http::pages::times::Moment;
 use crate::http::pages::visitor::{inside, see_other};
-use crate::http::pages::{Frame, Side};
+use crate::http::pages::{Frame, Side, translations};
 use crate::http::route::Answer;
 use crate::http::state::AppState;
 use actix_web::HttpResponse;
 use askama::Template;
 use portcullis_actors::account::{ChangePassword, ChangeProfile, Person};
-use portcullis_actors::derive::Code;
+use portcullis_actors::derive::Code as TypedCode;
 use portcullis_actors::domain::Locale;
 use portcullis_actors::error::ErrorKind;
 use portcullis_actors::verification::{IssueCode, VerifyCode};
@@ -37,11 +37,13 @@ struct Page<'a> {
     first_name: &'a str,
     last_name: &'a str,
     phone: &'a str,
+    /// What a new password must be.
+    rules: String,
     verified: Option<Moment>,
-    /// Whether a code is on its way.
-    code_sent: bool,
+    /// Whether the form for a code is open: one is probably on its way.
+    code_open: bool,
     /// What was done, beside the form that did it.
-    notice: Option<(Form, &'static str)>,
+    notice: Option<(Form, String)>,
     /// What is wrong in this form.
     faults: Faults,
     faulty: Option<Form>,
@@ -58,8 +60,9 @@ impl<'a> Page<'a> {
             first_name: person.first_name.as_str(),
             last_name: person.last_name.as_str(),
             phone: "",
+            rules: translations::in_language(member.locale).rules(member.shortest_password),
             verified: person.phone_verified.map(|time| Moment::new(member.locale, time)),
-            code_sent: false,
+            code_open: false,
             notice: None,
             faults: Faults(None),
             faulty: None,
@@ -67,8 +70,8 @@ impl<'a> Page<'a> {
     }
 
     /// What was done by this form.
-    fn done(&self, form: &Form) -> Option<&'static str> {
-        self.notice.filter(|(of, _)| of == form).map(|(_, text)| text)
+    fn done(&self, form: &Form) -> Option<&str> {
+        self.notice.as_ref().filter(|(of, _)| of == form).map(|(_, text)| text.as_str())
     }
 
     /// Why this form was refused, if it is not the fault of a field.
@@ -80,19 +83,32 @@ impl<'a> Page<'a> {
 /// `GET /settings/account`
 pub async fn show(state: &AppState, call: Call<'_>) -> Answer {
     visit(state, call, async |member, mut call| {
-        let (words, done) = (member.words, done(&call.read(state).await?)?);
-        let notice = match done.as_deref() {
-            Some("saved") => Some((Form::Profile, words.saved)),
-            Some("password") => Some((Form::Password, words.password_changed)),
-            Some("sent") => Some((Form::Code, words.code_sent)),
-            Some("verified") => Some((Form::Phone, words.phone_verified)),
+        let (words, incoming) = (member.words, call.read(state).await?);
+        let notice = match done(&incoming)?.as_deref() {
+            Some("saved") => Some((Form::Profile, words.saved.to_owned())),
+            Some("password") => Some((Form::Password, words.password_changed.to_owned())),
+            Some("sent") => Some((Form::Code, code_sent(words, incoming.typed("to")?.unwrap_or_default()))),
+            Some("verified") => Some((Form::Phone, words.phone_verified.to_owned())),
             _ => None,
         };
-        let code_sent = notice.is_some_and(|(form, _)| form == Form::Code);
-        Ok(inside(&Page { notice, code_sent, ..Page::new(&member) }))
+        let code_open = notice.as_ref().is_some_and(|(form, _)| *form == Form::Code);
+        Ok(inside(&Page { notice, code_open, ..Page::new(&member) }))
     })
     .await
 }
+
+/// Where the code went: `digits` are the last ones of the number.
+fn code_sent(words: &Words, digits: &str) -> String {
+    match digits.len() {
+        1..=SHOWN_DIGITS if digits.bytes().all(|byte| byte.is_ascii_digit()) => {
+            format!("{} {digits}.", words.code_sent_to)
+        }
+        _ => words.code_sent.to_owned(),
+    }
+}
+
+/// So many digits of a number are in the address of the page. The whole number stays out of the browser's history.
+const SHOWN_DIGITS: usize = 4;
 
 /// `POST /settings/account` with `first_name`, `last_name` and `locale`.
 pub async fn save(state: &AppState, call: Call<'_>) -> Answer {
@@ -160,7 +176,11 @@ pub async fn send_code(state: &AppState, call: Call<'_>) -> Answer {
             Err(problem) => Err(problem),
         };
         match sent {
-            Ok(()) => Ok(see_other("/settings/account?done=sent#phone-form")),
+            Ok(()) => {
+                let digits = incoming.typed("phone")?.unwrap_or_default().replace(|c: char| !c.is_ascii_digit(), "");
+                let last = &digits[digits.len().saturating_sub(SHOWN_DIGITS)..];
+                Ok(see_other(&format!("/settings/account?done=sent&to={last}#phone-form")))
+            }
             Err(problem) => again(&member, Form::Phone, &incoming, problem),
         }
     })
@@ -172,7 +192,7 @@ pub async fn answer_code(state: &AppState, call: Call<'_>) -> Answer {
     visit(state, call, async |member, mut call| {
         let incoming = call.read(state).await?;
         let typed = incoming.typed("token")?.unwrap_or_default();
-        let ask = VerifyCode { credential: member.credential.clone(), code: Code::typed(typed) };
+        let ask = VerifyCode { credential: member.credential.clone(), code: TypedCode::typed(typed) };
         match state.dispatcher.ask(Weight::Ordinary, &state.ports.verify_code, ask).await {
             Ok(()) => Ok(see_other("/settings/account?done=verified#phone-form")),
             Err(problem) => again(&member, Form::Code, &incoming, problem),
@@ -190,6 +210,8 @@ fn again(member: &Member, form: Form, incoming: &Incoming, problem: Problem) -> 
         first_name: typed("first_name", page.first_name)?,
         last_name: typed("last_name", page.last_name)?,
         phone: typed("phone", page.phone)?,
+        // The last code may still be on its way when no other one is sent.
+        code_open: page.code_open || problem.code == Code::TooManyMessages,
         ..page
     };
     Ok(form_again(&problem, &page))
@@ -202,5 +224,5 @@ fn refused(member: &Member, form: Form, field: &'static str, text: &'static str)
 }
 
 fn with_fault(member: &Member, form: Form, fault: Fault) -> Page<'_> {
-    Page { faults: Faults(Some(fault)), faulty: Some(form), code_sent: form == Form::Code, ..Page::new(member) }
+    Page { faults: Faults(Some(fault)), faulty: Some(form), code_open: form == Form::Code, ..Page::new(member) }
 }

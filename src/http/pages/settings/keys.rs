@@ -21,6 +21,9 @@ use rand::Rng as _;
 use std::str::FromStr;
 use std::time::Duration;
 
+/// Where `portcullis-contacts` of this repository listens.
+const DEMO_NEIGHBOUR: &str = "http://127.0.0.1:8091";
+
 /// A key on a page.
 struct Row<'a> {
     key: &'a KeyRecord,
@@ -216,11 +219,15 @@ struct MadePage<'a> {
     old: Option<String>,
     /// Commands to try it with.
     examples: Option<[String; 2]>,
+    /// What the second one does.
+    try_neighbour: &'static str,
 }
 
 fn shown(state: &AppState, member: &Member, made: &MadeKey, overlap: Option<u32>) -> actix_web::HttpResponse {
     let secret = made.secret.expose();
-    let curl = |path| format!("curl -X GET -d auth_token={secret} {}/api/v1/{path}", state.settings.public_url);
+    let curl = |server: &str, path| format!("curl -X GET -d auth_token={secret} {server}/api/v1/{path}");
+    let server = state.settings.public_url.trim_end_matches('/');
+    let neighbour = if state.settings.development.is_some() { DEMO_NEIGHBOUR } else { server };
     inside(&MadePage {
         frame: member.frame(member.words.made_title),
         side: member.side(KEYS),
@@ -230,7 +237,15 @@ fn shown(state: &AppState, member: &Member, made: &MadeKey, overlap: Option<u32>
             0 => member.words.old_ended.to_owned(),
             _ => format!("{} {}.", member.words.old_for, times::wait(member.locale, days_long(days).as_secs())),
         }),
-        examples: made.key.scopes.contains(&KeyScope::OwnerAct).then(|| [curl("me.json"), curl("contacts.json")]),
+        try_neighbour: match state.settings.development {
+            Some(_) => member.words.try_demo_neighbour,
+            None => member.words.try_neighbour,
+        },
+        examples: made
+            .key
+            .scopes
+            .contains(&KeyScope::OwnerAct)
+            .then(|| [curl(server, "me.json"), curl(neighbour, "contacts.json")]),
         secret,
     })
 }

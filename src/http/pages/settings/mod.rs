@@ -22,7 +22,7 @@ use actix_web::http::StatusCode;
 use askama::Template;
 use portcullis_actors::account::{Person, Profile};
 use portcullis_actors::domain::{Credential, Locale};
-use words::Words;
+pub use words::Words;
 
 /// `GET /settings`
 pub async fn home(state: &AppState, call: Call<'_>) -> Answer {
@@ -39,6 +39,8 @@ struct Member {
     person: Person,
     locale: Locale,
     words: &'static Words,
+    /// The least length of a new password, in characters.
+    shortest_password: usize,
 }
 
 /// As [`visitor::visit`], with the visitor's account.
@@ -47,7 +49,8 @@ async fn visit<'a>(state: &AppState, call: Call<'a>, work: impl AsyncFnOnce(Memb
         let ask = Profile(credential.clone());
         let person = state.dispatcher.ask(Weight::Ordinary, &state.ports.profile, ask).await?;
         let locale = person.locale.unwrap_or_else(|| accepted(call.headers()));
-        work(Member { credential, person, locale, words: Words::of(locale) }, call).await
+        let shortest_password = state.settings.shortest_password;
+        work(Member { credential, person, locale, words: Words::of(locale), shortest_password }, call).await
     })
     .await
 }

@@ -29,7 +29,7 @@ texts! {
         make_key: "Make a key", "Crear una clave";
         name: "Name", "Nombre";
         application: "Application", "Aplicación";
-        scopes: "May", "Permite";
+        scopes: "Permissions", "Permisos";
         last_used: "Last used", "Último uso";
         expires: "Expires", "Caduca";
         created: "Created", "Creada";
@@ -56,6 +56,9 @@ texts! {
         try_neighbour:
             "Ask a service of yours that trusts this server, for example for your contacts. Put its address in place of ours if it has another one:",
             "Pregunte a un servicio que confíe en este servidor, por ejemplo por sus contactos. Si tiene otra dirección, póngala en lugar de la nuestra:";
+        try_demo_neighbour:
+            "Ask a service that trusts this server, for your contacts. Start it with: cargo run -p portcullis-contacts",
+            "Pregunte por sus contactos a un servicio que confía en este servidor. Inícielo con: cargo run -p portcullis-contacts";
         saved_it: "I have copied it", "Ya la he copiado";
         old_for: "The old key stays valid for", "La clave anterior es válida durante";
         old_ended: "The old key is no longer valid.", "La clave anterior ya no es válida.";
@@ -76,8 +79,8 @@ texts! {
             "This form was sent already, or the key has changed meanwhile. Look at your keys before you try again.",
             "Este formulario ya se envió, o la clave ha cambiado entretanto. Mire sus claves antes de intentarlo de nuevo.";
 
-        acts: "Act for you: read and change your own account, devices and sessions.",
-            "Actuar por usted: leer y cambiar su cuenta, sus dispositivos y sus sesiones.";
+        acts: "Act for its owner: read and change the owner's account, devices and sessions.",
+            "Actuar por su propietario: leer y cambiar su cuenta, sus dispositivos y sus sesiones.";
         introspects: "Ask whether a user's token is valid.", "Preguntar si el token de un usuario es válido.";
         ends_sessions: "End the sessions of users in the application.",
             "Cerrar las sesiones de los usuarios en la aplicación.";
@@ -132,6 +135,9 @@ texts! {
         number_hint: "We send a code to it by SMS.", "Le enviaremos un código por SMS.";
         send_code: "Send a code", "Enviar un código";
         code_sent: "We have sent a code by SMS.", "Hemos enviado un código por SMS.";
+        code_sent_to: "We have sent a code by SMS to the number that ends in",
+            "Hemos enviado un código por SMS al número terminado en";
+        have_code: "I have a code", "Tengo un código";
         code: "Code", "Código";
         verify: "Verify", "Verificar";
         phone_verified: "Your number is verified.", "Su número está verificado.";
