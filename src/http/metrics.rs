@@ -1,6 +1,6 @@
 //! What one worker counts of its requests: by route, method and status. A request finds its counters by two small numbers.
 
-use super::Route;
+use super::{OPERATIONS, Route};
 use actix_web::http::Method;
 use portcullis_actors::metrics::{Counter, Histogram};
 use std::time::Duration;
@@ -59,11 +59,11 @@ impl HttpMetrics {
         requests.durations.record(took);
     }
 
-    /// Whether a route has this method of [`METHODS`]. Its counters are shown before the first request; those of other
-    /// methods, and of HEAD, only after one.
+    /// Whether this method of [`METHODS`] is a call of the API. Its counters are shown before the first request; those of
+    /// pages, of other methods and of HEAD only after one.
     pub fn is_expected(route: Option<Route>, method: &str) -> bool {
         match route {
-            Some(route) => route.verbs().iter().any(|verb| verb.allow().split(',').next() == Some(method)),
+            Some(route) => OPERATIONS.iter().any(|call| call.route == route && call.verb.as_str() == method),
             None => matches!(method, "GET" | "POST"),
         }
     }

@@ -46,6 +46,7 @@ pub use route::Verb;
 pub use state::{AppState, Development, Listener, Ports, Readiness, Settings};
 pub use traces::{RequestTraces, TracePolicy};
 
+use actix_http::Request;
 use endpoint::{Endpoint, Parameter, Place};
 use extract::Call;
 use std::ops::Range;
@@ -153,6 +154,13 @@ impl Route {
             _ => true,
         };
         place && settings && is_there
+    }
+
+    /// Whether a request names this server. Asked of the console and the inbox, which are often on addresses that other
+    /// sites can reach only from a browser.
+    fn is_for(self, state: &AppState, request: &Request) -> bool {
+        let asked = state.settings.listener == Listener::Operators || self.pattern().starts_with("/dev/");
+        !asked || pages::origin::is_ours_by_name(request.head().headers(), &state.settings)
     }
 }
 
