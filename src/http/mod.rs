@@ -145,11 +145,11 @@ impl Route {
         let begins = |starts: &[&str]| starts.iter().any(|start| self.pattern().starts_with(start));
         let place = match state.settings.listener {
             Listener::Public => !begins(&["/admin"]),
-            Listener::Operators => begins(&["/admin", "/pages/"]),
+            Listener::Operators => self == Self::Start || begins(&["/admin", "/pages/"]),
         };
         let settings = state.settings.settings_pages || !begins(&["/signin", "/signout", "/settings"]);
         let is_there = match self {
-            Self::Start => state.settings.development.is_some(),
+            Self::Start => state.settings.development.is_some() || state.settings.listener == Listener::Operators,
             Self::Inbox | Self::InboxJson | Self::InboxMail => state.inbox.is_some(),
             _ => true,
         };
