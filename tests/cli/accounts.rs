@@ -176,7 +176,7 @@ fn applications_are_added_and_listed() {
         [&driver["brand"], &driver["colour"], &driver["open_url"], &driver["sms_from"]],
         [&json!("Fleet Driver"), &json!("0f766e"), &json!("driver://home"), &json!(null)]
     );
-    assert!(shell.refused(&["apps", "set", "nowhere"]).contains("no application"));
+    assert!(shell.refused(&["apps", "set", "nowhere", "--brand", "Nowhere"]).contains("no application"));
 }
 
 #[test]
