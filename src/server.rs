@@ -175,9 +175,10 @@ impl Server {
         let applications = Arc::new(Applications::new(Arc::new(database.clone())));
         let maintenance = {
             let (work, applications) = (maintain(revoker, database.clone(), hashing.clone()), applications.clone());
-            let (signs, sources) = (life.clone().show(), Arc::clone(&sources));
+            let (heartbeat, console) = (life.clone().show(), operators.map(|_| Arc::clone(&sources)));
             async move {
-                futures_util::join!(work, keep_fresh(&applications), signs, keep_history(&sources));
+                let history = OptionFuture::from(console.as_deref().map(keep_history));
+                futures_util::join!(work, keep_fresh(&applications), heartbeat, history);
             }
         };
         let workers = WorkerFactory {

@@ -1,8 +1,8 @@
 //! The names, units and labels of all metrics, by Prometheus' conventions (<https://prometheus.io/docs/practices/naming>).
 //!
 //! Labels have few values, which the program knows when it starts: no label is taken from a request. A series exists from
-//! the first scrape on, with zero, so that `rate()` sees its first event. Only requests by HEAD, OPTIONS and methods that a
-//! route does not have are shown after the first one: they would be most of the series, and are nearly always zero.
+//! the first scrape on, with zero, so that `rate()` sees its first event. Only requests of pages, by HEAD, OPTIONS and
+//! methods that a route does not have are shown after the first one: they would be most of the series, and are rare.
 
 use super::sources::{Reading, WorkerReading};
 use crate::http::Route;

@@ -1,10 +1,9 @@
 //! The listener for operators, `admin.bind`: what Prometheus reads at `/metrics`, and the console.
 //!
 //! `sources.rs` knows who counts, and collects at a scrape. `exposition.rs` has all names, units and labels and writes the
-//! text. `process.rs` asks the system about this process, and `history.rs`
-//! keeps the last hour for the console. The listener has a thread of its own, so that a scrape takes no
-//! time of the threads that answer clients. `/metrics` asks nobody for a password: whoever reaches the address reads the numbers,
-//! and they name no user, address or secret.
+//! text. `process.rs` asks the system about this process, and `history.rs` keeps the last hour for the console. The listener
+//! has a thread of its own, so that a scrape takes no time of the threads that answer clients. `/metrics` has no password:
+//! everybody who reaches the address can read the numbers, which name no user, address or secret.
 
 mod exposition;
 mod history;

@@ -1,4 +1,4 @@
-//! The signs of life of this node, in the list that the console shows.
+//! The heartbeat of this node, in the list that the console shows.
 
 use super::stores::Database;
 use portcullis_actors::clock::{Clock, Timestamp};
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{MissedTickBehavior, interval};
 
-/// How often a sign of life is written.
+/// How often the heartbeat is written.
 const EVERY: Duration = Duration::from_secs(10);
 
 /// Writes them.
@@ -34,7 +34,7 @@ impl NodeLife {
                 seen: self.clock.now(),
             };
             if let Err(error) = self.store.note_node(&node).await {
-                tracing::debug!(%error, "a sign of life was not written");
+                tracing::debug!(%error, "the heartbeat was not written");
             }
         }
     }

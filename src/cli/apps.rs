@@ -1,7 +1,7 @@
 //! `apps add|set|list|default`: the applications that users sign in to.
 
 use super::{Access, Context, Failure};
-use clap::Subcommand;
+use clap::{ArgGroup, Subcommand};
 use portcullis_actors::domain::{AppName, Colour, OpenUrl, is_brand};
 use portcullis_actors::stores::{AccountStore as _, Application, ApplicationChange, Created, NewApplication};
 use portcullis_actors::transports::{is_mail_sender, is_sms_sender};
@@ -31,7 +31,10 @@ pub(super) enum AppsCommand {
         open_url: Option<OpenUrl>,
     },
     /// Change how an application presents itself. What is not given stays. An empty text removes a value.
-    #[command(after_help = "Example:\n  portcullis apps set driver --brand \"Fleet Driver\" --colour 0f766e")]
+    #[command(
+        after_help = "Example:\n  portcullis apps set driver --brand \"Fleet Driver\" --colour 0f766e",
+        group = ArgGroup::new("change").args(["brand", "mail_from", "sms_from", "colour", "open_url"]).required(true).multiple(true)
+    )]
     Set {
         /// Its name.
         name: AppName,

@@ -37,6 +37,7 @@ pub(super) enum KeysCommand {
     #[command(after_help = "Example:\n  portcullis keys rotate 7 --overlap-days 14")]
     Rotate {
         /// The ID that the list shows.
+        #[arg(value_parser = key_id)]
         id: i64,
         /// Days that the old key stays valid; 0 ends it at once.
         #[arg(long, value_name = "DAYS", default_value_t = 7, value_parser = clap::value_parser!(u32).range(0..=365))]
@@ -49,6 +50,7 @@ pub(super) enum KeysCommand {
     #[command(after_help = "Example:\n  portcullis keys revoke 7")]
     Revoke {
         /// The ID that the list shows.
+        #[arg(value_parser = key_id)]
         id: i64,
     },
 }
@@ -159,6 +161,10 @@ fn list(context: &Context, keys: &[KeyRecord]) {
             ]
         },
     );
+}
+
+fn key_id(text: &str) -> Result<i64, &'static str> {
+    text.parse().map_err(|_| "must be the number that `keys list` shows")
 }
 
 fn key_name(text: &str) -> Result<String, &'static str> {

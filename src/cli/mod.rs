@@ -49,13 +49,13 @@ enum Command {
     /// Add, change and list applications, and choose the default one.
     #[command(subcommand)]
     Apps(apps::AppsCommand),
-    /// Create, list and revoke the keys of applications' back ends.
+    /// Create, rotate, list and revoke the keys of applications' back ends.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
     /// Show queued and failed messages, and retry dead ones.
     #[command(subcommand)]
     Outbox(outbox::OutboxCommand),
-    /// List the running servers of this installation with their last sign of life.
+    /// List the running servers of this installation and when each was last seen.
     #[command(after_help = "Example:\n  portcullis nodes --json")]
     Nodes,
     /// Check or print the configuration.

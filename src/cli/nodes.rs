@@ -1,4 +1,4 @@
-//! `nodes`: the processes that serve this installation, with their last sign of life.
+//! `nodes`: the processes that serve this installation, and when each was last seen.
 
 use super::{Access, Context, Failure};
 use portcullis_actors::stores::{AdministrationStore as _, Node};

@@ -1,5 +1,5 @@
 //! CORS (Fetch §3.3): which origins may read the API from a browser, including errors and preflight requests.
-//! Credentials are not allowed, because there are no cookies.
+//! Credentials are not allowed, because the API reads no cookies.
 
 use actix_http::Request;
 use actix_web::http::Method;

@@ -56,6 +56,10 @@ impl RequestHandler {
             (CorsRequest::Preflight(_), ..) => Ok(HttpResponse::NoContent().finish()),
             (_, Err(problem), _) => Err(problem),
             (_, Ok(()), None) => missing(&self.state, &request),
+            (_, Ok(()), Some((route, _))) if !route.is_for(&self.state, &request) => Err(Problem::new(
+                Code::Forbidden,
+                "Host must be an address of this server, localhost, or for clients the host of server.public_url.",
+            )),
             (_, Ok(()), Some((route, parameter))) => {
                 let mut work = pin!(route.handle(&self.state, Call::new(&request, &mut payload, parameter)));
                 poll_fn(|context| trace::within(exchange.trace.as_ref(), || work.as_mut().poll(context))).await

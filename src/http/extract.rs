@@ -66,11 +66,7 @@ impl<'a> Call<'a> {
     /// A request that cannot be parsed, or a secret in its URL.
     pub async fn read(&mut self, state: &AppState) -> Result<Incoming, Problem> {
         let settings = &state.settings;
-        let query = self.request.uri().query().unwrap_or_default();
-        if query.len() > settings.body.bytes {
-            return Err(Problem::malformed(format!("The query may have at most {} bytes.", settings.body.bytes)));
-        }
-        let mut params = Params::from_form(query.as_bytes());
+        let mut params = self.query(state)?;
         let secrets = if settings.token_in_query { &SECRETS[1..] } else { &SECRETS };
         refuse_in_url(&params, secrets)?;
         params.extend(self.body(state).await?);
@@ -98,14 +94,13 @@ impl<'a> Call<'a> {
     /// neighbour's. With an `Authorization`, the body is not read: it may be large.
     ///
     /// # Errors
-    /// `token_in_url`, `conflicting_credentials`, `malformed_request` if `auth_token` is not one text, `invalid_token` if
-    /// there is no credential or it is malformed.
+    /// `token_in_url`, `conflicting_credentials`, `malformed_request` if the query is too long or `auth_token` is not one
+    /// text, `invalid_token` if there is no credential or it is malformed.
     pub async fn forwarded_credential(&mut self, state: &AppState) -> Result<Credential, Problem> {
-        let query = self.request.uri().query();
-        if let (None, Some(credential)) = (query, self.bearer_credential()) {
+        if let (None, Some(credential)) = (self.request.uri().query(), self.bearer_credential()) {
             return Ok(credential);
         }
-        let mut params = Params::from_form(query.unwrap_or_default().as_bytes());
+        let mut params = self.query(state)?;
         if !state.settings.token_in_query {
             refuse_in_url(&params, &SECRETS[..1])?;
         }
@@ -131,6 +126,15 @@ impl<'a> Call<'a> {
         let mut lines = self.headers().get_all(AUTHORIZATION);
         let only = lines.next().filter(|_| lines.next().is_none())?;
         bearer(only.to_str().ok()?)?.parse().ok()
+    }
+
+    /// The parameters in the query.
+    fn query(&self, state: &AppState) -> Result<Params, Problem> {
+        let (query, most) = (self.request.uri().query().unwrap_or_default(), state.settings.body.bytes);
+        if query.len() > most {
+            return Err(Problem::malformed(format!("The query may have at most {most} bytes.")));
+        }
+        Ok(Params::from_form(query.as_bytes()))
     }
 
     /// The parameters in the body.

@@ -1,4 +1,5 @@
-//! The question of a proxy before it passes a request on to a neighbour: whose is it? One decision behind three manners:
+//! The question of a proxy before it passes a request on to a neighbour: whose is it? One decision, answered in the form that each proxy
+//! expects:
 //!
 //! - nginx (`auth_request`) passes only on 2xx, 401 and 403, and makes a 500 of anything else. Other refusals are a 403
 //!   there, and `X-Auth-Code` says which.

@@ -18,6 +18,9 @@ pub const STATUSES: [&str; 18] = [
 const NUMBERS: [u16; STATUSES.len() - 1] =
     [200, 401, 503, 204, 400, 403, 404, 405, 406, 410, 413, 415, 422, 429, 499, 500, 501];
 
+/// Where the paths begin that programs call. All others are pages and what belongs to them.
+const PROGRAMS: [&str; 4] = ["/api/", "/gateway/", "/health/", "/callbacks/"];
+
 /// The requests of one worker.
 #[derive(Debug)]
 pub struct HttpMetrics {
@@ -59,11 +62,14 @@ impl HttpMetrics {
         requests.durations.record(took);
     }
 
-    /// Whether a route has this method of [`METHODS`]. Its counters are shown before the first request; those of other
-    /// methods, and of HEAD, only after one.
+    /// Whether programs call a route with this method of [`METHODS`]. Its counters are shown before the first request; those
+    /// of pages, of other methods and of HEAD only after one.
     pub fn is_expected(route: Option<Route>, method: &str) -> bool {
         match route {
-            Some(route) => route.verbs().iter().any(|verb| verb.allow().split(',').next() == Some(method)),
+            Some(route) => {
+                PROGRAMS.iter().any(|start| route.pattern().starts_with(start))
+                    && route.verbs().iter().any(|verb| verb.allow().split(',').next() == Some(method))
+            }
             None => matches!(method, "GET" | "POST"),
         }
     }

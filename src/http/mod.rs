@@ -46,6 +46,7 @@ pub use route::Verb;
 pub use state::{AppState, Development, Listener, Ports, Readiness, Settings};
 pub use traces::{RequestTraces, TracePolicy};
 
+use actix_http::Request;
 use endpoint::{Endpoint, Parameter, Place};
 use extract::Call;
 use std::ops::Range;
@@ -144,15 +145,22 @@ impl Route {
         let begins = |starts: &[&str]| starts.iter().any(|start| self.pattern().starts_with(start));
         let place = match state.settings.listener {
             Listener::Public => !begins(&["/admin"]),
-            Listener::Operators => begins(&["/admin", "/pages/"]),
+            Listener::Operators => self == Self::Start || begins(&["/admin", "/pages/"]),
         };
         let settings = state.settings.settings_pages || !begins(&["/signin", "/signout", "/settings"]);
         let is_there = match self {
-            Self::Start => state.settings.development.is_some(),
+            Self::Start => state.settings.development.is_some() || state.settings.listener == Listener::Operators,
             Self::Inbox | Self::InboxJson | Self::InboxMail => state.inbox.is_some(),
             _ => true,
         };
         place && settings && is_there
+    }
+
+    /// Whether a request names this server. Asked of the console and the inbox, which are often on addresses that other
+    /// sites can reach only from a browser.
+    fn is_for(self, state: &AppState, request: &Request) -> bool {
+        let asked = state.settings.listener == Listener::Operators || self.pattern().starts_with("/dev/");
+        !asked || pages::origin::is_ours_by_name(request.head().headers(), &state.settings)
     }
 }
 

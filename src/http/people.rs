@@ -13,6 +13,28 @@ use portcullis_actors::domain::{KeyScope, Locale, Password, PersonName, Phone, U
 use portcullis_actors::stores::UserChange;
 
 shapes! {
+    /// The caller's own account.
+    struct Me<'a> {
+        /// The id, which is never given twice.
+        id: UserId = 1,
+        /// The address, in lower case.
+        email: &'a str = "admin@beyondvip.com",
+        /// The first name.
+        first_name: &'a str = "Ada",
+        /// The last name.
+        last_name: &'a str = "Admin",
+        /// The verified phone number, in E.164.
+        phone: Option<&'a str> = "+12125550123",
+        /// When the number was verified, if that is known.
+        phone_verified_at: Option<Timestamp> = "2025-11-24T16:00:00Z",
+        /// The language of messages to them.
+        locale: Option<Locale> = "en",
+        /// When the account was created.
+        created_at: Timestamp = "2025-11-24T16:00:00Z",
+    }
+}
+
+shapes! {
     /// Somebody who signs in.
     struct User<'a> {
         /// The id, which is never given twice.
@@ -31,14 +53,13 @@ shapes! {
         locale: Option<Locale> = "en",
         /// When the account was created.
         created_at: Timestamp = "2025-11-24T16:00:00Z",
-        #[serde(skip_serializing_if = "Option::is_none")]
-        /// Whether the account is disabled. The caller's own is not, and does not say so.
-        disabled: Option<bool> = false,
+        /// Whether the account is disabled.
+        disabled: bool = false,
     }
 }
 
-impl<'a> User<'a> {
-    fn own(person: &'a Person) -> Self {
+impl<'a> Me<'a> {
+    fn of(person: &'a Person) -> Self {
         Self {
             id: person.id,
             email: person.email.as_str(),
@@ -48,12 +69,15 @@ impl<'a> User<'a> {
             phone_verified_at: person.phone_verified,
             locale: person.locale,
             created_at: person.created,
-            disabled: None,
         }
     }
+}
 
-    fn managed(person: &'a Person) -> Self {
-        Self { disabled: Some(person.disabled.is_some()), ..Self::own(person) }
+impl<'a> User<'a> {
+    fn of(person: &'a Person) -> Self {
+        let Me { id, email, first_name, last_name, phone, phone_verified_at, locale, created_at } = Me::of(person);
+        let disabled = person.disabled.is_some();
+        Self { id, email, first_name, last_name, phone, phone_verified_at, locale, created_at, disabled }
     }
 }
 
@@ -66,7 +90,7 @@ pub static ME: Endpoint = Endpoint {
     description: "A key reads the account of its owner.",
     access: Access::USER,
     parameters: &[],
-    answers: &[Reply::json("The account.", User::SHAPE)],
+    answers: &[Reply::json("The account.", Me::SHAPE)],
     errors: &[],
 };
 
@@ -74,7 +98,7 @@ pub static ME: Endpoint = Endpoint {
 pub async fn me(state: &AppState, mut call: Call<'_>) -> Answer {
     let ask = Profile(call.credential(state).await?);
     let person = state.dispatcher.ask(Weight::Ordinary, &state.ports.profile, ask).await?;
-    json(&User::own(&person))
+    json(&Me::of(&person))
 }
 
 pub static SHOW: Endpoint = Endpoint {
@@ -121,7 +145,7 @@ pub async fn find(state: &AppState, mut call: Call<'_>) -> Answer {
 
 async fn found(state: &AppState, ask: FindUser) -> Answer {
     let person = state.dispatcher.ask(Weight::Ordinary, &state.ports.find_user, ask).await;
-    json(&User::managed(&person.map_err(Problem::for_server_keys)?))
+    json(&User::of(&person.map_err(Problem::for_server_keys)?))
 }
 
 pub static CREATE: Endpoint = Endpoint {
@@ -172,7 +196,7 @@ pub async fn create(state: &AppState, mut call: Call<'_>) -> Answer {
         })
     })?;
     let person = state.dispatcher.ask(Weight::Costly, &state.ports.create_user, ask).await;
-    json(&User::managed(&person.map_err(Problem::for_server_keys)?))
+    json(&User::of(&person.map_err(Problem::for_server_keys)?))
 }
 
 pub static UPDATE: Endpoint = Endpoint {
@@ -209,7 +233,7 @@ pub async fn update(state: &AppState, mut call: Call<'_>) -> Answer {
     let (caller, _guard) = caller();
     let ask = fields.build(|| Some(UpdateUser { credential, user, change, confirmation: None, caller }))?;
     let person = state.dispatcher.ask(Weight::Ordinary, &state.ports.update_user, ask).await;
-    json(&User::managed(&person.map_err(Problem::for_server_keys)?))
+    json(&User::of(&person.map_err(Problem::for_server_keys)?))
 }
 
 pub static DELETE: Endpoint = Endpoint {

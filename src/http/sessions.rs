@@ -76,14 +76,15 @@ pub static LIST: Endpoint = Endpoint {
     id: "listSessions",
     group: Group::Sessions,
     summary: "List where the user is signed in.",
-    description: "",
+    description: "Sessions of this server's own pages (`/settings`, `/admin`) belong to no application and are not listed here. \
+                  `DELETE /sessions` ends them, too.",
     access: Access::USER,
     parameters: &[],
     answers: &[Reply::json("The sessions of the user.", Vec::<Session<'_>>::SHAPE)],
     errors: &[],
 };
 
-/// `GET /sessions`. Those of the pages of this server belong to no application, and are listed there.
+/// `GET /sessions`. Those of the pages of this server are listed at `/settings/sessions`.
 pub async fn list(state: &AppState, mut call: Call<'_>) -> Answer {
     let ask = ListSessions(call.credential(state).await?);
     let sessions = state.dispatcher.ask(Weight::Ordinary, &state.ports.list_sessions, ask).await?;
@@ -127,7 +128,7 @@ pub static CLOSE_ALL: Endpoint = Endpoint {
     id: "endSessions",
     group: Group::Sessions,
     summary: "Sign the user out everywhere.",
-    description: "",
+    description: "This includes the sessions of this server's own pages.",
     access: Access::USER,
     parameters: &[
         Parameter::optional("others", Kind::Flag, "Whether the session of this call's token stays.", "true").in_query()

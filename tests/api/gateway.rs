@@ -1,4 +1,4 @@
-//! The gateway's answers to proxies: one decision behind three manners, and the identity headers always.
+//! The gateway's answers to proxies: one decision in the form that each proxy expects, and the identity headers always.
 
 use super::app::{App, Setup, problem};
 use super::probe::{KEY, Mood, OTHER_TOKEN, TOKEN};
@@ -75,6 +75,8 @@ async fn a_refusal_has_empty_identity_headers_and_a_status_that_the_proxy_knows(
     refused(&[&token], &format!("?auth_token={TOKEN}"), "", "token_in_url", 400).await;
     refused(&[], "?a=1&auth%5Ftoken[]=", "", "token_in_url", 400).await;
     refused(&form, "", &format!("auth_token={TOKEN}&auth_token={TOKEN}"), "malformed_request", 400).await;
+    let most = Setup::default().settings.body.bytes;
+    refused(&[&token], &format!("?{}", "a".repeat(most + 1)), "", "malformed_request", 400).await;
     assert_eq!(app.probe.count(), 0);
 
     app.probe.be(Mood::Refusing(ErrorKind::InvalidToken));

@@ -124,6 +124,15 @@ async fn only_its_own_page_clears_the_inbox() {
 }
 
 #[actix_web::test]
+async fn a_site_whose_name_resolves_to_us_does_not_read_the_inbox() {
+    let (app, _inbox) = with_inbox().await;
+    for path in ["/dev/inbox", "/dev/inbox.json", "/dev/inbox/1"] {
+        problem(app.request("GET", path).header("host", "evil.example:8080"), 403, "forbidden").await;
+    }
+    page(app.request("GET", "/dev/inbox").header("host", "localhost:8080"), 200).await;
+}
+
+#[actix_web::test]
 async fn hostile_texts_break_no_inbox() {
     let (app, inbox) = with_inbox().await;
     let long = "\u{202e}<script>alert(1)</script>".repeat(400);

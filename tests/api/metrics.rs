@@ -122,6 +122,11 @@ async fn shows_what_happened(live: Live) {
     ] {
         assert_eq!(before.value(zero), 0.0, "{zero}");
     }
+    for page in ["/signin", "/admin", "/docs", "/pages/style.css", "/"] {
+        assert!(!before.0.contains(&format!("route=\"{page}\"")), "{page} is shown after its first request");
+    }
+    assert!(before.0.contains("route=\"/gateway/nginx\",method=\"GET\"") && before.0.len() < 250_000);
+    assert_eq!(live.request(Method::GET, "/signin").send().await.expect("an answer").status(), 200);
     traffic(&live).await;
     let mut after = live.scrape().await;
     // What the notifier has counted is kept for some seconds.
@@ -141,6 +146,7 @@ async fn shows_what_happened(live: Live) {
     assert_eq!(requests(&["route=\"/api/v1/sessions/current\"", "status=\"401\""]), 1.0);
     assert_eq!(requests(&["route=\"/api/v1/tokens\"", "method=\"POST\"", "status=\"200\""]), 1.0);
     assert_eq!(requests(&["route=\"unmatched\"", "method=\"GET\"", "status=\"404\""]), 1.0);
+    assert_eq!(requests(&["route=\"/signin\"", "method=\"GET\"", "status=\"200\""]), 1.0);
     assert_eq!(requests(&["route=\"/health/live\"", "method=\"DELETE\"", "status=\"405\""]), 1.0);
     let (check, taken) =
         ("{route=\"/api/v1/sessions/current\",method=\"GET\"}", "portcullis_http_request_duration_seconds");
@@ -209,12 +215,22 @@ async fn the_listener_for_operators_has_nothing_else_and_clients_do_not_reach_it
     let root = live.metrics.trim_end_matches("/metrics");
     for (method, path, status) in [
         (Method::HEAD, "/metrics", 200),
-        (Method::GET, "/", 404),
+        (Method::GET, "/", 303),
         (Method::GET, "/api/v1/sessions/current", 404),
         (Method::POST, "/metrics", 404),
     ] {
         let answer = live.client.request(method.clone(), format!("{root}{path}")).send().await.expect("an answer");
         assert_eq!(answer.status(), status, "{method} {path}");
+    }
+    // A site whose name resolves to this address reaches no console. Prometheus may call it by any name.
+    for (path, host, status) in [
+        ("/admin/signin", "localhost:8081", 200),
+        ("/admin/signin", "evil.example", 403),
+        ("/admin", "evil.example", 403),
+        ("/metrics", "node-1.internal:8081", 200),
+    ] {
+        let answer = live.client.get(format!("{root}{path}")).header("host", host).send().await.expect("an answer");
+        assert_eq!(answer.status(), status, "{path} at {host}");
     }
     let metrics = live.metrics.clone();
     let client = live.client.clone();

@@ -93,6 +93,7 @@ fn wrong_usage_is_2_and_help_has_an_example() {
         &["outbox", "retry"],
         &["apps", "add", "driver", "--mail-from", "not an address"],
         &["apps", "set", "driver", "--colour", "blue"],
+        &["apps", "set", "driver"],
         &["apps", "set", "driver", "--open-url", "javascript:alert(1)"],
         &["apps", "add", "driver", "--sms-from", "15005550006"],
         &["outbox", "retry", "1", "--dead"],
@@ -104,6 +105,10 @@ fn wrong_usage_is_2_and_help_has_an_example() {
         let ended = shell.run(wrong);
         assert_eq!(ended.code, 2, "{wrong:?}: {}", ended.err);
         assert!(ended.out.is_empty() && !ended.err.is_empty(), "{wrong:?}");
+    }
+    for command in ["rotate", "revoke"] {
+        let ended = shell.run(&["keys", command, "x"]);
+        assert!(ended.code == 2 && ended.err.contains("must be the number that `keys list` shows"), "{}", ended.err);
     }
     for command in [
         &["serve"][..],
@@ -171,7 +176,7 @@ fn applications_are_added_and_listed() {
         [&driver["brand"], &driver["colour"], &driver["open_url"], &driver["sms_from"]],
         [&json!("Fleet Driver"), &json!("0f766e"), &json!("driver://home"), &json!(null)]
     );
-    assert!(shell.refused(&["apps", "set", "nowhere"]).contains("no application"));
+    assert!(shell.refused(&["apps", "set", "nowhere", "--brand", "Nowhere"]).contains("no application"));
 }
 
 #[test]

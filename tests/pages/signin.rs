@@ -62,6 +62,19 @@ async fn a_sign_in_leads_back_and_a_cookie_is_for_browsers_alone() {
 }
 
 #[actix_web::test]
+async fn a_form_that_cannot_be_read_is_refused_by_a_page() {
+    let live = Live::start().await;
+    let stranger = Visitor { live: &live, cookie: String::new() };
+    let twice = [("email", "a@b.cd"), ("email", "a@b.cd"), ("password", "x")];
+    for answer in [stranger.get("/signin?next=a&next=b").await, stranger.post("/signin", &twice).await] {
+        assert_eq!(answer.status(), 400);
+        let text = answer.text().await.expect("a text");
+        assert!(text.contains("The form could not be read") && text.contains("</html>"), "{text}");
+    }
+    live.stop().await;
+}
+
+#[actix_web::test]
 async fn each_sign_in_opens_a_new_session_and_signing_out_ends_it() {
     let live = Live::start().await;
     let first = Visitor::admin(&live).await;

@@ -34,11 +34,16 @@ impl SessionCookie {
     /// The session that a browser presents. `None` if there is no such cookie, or more than one: another site of the same
     /// domain may have set it.
     pub fn read(&self, headers: &HeaderMap) -> Option<Credential> {
-        let lines = headers.get_all(COOKIE).filter_map(|line| line.to_str().ok());
-        let pairs = lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        let mut values = pairs.filter(|(name, _)| *name == self.name).map(|(_, value)| value);
+        // As bytes: the cookies of other sites on this host may be anything.
+        let pairs = headers.get_all(COOKIE).flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+        let mut values = pairs.filter_map(|pair| self.value(pair));
         let only = values.next().filter(|_| values.next().is_none())?;
-        only.parse().ok().map(Credential::Page)
+        std::str::from_utf8(only).ok()?.parse().ok().map(Credential::Page)
+    }
+
+    /// The value of a `name=value` of this name.
+    fn value<'p>(&self, pair: &'p [u8]) -> Option<&'p [u8]> {
+        pair.trim_ascii().strip_prefix(self.name.as_bytes())?.strip_prefix(b"=")
     }
 
     /// `Set-Cookie` for a session that was opened. The browser forgets it when it is closed.
@@ -69,7 +74,7 @@ mod tests {
     fn read(lines: &[&str]) -> bool {
         let mut headers = HeaderMap::new();
         for line in lines {
-            headers.append(COOKIE, HeaderValue::from_str(line).expect("a value"));
+            headers.append(COOKIE, HeaderValue::from_bytes(line.as_bytes()).expect("a value"));
         }
         COOKIE_OF_SETTINGS.read(&headers).is_some()
     }
@@ -79,7 +84,9 @@ mod tests {
         let token = "A".repeat(44);
         assert!(read(&[&format!("a=b; __Host-portcullis={token}; c")]));
         assert!(read(&["a=b", &format!("__Host-portcullis={token}")]));
+        assert!(read(&[&format!("name=Zoë; __Host-portcullis={token}")]), "the cookie of somebody else");
         assert!(!read(&[&format!("portcullis={token}")]));
+        assert!(!read(&[&format!("__Host-portcullis=é{token}")]));
         assert!(!read(&[&format!("__Host-portcullis={token}; __Host-portcullis={token}")]));
         assert!(!read(&[&format!("__Host-portcullis={}", "A".repeat(43))]), "a token of the API");
         assert!(!read(&[]));

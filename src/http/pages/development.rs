@@ -1,9 +1,10 @@
 //! The start page of development, `/`: what runs, where everything is, and lines to try it. No other profile has it.
 
+use super::visitor::see_other;
 use super::{Frame, Group, Item, Side, Words, private};
 use crate::http::extract::Call;
 use crate::http::route::Answer;
-use crate::http::state::{AppState, Development, Settings};
+use crate::http::state::{AppState, Development, Listener, Settings};
 use actix_web::http::StatusCode;
 use askama::Template;
 use portcullis_actors::domain::Locale;
@@ -26,9 +27,12 @@ struct Line {
     text: String,
 }
 
-/// `GET /`
+/// `GET /`. On the listener for operators it leads to the console.
 pub async fn start(state: &AppState, call: Call<'_>) -> Answer {
     let settings = &state.settings;
+    if settings.listener == Listener::Operators {
+        return Ok(see_other("/admin"));
+    }
     let Some(development) = settings.development.as_deref() else {
         return Ok(super::missing::page(state, call.headers()));
     };

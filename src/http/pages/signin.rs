@@ -1,7 +1,7 @@
 //! Signing in to the pages of a listener, and out. It is the sign-in of phones: the same message, guard and budgets.
 
 use super::texts::texts;
-use super::visitor::{self, Place, accepted, again, foreign, inside, is_ours, see_other};
+use super::visitor::{self, Place, accepted, again, foreign, inside, is_ours, problem_page, see_other};
 use super::{Frame, times};
 use crate::http::dispatch::{Weight, caller};
 use crate::http::error::{Code, Problem};
@@ -45,9 +45,13 @@ impl<'a> Form<'a> {
 
 /// `GET /signin`, `GET /admin/signin`: with `next`, the page to go to.
 pub async fn form(state: &AppState, mut call: Call<'_>) -> Answer {
-    let incoming = call.read(state).await?;
-    let fields = incoming.form(&["next"])?;
-    Ok(inside(&Form::new(state, accepted(call.headers()), fields.text("next"))))
+    let locale = accepted(call.headers());
+    let page = async {
+        let incoming = call.read(state).await?;
+        let fields = incoming.form(&["next"])?;
+        Ok(inside(&Form::new(state, locale, fields.text("next"))))
+    };
+    Ok(page.await.unwrap_or_else(|problem: Problem| problem_page(locale, &Place::of(&state.settings), &problem)))
 }
 
 /// `POST /signin`, `POST /admin/signin` with `email`, `password` and `next`. Each sign-in opens a new session and ends the
@@ -57,8 +61,14 @@ pub async fn submit(state: &AppState, mut call: Call<'_>) -> Answer {
     if !is_ours(state, &call) {
         return Ok(foreign(locale, &place));
     }
-    let incoming = call.read(state).await?;
-    let fields = incoming.form(&["email", "password", "next"])?;
+    let incoming = match call.read(state).await {
+        Ok(incoming) => incoming,
+        Err(problem) => return Ok(problem_page(locale, &place, &problem)),
+    };
+    let fields = match incoming.form(&["email", "password", "next"]) {
+        Ok(fields) => fields,
+        Err(problem) => return Ok(problem_page(locale, &place, &problem)),
+    };
     let typed = fields.text("email").unwrap_or_default();
     let form = Form { email: typed, ..Form::new(state, locale, fields.text("next")) };
     let email = typed.trim().parse::<Email>();

@@ -145,7 +145,7 @@ pub fn foreign(locale: Locale, place: &Place) -> HttpResponse {
 }
 
 /// What went wrong, as a page.
-fn problem_page(locale: Locale, place: &Place, problem: &Problem) -> HttpResponse {
+pub fn problem_page(locale: Locale, place: &Place, problem: &Problem) -> HttpResponse {
     let texts = Texts::of(locale);
     let wait = problem.retry_after_secs();
     let (title, text) = match problem.code.status() {

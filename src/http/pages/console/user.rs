@@ -73,7 +73,9 @@ impl Action {
             Self::EndSessions => "The user is signed out everywhere. Codes and reset links end as well.",
             Self::SendReset => "The user gets a link that sets a new password.",
             Self::Appoint => "The user can see and change everything in this console, and delete every account.",
-            Self::Dismiss => "The user can no longer open this console. Keys and sessions of the user stay.",
+            Self::Dismiss => {
+                "The user can no longer open this console. Their keys that may do more than act for them are revoked. Sessions stay."
+            }
             Self::Delete => {
                 "The account is deleted with its sessions, devices, keys and messages. This cannot be undone."
             }

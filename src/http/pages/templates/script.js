@@ -63,15 +63,21 @@ function merge(old, fresh) {
   for (const gone of known.values()) if (!inUse(gone)) gone.remove();
 }
 
+let used = Date.now();
+for (const event of ["pointerdown", "pointermove", "keydown", "focus"]) addEventListener(event, () => (used = Date.now()), true);
+/** Whether somebody uses the page. Otherwise refreshing would keep the session of an unattended browser alive. */
+const attended = () => !document.hidden && Date.now() - used < 300_000;
+
 /** Fetches the page again every `data-refresh` seconds. With `data-merge` the element's children are merged by their id. */
 function refresh(element) {
   const again = () => setTimeout(turn, 1000 * element.dataset.refresh);
   const turn = async () => {
     try {
-      if (!document.hidden) {
+      if (attended()) {
         const answer = await fetch(location.href, { cache: "no-store", headers: { accept: "text/html" } });
-        const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-        const fresh = answer.ok && page.getElementById(element.id);
+        // The session has ended, or there is no such page any more: do not leave its data on the screen.
+        if (answer.redirected || (answer.status >= 400 && answer.status < 500)) return location.reload();
+        const fresh = answer.ok && new DOMParser().parseFromString(await answer.text(), "text/html").getElementById(element.id);
         if (fresh && "merge" in element.dataset && fresh.firstElementChild?.id) merge(element, fresh);
         else if (fresh) element = replace(element, fresh);
       }
