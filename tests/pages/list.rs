@@ -129,7 +129,7 @@ pub const PAGES: &[Page] = &[
     page("/settings/account?done=sent", "Account"),
     Page {
         path: "/settings/account",
-        steps: &[Fill("#phone", "rubbish"), Click("#phone-form form .button")],
+        steps: &[Fill("#phone", "rubbish"), Click("#phone-form form[action$='/phone'] .button")],
         heading: "Account",
     },
 ];
