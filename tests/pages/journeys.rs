@@ -93,7 +93,7 @@ async fn the_inbox_shows_the_mail_and_by_itself_what_comes_next() {
     let ask = live.request(Method::POST, "/api/v1/settings/send_phone_verification").bearer_auth(token);
     let (status, _) = json(ask.form(&[("phone", "(123)456-7890")])).await;
     assert_eq!(status, 200);
-    browser.shows("details:first-child strong", "1988").await;
+    browser.shows("details:first-of-type strong", "1988").await;
     browser.click("#message-2 summary").await;
     browser.shows("#code-2", "1988").await;
     browser.shows("#message-2 .copy", "Copy").await;
@@ -102,7 +102,7 @@ async fn the_inbox_shows_the_mail_and_by_itself_what_comes_next() {
 
     browser.open(&format!("{}/dev/inbox?to=%2B11234567890", live.url)).await;
     assert_eq!(browser.run("return document.querySelectorAll('details').length", value!([])).await, 1);
-    browser.click("main form.spread button").await;
+    browser.click("main form[method=post] button").await;
     browser.shows("main", "No messages yet").await;
     drop(browser);
     live.stop().await;
@@ -118,7 +118,7 @@ async fn the_inbox_works_without_javascript() {
     browser.shows_in_frame("p a", "Choose a new password").await;
     browser.click("label[for=text-1]").await;
     browser.shows("#message-1 .panel pre", "somebody, we hope you").await;
-    browser.click("main form.spread button").await;
+    browser.click("main form[method=post] button").await;
     browser.shows("main", "No messages yet").await;
     drop(browser);
     live.stop().await;
