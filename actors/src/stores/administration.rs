@@ -40,7 +40,7 @@ pub struct Node {
     /// Of the program.
     pub version: String,
     pub started: Timestamp,
-    /// Its last sign of life, by its own clock.
+    /// When it last said so, by its own clock.
     pub seen: Timestamp,
 }
 
@@ -58,7 +58,7 @@ pub trait AdministrationStore: Send + Sync {
     /// replaced already.
     async fn expiring_keys(&self, until: Timestamp, limit: u32) -> StoreResult<Vec<KeyRecord>>;
 
-    /// Writes a sign of life, and deletes nodes that were not seen for a day.
+    /// Writes that a node runs, and deletes nodes that were not seen for a day.
     async fn note_node(&self, node: &Node) -> StoreResult<()>;
 
     /// A node has stopped.
