@@ -1,4 +1,4 @@
-//! What a JSON answer looks like. [`shapes!`] declares the members of an answer together with the type that is written, so
+//! What a JSON answer looks like. `shapes!` declares the members of an answer together with the type that is written, so
 //! that documents cannot say anything else.
 
 use portcullis_actors::clock::Timestamp;
