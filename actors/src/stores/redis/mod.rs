@@ -15,6 +15,7 @@
 //! | file | holds |
 //! | --- | --- |
 //! | `topology`, `shard` | which primary has which keys, and the connections to a primary |
+//! | `sentinel`, `cluster` | where the primaries are, at the start and from then on |
 //! | `pool` | *changes*: scripts over a bounded pool of connections |
 //! | `tracking`, `caches`, `cached_sessions` | *checks*: one connection of this process for each primary, and a cache for each HTTP thread, which Redis invalidates over it |
 //! | `start`, `role` | whether a Redis can serve, and whether it is a primary now |
@@ -24,11 +25,13 @@
 mod cached_sessions;
 mod caches;
 mod challenges;
+mod cluster;
 mod limits;
 mod pool;
 mod record;
 mod role;
 mod scripts;
+mod sentinel;
 mod sessions;
 mod shard;
 mod start;
@@ -46,8 +49,8 @@ use caches::Caches;
 use futures_util::future::BoxFuture;
 use redis::FromRedisValue;
 use shard::Shard;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
@@ -68,6 +71,22 @@ pub struct RedisSettings {
 pub enum RedisServers {
     /// One primary: `redis://…` or `rediss://…`; may contain a password.
     One(String),
+    /// The primary that sentinels tell of.
+    Sentinel(SentinelSettings),
+    /// The primaries of a cluster: URLs of some of its nodes. The others have the user, the password and the TLS of the first.
+    Cluster(Vec<String>),
+}
+
+/// Sentinels, and how to connect to the primary that they tell of.
+#[derive(Clone)]
+pub struct SentinelSettings {
+    /// URLs, each with a user and a password of its own, if it needs them.
+    pub sentinels: Vec<String>,
+    pub master_name: String,
+    /// Of the primary. Empty: none.
+    pub user: String,
+    pub password: String,
+    pub tls: bool,
 }
 
 /// Whether a user is meant.
@@ -85,6 +104,9 @@ pub struct RedisTokenStore(Arc<Inner>);
 struct Inner {
     topology: watch::Sender<Arc<Topology>>,
     caches: Caches,
+    /// The task that follows the primaries where they go.
+    following: OnceLock<AbortOnDropHandle<()>>,
+    settings: RedisSettings,
     timeout: Duration,
     clock: Arc<dyn Clock>,
     before_serving: BeforeServing,
@@ -105,12 +127,12 @@ impl RedisTokenStore {
         before_serving: BeforeServing,
     ) -> Result<Self, StartError> {
         let metrics = Arc::default();
-        let RedisServers::One(url) = &settings.servers;
-        let shard = Shard::new(start::connection(url)?, settings.pool_size, settings.timeout, &metrics)?;
-        start::examine(&shard.client, settings.timeout).await?;
+        let topology = find(settings, &metrics).await?;
         Ok(Self(Arc::new(Inner {
-            topology: watch::Sender::new(Arc::new(Topology::one(Arc::new(shard)))),
+            topology: watch::Sender::new(Arc::new(topology)),
             caches: Caches::default(),
+            following: OnceLock::new(),
+            settings: settings.clone(),
             timeout: settings.timeout,
             clock,
             before_serving,
@@ -124,12 +146,20 @@ impl RedisTokenStore {
     /// # Errors
     /// As [`RedisTokenStore::connect`].
     pub async fn examine(settings: &RedisSettings) -> Result<(), StartError> {
-        let RedisServers::One(url) = &settings.servers;
-        start::examine(&start::client(start::connection(url)?)?, settings.timeout).await
+        find(settings, &Arc::default()).await.map(drop)
     }
 
-    /// Connects for checks, on this runtime. Without it, the first worker does so on its own.
+    /// Connects for checks and follows the primaries, on this runtime. Without it, the first worker does so on its own.
+    #[expect(clippy::disallowed_methods, reason = "the store owns the task, which ends with it")]
     pub fn serve_checks(&self) {
+        self.0.following.get_or_init(|| {
+            let store = Arc::downgrade(&self.0);
+            AbortOnDropHandle::new(match &self.0.settings.servers {
+                RedisServers::One(_) => tokio::spawn(async {}),
+                RedisServers::Sentinel(settings) => tokio::spawn(sentinel::follow(store, settings.clone())),
+                RedisServers::Cluster(_) => tokio::spawn(cluster::follow(store)),
+            })
+        });
         for shard in self.topology().shards() {
             self.maintain(shard);
         }
@@ -185,6 +215,23 @@ impl RedisTokenStore {
         self.topology().shard(slot).cloned().ok_or_else(no_primary)
     }
 
+    /// Puts other primaries in force. Shards that are in both keep their connections; the others end with the last call on
+    /// them. What was read of keys that have moved is forgotten.
+    fn put_in_force(&self, topology: Topology) {
+        let (new, old) = (Arc::new(topology), self.topology());
+        self.0.topology.send_replace(Arc::clone(&new));
+        self.0.caches.forget_where(|user| {
+            let slot = Slot::of(&sessions_key(user));
+            old.shard(slot).is_none_or(|shard| !new.holds(shard, slot))
+        });
+        for shard in old.shards().iter().filter(|shard| !new.shards().iter().any(|kept| Arc::ptr_eq(kept, shard))) {
+            shard.pool.close();
+        }
+        for shard in new.shards() {
+            self.maintain(shard);
+        }
+    }
+
     /// Starts the task that keeps the tracked connection, unless there is one.
     #[expect(clippy::disallowed_methods, reason = "the shard owns the task, which ends with it")]
     fn maintain(&self, shard: &Arc<Shard>) {
@@ -233,6 +280,19 @@ impl RedisTokenStore {
     fn users_of(&self, shard: &Arc<Shard>) -> Users {
         let (topology, shard) = (self.topology(), Arc::clone(shard));
         Arc::new(move |user| topology.holds(&shard, Slot::of(&sessions_key(user))))
+    }
+}
+
+/// Finds the primaries, and examines whether they can serve.
+async fn find(settings: &RedisSettings, metrics: &Arc<StoreMetrics>) -> Result<Topology, StartError> {
+    match &settings.servers {
+        RedisServers::One(url) => {
+            let shard = Shard::new(start::connection(url)?, settings.pool_size, settings.timeout, metrics)?;
+            start::examine(&shard.client, settings.timeout).await?;
+            Ok(Topology::one(Arc::new(shard)))
+        }
+        RedisServers::Sentinel(servers) => sentinel::find(servers, settings, metrics).await,
+        RedisServers::Cluster(seeds) => cluster::find(seeds, settings, metrics).await,
     }
 }
 
