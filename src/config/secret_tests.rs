@@ -169,6 +169,7 @@ fn credentials_set_keys_and_files_of_others_do_not() {
         ("portcullis.sms.fallback.0.auth_token", b"c4n4ry-hunter2\n"),
         ("database.url", b"mysql://x"),
         ("tls.key", b"\xff"),
+        ("portcullis.toml", b"[server]"),
     ]);
     let config_file = "[database]\nurl = \"sqlite://x.db\"\n[[sms.fallback]]\nbase_url = \"https://a.example\"\n\
                        account_sid = \"AC1\"\nfrom = \"x\"\n";

@@ -107,7 +107,8 @@ impl Sources {
         }
     }
 
-    /// Adds every credential `portcullis.section.key`. Other files of the folder belong to other programs.
+    /// Adds every credential `portcullis.section.key`. Other files of the folder are not settings; one may be the file of
+    /// `--config`, `portcullis.toml`.
     fn add_credentials(&mut self, folder: &Path) {
         let files = match secret_files::list(folder) {
             Ok(files) => files,
@@ -117,7 +118,7 @@ impl Sources {
             }
         };
         for (name, path) in files {
-            let Some(dotted) = name.strip_prefix(CREDENTIAL) else { continue };
+            let Some(dotted) = name.strip_prefix(CREDENTIAL).filter(|rest| rest.contains('.')) else { continue };
             let origin = format!("credential {}", name.escape_debug());
             match Key::parse(dotted) {
                 Some(key) => {
