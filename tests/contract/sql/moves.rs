@@ -33,6 +33,17 @@ impl Pair {
     fn settings(&self) -> SqlSettings {
         both(self.primary.port(), self.standby.port())
     }
+
+    /// A store on them with all of its connections open, and a standby that has its tables.
+    async fn store(&self, settings: &SqlSettings) -> SqlStore {
+        let store = open(settings).await;
+        let email = new_user("ada").email;
+        for outcome in join_all((0..60).map(|_| store.user_by_email(&email))).await {
+            outcome.expect("read");
+        }
+        self.standby.caught_up_with(&self.primary).await;
+        store
+    }
 }
 
 fn both(one: u16, two: u16) -> SqlSettings {
@@ -47,14 +58,6 @@ async fn add(store: &SqlStore, name: &str) -> bool {
     store.create_user(new_user(name)).await.is_ok()
 }
 
-/// Opens as many connections as the pool has.
-async fn fill(store: &SqlStore) {
-    let email = new_user("ada").email;
-    for outcome in join_all((0..60).map(|_| store.user_by_email(&email))).await {
-        outcome.expect("read");
-    }
-}
-
 /// Whether the account is there, on this server alone.
 async fn holds(server: &Postgres, name: &str) -> bool {
     let store = open(&patient(server.url("postgres"))).await;
@@ -64,8 +67,7 @@ async fn holds(server: &Postgres, name: &str) -> bool {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_killed_primary_is_followed_to_the_one_that_was_promoted() {
     let mut pair = Pair::start().await;
-    let store = open(&pair.settings()).await;
-    fill(&store).await;
+    let store = pair.store(&pair.settings()).await;
     pair.primary.kill();
     assert!(!add(&store, "ada").await, "a standby takes no writes");
     assert!(!add(&store, "ada").await);
@@ -83,8 +85,7 @@ async fn a_killed_primary_is_followed_to_the_one_that_was_promoted() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_that_becomes_read_only_is_left_with_all_connections() {
     let pair = Pair::start().await;
-    let store = open(&pair.settings()).await;
-    fill(&store).await;
+    let store = pair.store(&pair.settings()).await;
     pair.standby.promote();
     assert!(add(&store, "ada").await, "no connection was lost, so the first one is still used");
     pair.primary.execute("postgres", "ALTER SYSTEM SET default_transaction_read_only = on").await;
@@ -106,9 +107,8 @@ async fn a_server_that_becomes_read_only_is_left_with_all_connections() {
 async fn a_swallowed_primary_costs_one_call_a_moment() {
     let pair = Pair::start().await;
     let gate = Gate::before(([127, 0, 0, 1], pair.primary.port()).into()).await;
-    let settings = both(gate.address().port(), pair.standby.port());
-    let store = open(&settings).await;
-    fill(&store).await;
+    let settings = SqlSettings { max_connections: 40, ..both(gate.address().port(), pair.standby.port()) };
+    let store = pair.store(&settings).await;
     gate.swallow();
     pair.standby.promote();
     // A connection that was in use a moment ago is not tested.

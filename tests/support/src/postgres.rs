@@ -1,7 +1,7 @@
 //! A real PostgreSQL: an instance of one test, which the test stalls, kills and restarts, or a fresh database on a
 //! shared instance.
 
-use crate::wait::{eventually_blocking, found};
+use crate::wait::{eventually, eventually_blocking, found};
 use rustix::process::{Pid, Signal, kill_process};
 use sqlx::{Connection as _, PgConnection};
 use std::fs;
@@ -70,6 +70,22 @@ impl Postgres {
         copy.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "--dbname"]).arg(self.url("postgres"));
         succeed(copy.arg("-D").arg(folder.path().join("cluster")));
         Self::launched(folder, self.settings).await
+    }
+
+    /// Waits until this standby has everything that was written on its primary up to now.
+    ///
+    /// # Panics
+    /// When it does not get it.
+    pub async fn caught_up_with(&self, primary: &Self) {
+        let mut there = PgConnection::connect(&primary.url("postgres")).await.expect("the primary answers");
+        let written = sqlx::query_scalar::<_, String>("SELECT pg_current_wal_lsn()::text").fetch_one(&mut there).await;
+        let mut here = PgConnection::connect(&self.url("postgres")).await.expect("the standby answers");
+        let reached = format!("SELECT pg_last_wal_replay_lsn() >= '{}'", written.expect("a position"));
+        eventually("the standby has caught up", async || {
+            let reached = sqlx::query_scalar::<_, bool>(sqlx::AssertSqlSafe(reached.as_str()));
+            reached.fetch_one(&mut here).await.is_ok_and(|has_it| has_it)
+        })
+        .await;
     }
 
     /// Makes a standby the primary. Returns when it takes writes.
