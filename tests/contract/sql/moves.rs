@@ -4,12 +4,12 @@ use super::starting::refused;
 use futures_util::future::join_all;
 use portcullis_actors::clock::SystemClock;
 use portcullis_actors::stores::AccountStore as _;
-use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
+use portcullis_actors::stores::sql::{SingleNodeClaim, SqlSettings, SqlStore};
 use portcullis_testkit::accounts::new_user;
 use portcullis_testkit::gate::Gate;
 use portcullis_testkit::postgres::Postgres;
 use portcullis_testkit::stores::patient;
-use portcullis_testkit::wait::found;
+use portcullis_testkit::wait::{eventually, found};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -143,4 +143,24 @@ async fn a_standby_alone_is_refused_in_one_line() {
     pair.standby.promote();
     let store = start.await.expect("it starts");
     found("it takes writes", async || add(&store, "ada").await.then_some(())).await;
+}
+
+/// Whether a node has claimed the database on this server.
+async fn is_claimed(server: &Postgres) -> bool {
+    let unclaimed = SingleNodeClaim::check_unclaimed(&patient(server.url("postgres"))).await;
+    unclaimed.is_err_and(|error| error.to_string().contains("a node serves it alone"))
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_claim_of_a_single_node_is_on_the_primary_and_follows_it() {
+    let mut pair = Pair::start().await;
+    let settings = both(pair.standby.port(), pair.primary.port());
+    let mut claim = SingleNodeClaim::claim(&settings).await.expect("nobody has it");
+    assert!(is_claimed(&pair.primary).await);
+    let kept = tokio::spawn(async move { claim.lost().await });
+    pair.primary.kill();
+    pair.standby.promote();
+    eventually("it is claimed again", async || is_claimed(&pair.standby).await).await;
+    assert!(!kept.is_finished());
+    kept.abort();
 }
