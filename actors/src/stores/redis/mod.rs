@@ -10,12 +10,13 @@
 //!
 //! All keys of a user share the tag `{42}`, so a script touches one slot of a cluster, but for one pair: a sign-in is
 //! charged to its account and to its address in one step (`admit.lua`), and so is it forgiven (`open.lua`,
-//! `forgive.lua`). A cluster would refuse that, so `start` refuses a cluster. Only digests are stored.
+//! `forgive.lua`). In a cluster that is a step for each slot (`limits`). Only digests are stored.
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | `topology`, `shard` | which primary has which keys, and the connections to a primary |
+//! | `topology`, `slot`, `shard` | which primary has which keys, and the connections to a primary |
 //! | `sentinel`, `cluster` | where the primaries are, at the start and from then on |
+//! | `routing` | sends each call to the primary of its slot, and again where a cluster redirects it |
 //! | `pool` | *changes*: scripts over a bounded pool of connections |
 //! | `tracking`, `caches`, `cached_sessions` | *checks*: one connection of this process for each primary, and a cache for each HTTP thread, which Redis invalidates over it |
 //! | `start`, `role` | whether a Redis can serve, and whether it is a primary now |
@@ -30,10 +31,12 @@ mod limits;
 mod pool;
 mod record;
 mod role;
+mod routing;
 mod scripts;
 mod sentinel;
 mod sessions;
 mod shard;
+mod slot;
 mod start;
 mod topology;
 mod tracking;
@@ -47,14 +50,18 @@ use crate::error::{StartError, StoreError};
 use crate::metrics::StoreMetrics;
 use caches::Caches;
 use futures_util::future::BoxFuture;
-use redis::FromRedisValue;
+use redis::{Cmd, FromRedisValue};
+use routing::Route;
 use shard::Shard;
+use slot::Slot;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::runtime::Handle;
+use tokio::sync::{Mutex, watch};
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
-use topology::{Slot, Topology};
+use topology::Topology;
 
 /// Where Redis is and how long a call may take.
 #[derive(Clone)]
@@ -75,6 +82,17 @@ pub enum RedisServers {
     Sentinel(SentinelSettings),
     /// The primaries of a cluster: URLs of some of its nodes. The others have the user, the password and the TLS of the first.
     Cluster(Vec<String>),
+}
+
+impl RedisServers {
+    fn is_cluster(&self) -> bool {
+        matches!(self, Self::Cluster(_))
+    }
+
+    /// What each server must be.
+    fn kind(&self) -> start::Kind {
+        if self.is_cluster() { start::Kind::NodeOfCluster } else { start::Kind::Alone }
+    }
 }
 
 /// Sentinels, and how to connect to the primary that they tell of.
@@ -106,6 +124,10 @@ struct Inner {
     caches: Caches,
     /// The task that follows the primaries where they go.
     following: OnceLock<AbortOnDropHandle<()>>,
+    /// The runtime that checks are read on; none if this process serves no checks.
+    runtime: OnceLock<Handle>,
+    /// When the map of the cluster was last asked for.
+    renewed: Mutex<Option<Instant>>,
     settings: RedisSettings,
     timeout: Duration,
     clock: Arc<dyn Clock>,
@@ -119,8 +141,8 @@ impl RedisTokenStore {
     /// Connects, and examines whether this Redis can serve.
     ///
     /// # Errors
-    /// A wrong URL or password, a server that cannot be reached or is too old, a node of a cluster, or an eviction policy
-    /// that would drop sessions.
+    /// A wrong URL or password, a server that cannot be reached or is too old, a node of a cluster that is not configured
+    /// as one, a cluster with a slot that no primary has, or an eviction policy that would drop sessions.
     pub async fn connect(
         settings: &RedisSettings,
         clock: Arc<dyn Clock>,
@@ -132,6 +154,8 @@ impl RedisTokenStore {
             topology: watch::Sender::new(Arc::new(topology)),
             caches: Caches::default(),
             following: OnceLock::new(),
+            runtime: OnceLock::new(),
+            renewed: Mutex::default(),
             settings: settings.clone(),
             timeout: settings.timeout,
             clock,
@@ -152,6 +176,7 @@ impl RedisTokenStore {
     /// Connects for checks and follows the primaries, on this runtime. Without it, the first worker does so on its own.
     #[expect(clippy::disallowed_methods, reason = "the store owns the task, which ends with it")]
     pub fn serve_checks(&self) {
+        self.0.runtime.get_or_init(Handle::current);
         self.0.following.get_or_init(|| {
             let store = Arc::downgrade(&self.0);
             AbortOnDropHandle::new(match &self.0.settings.servers {
@@ -199,7 +224,24 @@ impl RedisTokenStore {
 
     /// Runs a script on the primary that has its keys.
     async fn run<T: FromRedisValue>(&self, script: &scripts::Call<'_>) -> StoreResult<T> {
-        self.shard(script.slot())?.pool.run(script).await
+        let mut route = Route::to(self, script.slot())?;
+        loop {
+            match route.within(route.shard.pool.run(script, route.asking)).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => route.follow(error).await?,
+            }
+        }
+    }
+
+    /// Runs a command on the primary that has the slot of its keys.
+    async fn command<T: FromRedisValue>(&self, slot: Slot, command: &Cmd) -> StoreResult<T> {
+        let mut route = Route::to(self, slot)?;
+        loop {
+            match route.within(route.shard.pool.command(command, route.asking)).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => route.follow(error).await?,
+            }
+        }
     }
 
     /// The first argument of every script: by how many milliseconds tests have moved the time.
@@ -232,12 +274,12 @@ impl RedisTokenStore {
         }
     }
 
-    /// Starts the task that keeps the tracked connection, unless there is one.
-    #[expect(clippy::disallowed_methods, reason = "the shard owns the task, which ends with it")]
+    /// Starts the task that keeps the tracked connection, unless there is one or this process serves no checks.
     fn maintain(&self, shard: &Arc<Shard>) {
+        let Some(runtime) = self.0.runtime.get() else { return };
         shard.maintenance.get_or_init(|| {
             let task = tracking::maintain(Arc::downgrade(&self.0), Arc::downgrade(shard));
-            AbortOnDropHandle::new(tokio::spawn(task))
+            AbortOnDropHandle::new(runtime.spawn(task))
         });
     }
 
@@ -288,7 +330,7 @@ async fn find(settings: &RedisSettings, metrics: &Arc<StoreMetrics>) -> Result<T
     match &settings.servers {
         RedisServers::One(url) => {
             let shard = Shard::new(start::connection(url)?, settings.pool_size, settings.timeout, metrics)?;
-            start::examine(&shard.client, settings.timeout).await?;
+            start::examine(&shard.client, settings.timeout, start::Kind::Alone).await?;
             Ok(Topology::one(Arc::new(shard)))
         }
         RedisServers::Sentinel(servers) => sentinel::find(servers, settings, metrics).await,
