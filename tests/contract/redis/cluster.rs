@@ -1,75 +1,328 @@
-//! A cluster is refused at the start, because a sign-in with limits touches counters of its address besides the slot of its
-//! user. All else touches one slot, and only the keys that it was given.
+//! Promises of a cluster: calls follow their keys from one primary to another, a primary that fails takes only its users
+//! with it, and what is no cluster, or not a whole one, is refused at the start. The contract of all token stores is tested
+//! in `tokens`, on a cluster too.
 
-use super::{ADA, connect, digest, new_session, open, phone_ask, reset_ask, try_connect};
+use super::{Revocations, digest, new_session, open, phone_ask, try_connect, try_connect_to};
+use portcullis_actors::account::Revoker;
+use portcullis_actors::domain::UserId;
+use portcullis_actors::stores::redis::{RedisServers, RedisTokenStore};
 use portcullis_actors::stores::{
-    Admission, AttemptCharges, Backoff, Budget, ChallengeStore, Close, Counter, Forgiven, LimitStore, NewSession,
-    PhoneAnswer, PhoneIssue, Rate, SessionStore, Verdict, Waits,
+    Budget, ChallengeStore, Close, Counter, Forgiven, LimitStore, NewSession, PhoneIssue, Rate, SessionStore, Verdict,
 };
 use portcullis_testkit::redis::Redis;
+use portcullis_testkit::redis_cluster::RedisCluster;
 use portcullis_testkit::stores::PATIENT;
 use portcullis_testkit::wait::eventually;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-#[tokio::test]
-async fn a_node_of_a_cluster_is_refused_at_the_start() {
-    let redis = Redis::start_with(&["--cluster-enabled", "yes"]).await;
-    let refused = try_connect(&redis.url(), PATIENT, Arc::default()).await.err().expect("it is refused").to_string();
-    assert!(refused.contains("is a node of a cluster") && !refused.contains('\n'), "{refused}");
+/// For calls to a primary that is not there.
+const SHORT: Duration = Duration::from_secs(1);
+
+async fn connect_within(cluster: &RedisCluster, timeout: Duration, revocations: Arc<Revocations>) -> RedisTokenStore {
+    let servers = RedisServers::Cluster(cluster.urls());
+    try_connect_to(servers, timeout, revocations).await.unwrap_or_else(|error| panic!("{error}"))
+}
+
+async fn connect(cluster: &RedisCluster) -> RedisTokenStore {
+    connect_within(cluster, PATIENT, Arc::default()).await
+}
+
+async fn refusal(nodes: &[&str]) -> String {
+    let servers = RedisServers::Cluster(nodes.iter().map(|&node| node.to_owned()).collect());
+    let line = try_connect_to(servers, SHORT, Arc::default()).await.err().expect("it is refused").to_string();
+    assert!(!line.contains('\n') && !line.contains("hunter2"), "{line}");
+    line
+}
+
+fn sessions_of(user: UserId) -> String {
+    format!("pc:{{{user}}}:sessions")
+}
+
+/// One user of each primary.
+async fn users(cluster: &RedisCluster, primaries: usize) -> Vec<UserId> {
+    let mut users: Vec<Option<UserId>> = vec![None; primaries];
+    for user in (1..).map(UserId) {
+        let owner = cluster.owner(&sessions_of(user)).await;
+        users[owner].get_or_insert(user);
+        if let Some(users) = users.iter().copied().collect() {
+            return users;
+        }
+    }
+    unreachable!("users do not end")
 }
 
 #[tokio::test]
-async fn all_but_the_counters_of_an_address_is_in_one_slot() {
-    let redis = Redis::start_with(&["--cluster-enabled", "yes"]).await;
-    let owned = redis.command(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]).await;
-    assert_eq!(owned.expect("Redis answers"), "+OK");
-    let state = async || redis.command(&["CLUSTER", "INFO"]).await.expect("Redis answers");
-    eventually("the cluster serves", async || state().await.contains("cluster_state:ok")).await;
-    // The test would notice a script with keys of different slots: it is refused here.
-    let crossing = redis.command(&["EVAL", "return 1", "2", "pc:{42}:phone", "pc:{43}:phone"]).await;
-    assert!(crossing.expect("Redis answers").starts_with("-CROSSSLOT"));
+async fn a_node_of_a_cluster_is_not_taken_for_a_redis_alone() {
+    let cluster = RedisCluster::start(1).await;
+    let refused = try_connect(&cluster.nodes[0].url(), PATIENT, Arc::default()).await.err().expect("it is refused");
+    assert!(refused.to_string().contains("is a node of a cluster") && refused.to_string().contains("redis.cluster"));
+}
 
-    // To this user Redis does not tell that it is a cluster.
-    let set = redis.command(&["ACL", "SETUSER", "ada", "on", ">secret", "~*", "+@all", "-info"]).await;
+#[tokio::test]
+async fn what_is_no_cluster_is_one_clear_line() {
+    let alone = Redis::start().await;
+    let line = refusal(&[&alone.url()]).await;
+    assert!(line.contains("is no node of a cluster") && line.contains("redis.url"), "{line}");
+    let fresh = Redis::start_with(&["--cluster-enabled", "yes"]).await;
+    let line = refusal(&[&fresh.url()]).await;
+    assert!(line.contains("know no primary with slots"), "{line}");
+    assert!(refusal(&["redis://:hunter2@127.0.0.1:1"]).await.contains("cannot be reached"));
+    let cluster = RedisCluster::start(1).await;
+    let set = cluster.nodes[0].command(&["ACL", "SETUSER", "default", "resetpass", ">secret"]).await;
     assert_eq!(set.expect("Redis answers"), "+OK");
-    let store = connect(&format!("redis://ada:secret@{}", redis.address())).await;
-    let session = open(&store, ADA, "a").await;
-    assert!(store.touch(ADA, session.id, Duration::from_secs(60)).await.expect("one slot"));
-    assert_eq!(store.list(ADA).await.expect("one slot").len(), 1);
-    let worker = store.for_worker();
-    assert_eq!(worker.find(ADA, session.id).await.expect("one slot").map(|session| session.id), Some(session.id));
-    assert_eq!(store.close(ADA, Close::All).await.expect("one slot"), 1);
+    let password = format!("redis://:hunter2@{}", cluster.nodes[0].address());
+    assert!(refusal(&[&password]).await.contains("refuses the user or password"));
+}
 
-    let PhoneIssue::Send { challenge: phone, .. } = store.issue_phone(phone_ask(ADA)).await.expect("one slot") else {
+#[tokio::test]
+async fn a_missing_slot_is_one_clear_line() {
+    let cluster = RedisCluster::start(3).await;
+    let dropped = cluster.nodes[1].command(&["CLUSTER", "DELSLOTS", "7000"]).await;
+    assert_eq!(dropped.expect("Redis answers"), "+OK");
+    // The other nodes are told of slots that are taken, and not of those that are given up.
+    let line = refusal(&[&cluster.nodes[1].url()]).await;
+    assert!(line.contains("no primary for slot 7000"), "{line}");
+}
+
+#[tokio::test]
+async fn an_evicting_primary_is_one_clear_line() {
+    let cluster = RedisCluster::start(3).await;
+    let set = cluster.nodes[2].command(&["CONFIG", "SET", "maxmemory-policy", "allkeys-lru"]).await;
+    assert_eq!(set.expect("Redis answers"), "+OK");
+    let line = refusal(&[&cluster.nodes[0].url()]).await;
+    let at = cluster.nodes[2].address().to_string();
+    assert!(line.contains(&at) && line.contains("set maxmemory-policy noeviction"), "{line}");
+}
+
+#[tokio::test]
+async fn one_node_leads_to_all_others_and_a_replica_does_too() {
+    let cluster = RedisCluster::start_with_replicas(3).await;
+    for seed in [0, 4] {
+        let servers = RedisServers::Cluster(vec!["redis://127.0.0.1:1".to_owned(), cluster.nodes[seed].url()]);
+        let store = try_connect_to(servers, PATIENT, Arc::default()).await.unwrap_or_else(|error| panic!("{error}"));
+        for user in users(&cluster, 3).await {
+            open(&store, user, seed).await;
+        }
+        store.for_worker().ping().await.expect("ready");
+    }
+}
+
+#[tokio::test]
+async fn a_script_touches_one_slot() {
+    let cluster = RedisCluster::start(3).await;
+    // The tests would notice a script with keys of different slots: it is refused here.
+    let crossing = cluster.nodes[0].command(&["EVAL", "return 1", "2", "pc:{42}:phone", "pc:{43}:phone"]).await;
+    assert!(crossing.expect("Redis answers").starts_with("-CROSSSLOT"));
+    let store = connect(&cluster).await;
+    let rate = Rate { limit: 9, window: Duration::from_secs(60) };
+    let counters: Vec<Counter> = (0..20).map(|n| Counter::shared("test", digest(n))).collect();
+    for counter in &counters {
+        store.charge(Budget { counter: *counter, rate }).await.expect("one slot");
+    }
+    let (cleared, refunded) = (counters[..9].to_vec(), counters[9..].to_vec());
+    for user in users(&cluster, 3).await {
+        let own = vec![Counter::of(user, "test", digest("own"))];
+        let forgiven = Forgiven { cleared: [&own[..], &cleared].concat(), refunded: refunded.clone() };
+        store.open(NewSession { forgiven, ..new_session(user, "a", 0) }).await.expect("a slot at a time");
+    }
+    for counter in counters {
+        let one = Budget { counter, rate: Rate { limit: 1, ..rate } };
+        assert_eq!(store.peek(one).await.expect("one slot"), Verdict::Allowed, "it was forgiven");
+    }
+}
+
+/// While a slot moves, its keys are on either side. Both are asked, and a change of a key that has moved is seen.
+#[tokio::test]
+async fn calls_follow_a_slot_that_moves() {
+    let cluster = RedisCluster::start(3).await;
+    let (here, there) = (connect(&cluster).await, connect(&cluster).await);
+    let (worker, other) = (here.for_worker(), there.for_worker());
+    let user = users(&cluster, 3).await[0];
+    let key = sessions_of(user);
+    let slot = cluster.slot(&key).await;
+    let [stays, goes] = [open(&here, user, "stays").await, open(&here, user, "goes").await];
+    let lives = async |id| {
+        let [here, there] = [worker.find(user, id).await, other.find(user, id).await];
+        [here.expect("answered").is_some(), there.expect("answered").is_some()]
+    };
+    assert_eq!(lives(goes.id).await, [true, true]);
+
+    cluster.begin_move(&slot, 0, 2).await;
+    assert_eq!(lives(goes.id).await, [true, true], "the key is still there");
+    cluster.move_key(&key, 0, 2).await;
+    assert_eq!(lives(goes.id).await, [true, true], "the key is here");
+    assert_eq!(lives(digest("none")).await, [false, false]);
+    // On its way: `ASK` leads to the new primary.
+    assert_eq!(here.close(user, Close::One(goes.id)).await.expect("redirected"), 1);
+    assert_eq!(lives(goes.id).await, [false, false]);
+    let PhoneIssue::Send { .. } = here.issue_phone(phone_ask(user)).await.expect("redirected") else {
         panic!("no code")
     };
-    let right = store.answer_phone(ADA, &[digest("code")], 5).await.expect("one slot");
-    assert!(matches!(right, PhoneAnswer::Right(_)));
-    store.restore_phone(ADA, &phone).await.expect("one slot");
-    let reset = store.issue_reset(reset_ask(ADA)).await.expect("one slot");
-    assert!(store.find_reset(ADA, reset.digest).await.expect("one slot").is_some());
-    assert!(store.consume_reset(ADA, reset.digest).await.expect("one slot").is_some());
-    store.restore_reset(ADA, &reset).await.expect("one slot");
-    store.revoke(ADA, 1, None).await.expect("one slot");
+    worker.ping().await.expect("ready meanwhile");
 
-    let rate = Rate { limit: 1, window: Duration::from_secs(60) };
-    let counter = Counter::shared("test", digest("x"));
-    assert_eq!(store.charge(Budget { counter, rate }).await.expect("one slot"), Verdict::Allowed);
-    assert!(matches!(
-        store.peek(Budget { counter: Counter::shared("test", digest("x")), rate }).await.expect("one slot"),
-        Verdict::Refused(_)
-    ));
-    store.forgive(&Forgiven { cleared: vec![], refunded: vec![counter] }).await.expect("one slot");
-    store.forgive(&Forgiven { cleared: vec![counter], refunded: vec![] }).await.expect("one slot");
-    let second = Duration::from_secs(1);
-    let backoff = Backoff { free: 1, first: second, longest: second, forget: Duration::from_secs(60), max_tries: 9 };
-    // All counters of an account share its slot, with its sessions. Those of an address are elsewhere.
-    let own = |scope| Counter { scope, account: Some(ADA), ..counter };
-    let (budget, waits) = (Budget { counter: own("budget"), rate }, Waits { counter: own("waits"), backoff });
-    let attempt = AttemptCharges { address: None, budget: Some(budget), waits };
-    assert_eq!(store.admit(&attempt).await.expect("one slot"), Admission::Admitted { address: false });
-    let forgiven = Forgiven { cleared: vec![own("waits")], refunded: vec![own("budget")] };
-    store.open(NewSession { forgiven, ..new_session(ADA, "b", 1) }).await.expect("one slot");
-    store.ping().await.expect("one slot");
+    // A script with several keys of which some do not exist is told to try again until the move has ended.
+    let revoking = tokio::spawn({
+        let here = here.clone();
+        async move { here.revoke(user, 1, Some(stays.id)).await }
+    });
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    assert!(!revoking.is_finished(), "the slot still moves");
+    cluster.end_move(&slot, 0, 2).await;
+    revoking.await.expect("no panic").expect("redirected");
+    // Moved: the old primary says so.
+    assert_eq!(lives(stays.id).await, [true, true]);
+    assert_eq!(there.close(user, Close::All).await.expect("redirected"), 1);
+    assert_eq!(lives(stays.id).await.last(), Some(&false), "where it was closed, it is closed at once");
+    eventually("the other one sees it too", async || lives(stays.id).await == [false, false]).await;
+}
+
+/// A process that serves no checks has nobody who looks at the cluster regularly.
+#[tokio::test]
+async fn a_moved_slot_is_found_without_a_look() {
+    let cluster = RedisCluster::start(3).await;
+    let store = connect(&cluster).await;
+    let user = users(&cluster, 3).await[1];
+    open(&store, user, "a").await;
+    let (key, slot) = (sessions_of(user), cluster.slot(&sessions_of(user)).await);
+    cluster.begin_move(&slot, 1, 0).await;
+    cluster.move_key(&key, 1, 0).await;
+    cluster.end_move(&slot, 1, 0).await;
+    assert_eq!(store.list(user).await.expect("redirected").len(), 1);
+}
+
+/// Sign-outs race with checks while slots move back and forth.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn checks_that_race_with_sign_outs_are_never_stale_while_slots_move() {
+    const ROUNDS: usize = 300;
+    let cluster = Arc::new(RedisCluster::start(3).await);
+    let store = connect(&cluster).await;
+    let workers = [Arc::new(store.for_worker()), Arc::new(store.for_worker())];
+    let user = users(&cluster, 3).await[0];
+    let done = Arc::new(AtomicBool::new(false));
+    let moves = tokio::spawn({
+        let (cluster, done) = (cluster.clone(), done.clone());
+        async move {
+            let (key, slot) = (sessions_of(user), cluster.slot(&sessions_of(user)).await);
+            let mut moves = 0;
+            while !done.load(Ordering::SeqCst) {
+                let (from, to) = if moves % 2 == 0 { (0, 1) } else { (1, 0) };
+                cluster.begin_move(&slot, from, to).await;
+                tokio::time::sleep(Duration::from_millis(5)).await;
+                // It may hold nothing to move: then there is nothing to do.
+                let port = cluster.nodes[to].address().port().to_string();
+                let moved = cluster.nodes[from].command(&["MIGRATE", "127.0.0.1", &port, &key, "0", "5000"]).await;
+                let moved = moved.expect("Redis answers");
+                assert!(matches!(moved.as_str(), "+OK" | "+NOKEY"), "{moved}");
+                cluster.end_move(&slot, from, to).await;
+                moves += 1;
+            }
+            moves
+        }
+    });
+    let checks = Arc::new(AtomicUsize::new(0));
+    for round in 0..ROUNDS {
+        let session = open(&store, user, round).await;
+        let gone = Arc::new(AtomicBool::new(false));
+        let checkers: Vec<_> = workers
+            .iter()
+            .map(|worker| {
+                let (worker, gone, checks, id) = (worker.clone(), gone.clone(), checks.clone(), session.id);
+                tokio::spawn(async move {
+                    for _ in 0..20 {
+                        let after = gone.load(Ordering::SeqCst);
+                        let found = worker.find(user, id).await.expect("answered").is_some();
+                        assert!(!(after && found), "a check that began after the sign-out found the session");
+                        checks.fetch_add(1, Ordering::Relaxed);
+                        tokio::task::yield_now().await;
+                    }
+                })
+            })
+            .collect();
+        assert_eq!(store.close(user, Close::One(session.id)).await.expect("redirected"), 1);
+        gone.store(true, Ordering::SeqCst);
+        for checker in checkers {
+            checker.await.expect("no stale check");
+        }
+    }
+    done.store(true, Ordering::SeqCst);
+    let moves = moves.await.expect("no panic");
+    println!("{} checks raced with {ROUNDS} sign-outs during {moves} moves", checks.load(Ordering::Relaxed));
+    assert!(moves > 10, "{moves}");
+}
+
+#[tokio::test]
+async fn a_lost_primary_takes_only_its_users_with_it() {
+    let mut cluster = RedisCluster::start(3).await;
+    let revocations = Arc::new(Revocations::default());
+    let store = connect_within(&cluster, SHORT, revocations.clone()).await;
+    let worker = store.for_worker();
+    let users = users(&cluster, 3).await;
+    for user in &users {
+        open(&store, *user, "a").await;
+        assert!(worker.find(*user, digest("a")).await.expect("answered").is_some());
+    }
+    cluster.nodes[0].kill().await;
+    eventually("its users are not let in", async || worker.find(users[0], digest("a")).await.is_err()).await;
+    assert!(worker.ping().await.is_err(), "readiness asks every primary");
+    // More of the lost one than are read at a time, and they come first.
+    for _ in 0..600 {
+        revocations.write(users[0], 1);
+    }
+    revocations.write(users[1], 1);
+    let revoker = Revoker { revocations: revocations.clone(), sessions: Arc::new(store.clone()) };
+    assert!(revoker.apply_pending().await.is_err());
+    assert_eq!(*revocations.acknowledged.lock().expect("not poisoned"), [601], "that of a living one");
+    assert!(worker.find(users[1], digest("a")).await.expect("answered").is_none());
+    assert!(worker.find(users[2], digest("a")).await.expect("answered").is_some());
+    open(&store, users[2], "b").await;
+}
+
+/// A primary that its cluster has left alone says so, and is not believed, also for what it told before.
+#[tokio::test]
+async fn a_primary_without_its_cluster_serves_no_checks() {
+    let mut cluster = RedisCluster::start(3).await;
+    let store = connect_within(&cluster, SHORT, Arc::default()).await;
+    let worker = store.for_worker();
+    let user = users(&cluster, 3).await[0];
+    open(&store, user, "a").await;
+    assert!(worker.find(user, digest("a")).await.expect("answered").is_some());
+    for lost in [1, 2] {
+        cluster.nodes[lost].kill().await;
+    }
+    eventually("it is left alone", async || {
+        let info = cluster.nodes[0].command(&["CLUSTER", "INFO"]).await.expect("Redis answers");
+        info.contains("cluster_state:fail")
+    })
+    .await;
+    let took = eventually("it serves no checks", async || worker.find(user, digest("a")).await.is_err()).await;
+    assert!(took < Duration::from_secs(2), "{took:?}");
+    for lost in [1, 2] {
+        cluster.nodes[lost].restart().await;
+    }
+    eventually("it serves again", async || worker.find(user, digest("a")).await.is_ok_and(|found| found.is_some()))
+        .await;
+}
+
+/// The old primary cannot hear that it was replaced, and goes on as before. Another node tells.
+#[tokio::test]
+async fn a_replaced_primary_is_out_of_force_though_it_answers() {
+    let mut cluster = RedisCluster::start_with_replicas(3).await;
+    let store = connect_within(&cluster, SHORT, Arc::default()).await;
+    let worker = store.for_worker();
+    let users = users(&cluster, 3).await;
+    open(&store, users[0], "a").await;
+    assert!(worker.find(users[0], digest("a")).await.expect("answered").is_some());
+    cluster.nodes[0].kill().await;
+    let took = eventually("the replica serves", async || {
+        worker.find(users[0], digest("a")).await.is_ok_and(|found| found.is_some())
+    })
+    .await;
+    println!("checks of the lost primary's users were served again after {took:?}");
+    assert!(took < Duration::from_secs(10), "{took:?}");
+    assert_eq!(cluster.owner(&sessions_of(users[0])).await, 3);
+    assert_eq!(store.close(users[0], Close::All).await.expect("answered"), 1);
+    assert!(worker.find(users[0], digest("a")).await.expect("answered").is_none());
+    eventually("all are ready", async || worker.ping().await.is_ok()).await;
 }

@@ -76,7 +76,15 @@ pub async fn try_connect(
     timeout: Duration,
     revocations: Arc<Revocations>,
 ) -> Result<RedisTokenStore, StartError> {
-    let settings = RedisSettings { servers: RedisServers::One(url.to_owned()), pool_size: 8, timeout };
+    try_connect_to(RedisServers::One(url.to_owned()), timeout, revocations).await
+}
+
+pub async fn try_connect_to(
+    servers: RedisServers,
+    timeout: Duration,
+    revocations: Arc<Revocations>,
+) -> Result<RedisTokenStore, StartError> {
+    let settings = RedisSettings { servers, pool_size: 8, timeout };
     RedisTokenStore::connect(&settings, Arc::new(ShiftedClock::default()), replay(revocations)).await
 }
 

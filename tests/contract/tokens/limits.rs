@@ -257,7 +257,7 @@ pub fn attempt(refuses: bool) -> AttemptCharges {
 
 impl Ports {
     /// How many charges there are: of the address, of the budget, and whether the next try waits.
-    async fn charged(&self) -> (u32, u32) {
+    pub(super) async fn charged(&self) -> (u32, u32) {
         let AttemptCharges { address, budget, .. } = attempt(true);
         let mut counts = [0, 0];
         for (count, budget) in counts.iter_mut().zip([address.expect("one").attempts, budget.expect("one")]) {

@@ -2,12 +2,15 @@
 //!
 //! # How to add a backend
 //! Add a file beside this one with a [`Backend`] and one line: `token_contract!(ItsName);`. The line makes a test of
-//! every case, each on a store of its own. A case gets [`Ports`] and moves time with [`Ports::advance`].
+//! every case, each on a store of its own. A case gets [`Ports`] and moves time with [`Ports::advance`]. A store that
+//! charges an attempt in several steps says so: `token_contract!(ItsName, in_steps);`.
 //!
 //! Promises of one backend only (its files, its cache, its failures) are tested in the file of that backend.
 
+mod cluster;
 pub(crate) mod embedded;
 mod limits;
+mod one_step;
 mod phone;
 mod races;
 pub(crate) mod redis;
@@ -110,6 +113,14 @@ pub fn assert_about(found: Duration, expected: Duration) {
 /// Makes a test of each case for a backend. The compiler warns of a case that is missing here: it is unused.
 macro_rules! token_contract {
     ($backend:ty) => {
+        $crate::tokens::token_contract! { $backend, in_steps }
+        $crate::tokens::token_contract! { $backend;
+            one_step: [
+                of_a_thousand_attempts_the_budgets_pass,
+            ]
+        }
+    };
+    ($backend:ty, in_steps) => {
         $crate::tokens::token_contract! { $backend;
             sessions: [
                 a_session_is_found_by_its_user_and_name,
@@ -193,7 +204,7 @@ macro_rules! token_contract {
                 of_a_thousand_wrong_codes_five_are_compared,
                 of_a_thousand_holders_of_a_link_one_wins,
                 of_a_thousand_charges_the_limit_passes,
-                of_a_thousand_attempts_the_budgets_pass,
+                of_a_thousand_attempts_no_budget_is_overrun,
                 a_touch_racing_a_close_resurrects_nothing,
                 an_opening_racing_a_revocation_leaves_nothing_old,
                 a_check_after_a_sign_out_never_succeeds,

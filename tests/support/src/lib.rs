@@ -17,6 +17,7 @@ pub mod pgbouncer;
 pub mod postgres;
 pub mod proxy;
 pub mod redis;
+pub mod redis_cluster;
 pub mod server;
 pub mod sms;
 pub mod smtp;

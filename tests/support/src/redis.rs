@@ -13,6 +13,8 @@ use tokio::process::{Child, Command};
 /// A redis-server of one test. Keeps nothing on disk unless its arguments say so; ended when dropped.
 pub struct Redis {
     port: u16,
+    /// For the other nodes, if it is a node of a cluster.
+    bus_port: Option<u16>,
     arguments: Vec<String>,
     folder: TempDir,
     child: Option<Child>,
@@ -32,7 +34,8 @@ impl Redis {
         let arguments: Vec<_> = arguments.iter().map(|&argument| argument.to_owned()).collect();
         for _ in 0..5 {
             let folder = tempfile::tempdir().expect("a temporary folder");
-            let mut redis = Self { port: free_port(), arguments: arguments.clone(), folder, child: None };
+            let bus_port = arguments.iter().any(|argument| argument == "--cluster-enabled").then(free_port);
+            let mut redis = Self { port: free_port(), bus_port, arguments: arguments.clone(), folder, child: None };
             // If another process has taken the port meanwhile, redis-server ends, and another port is tried.
             if redis.spawn().await.is_ok() {
                 return redis;
@@ -46,6 +49,9 @@ impl Redis {
         let mut command = Command::new("redis-server");
         command.args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--daemonize", "no"]);
         command.arg("--dir").arg(self.folder.path()).args(&self.arguments);
+        if let Some(port) = self.bus_port {
+            command.args(["--cluster-port", &port.to_string()]);
+        }
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
         let mut child = command.spawn()?;
         let wait = Wait::begin();
@@ -75,6 +81,16 @@ impl Redis {
     /// Address and port.
     pub fn address(&self) -> SocketAddr {
         (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+
+    /// The port on which it talks to other nodes of its cluster.
+    pub fn bus_port(&self) -> Option<u16> {
+        self.bus_port
+    }
+
+    /// Whether it was not killed.
+    pub fn is_alive(&self) -> bool {
+        self.child.is_some()
     }
 
     /// Its working directory.

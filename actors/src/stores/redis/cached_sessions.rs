@@ -71,7 +71,9 @@ impl CachedSessions {
                     }
                 }
                 // Nothing tells of changes there yet, so the answer is not kept.
-                Err(error) if Redirection::of(&error).is_some() => return self.look_up_elsewhere(id, slot, &command).await,
+                Err(error) if Redirection::of(&error).is_some() => {
+                    return self.look_up_elsewhere(id, slot, &command).await;
+                }
                 Err(error) => self.retry_if_lost(&shard, tracked.number, error)?,
             }
         }

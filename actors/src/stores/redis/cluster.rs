@@ -60,7 +60,8 @@ pub(super) async fn find(
     let refusal = refused.into_iter().find_map(Result::err);
     let claims: Vec<Claim> = told.into_iter().flatten().flatten().collect();
     if claims.is_empty() {
-        let empty = || StartError("the nodes of redis.cluster know no primary with slots: create the cluster".to_owned());
+        let empty =
+            || StartError("the nodes of redis.cluster know no primary with slots: create the cluster".to_owned());
         return Err(refusal.unwrap_or_else(empty));
     }
     let topology = topology(claims, settings, metrics, &[])?;
@@ -248,12 +249,9 @@ fn shard(
     let super::RedisServers::Cluster(seeds) = &settings.servers else { return Err(start::no_cluster(&at)) };
     let seed = start::connection(seeds.first().map_or("", String::as_str))?;
     let address = match seed.addr() {
-        ConnectionAddr::TcpTls { insecure, tls_params, .. } => ConnectionAddr::TcpTls {
-            host: host.to_owned(),
-            port,
-            insecure: *insecure,
-            tls_params: tls_params.clone(),
-        },
+        ConnectionAddr::TcpTls { insecure, tls_params, .. } => {
+            ConnectionAddr::TcpTls { host: host.to_owned(), port, insecure: *insecure, tls_params: tls_params.clone() }
+        }
         _ => ConnectionAddr::Tcp(host.to_owned(), port),
     };
     Shard::new(seed.set_addr(address), settings.pool_size, settings.timeout, metrics).map(Arc::new)
@@ -286,10 +284,9 @@ mod tests {
     async fn of_two_claims_to_a_slot_the_higher_epoch_holds() {
         // A primary that was replaced still claims its slots.
         let replaced = claim_of(1, 0..=16_383, 7001);
-        for claims in [
-            vec![replaced.clone(), claim_of(4, 0..=16_382, 7002)],
-            vec![claim_of(4, 0..=16_382, 7002), replaced],
-        ] {
+        for claims in
+            [vec![replaced.clone(), claim_of(4, 0..=16_382, 7002)], vec![claim_of(4, 0..=16_382, 7002), replaced]]
+        {
             let map = map(claims, &[]);
             let at = |slot: u16| map.shard(Slot::from(slot)).map(|shard| shard.at.clone());
             assert_eq!(at(0).as_deref(), Some("127.0.0.1:7002"));
@@ -321,7 +318,11 @@ mod tests {
         assert_eq!(epochs.get("07c3"), Some(&4));
         let text = |text: &str| Value::BulkString(text.as_bytes().to_vec());
         let range = |host, last| {
-            [Value::Int(0), Value::Int(last), Value::Array(vec![host, Value::Int(7001), text("07c3"), Value::Map(vec![])])]
+            [
+                Value::Int(0),
+                Value::Int(last),
+                Value::Array(vec![host, Value::Int(7001), text("07c3"), Value::Map(vec![])]),
+            ]
         };
         for (host, read) in [(text("there"), "there"), (text(""), "here"), (text("?"), "here"), (Value::Nil, "here")] {
             let claim = claim(&range(host, 5_460), "here", &epochs).expect("readable");

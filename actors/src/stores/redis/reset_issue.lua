@@ -11,8 +11,10 @@ local held = redis.call('HMGET', KEYS[1], 'id', 'key', 'digest', 'app', 'expires
 if held[5] and tonumber(held[5]) > now and tonumber(held[6] or 0) >= tonumber(ARGV[7]) then
   return held
 end
--- Deleting comes first: on a full store a script that has begun to write may continue, and a reset must work then.
-redis.call('DEL', KEYS[1])
+-- Deleting comes first, here a field that never exists: on a full store a script that has begun to write may continue, and
+-- a reset must work then. The key itself stays: while its slot moves to another node of a cluster, one that was deleted may
+-- not be written again.
+redis.call('HDEL', KEYS[1], '-')
 local expires = string.format('%.0f', now + ARGV[5])
 redis.call('HSET', KEYS[1], 'id', ARGV[2], 'key', ARGV[3], 'digest', ARGV[4], 'app', ARGV[6],
   'expires', expires, 'epoch', ARGV[7])

@@ -9,7 +9,7 @@ if (expires and tonumber(expires) > now) or tonumber(ARGV[5]) <= now then
   return 0
 end
 -- Deleting comes first, as in reset_issue.lua.
-redis.call('DEL', KEYS[1])
+redis.call('HDEL', KEYS[1], 'app')
 redis.call('HSET', KEYS[1], 'id', ARGV[2], 'key', ARGV[3], 'digest', ARGV[4], 'expires', ARGV[5],
   'epoch', ARGV[7])
 if ARGV[6] ~= '' then

@@ -11,9 +11,8 @@ local EPOCH_KEPT = 600
 local seconds = math.floor(now / 1000)
 
 -- Returns all sessions, expired ones included, in the order of writing, and the epoch.
-local function read()
+local function parse(flat)
   local all, epoch = {}, 0
-  local flat = redis.call('HGETALL', KEYS[1])
   for i = 1, #flat, 2 do
     if flat[i] == 'epoch' then
       epoch = tonumber(flat[i + 1])
@@ -30,6 +29,10 @@ local function read()
   return all, epoch
 end
 
+local function read()
+  return parse(redis.call('HGETALL', KEYS[1]))
+end
+
 local function value(app, device, created, idle, absolute, born)
   local text = string.format('%s:%s:%.0f:%.0f:%.0f', app, device, created, idle, absolute)
   if born ~= '' and born ~= '0' then
@@ -40,7 +43,12 @@ end
 
 -- Sets the expiry of the key by its content. Without any it is deleted at once.
 local function set_expiry()
-  local all, epoch = read()
+  -- While its slot moves to another node of a cluster, a key that a script has emptied may not be touched any more.
+  local flat = redis.pcall('HGETALL', KEYS[1])
+  if flat.err or #flat == 0 then
+    return
+  end
+  local all, epoch = parse(flat)
   local last = 0
   for _, session in ipairs(all) do
     last = math.max(last, session.ends)

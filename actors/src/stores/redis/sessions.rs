@@ -1,6 +1,8 @@
 //! Sessions: one script for each change, over one hash for each user. The cached check is in `cached_sessions`.
 
-use super::super::{Close, LimitStore as _, NewSession, NotedDevice, Opening, PendingNote, Session, SessionStore, StoreResult};
+use super::super::{
+    Close, LimitStore as _, NewSession, NotedDevice, Opening, PendingNote, Session, SessionStore, StoreResult,
+};
 use super::limits::add_forgiven;
 use super::shard::Shard;
 use super::slot::Slot;
