@@ -11,6 +11,8 @@ pub mod config;
 pub mod connections;
 pub mod http;
 mod server;
+mod stopper;
 pub mod telemetry;
 
-pub use server::{Server, Stopper};
+pub use server::Server;
+pub use stopper::Stopper;

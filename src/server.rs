@@ -1,14 +1,15 @@
-//! A server from start to stop: opens the stores, starts the actors, listens last, and on a stop closes the listener first.
+//! A server from start to end: opens the stores, starts the actors, listens last, and ends when it was stopped.
 
 use crate::admin::{self, Sources};
 use crate::app::{
-    self, Access, Database, NodeClaim, NodeLife, ServerInstruments, StoreReadiness, TokenStore, TraceExporter,
+    self, Access, Database, NodeClaim, NodeLife, NodeReadiness, ServerInstruments, TokenStore, TraceExporter,
     WorkerFactory,
 };
 use crate::config::{Config, Profile};
-use crate::connections::{self, ConnectionMetrics, ConnectionPolicy, open_files};
+use crate::connections::{self, ConnectionMetrics, ConnectionPolicy, Stopping, open_files};
 use crate::http::dispatch::Dispatcher;
 use crate::http::{Instruments, Listener, RequestHandler, Settings};
+use crate::stopper::Stopper;
 use actix::{Actor as _, Addr};
 use actix_http::{Request, Response};
 use actix_web::body::BoxBody;
@@ -25,7 +26,7 @@ use portcullis_actors::session::Applications;
 use portcullis_actors::stores::AccountStore;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpSocket;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
@@ -44,8 +45,6 @@ const UNKNOWN_ADDRESS_CLEANUP_INTERVAL: Duration = Duration::from_secs(600);
 const LOW_COUNT: i64 = 5;
 const KEEP_LOW_COUNTS: Duration = Duration::from_secs(86_400);
 const KEEP_HIGH_COUNTS: Duration = Duration::from_secs(90 * 86_400);
-/// How long a stop waits for work whose client has hung up.
-const DETACHED_WORK: Duration = Duration::from_millis(500);
 /// The part of the shutdown time that is reserved for closing the stores and sending the last spans.
 const LAST_STEPS: Duration = Duration::from_secs(1);
 
@@ -60,7 +59,7 @@ pub struct Server {
     database: Database,
     life: NodeLife,
     shutdown: Duration,
-    stopped_at: Arc<OnceLock<Instant>>,
+    stopper: Stopper,
     claim: NodeClaim,
     traces: Option<TraceExporter>,
 }
@@ -70,14 +69,6 @@ struct Admin {
     address: SocketAddr,
     handle: ServerHandle,
     _task: AbortOnDropHandle<io::Result<()>>,
-}
-
-/// Stops a server from another task. Cheap to clone.
-#[derive(Clone)]
-pub struct Stopper {
-    http: ServerHandle,
-    tracker: TaskTracker,
-    stopped_at: Arc<OnceLock<Instant>>,
 }
 
 impl Server {
@@ -171,8 +162,9 @@ impl Server {
         let operators = admin_socket.as_ref().map(|(_, address)| *address);
         let is_development = config.profile == Profile::Development;
         let development = is_development.then(|| Arc::new(app::demo::start_page(&config, operators)));
-        let tracker = TaskTracker::new();
+        let (tracker, stopping) = (TaskTracker::new(), Stopping::default());
         let applications = Arc::new(Applications::new(Arc::new(database.clone())));
+        with_retries(async || applications.refresh().await).await?;
         let maintenance = {
             let (work, applications) = (maintain(revoker, database.clone(), hashing.clone()), applications.clone());
             let (heartbeat, console) = (life.clone().show(), operators.map(|_| Arc::clone(&sources)));
@@ -183,7 +175,7 @@ impl Server {
         };
         let workers = WorkerFactory {
             settings: Settings { public_url, development, ..Settings::from(&*config) },
-            readiness: Arc::new(StoreReadiness { accounts: database.clone(), sessions: tokens.sessions() }),
+            readiness: Arc::new(NodeReadiness { sessions: tokens.sessions(), stopping: stopping.clone() }),
             instruments,
             config: Arc::clone(&config),
             database: database.clone(),
@@ -202,7 +194,7 @@ impl Server {
             sources: Arc::clone(&sources),
         };
         let console = workers.clone();
-        let http = listen(socket, &config, connections, workers);
+        let http = listen(socket, &config, connections, &stopping, workers);
         let http = http.map_err(|error| bind_error(config.server.bind, "server.bind", &error))?;
         let admin = admin_socket.map(|(socket, address)| {
             let start = move || answerer(&console, Listener::Operators);
@@ -211,8 +203,9 @@ impl Server {
             let handle = server.handle();
             Ok(Admin { address, handle, _task: AbortOnDropHandle::new(actix_web::rt::spawn(server)) })
         });
-        let stopped_at = Arc::<OnceLock<Instant>>::default();
-        let stopper = Stopper { http: http.handle(), tracker: tracker.clone(), stopped_at: Arc::clone(&stopped_at) };
+        let (drain, stopped_at) = (config.server.drain(), Arc::default());
+        let stopper = Stopper { http: http.handle(), stopping, tracker: tracker.clone(), drain, stopped_at };
+        let stopper_of_claim = stopper.clone();
         Ok(Self {
             address,
             http,
@@ -223,8 +216,8 @@ impl Server {
             database,
             life,
             shutdown: config.server.shutdown(),
-            stopped_at,
-            claim: NodeClaim::watch(claim, async move || stopper.stop().await),
+            stopper,
+            claim: NodeClaim::watch(claim, async move || stopper_of_claim.stop().await),
             traces,
         })
     }
@@ -241,7 +234,7 @@ impl Server {
 
     /// A handle that stops this server.
     pub fn stopper(&self) -> Stopper {
-        Stopper { http: self.http.handle(), tracker: self.tracker.clone(), stopped_at: Arc::clone(&self.stopped_at) }
+        self.stopper.clone()
     }
 
     /// Answers until it is stopped. Then open deliveries are finished or returned to the outbox.
@@ -250,7 +243,7 @@ impl Server {
     /// If the HTTP server fails, or another node took over the database.
     pub async fn run(self) -> io::Result<()> {
         let ended = self.http.await;
-        let stopped_at = *self.stopped_at.get_or_init(Instant::now);
+        let stopped_at = *self.stopper.stopped_at.get_or_init(Instant::now);
         let left = || self.shutdown.saturating_sub(stopped_at.elapsed());
         let within = left().saturating_sub(LAST_STEPS);
         let drained = self.notifier.send(Drain { within });
@@ -271,22 +264,6 @@ impl Server {
             admin.handle.stop(false).await;
         }
         self.claim.release().and(ended)
-    }
-}
-
-impl Stopper {
-    /// Stops accepting connections, finishes open requests, and returns when the HTTP threads have ended.
-    pub async fn stop(&self) {
-        self.stopped_at.get_or_init(Instant::now);
-        self.http.pause().await;
-        self.tracker.close();
-        let _ = tokio::time::timeout(DETACHED_WORK, self.tracker.wait()).await;
-        self.http.stop(true).await;
-    }
-
-    /// Stops the HTTP threads immediately.
-    pub async fn stop_now(&self) {
-        self.http.stop(false).await;
     }
 }
 
@@ -328,6 +305,7 @@ fn listen(
     socket: TcpSocket,
     config: &Config,
     metrics: Arc<ConnectionMetrics>,
+    stopping: &Stopping,
     workers: WorkerFactory,
 ) -> io::Result<actix_web::dev::Server> {
     let listener = socket.listen(BACKLOG)?.into_std()?;
@@ -339,7 +317,7 @@ fn listen(
         policy.max_connections = limit;
     }
     let start = move || answerer(&workers, Listener::Public);
-    connections::serve(listener, config.server.worker_count(), shutdown, policy, metrics, start)
+    connections::serve(listener, config.server.worker_count(), shutdown, policy, metrics, stopping, start)
 }
 
 /// Starts the actors of this thread, and answers what comes to `listener`.

@@ -1,18 +1,19 @@
-//! Chooses the stores of a configuration, and says whether they answer.
+//! Chooses the stores of a configuration, and says whether the node can serve with them.
 
 use crate::config::Config;
-use crate::http::Readiness;
+use crate::connections::Stopping;
+use crate::http::{Readiness, Ready};
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use portcullis_actors::account::Revoker;
 use portcullis_actors::clock::Clock;
-use portcullis_actors::error::{Dependency, StartError};
+use portcullis_actors::error::StartError;
 use portcullis_actors::metrics::StoreMetrics;
 use portcullis_actors::stores::embedded::EmbeddedTokenStore;
 use portcullis_actors::stores::redis::{BeforeServing, RedisSettings, RedisTokenStore};
 use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
 use portcullis_actors::stores::{
-    AccountStore as _, ChallengeStore, LimitStore, NewSession, Opening, RevocationStore, SessionStore, StoreResult,
+    ChallengeStore, LimitStore, NewSession, Opening, RevocationStore, SessionStore, StoreResult,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -169,15 +170,21 @@ fn replay(revocations: Arc<dyn RevocationStore>, clock: Arc<dyn Clock>) -> Befor
     })
 }
 
-pub(crate) struct StoreReadiness {
-    pub(crate) accounts: Database,
+/// A node without SQL still answers checks, which are most requests.
+pub(crate) struct NodeReadiness {
     pub(crate) sessions: Arc<dyn SessionStore>,
+    pub(crate) stopping: Stopping,
 }
 
 #[async_trait]
-impl Readiness for StoreReadiness {
-    async fn failing(&self) -> Vec<Dependency> {
-        let (accounts, sessions) = futures_util::join!(self.accounts.ping(), self.sessions.ping());
-        [accounts, sessions].into_iter().filter_map(|answer| answer.err().map(|error| error.dependency)).collect()
+impl Readiness for NodeReadiness {
+    async fn now(&self) -> Ready {
+        if self.stopping.is_draining() {
+            return Ready::Draining;
+        }
+        match self.sessions.ping().await {
+            Ok(()) => Ready::Yes,
+            Err(error) => Ready::Without(error.dependency),
+        }
     }
 }

@@ -33,6 +33,7 @@ pub struct ServerConfig {
     pub header_timeout_secs: u64,
     pub body_timeout_secs: u64,
     pub keep_alive_secs: u64,
+    pub drain_secs: u64,
     pub shutdown_secs: u64,
 }
 
@@ -45,7 +46,12 @@ impl ServerConfig {
         }
     }
 
-    /// The longest time that a stop may take.
+    /// How long a stop waits before it closes the listener.
+    pub fn drain(&self) -> Duration {
+        Duration::from_secs(self.drain_secs)
+    }
+
+    /// The longest time that a stop may take after that.
     pub fn shutdown(&self) -> Duration {
         Duration::from_secs(self.shutdown_secs)
     }

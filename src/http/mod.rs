@@ -43,7 +43,7 @@ pub use exchange::RequestHandler;
 pub(crate) use exchange::without_request;
 pub use instruments::{About, Instruments, Minute, Pulse, StoreState};
 pub use route::Verb;
-pub use state::{AppState, Development, Listener, Ports, Readiness, Settings};
+pub use state::{AppState, Development, Listener, Ports, Readiness, Ready, Settings};
 pub use traces::{RequestTraces, TracePolicy};
 
 use actix_http::Request;

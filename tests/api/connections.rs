@@ -263,9 +263,9 @@ async fn a_request_without_an_answer_is_counted() {
     eventually("the client's end is counted", async || app.counted(Some(Route::Check), "GET", "499") == 1).await;
 
     // From now on the handler panics.
-    let failing = app.failing.clone();
+    let ready = app.ready.clone();
     let poisoned = std::thread::spawn(move || {
-        let _held = failing.lock();
+        let _held = ready.lock();
         panic!("as the test wants it");
     });
     assert!(poisoned.join().is_err());

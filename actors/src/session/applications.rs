@@ -1,9 +1,11 @@
-//! The applications, in memory: a sign-in does not ask SQL for its application.
+//! The applications, in memory: a sign-in does not ask SQL for its application, and a check not for the name of one.
 //!
 //! One is shared by all threads. [`Applications::refresh`] is called regularly, since the command line and other nodes
-//! add applications and choose the default one. What was read longer ago than [`VALID`] is not used.
+//! add applications and choose the default one. What was read longer ago than [`VALID`] is not used, except for names: the
+//! name of a number never changes.
 
-use crate::domain::AppName;
+use crate::domain::{AppId, AppName};
+use crate::error::{Dependency, ErrorKind};
 use crate::stores::{AccountStore, Application, StoreResult};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -56,8 +58,26 @@ impl Applications {
         }
     }
 
+    /// The name of an application. SQL is asked only for one that is not in memory.
+    ///
+    /// # Errors
+    /// SQL does not answer, or there is no such application.
+    pub async fn name(&self, app: AppId) -> Result<AppName, ErrorKind> {
+        let read = self.last();
+        let known = read.iter().flat_map(|read| &*read.applications).find(|known| known.id == app);
+        if let Some(known) = known {
+            return Ok(known.name.clone());
+        }
+        let found = self.accounts.application_by_id(app).await?;
+        Ok(found.ok_or(ErrorKind::DependencyUnavailable(Dependency::Database))?.name)
+    }
+
+    fn last(&self) -> Option<Read> {
+        self.read.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn remembered(&self, name: Option<&AppName>) -> Option<Application> {
-        let read = self.read.read().unwrap_or_else(PoisonError::into_inner).clone()?;
+        let read = self.last()?;
         if read.began.elapsed() >= VALID {
             return None;
         }

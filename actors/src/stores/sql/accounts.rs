@@ -206,8 +206,4 @@ impl AccountStore for SqlStore {
     async fn revoke_key(&self, id: KeyRowId) -> StoreResult<bool> {
         self.write(async |c| keys::revoke(c, id, self.clock.now()).await).await
     }
-
-    async fn ping(&self) -> StoreResult<()> {
-        self.read(async |c| apps::by_name(c, None).await.map(drop)).await
-    }
 }
