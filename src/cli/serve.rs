@@ -88,7 +88,10 @@ impl Signals {
     #[expect(clippy::disallowed_methods, reason = "a second signal must be seen while the server stops")]
     async fn stop(mut self, stopper: Stopper) {
         self.next().await;
-        tracing::info!(drain_secs = stopper.drain.as_secs(), "draining: new requests are served until load balancers notice");
+        tracing::info!(
+            drain_secs = stopper.drain.as_secs(),
+            "draining: new requests are served until load balancers notice"
+        );
         tokio::select! {
             () = stopper.drain() => {}
             () = self.next() => {}

@@ -6,7 +6,9 @@ use async_trait::async_trait;
 use portcullis::connections::{ConnectionMetrics, ConnectionPolicy, Stopping, serve};
 use portcullis::http::dispatch::{DispatchPolicy, Dispatcher};
 use portcullis::http::metrics::{HttpMetrics, METHODS, STATUSES};
-use portcullis::http::{About, AppState, Instruments, Pulse, Readiness, Ready, RequestHandler, Route, Settings, StoreState};
+use portcullis::http::{
+    About, AppState, Instruments, Pulse, Readiness, Ready, RequestHandler, Route, Settings, StoreState,
+};
 use portcullis_actors::transports::Inbox;
 use portcullis_testkit::http_client;
 pub use portcullis_testkit::json;

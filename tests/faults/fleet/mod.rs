@@ -11,6 +11,7 @@ mod nodes;
 mod outbox;
 mod production;
 mod replay;
+mod rolling;
 
 use crate::http::{Answer, call};
 use crate::inbox;
