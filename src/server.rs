@@ -8,7 +8,7 @@ use crate::app::{
 use crate::config::{Config, Profile};
 use crate::connections::{self, ConnectionMetrics, ConnectionPolicy, Stopping, open_files};
 use crate::http::dispatch::Dispatcher;
-use crate::http::{Instruments, Listener, RequestHandler, Settings};
+use crate::http::{Listener, RequestHandler, Settings};
 use crate::stopper::Stopper;
 use actix::{Actor as _, Addr};
 use actix_http::{Request, Response};
@@ -149,16 +149,11 @@ impl Server {
             delivery: Default::default(),
             workers: Default::default(),
             history: Default::default(),
+            writable: Default::default(),
         });
-        let instruments: Arc<dyn Instruments> =
-            Arc::new(ServerInstruments::new(&config, address, database.clone(), tokens.clone(), Arc::clone(&sources)));
-        let life = NodeLife {
-            store: database.clone(),
-            clock: Arc::clone(&clock),
-            node: instruments.about().node.clone(),
-            version: instruments.about().version,
-            started: clock.now(),
-        };
+        let (stores, noted) = ((database.clone(), tokens.clone()), Arc::clone(&sources));
+        let life = NodeLife::new(address, stores.0, stores.1, Arc::clone(&clock), noted);
+        let instruments = Arc::new(ServerInstruments::new(&config, life.clone(), Arc::clone(&sources)));
         let operators = admin_socket.as_ref().map(|(_, address)| *address);
         let is_development = config.profile == Profile::Development;
         let development = is_development.then(|| Arc::new(app::demo::start_page(&config, operators)));

@@ -206,6 +206,13 @@ impl Reading {
                 histogram(&mut family, &[("store", &store), ("outcome", outcome)], &calls.read())?;
             }
         }
+        let help = "1 if the store took what this node wrote to it last, which it does every ten seconds. 0: it does not \
+                    answer, is read-only, is full, or somebody holds a lock.";
+        let mut family = page.family("portcullis_store_writable", help, MetricType::Gauge)?;
+        for (store, is_writable) in self.writable {
+            let store = store.to_string();
+            family.encode_family(&[("store", store.as_str())])?.encode_gauge(&u64::from(is_writable))?;
+        }
         Ok(())
     }
 

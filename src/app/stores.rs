@@ -137,6 +137,13 @@ impl TokenStore {
         }
     }
 
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Embedded(_) => "SQLite",
+            Self::Redis(_) => "Redis",
+        }
+    }
+
     /// Its name and version.
     pub(crate) async fn version(&self) -> StoreResult<String> {
         match self {

@@ -1,12 +1,14 @@
-//! Liveness and readiness, for process supervisors and load balancers.
+//! Liveness and readiness, for process supervisors and load balancers, and the state of each store, for operators.
 
 use super::endpoint::{Access, Endpoint, Group, Reply};
 use super::error::Code;
 use super::extract::Call;
+use super::instruments::StoreState;
 use super::route::{self, Answer};
 use super::shape::{Shaped as _, shapes};
 use super::state::{AppState, Ready};
 use actix_web::HttpResponse;
+use serde::Serialize;
 
 shapes! {
     /// Whether this node should get requests.
@@ -62,4 +64,47 @@ pub async fn ready(state: &AppState, _: Call<'_>) -> Answer {
             Ok(answer)
         }
     }
+}
+
+/// What operators are told of the stores.
+#[derive(Serialize)]
+struct Stores {
+    /// `ok`, or `failing` if one of them fails.
+    status: &'static str,
+    stores: Vec<Store>,
+}
+
+#[derive(Serialize)]
+struct Store {
+    /// `database` or `token_store`.
+    name: String,
+    /// `PostgreSQL 15.8`.
+    product: String,
+    /// `ok` or `failing`.
+    status: &'static str,
+    /// How long it took to write to it.
+    milliseconds: u128,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+}
+
+/// `GET /health/stores`, for operators: writes to each store. 503 if one of them fails.
+pub async fn stores(state: &AppState, _: Call<'_>) -> Answer {
+    let stores = state.instruments.stores().await;
+    let status = |is_ok| if is_ok { "ok" } else { "failing" };
+    let all = stores.iter().all(|store| store.fault.is_none());
+    let store = |store: StoreState| Store {
+        name: store.store.to_string(),
+        product: store.product,
+        status: status(store.fault.is_none()),
+        milliseconds: store.took.as_millis(),
+        reason: store.fault,
+    };
+    let told = Stores { status: status(all), stores: stores.into_iter().map(store).collect() };
+    if all {
+        return route::json(&told);
+    }
+    let mut answer = HttpResponse::ServiceUnavailable().json(told);
+    answer.extensions_mut().insert(Code::DependencyUnavailable);
+    Ok(answer)
 }

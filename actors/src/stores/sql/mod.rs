@@ -25,6 +25,7 @@ mod single_node;
 mod start;
 mod users;
 
+pub use administration::reason;
 pub use inspect::Found;
 pub use single_node::SingleNodeClaim;
 
