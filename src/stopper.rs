@@ -21,6 +21,11 @@ pub struct Stopper {
 }
 
 impl Stopper {
+    /// Whether [`drain`](Self::drain) takes time.
+    pub(crate) fn drains(&self) -> bool {
+        !self.drain.is_zero()
+    }
+
     /// Tells load balancers by readiness that this node should get no more requests, and waits while they notice. Until
     /// [`stop`](Self::stop), every request is served. May be cancelled.
     pub async fn drain(&self) {

@@ -88,10 +88,9 @@ impl Signals {
     #[expect(clippy::disallowed_methods, reason = "a second signal must be seen while the server stops")]
     async fn stop(mut self, stopper: Stopper) {
         self.next().await;
-        tracing::info!(
-            drain_secs = stopper.drain.as_secs(),
-            "draining: new requests are served until load balancers notice"
-        );
+        if stopper.drains() {
+            tracing::info!("draining: new requests are served until load balancers notice; a second signal skips this");
+        }
         tokio::select! {
             () = stopper.drain() => {}
             () = self.next() => {}

@@ -359,3 +359,32 @@ async fn a_trusted_proxy_has_as_many_connections_as_there_are() {
     }
     unread(&mut connect_from(3, app.address).await, 503, "overloaded").await;
 }
+
+/// However many requests are on their way at this moment, none is lost.
+#[actix_web::test]
+async fn what_has_arrived_when_the_listener_closes_is_answered() {
+    let app = App::start().await;
+    let mut held = Vec::new();
+    for _ in 0..64 {
+        let mut stream = connect(app.address).await;
+        stream.write_all(head().as_bytes()).await.expect("sent");
+        let (head, _) = answer(&mut stream).await.expect("an answer");
+        assert!(!head.contains("connection: close"), "{head}");
+        held.push(stream);
+    }
+    let (mut idle, mut fresh) = (held.split_off(60), vec![connect(app.address).await, connect(app.address).await]);
+    let mut silent = connect(app.address).await;
+    for stream in held.iter_mut().chain(&mut fresh) {
+        stream.write_all(head().as_bytes()).await.expect("sent");
+    }
+    app.stopping.close().await;
+    for stream in held.iter_mut().chain(&mut fresh) {
+        let (head, _) = answer(stream).await.expect("an answer");
+        assert!(head.contains("connection: close"), "{head}");
+        ends(stream).await;
+    }
+    for stream in idle.iter_mut().chain([&mut silent]) {
+        assert!(answer(stream).await.is_none(), "it ends without an answer");
+    }
+    assert_eq!(app.connections.head_timeout.get(), 0);
+}

@@ -100,7 +100,7 @@ async fn a_postgres_that_cannot_be_written_is_seen_and_the_node_stays_ready() {
     };
     turn("ALTER SYSTEM SET default_transaction_read_only = on").await;
     fails_because(&live, "it is read-only").await;
-    turn("SET default_transaction_read_only = off; ALTER SYSTEM RESET default_transaction_read_only").await;
+    turn("ALTER SYSTEM RESET default_transaction_read_only").await;
     is_well(&live).await;
 
     postgres.kill();

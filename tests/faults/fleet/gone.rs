@@ -123,6 +123,13 @@ impl Scene {
         println!("{store}: 503 after {slowest:?} at most, of {} calls", calls.len() * 2);
     }
 
+    /// A node that is connected to Redis, and has not been asked for the name of an application.
+    fn fresh(&self) -> Server {
+        let fresh = self.fleet.start("b");
+        assert_eq!(settled(&fresh, &self.dead), 401);
+        fresh
+    }
+
     fn is_not_ready(&self) {
         let said = ready(&self.server);
         assert!(said.status == 503 && said.body.contains("[\"token_store\"]"), "{}", said.body);
@@ -235,7 +242,7 @@ fn nothing_is_used_up(scene: &Scene) {
 async fn a_postgres_that_stalls() {
     let (redis, postgres) = (Redis::start().await, Postgres::start().await);
     let scene = Scene::new(&redis.url(), &postgres.url("postgres"));
-    let fresh = scene.fleet.start("b");
+    let fresh = scene.fresh();
     postgres.stall();
     scene.all_unavailable(&scene.need_postgres(), "database");
     scene.checks_go_on(&fresh);
@@ -248,7 +255,7 @@ async fn a_postgres_that_stalls() {
 async fn a_postgres_that_is_killed() {
     let (redis, mut postgres) = (Redis::start().await, Postgres::start().await);
     let scene = Scene::new(&redis.url(), &postgres.url("postgres"));
-    let fresh = scene.fleet.start("b");
+    let fresh = scene.fresh();
     postgres.kill();
     scene.all_unavailable(&scene.need_postgres(), "database");
     scene.checks_go_on(&fresh);
@@ -262,7 +269,7 @@ async fn a_postgres_that_the_network_swallows() {
     let (redis, postgres) = (Redis::start().await, Postgres::start().await);
     let gate = Gate::before(([127, 0, 0, 1], postgres.port()).into()).await;
     let scene = Scene::new(&redis.url(), &format!("postgres://postgres@{}/postgres?sslmode=disable", gate.address()));
-    let fresh = scene.fleet.start("b");
+    let fresh = scene.fresh();
     gate.swallow();
     scene.all_unavailable(&scene.need_postgres(), "database");
     scene.checks_go_on(&fresh);

@@ -83,7 +83,7 @@ impl SqlStore {
         let limit = format!("{}ms", (self.time_out / 2).as_millis().max(1));
         let limited = sqlx::query("SELECT set_config('lock_timeout', $1, true)").bind(limit);
         limited.execute(&mut *connection).await?;
-        sqlx::query("UPDATE users SET failures = failures WHERE 1 = 0").execute(connection).await.map(drop)
+        sqlx::query("UPDATE users SET epoch = epoch WHERE 1 = 0").execute(connection).await.map(drop)
     }
 }
 
