@@ -1,9 +1,11 @@
 //! The connection over which the checks of this process are read from a primary, and on which Redis tells which sessions
 //! have changed (client-side caching in broadcast mode).
 //!
-//! In broadcast mode Redis keeps no table of who has read what: it tells every process of every change. Measured with
-//! a million users that 40 processes read: the table takes more memory than the sessions. The price is a message to each
-//! process for each sign-in and sign-out, which is little beside the hash of the password.
+//! In broadcast mode Redis keeps no table of who has read what: it tells every process of every change. Measured on Redis 7
+//! with a million users (185 MiB of sessions): 40 connections take 1.5 MiB in broadcast mode; without it, 8 connections that
+//! have read all users take 468 MiB more. A change costs Redis 11 µs with 40 connections and 3 µs with 3, against 2 µs without
+//! broadcast if only one process has read the session, and 22 µs if all 40 have. So broadcast is dearer for a fleet whose
+//! users always reach the same node, but its cost has a bound, and it is little beside the hash of the password.
 //!
 //! The connection is kept healthy here: a task connects, prepares, and checks regularly that Redis still answers and is
 //! still a primary.
