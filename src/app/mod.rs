@@ -19,6 +19,7 @@ mod worker;
 pub(crate) use default_application::ensure_default_application;
 pub(crate) use instruments::ServerInstruments;
 pub(crate) use node_life::NodeLife;
+pub(crate) use portcullis_actors::stores::redis::FollowedClosings;
 pub(crate) use probe::{Probed, probe_dependencies};
 pub(crate) use secrets::keyring;
 pub(crate) use single_node::NodeClaim;

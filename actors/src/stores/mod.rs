@@ -2,7 +2,7 @@
 //!
 //! | side | traits | backends |
 //! | --- | --- | --- |
-//! | SQL | [`AccountStore`], [`KeyStore`], [`DeviceStore`], [`RevocationStore`], [`OutboxStore`], [`AdministrationStore`] | [`sql`]: SQLite, PostgreSQL |
+//! | SQL | [`AccountStore`], [`KeyStore`], [`DeviceStore`], [`RevocationStore`], [`ClosingStore`], [`OutboxStore`], [`AdministrationStore`] | [`sql`]: SQLite, PostgreSQL |
 //! | token | [`SessionStore`], [`ChallengeStore`], [`LimitStore`] | [`embedded`]: SQLite · [`redis`] |
 //!
 //! A backend uses no actor, and actors use only these traits.
@@ -26,6 +26,7 @@
 
 mod accounts;
 mod administration;
+mod closings;
 mod counters;
 mod devices;
 mod invitation;
@@ -45,6 +46,7 @@ pub use accounts::{
     ImportedUser, KeyRecord, NewApplication, NewKey, NewUser, PasswordChange, Unchanged, User, UserChange,
 };
 pub use administration::{AdministrationStore, Node, UserSearch};
+pub use closings::{CLOSINGS_KEPT, Closing, ClosingStore};
 pub use counters::{
     AddressCharges, Admission, AttemptCharges, Backoff, Budget, Counter, Forgiven, LimitStore, Rate, Verdict, Waits,
 };

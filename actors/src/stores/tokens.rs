@@ -91,6 +91,18 @@ pub enum Close {
     All,
 }
 
+impl Close {
+    /// Whether it closes this session.
+    pub(super) fn selects(self, session: &Session) -> bool {
+        match self {
+            Self::One(id) => session.id == id,
+            Self::Others(kept) => session.id != kept,
+            Self::InApp(app) => session.app == app,
+            Self::All => true,
+        }
+    }
+}
+
 /// Sessions. Every method is atomic and is about one user.
 #[async_trait]
 pub trait SessionStore: Send + Sync {

@@ -5,7 +5,7 @@ use super::pool::{connection_config, late};
 use super::tracked_cache::{TrackedCache, TrackedConnection};
 use super::{RedisTokenStore, role};
 use crate::error::StoreError;
-use redis::{PushInfo, PushKind, RedisError, RedisResult};
+use redis::{PushInfo, PushKind, RedisError, RedisResult, cmd};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -101,7 +101,7 @@ async fn connect(
     };
     let config = connection_config(store.0.timeout).set_push_sender(receive);
     let mut connection = store.0.client.get_multiplexed_async_connection_with_config(&config).await?;
-    redis::cmd("CLIENT").arg("TRACKING").arg("ON").exec_async(&mut connection).await?;
+    cmd("CLIENT").arg("TRACKING").arg("ON").exec_async(&mut connection).await?;
     let mut connection = TrackedConnection { number, connection };
     examine(store, cache, &mut connection).await?;
     Ok((connection, ended))
@@ -122,8 +122,8 @@ async fn examine(
     cache: &TrackedCache,
     connection: &mut TrackedConnection,
 ) -> Result<(), RedisError> {
-    role::ensure_primary(&mut connection.connection).await?;
-    let (secs, micros): (i64, i64) = redis::cmd("TIME").query_async(&mut connection.connection).await?;
+    store.0.pool.replicas.note(role::replicas(cmd("ROLE").query_async(&mut connection.connection).await)?);
+    let (secs, micros): (i64, i64) = cmd("TIME").query_async(&mut connection.connection).await?;
     let ours = store.0.clock.now().millis() - store.0.clock.offset_millis();
     cache.set_clock_skew(secs * 1000 + micros / 1000 - ours);
     Ok(())

@@ -12,12 +12,15 @@
 //! charged to its account and to its address in one step (`admit.lua`), and so is it forgiven (`open.lua`,
 //! `forgive.lua`). A cluster would refuse that, so `start` refuses a cluster. Only digests are stored.
 //!
-//! There are two kinds of calls. *Changes* are scripts over a bounded `pool` of connections. *Checks* go through
+//! There are two kinds of calls. *Changes* are scripts over a bounded `pool` of connections; one that
+//! closes sessions is `confirmed` by the replicas, or becomes a row in SQL (`closings`). *Checks* go through
 //! `cached_sessions`: each worker has one tracked `connection` and a `tracked_cache` that Redis invalidates. Before a new
 //! connection serves checks, [`BeforeServing`] runs. Both kinds work only while this Redis is a primary (`role`).
 
 mod cached_sessions;
 mod challenges;
+mod closings;
+mod confirmed;
 mod connection;
 mod limits;
 mod pool;
@@ -29,8 +32,9 @@ mod start;
 mod tracked_cache;
 
 pub use cached_sessions::CachedSessions;
+pub use closings::FollowedClosings;
 
-use super::{Counter, StoreResult};
+use super::{ClosingStore, Counter, StoreResult};
 use crate::clock::Clock;
 use crate::domain::UserId;
 use crate::error::StartError;
@@ -70,6 +74,7 @@ struct Inner {
     at: String,
     timeout: Duration,
     clock: Arc<dyn Clock>,
+    closings: Arc<dyn ClosingStore>,
     before_serving: BeforeServing,
     /// When the last run of `before_serving` that succeeded began.
     prepared: tokio::sync::Mutex<Option<Instant>>,
@@ -77,7 +82,7 @@ struct Inner {
 }
 
 impl RedisTokenStore {
-    /// Connects, and examines whether this Redis can serve.
+    /// Connects, and examines whether this Redis can serve. What it cannot promise to remember is written to `closings`.
     ///
     /// # Errors
     /// A wrong URL or password, a server that cannot be reached or is too old, a node of a cluster, or an eviction policy
@@ -85,16 +90,21 @@ impl RedisTokenStore {
     pub async fn connect(
         settings: &RedisSettings,
         clock: Arc<dyn Clock>,
+        closings: Arc<dyn ClosingStore>,
         before_serving: BeforeServing,
     ) -> Result<Self, StartError> {
         let client = start::client(&settings.url)?;
         start::examine(&client, settings.timeout).await?;
+        let pool = BoundedPool::new(&client, settings.pool_size, settings.timeout);
+        // Without an answer the first closing is written to SQL.
+        let _ = pool.examine().await;
         Ok(Self(Arc::new(Inner {
-            pool: BoundedPool::new(&client, settings.pool_size, settings.timeout),
+            pool,
             at: client.get_connection_info().addr().to_string(),
             client,
             timeout: settings.timeout,
             clock,
+            closings,
             before_serving,
             prepared: tokio::sync::Mutex::default(),
             caches: Mutex::default(),

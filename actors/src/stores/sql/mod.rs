@@ -11,6 +11,7 @@ mod accounts;
 mod administration;
 mod apps;
 mod bulk;
+mod closings;
 mod deletion;
 mod devices;
 mod inspect;
