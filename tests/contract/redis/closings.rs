@@ -4,7 +4,7 @@ use super::{ADA, IMPATIENT, digest, new_session, open};
 use portcullis_actors::clock::SystemClock;
 use portcullis_actors::domain::{AppId, DeviceId, Digest, UserId};
 use portcullis_actors::error::Dependency;
-use portcullis_actors::stores::redis::{RedisSettings, RedisTokenStore};
+use portcullis_actors::stores::redis::{RedisServers, RedisSettings, RedisTokenStore, Users};
 use portcullis_actors::stores::{Close, ClosingStore as _, NewSession, Opening, SessionStore};
 use portcullis_testkit::gate::Gate;
 use portcullis_testkit::redis::Redis;
@@ -21,9 +21,9 @@ async fn connect(url: &str, timeout: Duration) -> (RedisTokenStore, Arc<Closings
 }
 
 async fn connect_to(url: &str, timeout: Duration, closings: &Arc<Closings>) -> RedisTokenStore {
-    let settings = RedisSettings { url: url.to_owned(), pool_size: 8, timeout };
-    let replay = Arc::new(|store: RedisTokenStore| -> futures_util::future::BoxFuture<'static, _> {
-        Box::pin(async move { store.close_again().await.map(drop) })
+    let settings = RedisSettings { servers: RedisServers::One(url.to_owned()), pool_size: 8, timeout };
+    let replay = Arc::new(|store: RedisTokenStore, users: Users| -> futures_util::future::BoxFuture<'static, _> {
+        Box::pin(async move { store.close_again(&*users).await.map(drop) })
     });
     let connected = RedisTokenStore::connect(&settings, Arc::new(SystemClock), closings.clone(), replay).await;
     connected.unwrap_or_else(|error| panic!("{error}"))
@@ -237,7 +237,7 @@ async fn a_promoted_replica_that_lags_accepts_no_closed_session() {
     }
     assert!(worker.find(ADA, digest("stays")).await.expect("Redis answers").is_some());
     let began = Instant::now();
-    let applied = moved.close_again().await.expect("applied");
+    let applied = moved.close_again(&|_| true).await.expect("applied");
     println!("{applied} applied again in {:?}", began.elapsed());
     assert_eq!(applied, names.len());
 }

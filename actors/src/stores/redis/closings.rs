@@ -5,8 +5,11 @@
 //! ([`FollowedClosings`]).
 
 use super::super::{CLOSINGS_KEPT, Closing, StoreResult};
+use super::pool::BoundedPool;
+use super::topology::Slot;
 use super::{RedisTokenStore, sessions_key};
 use crate::clock::Timestamp;
+use crate::domain::UserId;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use redis::Pipeline;
 use redis::aio::MultiplexedConnection;
@@ -25,38 +28,35 @@ const OVERLAP: Duration = Duration::from_secs(15);
 const FORGOTTEN: u32 = 5_000;
 
 impl RedisTokenStore {
-    /// Applies all closings of the last day. Returns how many.
+    /// Applies all closings of the last day that are about these users. Returns how many.
     ///
     /// # Errors
     /// A store does not answer; some may have been applied.
-    pub async fn close_again(&self) -> StoreResult<usize> {
+    pub async fn close_again(&self, users: &(dyn Fn(UserId) -> bool + Sync)) -> StoreResult<usize> {
         let (since, mut last, mut applied) = (self.0.clock.now().minus(CLOSINGS_KEPT), None, 0);
         loop {
-            let page = self.0.closings.closed_since(since, last.as_ref(), PAGE).await?;
+            let mut page = self.0.closings.closed_since(since, last.as_ref(), PAGE).await?;
+            let end = page.last().filter(|_| page.len() == PAGE as usize).cloned();
+            page.retain(|closing| users(closing.user));
             self.apply(&page).await?;
             applied += page.len();
-            if page.len() < PAGE as usize {
+            if end.is_none() {
                 return Ok(applied);
             }
             tracing::info!(applied, "closing sessions again before checks are served");
-            last = page.into_iter().next_back();
+            last = end;
         }
     }
 
     async fn apply(&self, closings: &[Closing]) -> StoreResult<()> {
-        let batches = stream::iter(closings.chunks(BATCH)).map(Ok);
-        batches.try_for_each_concurrent(CONCURRENT, |batch| self.apply_batch(batch)).await
-    }
-
-    async fn apply_batch(&self, closings: &[Closing]) -> StoreResult<()> {
-        let mut pipeline = Pipeline::with_capacity(closings.len());
-        for of_user in closings.chunk_by(|one, next| one.user == next.user) {
-            let command = pipeline.cmd("HDEL").arg(sessions_key(of_user[0].user));
-            of_user.iter().fold(command, |command, closing| command.arg(closing.digest.as_bytes().as_slice())).ignore();
+        let topology = self.topology();
+        for shard in topology.shards() {
+            let holds = |closing: &&Closing| topology.holds(shard, Slot::of(&sessions_key(closing.user)));
+            let held: Vec<_> = closings.iter().filter(holds).collect();
+            let batches = stream::iter(held.chunks(BATCH)).map(Ok);
+            batches.try_for_each_concurrent(CONCURRENT, |batch| apply(&shard.pool, batch)).await?;
         }
-        let pool = &self.0.pool;
-        let call = async |connection: &mut MultiplexedConnection| pipeline.exec_async(connection).await;
-        pool.bounded(pool.time_out, call).await
+        Ok(())
     }
 
     /// What other nodes close from now on.
@@ -83,11 +83,11 @@ impl FollowedClosings {
         let (mut last, mut seen) = (None, HashSet::new());
         loop {
             let mut page = self.store.0.closings.closed_since(self.since, last.as_ref(), PAGE).await?;
-            let (is_last, end) = (page.len() < PAGE as usize, page.last().cloned());
+            let end = page.last().filter(|_| page.len() == PAGE as usize).cloned();
             seen.extend(page.iter().map(|closing| closing.id));
             page.retain(|closing| !self.applied.contains(&closing.id));
             self.store.apply(&page).await?;
-            if is_last {
+            if end.is_none() {
                 break;
             }
             last = end;
@@ -102,6 +102,19 @@ impl FollowedClosings {
     /// A store does not answer.
     pub async fn tidy(&self) -> StoreResult<()> {
         while self.store.0.closings.forget_closed(FORGOTTEN).await? == u64::from(FORGOTTEN) {}
-        self.store.0.pool.examine().await
+        for shard in self.store.topology().shards() {
+            shard.pool.examine().await?;
+        }
+        Ok(())
     }
+}
+
+async fn apply(pool: &BoundedPool, closings: &[&Closing]) -> StoreResult<()> {
+    let mut pipeline = Pipeline::with_capacity(closings.len());
+    for of_user in closings.chunk_by(|one, next| one.user == next.user) {
+        let command = pipeline.cmd("HDEL").arg(sessions_key(of_user[0].user));
+        of_user.iter().fold(command, |command, closing| command.arg(closing.digest.as_bytes().as_slice())).ignore();
+    }
+    let call = async |connection: &mut MultiplexedConnection| pipeline.exec_async(connection).await;
+    pool.bounded(pool.time_out, call).await
 }

@@ -27,12 +27,12 @@ pub(super) struct BoundedPool {
     generation: AtomicU64,
     pub(super) time_out: Duration,
     pub(super) replicas: Arc<Replicas>,
-    pub(super) metrics: Arc<StoreMetrics>,
+    metrics: Arc<StoreMetrics>,
 }
 
 impl BoundedPool {
     #[expect(clippy::expect_used, reason = "a runtime is named")]
-    pub(super) fn new(client: &Client, size: usize, time_out: Duration) -> Self {
+    pub(super) fn new(client: &Client, size: usize, time_out: Duration, metrics: &Arc<StoreMetrics>) -> Self {
         let replicas = Arc::<Replicas>::default();
         let connector = Connector { client: client.clone(), time_out, replicas: Arc::clone(&replicas) };
         let pool = Pool::builder(connector).max_size(size.max(1)).runtime(Runtime::Tokio1);
@@ -42,7 +42,7 @@ impl BoundedPool {
         // other half: under load calls time out in the queue, and not halfway.
         let pool = pool.wait_timeout(Some(time_out / 2));
         let (pool, generation) = (pool.build().expect("a runtime"), AtomicU64::new(0));
-        Self { pool, generation, time_out, replicas, metrics: Arc::default() }
+        Self { pool, generation, time_out, replicas, metrics: Arc::clone(metrics) }
     }
 
     /// Runs a script by its digest, or by its text if Redis has not loaded it.
@@ -75,6 +75,11 @@ impl BoundedPool {
     pub(super) fn close_connections(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
         self.pool.retain(|_, _| false);
+    }
+
+    /// Closes the idle connections. Those in use are closed when their call has ended, and no call begins any more.
+    pub(super) fn close(&self) {
+        self.pool.close();
     }
 
     /// Runs `work` on a connection. `limit` includes the wait for one.

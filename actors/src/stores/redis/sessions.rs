@@ -2,11 +2,14 @@
 
 use super::super::{Close, NewSession, NotedDevice, Opening, PendingNote, Session, SessionStore, StoreResult};
 use super::limits::add_forgiven;
+use super::shard::Shard;
+use super::topology::Slot;
 use super::{RedisTokenStore, phone_key, record, reset_key, scripts, sessions_key, start};
 use crate::clock::Timestamp;
 use crate::domain::{DeviceId, Digest, UserId};
 use crate::error::StoreError;
 use async_trait::async_trait;
+use futures_util::future::try_join_all;
 use std::time::Duration;
 
 impl RedisTokenStore {
@@ -14,7 +17,8 @@ impl RedisTokenStore {
     /// have run even if no answer came.
     async fn change<T: redis::FromRedisValue>(&self, user: UserId, call: &scripts::Call<'_>) -> StoreResult<T> {
         let answer = self.run(call).await;
-        self.forget_here(user);
+        // Redis invalidates them too, but maybe later.
+        self.0.caches.forget(user);
         answer
     }
 
@@ -24,8 +28,8 @@ impl RedisTokenStore {
         user: UserId,
         call: &scripts::Call<'_>,
     ) -> StoreResult<(T, bool)> {
-        let answer = self.0.pool.run_confirmed(call).await;
-        self.forget_here(user);
+        let answer = self.shard(call.slot())?.pool.run_confirmed(call).await;
+        self.0.caches.forget(user);
         answer
     }
 }
@@ -91,7 +95,7 @@ impl SessionStore for RedisTokenStore {
     async fn close(&self, user: UserId, which: Close) -> StoreResult<u64> {
         // If only SQL can remember it, SQL comes first: when that fails, the sessions are still there to be closed again.
         let mut noted = Vec::new();
-        if self.0.pool.replicas.expected().is_none() {
+        if self.shard(Slot::of(&sessions_key(user)))?.pool.replicas.expected().is_none() {
             let live = self.list(user).await?;
             noted.extend(live.iter().filter(|session| which.selects(session)).map(|session| session.id));
             self.0.closings.note_closed(user, &noted).await?;
@@ -137,15 +141,20 @@ impl SessionStore for RedisTokenStore {
         self.change(user, &call).await
     }
 
-    /// Deletes a key that does not exist. Redis refuses that if it cannot be written to (a replica, a disk that failed),
-    /// but not if it is only full: checks and sign-outs still work then. It also repeats the check of the start, since a
-    /// restarted Redis with another configuration may evict sessions.
+    /// Deletes a key that does not exist, on every primary. Redis refuses that if it cannot be written to (a replica, a
+    /// disk that failed), but not if it is only full: checks and sign-outs still work then. It also repeats the check of
+    /// the start, since a restarted Redis with another configuration may evict sessions.
     async fn ping(&self) -> StoreResult<()> {
-        self.0.pool.command::<()>(redis::cmd("DEL").arg("pc:ping")).await?;
-        self.0.pool.examine().await?;
-        start::judge(&self.0.at, &self.0.pool.info().await?).map_err(|error| {
-            tracing::warn!(%error, "not ready");
-            StoreError::token_store(error)
-        })
+        let topology = self.topology();
+        try_join_all(topology.shards().iter().map(|shard| ping(shard))).await.map(drop)
     }
+}
+
+async fn ping(shard: &Shard) -> StoreResult<()> {
+    shard.pool.command::<()>(redis::cmd("DEL").arg("pc:ping")).await?;
+    shard.pool.examine().await?;
+    start::judge(&shard.at, &shard.pool.info().await?).map_err(|error| {
+        tracing::warn!(%error, "not ready");
+        StoreError::token_store(error)
+    })
 }
