@@ -21,7 +21,7 @@
 //! # Rules
 //! - "Not found" is `Ok(None)`. A [`StoreError`] means that the store did not answer, and never counts as "yes".
 //! - A method is one atomic change. Two calls in a row are a race. If that matters, they are one method.
-//! - Every call returns within the time-out of the backend.
+//! - Every call returns within the time-out of the backend, and of SQL if that must remember what the backend may lose.
 //! - Time on the token side is the clock of the store, so that all nodes agree. Hence these traits take *durations*.
 
 mod accounts;

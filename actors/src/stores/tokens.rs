@@ -128,6 +128,9 @@ pub trait SessionStore: Send + Sync {
     async fn list(&self, user: UserId) -> StoreResult<Vec<Session>>;
 
     /// Closes sessions. Returns how many there were. Idempotent. Works on a full store.
+    ///
+    /// What was closed here or by [`SessionStore::open`] is final: no crash and no failover of the store brings it back. A
+    /// store that cannot promise that alone needs a [`super::ClosingStore`], and an error may name the database.
     async fn close(&self, user: UserId, which: Close) -> StoreResult<u64>;
 
     /// Applies a revocation. Closes all sessions of an epoch before `epoch`, except `keep`, and deletes phone and reset
