@@ -10,6 +10,8 @@ mod gone;
 mod log;
 mod nodes;
 mod outbox;
+mod pgbouncer;
+mod postgres_moves;
 mod production;
 mod replay;
 

@@ -7,7 +7,7 @@ use portcullis_actors::clock::{Clock, SystemClock, Timestamp};
 use portcullis_actors::domain::{Digest, UserId};
 use portcullis_actors::error::StoreError;
 use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
-use portcullis_actors::stores::{Closing, ClosingStore, StoreResult};
+use portcullis_actors::stores::{Closing, ClosingStore, Pooler, StoreResult};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions as _, Row as _};
 use std::collections::BTreeMap;
@@ -22,7 +22,14 @@ pub const PATIENT: Duration = Duration::from_secs(20);
 /// Settings for a machine that is busy with other things.
 pub fn patient(url: impl Into<String>) -> SqlSettings {
     let max_connections = defaults().database.max_connections;
-    SqlSettings { url: url.into(), max_connections, time_out: PATIENT, connect_time_out: PATIENT }
+    SqlSettings {
+        url: url.into(),
+        direct_url: None,
+        pooler: Pooler::None,
+        max_connections,
+        time_out: PATIENT,
+        connect_time_out: PATIENT,
+    }
 }
 
 /// Opens a database with [`patient`] settings.

@@ -6,7 +6,7 @@
 
 use super::super::{CLOSINGS_KEPT, Closing, StoreResult};
 use super::pool::BoundedPool;
-use super::topology::Slot;
+use super::slot::Slot;
 use super::{RedisTokenStore, sessions_key};
 use crate::clock::Timestamp;
 use crate::domain::UserId;

@@ -14,7 +14,7 @@
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | `topology`, `shard` | which primary has which keys, and the connections to a primary |
+//! | `topology`, `slot`, `shard` | which primary has which keys, and the connections to a primary |
 //! | `pool` | *changes*: scripts over a bounded pool of connections |
 //! | `confirmed`, `closings` | a change that closes sessions: the replicas confirm it, or it becomes a row in SQL and is applied again |
 //! | `tracking`, `caches`, `cached_sessions` | *checks*: one connection of this process for each primary, and a cache for each HTTP thread, which Redis invalidates over it |
@@ -34,6 +34,7 @@ mod role;
 mod scripts;
 mod sessions;
 mod shard;
+mod slot;
 mod start;
 mod topology;
 mod tracking;
@@ -50,12 +51,13 @@ use caches::Caches;
 use futures_util::future::BoxFuture;
 use redis::FromRedisValue;
 use shard::Shard;
+use slot::Slot;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
-use topology::{Slot, Topology};
+use topology::Topology;
 
 /// Where Redis is and how long a call may take.
 #[derive(Clone)]

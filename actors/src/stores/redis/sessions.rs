@@ -3,7 +3,7 @@
 use super::super::{Close, NewSession, NotedDevice, Opening, PendingNote, Session, SessionStore, StoreResult};
 use super::limits::add_forgiven;
 use super::shard::Shard;
-use super::topology::Slot;
+use super::slot::Slot;
 use super::{RedisTokenStore, phone_key, record, reset_key, scripts, sessions_key, start};
 use crate::clock::Timestamp;
 use crate::domain::{DeviceId, Digest, UserId};

@@ -1,18 +1,20 @@
 //! The connection over which the checks of this process are read from a primary, and on which Redis tells which sessions
 //! have changed (client-side caching in broadcast mode).
 //!
-//! In broadcast mode Redis keeps no table of who has read what: it tells every process of every change. Measured with
-//! a million users that 40 processes read: the table takes more memory than the sessions. The price is a message to each
-//! process for each sign-in and sign-out, which is little beside the hash of the password.
+//! In broadcast mode Redis keeps no table of who has read what: it tells every process of every change. Measured on Redis 7
+//! with a million users (185 MiB of sessions): 40 connections take 1.5 MiB in broadcast mode; without it, 8 connections that
+//! have read all users take 468 MiB more. A change costs Redis 11 µs with 40 connections and 3 µs with 3, against 2 µs without
+//! broadcast if only one process has read the session, and 22 µs if all 40 have. So broadcast is dearer for a fleet whose
+//! users always reach the same node, but its cost has a bound, and it is little beside the hash of the password.
 //!
 //! The connection is kept healthy here: a task connects, prepares, and checks regularly that Redis still answers and is
 //! still a primary.
 
 use super::pool::{connection_config, late};
 use super::shard::{Shard, TrackedConnection};
-use super::{Inner, RedisTokenStore, role};
+use super::{Inner, RedisTokenStore, role, start};
 use crate::error::StoreError;
-use redis::{Cmd, PushInfo, PushKind, RedisError, RedisResult};
+use redis::{PushInfo, PushKind, RedisError, RedisResult};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -29,13 +31,6 @@ enum Health {
     /// No answer in time. Redis stalls, or the connection is dead and was not closed.
     Late,
     Gone,
-}
-
-/// Asks Redis to tell of every change of a user's keys.
-pub(super) fn tracking() -> Cmd {
-    let mut command = redis::cmd("CLIENT");
-    command.arg("TRACKING").arg("ON").arg("BCAST").arg("PREFIX").arg("pc:{");
-    command
 }
 
 /// Runs until the store or the shard is dropped.
@@ -118,7 +113,7 @@ async fn connect(
     };
     let config = connection_config(store.0.timeout).set_push_sender(receive);
     let mut connection = shard.client.get_multiplexed_async_connection_with_config(&config).await?;
-    tracking().exec_async(&mut connection).await?;
+    start::tracking().exec_async(&mut connection).await?;
     let mut connection = TrackedConnection { number, connection };
     examine(store, shard, &mut connection).await?;
     Ok((connection, ended))
