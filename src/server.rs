@@ -2,8 +2,8 @@
 
 use crate::admin::{self, Sources};
 use crate::app::{
-    self, Access, Database, FollowedClosings, NodeClaim, NodeLife, ServerInstruments, StoreReadiness, TokenStore,
-    TraceExporter, WorkerFactory,
+    self, Access, Database, NodeClaim, NodeLife, ServerInstruments, StoreReadiness, TokenStore, TraceExporter,
+    WorkerFactory,
 };
 use crate::config::{Config, Profile};
 use crate::connections::{self, ConnectionMetrics, ConnectionPolicy, open_files};
@@ -44,8 +44,6 @@ const UNKNOWN_ADDRESS_CLEANUP_INTERVAL: Duration = Duration::from_secs(600);
 const LOW_COUNT: i64 = 5;
 const KEEP_LOW_COUNTS: Duration = Duration::from_secs(86_400);
 const KEEP_HIGH_COUNTS: Duration = Duration::from_secs(90 * 86_400);
-/// How often closings of a day ago are deleted.
-const CLOSINGS_CLEANUP_INTERVAL: Duration = Duration::from_secs(60);
 /// How long a stop waits for work whose client has hung up.
 const DETACHED_WORK: Duration = Duration::from_millis(500);
 /// The part of the shutdown time that is reserved for closing the stores and sending the last spans.
@@ -182,7 +180,7 @@ impl Server {
             let (heartbeat, console) = (life.clone().show(), operators.map(|_| Arc::clone(&sources)));
             async move {
                 let history = OptionFuture::from(console.as_deref().map(keep_history));
-                let closings = OptionFuture::from(closings.map(keep_closed));
+                let closings = OptionFuture::from(closings.map(app::keep_closed));
                 futures_util::join!(work, keep_fresh(&applications), heartbeat, history, closings);
             }
         };
@@ -361,25 +359,6 @@ async fn keep_fresh(applications: &Applications) {
         ticks.tick().await;
         if let Err(error) = applications.refresh().await {
             tracing::debug!(%error, "the applications were not read");
-        }
-    }
-}
-
-/// Closes what other nodes have closed. Other work must not delay it.
-async fn keep_closed(mut closings: FollowedClosings) {
-    let mut ticks = tokio::time::interval(MAINTENANCE_INTERVAL);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut last_deletion = Instant::now();
-    loop {
-        ticks.tick().await;
-        if let Err(error) = closings.apply().await {
-            tracing::debug!(%error, "closed sessions of other nodes were not applied");
-        }
-        if last_deletion.elapsed() >= CLOSINGS_CLEANUP_INTERVAL {
-            last_deletion = Instant::now();
-            if let Err(error) = closings.tidy().await {
-                tracing::debug!(%error, "old closings were not deleted");
-            }
         }
     }
 }

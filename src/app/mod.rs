@@ -3,6 +3,7 @@
 //! `stores.rs`, `transports.rs` and `traces.rs` choose, `policies.rs` translates settings, and `worker.rs` starts the actors of an
 //! HTTP thread.
 
+mod closings;
 mod default_application;
 pub(crate) mod demo;
 mod instruments;
@@ -16,10 +17,10 @@ mod traces;
 mod transports;
 mod worker;
 
+pub(crate) use closings::keep_closed;
 pub(crate) use default_application::ensure_default_application;
 pub(crate) use instruments::ServerInstruments;
 pub(crate) use node_life::NodeLife;
-pub(crate) use portcullis_actors::stores::redis::FollowedClosings;
 pub(crate) use probe::{Probed, probe_dependencies};
 pub(crate) use secrets::keyring;
 pub(crate) use single_node::NodeClaim;

@@ -16,7 +16,7 @@
 //! | --- | --- |
 //! | `topology`, `slot`, `shard` | which primary has which keys, and the connections to a primary |
 //! | `pool` | *changes*: scripts over a bounded pool of connections |
-//! | `confirmed`, `closings` | a change that closes sessions: the replicas confirm it, or it becomes a row in SQL and is applied again |
+//! | `confirmed`, `replicas`, `closings` | a change that closes sessions: the replicas confirm it, or it becomes a row in SQL and is applied again |
 //! | `tracking`, `caches`, `cached_sessions` | *checks*: one connection of this process for each primary, and a cache for each HTTP thread, which Redis invalidates over it |
 //! | `start`, `role` | whether a Redis can serve, and whether it is a primary now |
 //!
@@ -30,6 +30,7 @@ mod confirmed;
 mod limits;
 mod pool;
 mod record;
+mod replicas;
 mod role;
 mod scripts;
 mod sessions;

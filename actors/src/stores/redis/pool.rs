@@ -2,7 +2,7 @@
 //! and not an unbounded number of waiting calls. Connections to a server that is no longer a primary are closed.
 
 use super::super::StoreResult;
-use super::confirmed::Replicas;
+use super::replicas::Replicas;
 use super::role;
 use super::scripts::Call;
 use crate::error::StoreError;
