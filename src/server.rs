@@ -106,7 +106,7 @@ impl Server {
         }
         let revocations = Arc::new(database.clone());
         hashing.expect_imported(with_retries(async || database.costliest_import().await).await?);
-        let tokens = TokenStore::open(&config, Arc::clone(&clock), revocations.clone()).await?;
+        let tokens = TokenStore::open(&config, Arc::clone(&clock), &database).await?;
         tokens.serve_checks();
         let revoker = Revoker { revocations, sessions: tokens.sessions() };
         with_retries(async || revoker.apply_pending().await).await?;
@@ -163,10 +163,12 @@ impl Server {
         with_retries(async || applications.refresh().await).await?;
         let maintenance = {
             let (work, applications) = (maintain(revoker, database.clone(), hashing.clone()), applications.clone());
+            let closings = tokens.follow_closings();
             let (heartbeat, console) = (life.clone().show(), operators.map(|_| Arc::clone(&sources)));
             async move {
                 let history = OptionFuture::from(console.as_deref().map(keep_history));
-                futures_util::join!(work, keep_fresh(&applications), heartbeat, history);
+                let closings = OptionFuture::from(closings.map(app::keep_closed));
+                futures_util::join!(work, keep_fresh(&applications), heartbeat, history, closings);
             }
         };
         let workers = WorkerFactory {

@@ -10,7 +10,7 @@ use portcullis_actors::clock::Clock;
 use portcullis_actors::error::StartError;
 use portcullis_actors::metrics::StoreMetrics;
 use portcullis_actors::stores::embedded::EmbeddedTokenStore;
-use portcullis_actors::stores::redis::{BeforeServing, RedisServers, RedisSettings, RedisTokenStore};
+use portcullis_actors::stores::redis::{BeforeServing, FollowedClosings, RedisServers, RedisSettings, RedisTokenStore};
 use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
 use portcullis_actors::stores::{
     ChallengeStore, LimitStore, NewSession, Opening, RevocationStore, SessionStore, StoreResult,
@@ -72,39 +72,39 @@ pub(crate) enum TokenStore {
 }
 
 impl TokenStore {
-    pub(crate) async fn open(
-        config: &Config,
-        clock: Arc<dyn Clock>,
-        revocations: Arc<dyn RevocationStore>,
-    ) -> Result<Self, StartError> {
+    pub(crate) async fn open(config: &Config, clock: Arc<dyn Clock>, database: &Database) -> Result<Self, StartError> {
         if config.redis.url.is_empty() {
             // Usually in the same file as the SQL database, so it has the same time-out.
             let limit = Duration::from_millis(config.database.timeout_ms);
             return EmbeddedTokenStore::open_within(&config.token_file(), clock, limit).await.map(Self::Embedded);
         }
-        Self::connect(config, clock, revocations).await
+        Self::connect(config, clock, database).await
     }
 
     /// Opens the token store, but does not create a missing one.
     pub(crate) async fn open_existing(
         config: &Config,
         clock: Arc<dyn Clock>,
-        revocations: Arc<dyn RevocationStore>,
+        database: &Database,
     ) -> Result<Self, StartError> {
         if config.redis.url.is_empty() {
             return EmbeddedTokenStore::open_existing(&config.token_file(), clock).await.map(Self::Embedded);
         }
-        Self::connect(config, clock, revocations).await
+        Self::connect(config, clock, database).await
     }
 
-    async fn connect(
-        config: &Config,
-        clock: Arc<dyn Clock>,
-        revocations: Arc<dyn RevocationStore>,
-    ) -> Result<Self, StartError> {
+    async fn connect(config: &Config, clock: Arc<dyn Clock>, database: &Database) -> Result<Self, StartError> {
         let settings = redis_settings(config);
-        let replay = replay(revocations, Arc::clone(&clock));
-        RedisTokenStore::connect(&settings, clock, replay).await.map(Self::Redis)
+        let (closings, replay) = (Arc::new(database.clone()), replay(Arc::new(database.clone()), Arc::clone(&clock)));
+        RedisTokenStore::connect(&settings, clock, closings, replay).await.map(Self::Redis)
+    }
+
+    /// What other nodes close; none if no other node can use this store.
+    pub(crate) fn follow_closings(&self) -> Option<FollowedClosings> {
+        match self {
+            Self::Embedded(_) => None,
+            Self::Redis(store) => Some(store.follow_closings()),
+        }
     }
 
     /// Connects for checks, on this runtime. It takes the work of reading them off the HTTP threads.
@@ -177,12 +177,15 @@ impl TokenStore {
     }
 }
 
-/// Revocations that Redis may have lost are applied again before it serves checks.
+/// Revocations and closings that Redis may have lost are applied again before it serves checks.
 fn replay(revocations: Arc<dyn RevocationStore>, clock: Arc<dyn Clock>) -> BeforeServing {
     Arc::new(move |store, users| {
-        let revoker = Revoker { revocations: Arc::clone(&revocations), sessions: Arc::new(store) };
+        let revoker = Revoker { revocations: Arc::clone(&revocations), sessions: Arc::new(store.clone()) };
         let now = clock.now();
-        Box::pin(async move { revoker.replay(now, &*users).await })
+        Box::pin(async move {
+            revoker.replay(now, &*users).await?;
+            store.close_again(&*users).await.map(drop)
+        })
     })
 }
 

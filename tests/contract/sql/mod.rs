@@ -5,6 +5,7 @@ mod accounts;
 mod administration;
 mod cancelled;
 mod cancelled_statements;
+mod closings;
 mod deletion;
 mod devices;
 mod faults;
@@ -121,6 +122,11 @@ suite! {
     revocations {
         a_revocation_is_pending_until_acknowledged,
         recent_revocations_come_in_pages,
+    }
+    closings {
+        what_was_closed_is_read_in_pages,
+        closings_are_forgotten_after_a_day_in_small_parts,
+        a_closing_does_not_wait_for_the_row_of_its_user,
     }
     deletion {
         nothing_is_left_of_an_account,

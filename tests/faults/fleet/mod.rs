@@ -1,6 +1,7 @@
 //! Several servers as processes on a real Redis and a real PostgreSQL, tested over HTTP. Either store is killed, stalled,
 //! cut off, emptied or full.
 
+mod closings;
 mod crash;
 mod dumps;
 mod empty;

@@ -16,6 +16,7 @@
 //! | --- | --- |
 //! | `topology`, `slot`, `shard` | which primary has which keys, and the connections to a primary |
 //! | `pool` | *changes*: scripts over a bounded pool of connections |
+//! | `confirmed`, `replicas`, `closings` | a change that closes sessions: the replicas confirm it, or it becomes a row in SQL and is applied again |
 //! | `tracking`, `caches`, `cached_sessions` | *checks*: one connection of this process for each primary, and a cache for each HTTP thread, which Redis invalidates over it |
 //! | `start`, `role` | whether a Redis can serve, and whether it is a primary now |
 //!
@@ -24,9 +25,12 @@
 mod cached_sessions;
 mod caches;
 mod challenges;
+mod closings;
+mod confirmed;
 mod limits;
 mod pool;
 mod record;
+mod replicas;
 mod role;
 mod scripts;
 mod sessions;
@@ -37,8 +41,9 @@ mod topology;
 mod tracking;
 
 pub use cached_sessions::CachedSessions;
+pub use closings::FollowedClosings;
 
-use super::{Counter, StoreResult};
+use super::{ClosingStore, Counter, StoreResult};
 use crate::clock::Clock;
 use crate::domain::UserId;
 use crate::error::{StartError, StoreError};
@@ -89,6 +94,7 @@ struct Inner {
     caches: Caches,
     timeout: Duration,
     clock: Arc<dyn Clock>,
+    closings: Arc<dyn ClosingStore>,
     before_serving: BeforeServing,
     metrics: Arc<StoreMetrics>,
     /// The clock of Redis minus ours, in milliseconds; of several primaries the one that is furthest ahead.
@@ -96,7 +102,7 @@ struct Inner {
 }
 
 impl RedisTokenStore {
-    /// Connects, and examines whether this Redis can serve.
+    /// Connects, and examines whether this Redis can serve. What it cannot promise to remember is written to `closings`.
     ///
     /// # Errors
     /// A wrong URL or password, a server that cannot be reached or is too old, a node of a cluster, or an eviction policy
@@ -104,17 +110,21 @@ impl RedisTokenStore {
     pub async fn connect(
         settings: &RedisSettings,
         clock: Arc<dyn Clock>,
+        closings: Arc<dyn ClosingStore>,
         before_serving: BeforeServing,
     ) -> Result<Self, StartError> {
         let metrics = Arc::default();
         let RedisServers::One(url) = &settings.servers;
         let shard = Shard::new(start::connection(url)?, settings.pool_size, settings.timeout, &metrics)?;
         start::examine(&shard.client, settings.timeout).await?;
+        // Without an answer the first closing is written to SQL.
+        let _ = shard.pool.examine().await;
         Ok(Self(Arc::new(Inner {
             topology: watch::Sender::new(Arc::new(Topology::one(Arc::new(shard)))),
             caches: Caches::default(),
             timeout: settings.timeout,
             clock,
+            closings,
             before_serving,
             metrics,
             clock_skew: AtomicI64::new(0),

@@ -15,6 +15,7 @@ mod addresses;
 mod administration;
 mod apps;
 mod bulk;
+mod closings;
 mod deletion;
 mod devices;
 mod inspect;
