@@ -16,7 +16,14 @@ pub const PATIENT: Duration = Duration::from_secs(20);
 /// Settings for a machine that is busy with other things.
 pub fn patient(url: impl Into<String>) -> SqlSettings {
     let max_connections = defaults().database.max_connections;
-    SqlSettings { url: url.into(), max_connections, time_out: PATIENT, connect_time_out: PATIENT }
+    SqlSettings {
+        url: url.into(),
+        max_connections,
+        time_out: PATIENT,
+        connect_time_out: PATIENT,
+        migrate: true,
+        lock_patience: PATIENT,
+    }
 }
 
 /// Opens a database with [`patient`] settings.

@@ -1,13 +1,12 @@
 //! Opens a database: the URL, the file or the server, the schema, the pools. Every failure becomes one line that says
 //! what to do. It contains no password.
 
-use super::{Dialect, SqlSettings, SqlStore, migrations};
+use super::{Dialect, SqlSettings, SqlStore};
 use crate::clock::Clock;
 use crate::error::StartError;
-use crate::stores::sqlite::{OPENING_TIME_OUT, bring_up_to_date, make_private};
+use crate::stores::sqlite::make_private;
 use crate::stores::transaction::{Connector, MeteredPool};
 use sqlx::any::AnyConnectOptions;
-use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AnyConnection, ConnectOptions as _, Connection as _};
 use std::io::ErrorKind;
@@ -15,27 +14,22 @@ use std::path::PathBuf;
 use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 /// More readers gain nothing on one file. Each is a thread.
 const SQLITE_READERS: u32 = 4;
 
 impl SqlStore {
-    /// Opens the database, creates a file that does not exist, and brings the schema up to date.
+    /// Opens the database. If `settings.migrate` says so, creates a file that does not exist and brings the schema up to
+    /// date; otherwise it must be so already.
     ///
     /// # Errors
-    /// A wrong URL or password, missing rights, a server that does not answer within `connect_time_out`, or a database of
-    /// a newer program.
+    /// A wrong URL or password, missing rights, a server that does not answer within `connect_time_out`, a step of the schema
+    /// that is missing or cannot be applied, or a database of a newer program.
     pub async fn connect(settings: &SqlSettings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        let (dialect, options) = target(&settings.url, true)?;
-        let place = place(dialect, &options);
-        let steps = migrations::steps(dialect);
-        match dialect {
-            Dialect::Sqlite => {
-                let updated = bring_up_to_date(&file_of(&options), &steps).await;
-                updated.map_err(|error| StartError(explain_migration(&place, &error)))?;
-            }
-            Dialect::Postgres => migrate_server(&options, &steps, settings.connect_time_out, &place).await?,
+        match settings.migrate {
+            true => Self::migrate(settings).await.map(drop)?,
+            false => Self::require_current(settings).await?,
         }
         Self::open(settings, clock)
     }
@@ -123,23 +117,6 @@ pub(super) fn place(dialect: Dialect, options: &AnyConnectOptions) -> String {
     }
 }
 
-/// Brings the schema up to date. If several processes start at once, one does it and the others wait for its advisory
-/// lock.
-async fn migrate_server(
-    options: &AnyConnectOptions,
-    steps: &Migrator,
-    time_out: Duration,
-    place: &str,
-) -> Result<(), StartError> {
-    let fault = |error: sqlx::Error| StartError(explain(place, &error));
-    let mut first = reach(options, time_out).await.map_err(fault)?;
-    match timeout(OPENING_TIME_OUT, steps.run_direct(None, &mut first, false)).await {
-        Ok(outcome) => outcome.map_err(|error| StartError(explain_migration(place, &error)))?,
-        Err(_) => return Err(StartError(format!("{place}: the schema could not be locked or changed in time"))),
-    }
-    first.close().await.map_err(fault)
-}
-
 /// Opens the first connection. Waits for a server that refuses connections or is still starting.
 pub(super) async fn reach(options: &AnyConnectOptions, time_out: Duration) -> sqlx::Result<AnyConnection> {
     let deadline = Instant::now() + time_out;
@@ -163,7 +140,7 @@ pub(super) async fn reach(options: &AnyConnectOptions, time_out: Duration) -> sq
 
 /// Settings of a connection: a commit survives a power failure, and foreign keys are enforced. WAL mode is a setting of
 /// the file.
-async fn prepare_sqlite(connection: &mut AnyConnection, time_out: Duration) -> sqlx::Result<()> {
+pub(super) async fn prepare_sqlite(connection: &mut AnyConnection, time_out: Duration) -> sqlx::Result<()> {
     let pragmas =
         format!("PRAGMA busy_timeout = {}; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;", time_out.as_millis());
     sqlx::raw_sql(sqlx::AssertSqlSafe(pragmas)).execute(connection).await.map(drop)
@@ -198,23 +175,6 @@ pub(super) fn explain(place: &str, error: &sqlx::Error) -> String {
         (sqlx::Error::Tls(_), _) => format!("{place}: TLS failed, correct the certificate or sslmode in database.url"),
         (sqlx::Error::Configuration(_), _) => format!("{place}: database.url has an invalid part, correct it"),
         (error, _) => format!("{place}: {}", one_line(&error.to_string())),
-    }
-}
-
-pub(super) fn explain_newer(place: &str, step: i64) -> String {
-    format!(
-        "{place}: the database is newer than this program (it knows step {step} of the schema), install the newer program"
-    )
-}
-
-fn explain_migration(place: &str, error: &MigrateError) -> String {
-    match error {
-        MigrateError::VersionMissing(step) => explain_newer(place, *step),
-        MigrateError::VersionMismatch(step) => {
-            format!("{place}: step {step} of the schema is not the one of this program, use the program that made it")
-        }
-        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => explain(place, error),
-        error => format!("{place}: {}", one_line(&error.to_string())),
     }
 }
 
