@@ -10,7 +10,10 @@ mod log;
 mod nodes;
 mod outbox;
 mod production;
+mod releases;
 mod replay;
+mod rights;
+mod upgrade;
 
 use crate::http::{Answer, call};
 use crate::inbox;

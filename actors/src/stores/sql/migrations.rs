@@ -15,8 +15,8 @@ pub(super) struct Step {
     pub(super) name: &'static str,
     /// The lowest step that a program must know to work with a database that has this one.
     pub(super) needs: i64,
-    sqlite: &'static str,
-    postgres: &'static str,
+    pub(super) sqlite: &'static str,
+    pub(super) postgres: &'static str,
 }
 
 /// Number and name, and what a program must know. The texts are in the files of that name.

@@ -110,3 +110,50 @@ pub(super) async fn apply(connection: &mut AnyConnection, dialect: Dialect, step
     record.bind(text.checksum.to_vec()).bind(step.needs).execute(connection).await?;
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sqlx::Connection as _;
+
+    async fn empty() -> AnyConnection {
+        sqlx::any::install_default_drivers();
+        AnyConnection::connect("sqlite::memory:").await.expect("opens")
+    }
+
+    /// A step after all others.
+    fn later(needs: i64) -> Step {
+        let text = "CREATE TABLE later (id BIGINT); INSERT INTO later VALUES (1)";
+        Step { number: newest() + 1, name: "later", needs, sqlite: text, postgres: text }
+    }
+
+    #[tokio::test]
+    async fn a_later_step_is_applied_and_recorded_with_what_it_needs() {
+        let connection = &mut empty().await;
+        for step in STEPS {
+            apply(connection, Dialect::Sqlite, step).await.expect("applied");
+        }
+        let step = later(LAST_SHARED);
+        apply(connection, Dialect::Sqlite, &step).await.expect("applied");
+        let row = sqlx::query("SELECT name, checksum, needs, applied FROM schema_steps WHERE number = $1");
+        let row = row.bind(step.number).fetch_one(&mut *connection).await.expect("recorded");
+        assert_eq!(row.get::<String, _>(0), "later");
+        assert_eq!(row.get::<Vec<u8>, _>(1), step.of(Dialect::Sqlite).checksum.to_vec());
+        assert_eq!(row.get::<i64, _>(2), LAST_SHARED);
+        assert!(row.get::<i64, _>(3) > 1_600_000_000_000, "in milliseconds");
+        let shared = sqlx::query("SELECT MAX(version) FROM _sqlx_migrations").fetch_one(&mut *connection).await;
+        assert_eq!(shared.expect("a row").get::<i64, _>(0), LAST_SHARED, "an older program does not see it");
+        let schema = read(connection, Dialect::Sqlite).await.expect("this program can live with it");
+        assert!(schema.exists && schema.missing.is_empty());
+    }
+
+    #[tokio::test]
+    async fn a_step_that_needs_a_newer_program_is_seen() {
+        let connection = &mut empty().await;
+        let none = read(connection, Dialect::Sqlite).await.expect("nothing is there");
+        assert!(!none.exists && none.missing.len() == STEPS.len());
+        apply(connection, Dialect::Sqlite, &later(newest() + 1)).await.expect("applied");
+        let refusal = read(connection, Dialect::Sqlite).await.expect_err("it is newer");
+        assert!(matches!(refusal, Refusal::Newer(step) if step == newest() + 1));
+    }
+}
