@@ -116,6 +116,7 @@ impl Server {
         let revocations = Arc::new(database.clone());
         hashing.expect_imported(with_retries(async || database.costliest_import().await).await?);
         let tokens = TokenStore::open(&config, Arc::clone(&clock), revocations.clone()).await?;
+        tokens.serve_checks();
         let revoker = Revoker { revocations, sessions: tokens.sessions() };
         with_retries(async || revoker.apply_pending().await).await?;
         with_retries(async || app::ensure_default_application(&database).await).await?;
