@@ -130,7 +130,7 @@ impl Journey<'_> {
         assert!(self.lives(&again));
         let more = self.enter("");
         self.done("DELETE", "/sessions", &again, "");
-        [&again, &more].map(|token| self.is_over(token));
+        [&again, &more].iter().for_each(|token| self.is_over(token));
 
         let last = self.enter("");
         let forwarded = call(self.node().address(), "GET", "/gateway/forward", &last, "").expect("answered");
@@ -184,7 +184,7 @@ impl Journey<'_> {
         assert_eq!(page.status, 200);
         assert!(self.lives(&own));
         self.done("PUT", "/password", "", &format!("reset_token={reset}&password={NEW}"));
-        [&own, &other].map(|token| self.is_over(token));
+        [&own, &other].iter().for_each(|token| self.is_over(token));
         for node in self.nodes {
             assert_eq!(set_password(node, &reset, NEWER).status, 422, "a link is used up everywhere");
             assert_eq!(try_sign_in(node, self.name, PASSWORD).status, 401);
