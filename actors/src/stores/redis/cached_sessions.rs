@@ -4,7 +4,7 @@ use super::super::{Close, NewSession, NotedDevice, Opening, PendingNote, Session
 use super::caches::{LookUp, ThreadCache};
 use super::pool::{end_of_call, late};
 use super::shard::Shard;
-use super::topology::Slot;
+use super::slot::Slot;
 use super::{RedisTokenStore, record, role, sessions_key};
 use crate::clock::Timestamp;
 use crate::domain::{Digest, UserId};

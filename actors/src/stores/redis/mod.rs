@@ -14,7 +14,7 @@
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | `topology`, `shard` | which primary has which keys, and the connections to a primary |
+//! | `topology`, `slot`, `shard` | which primary has which keys, and the connections to a primary |
 //! | `pool` | *changes*: scripts over a bounded pool of connections |
 //! | `tracking`, `caches`, `cached_sessions` | *checks*: one connection of this process for each primary, and a cache for each HTTP thread, which Redis invalidates over it |
 //! | `start`, `role` | whether a Redis can serve, and whether it is a primary now |
@@ -31,6 +31,7 @@ mod role;
 mod scripts;
 mod sessions;
 mod shard;
+mod slot;
 mod start;
 mod topology;
 mod tracking;
@@ -46,12 +47,13 @@ use caches::Caches;
 use futures_util::future::BoxFuture;
 use redis::FromRedisValue;
 use shard::Shard;
+use slot::Slot;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
-use topology::{Slot, Topology};
+use topology::Topology;
 
 /// Where Redis is and how long a call may take.
 #[derive(Clone)]

@@ -1,6 +1,6 @@
 //! The scripts. Each file begins with its keys, their types and when they expire. Shared parts are put in front.
 
-use super::topology::Slot;
+use super::slot::Slot;
 use redis::{Script, ScriptInvocation};
 use std::ops::{Deref, DerefMut};
 use std::sync::LazyLock;

@@ -3,10 +3,11 @@
 
 use super::pool::connection_config;
 use super::role;
-use super::tracking::tracking;
 use crate::error::StartError;
 use redis::aio::MultiplexedConnection;
-use redis::{Client, ConnectionInfo, ErrorKind, IntoConnectionInfo as _, ProtocolVersion, RedisError, ServerErrorKind};
+use redis::{
+    Client, Cmd, ConnectionInfo, ErrorKind, IntoConnectionInfo as _, ProtocolVersion, RedisError, ServerErrorKind,
+};
 use std::fmt::Display;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -101,6 +102,13 @@ pub(super) fn judge(at: &str, info: &str) -> Result<(), StartError> {
         ))),
         _ => Ok(()),
     }
+}
+
+/// Asks Redis to tell of every change of a user's keys.
+pub(super) fn tracking() -> Cmd {
+    let mut command = redis::cmd("CLIENT");
+    command.arg("TRACKING").arg("ON").arg("BCAST").arg("PREFIX").arg("pc:{");
+    command
 }
 
 /// Tries the commands that a restricted user or a service in place of Redis may not have.

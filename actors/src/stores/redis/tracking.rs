@@ -12,9 +12,9 @@
 
 use super::pool::{connection_config, late};
 use super::shard::{Shard, TrackedConnection};
-use super::{Inner, RedisTokenStore, role};
+use super::{Inner, RedisTokenStore, role, start};
 use crate::error::StoreError;
-use redis::{Cmd, PushInfo, PushKind, RedisError, RedisResult};
+use redis::{PushInfo, PushKind, RedisError, RedisResult};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 use tokio::sync::Notify;
@@ -31,13 +31,6 @@ enum Health {
     /// No answer in time. Redis stalls, or the connection is dead and was not closed.
     Late,
     Gone,
-}
-
-/// Asks Redis to tell of every change of a user's keys.
-pub(super) fn tracking() -> Cmd {
-    let mut command = redis::cmd("CLIENT");
-    command.arg("TRACKING").arg("ON").arg("BCAST").arg("PREFIX").arg("pc:{");
-    command
 }
 
 /// Runs until the store or the shard is dropped.
@@ -120,7 +113,7 @@ async fn connect(
     };
     let config = connection_config(store.0.timeout).set_push_sender(receive);
     let mut connection = shard.client.get_multiplexed_async_connection_with_config(&config).await?;
-    tracking().exec_async(&mut connection).await?;
+    start::tracking().exec_async(&mut connection).await?;
     let mut connection = TrackedConnection { number, connection };
     examine(store, shard, &mut connection).await?;
     Ok((connection, ended))
