@@ -5,6 +5,7 @@
 use super::values::{PublicUrl, Secret, SecretKey, SecretUrl};
 use crate::telemetry::Format;
 use ipnet::IpNet;
+use portcullis_actors::stores::Pooler;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -102,6 +103,8 @@ pub enum Migrate {
 pub struct DatabaseConfig {
     pub url: SecretUrl,
     pub migrate: Migrate,
+    pub pooler: Pooler,
+    pub direct_url: SecretUrl,
     pub max_connections: u32,
     pub timeout_ms: u64,
 }

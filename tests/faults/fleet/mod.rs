@@ -9,6 +9,8 @@ mod gone;
 mod log;
 mod nodes;
 mod outbox;
+mod pgbouncer;
+mod postgres_moves;
 mod production;
 mod releases;
 mod replay;

@@ -2,6 +2,7 @@
 
 use crate::defaults;
 use portcullis_actors::clock::Clock;
+use portcullis_actors::stores::Pooler;
 use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions as _, Row as _};
@@ -18,6 +19,8 @@ pub fn patient(url: impl Into<String>) -> SqlSettings {
     let max_connections = defaults().database.max_connections;
     SqlSettings {
         url: url.into(),
+        direct_url: None,
+        pooler: Pooler::None,
         max_connections,
         time_out: PATIENT,
         connect_time_out: PATIENT,

@@ -1,12 +1,12 @@
 //! Inspects a database without changing it: whether it exists, how old its schema is, and whether the user has the rights.
 
 use super::migrate::explain_refusal;
-use super::start::{explain, file_of, place, reach, target};
+use super::start::{check_pooler, explain, target};
 use super::{Dialect, SqlSettings, SqlStore, schema};
 use crate::clock::Clock;
 use crate::error::StartError;
-use sqlx::any::AnyConnectOptions;
 use sqlx::{AnyConnection, Connection as _, Row as _};
+use std::path::Path;
 use std::sync::Arc;
 
 /// What `database.url` points to.
@@ -30,13 +30,13 @@ impl SqlStore {
     /// # Errors
     /// As [`SqlStore::connect`], but for missing steps.
     pub async fn inspect(settings: &SqlSettings) -> Result<Found, StartError> {
-        let (dialect, options) = target(&settings.url, false)?;
-        let place = place(dialect, &options);
-        if dialect == Dialect::Sqlite && !has_content(&options) {
+        let addresses = target(settings.direct_url(), false)?;
+        let (dialect, place) = (addresses.dialect(), addresses.place());
+        if dialect == Dialect::Sqlite && !has_content(&addresses.file()) {
             return Ok(Found::Nothing);
         }
         let fault = |error: sqlx::Error| StartError(explain(&place, &error));
-        let mut connection = reach(&options, settings.connect_time_out).await.map_err(fault)?;
+        let mut connection = addresses.reach(settings.connect_time_out).await.map_err(fault)?;
         let schema = schema::read(&mut connection, dialect).await;
         let schema = schema.map_err(|refusal| StartError(explain_refusal(&place, &refusal)))?;
         let missing: Vec<_> = schema.missing.iter().map(|step| step.name).collect();
@@ -51,6 +51,7 @@ impl SqlStore {
             })?;
         }
         connection.close().await.map_err(fault)?;
+        check_pooler(settings).await?;
         Ok(found)
     }
 
@@ -68,8 +69,8 @@ impl SqlStore {
             Found::Older(steps) => format!("the database is of an older program and lacks {}", steps.join(", ")),
             Found::Nothing => "there is no database yet".to_owned(),
         };
-        let (dialect, options) = target(&settings.url, false)?;
-        Ok(Some(format!("{}: {lacks}; {advice}", place(dialect, &options))))
+        let place = target(settings.direct_url(), false)?.place();
+        Ok(Some(format!("{place}: {lacks}; {advice}")))
     }
 
     /// Checks that the database is up to date.
@@ -102,8 +103,8 @@ impl SqlStore {
 }
 
 /// Whether the file exists and is not empty. It is not opened: see `stores/sqlite.rs`.
-fn has_content(options: &AnyConnectOptions) -> bool {
-    std::fs::metadata(file_of(options)).is_ok_and(|file| file.len() > 0)
+fn has_content(file: &Path) -> bool {
+    std::fs::metadata(file).is_ok_and(|file| file.len() > 0)
 }
 
 /// Which rights are missing.

@@ -7,14 +7,14 @@
 //! A step that waits for a lock on a table holds up everybody who comes after it. So it waits for [`LOCK_TIME_OUT`] at most,
 //! lets the others go on, and tries again.
 
+use super::addresses::Addresses;
 use super::migrations::Step;
 use super::schema::{self, Refusal};
-use super::start::{explain, file_of, place, prepare_sqlite, reach, target};
+use super::start::{explain, sqlite_settings, target};
 use super::{Dialect, SqlSettings, SqlStore};
 use crate::error::StartError;
 use crate::stores::sqlite::{OPENING_TIME_OUT, enter_wal};
 use crate::stores::transaction::BEGIN_IMMEDIATE;
-use sqlx::any::AnyConnectOptions;
 use sqlx::{AnyConnection, Connection as _};
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
@@ -33,13 +33,13 @@ impl SqlStore {
     /// # Errors
     /// As [`SqlStore::connect`].
     pub async fn migrate(settings: &SqlSettings) -> Result<Vec<&'static str>, StartError> {
-        let (dialect, options) = target(&settings.url, true)?;
-        let place = place(dialect, &options);
+        let addresses = target(settings.direct_url(), true)?;
+        let place = addresses.place();
         let applied = async {
-            match dialect {
-                Dialect::Sqlite => migrate_file(&options).await,
+            match addresses.dialect() {
+                Dialect::Sqlite => migrate_file(&addresses).await,
                 Dialect::Postgres => {
-                    let connection = reach(&options, settings.connect_time_out).await?;
+                    let connection = addresses.reach(settings.connect_time_out).await?;
                     migrate_server(connection, settings.lock_patience).await
                 }
             }
@@ -51,10 +51,9 @@ impl SqlStore {
     }
 }
 
-async fn migrate_file(options: &AnyConnectOptions) -> Result<Vec<&'static str>, Refusal> {
-    enter_wal(&file_of(options)).await?;
-    let mut connection = AnyConnection::connect_with(options).await?;
-    prepare_sqlite(&mut connection, OPENING_TIME_OUT).await?;
+async fn migrate_file(addresses: &Addresses) -> Result<Vec<&'static str>, Refusal> {
+    enter_wal(&addresses.file()).await?;
+    let mut connection = addresses.connect(&sqlite_settings(OPENING_TIME_OUT)).await?;
     let mut transaction = connection.begin_with(BEGIN_IMMEDIATE).await?;
     let missing = schema::read(&mut transaction, Dialect::Sqlite).await?.missing;
     for step in &missing {
