@@ -24,7 +24,7 @@ pub(crate) use node_life::NodeLife;
 pub(crate) use probe::{Probed, probe_dependencies};
 pub(crate) use secrets::keyring;
 pub(crate) use single_node::NodeClaim;
-pub(crate) use stores::{Access, Database, NodeReadiness, TokenStore, database};
+pub(crate) use stores::{Access, Database, NodeReadiness, TokenStore, database, migrate, schema_lacks};
 pub(crate) use traces::TraceExporter;
 pub(crate) use transports::transports;
 pub(crate) use worker::WorkerFactory;

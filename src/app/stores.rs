@@ -1,6 +1,6 @@
 //! Chooses the stores of a configuration, and says whether the node can serve with them.
 
-use crate::config::Config;
+use crate::config::{Config, Migrate};
 use crate::connections::Stopping;
 use crate::http::{Readiness, Ready};
 use async_trait::async_trait;
@@ -42,8 +42,20 @@ pub(crate) async fn database(config: &Config, access: Access, clock: Arc<dyn Clo
     }
 }
 
+/// Brings the schema of the SQL database up to date. Returns the names of the steps that this process applied.
+pub(crate) async fn migrate(config: &Config) -> Result<Vec<&'static str>, StartError> {
+    Database::migrate(&sql_settings(config)).await
+}
+
+/// Why the schema is not up to date, in one line; `None` if it is. Changes nothing.
+pub(crate) async fn schema_lacks(config: &Config) -> Result<Option<String>, StartError> {
+    Database::lacks(&SqlSettings { migrate: false, ..sql_settings(config) }).await
+}
+
 /// How long a start waits for a database server.
 const CONNECT_TIME_OUT: Duration = Duration::from_secs(3);
+/// How long a step of the schema is tried again while another transaction holds a lock that it needs.
+const LOCK_PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) fn sql_settings(config: &Config) -> SqlSettings {
     SqlSettings {
@@ -53,6 +65,8 @@ pub(super) fn sql_settings(config: &Config) -> SqlSettings {
         max_connections: config.database.max_connections,
         time_out: Duration::from_millis(config.database.timeout_ms),
         connect_time_out: CONNECT_TIME_OUT,
+        migrate: config.database.migrate == Migrate::Auto,
+        lock_patience: LOCK_PATIENCE,
     }
 }
 

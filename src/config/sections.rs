@@ -93,11 +93,22 @@ fn address_or_empty<S: Serializer>(address: &Option<SocketAddr>, serializer: S) 
     }
 }
 
+/// Who brings the schema of the database up to date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Migrate {
+    /// Whoever opens the database to change it.
+    Auto,
+    /// `portcullis migrate` alone. Everybody else needs it to be up to date.
+    Check,
+}
+
 /// `database.*`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct DatabaseConfig {
     pub url: SecretUrl,
+    pub migrate: Migrate,
     pub pooler: Pooler,
     pub direct_url: SecretUrl,
     pub max_connections: u32,

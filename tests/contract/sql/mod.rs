@@ -135,6 +135,8 @@ suite! {
         a_request_that_goes_away_leaves_no_half_change,
     }
     starting {
+        a_newer_step_is_accepted_unless_it_needs_a_newer_program,
+        a_step_that_is_not_ours_is_refused,
         two_processes_may_start_at_once,
         two_processes_share_a_database,
         what_was_written_is_there_after_a_restart,

@@ -13,8 +13,11 @@ mod outbox;
 mod pgbouncer;
 mod postgres_moves;
 mod production;
+mod releases;
 mod replay;
+mod rights;
 mod rolling;
+mod upgrade;
 
 use crate::http::{Answer, call};
 use crate::inbox;

@@ -29,6 +29,8 @@ pub fn patient(url: impl Into<String>) -> SqlSettings {
         max_connections,
         time_out: PATIENT,
         connect_time_out: PATIENT,
+        migrate: true,
+        lock_patience: PATIENT,
     }
 }
 

@@ -1,8 +1,8 @@
 //! The SQL side on SQLite or PostgreSQL: one set of statements through sqlx's `Any` driver.
 //!
 //! This file holds the pools. All access goes through `SqlStore::read`, `SqlStore::write` and `SqlStore::transaction`, which
-//! bound every operation in time. Opening a database is in `start`. The statements are in a file for each table, as
-//! functions over one connection.
+//! bound every operation in time. Opening a database is in `start`, its schema in `migrate`. The statements are in
+//! a file for each table, as functions over one connection.
 //!
 //! The databases differ in few places: how a write transaction begins (`SqlStore::begin`), how a lease is taken, and how
 //! texts are compared by bytes (`administration`).
@@ -22,10 +22,12 @@ mod inspect;
 mod installation;
 mod key_store;
 mod keys;
+mod migrate;
 mod migrations;
 mod outbox;
 mod revocations;
 mod rows;
+mod schema;
 mod single_node;
 mod start;
 mod users;
@@ -61,6 +63,10 @@ pub struct SqlSettings {
     pub time_out: Duration,
     /// How long the first connection may take. That includes the start of the server.
     pub connect_time_out: Duration,
+    /// Whether opening the database brings its schema up to date. If not, it must be up to date.
+    pub migrate: bool,
+    /// How long a step of the schema is tried again while another transaction holds a lock that it needs.
+    pub lock_patience: Duration,
 }
 
 impl SqlSettings {
@@ -72,12 +78,15 @@ impl SqlSettings {
 
 impl std::fmt::Debug for SqlSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { url: _, direct_url: _, pooler, max_connections, time_out, connect_time_out } = self;
+        let Self { url: _, direct_url: _, pooler, max_connections, time_out, connect_time_out, migrate, lock_patience } =
+            self;
         f.debug_struct("SqlSettings")
             .field("pooler", pooler)
             .field("max_connections", max_connections)
             .field("time_out", time_out)
             .field("connect_time_out", connect_time_out)
+            .field("migrate", migrate)
+            .field("lock_patience", lock_patience)
             .finish_non_exhaustive()
     }
 }

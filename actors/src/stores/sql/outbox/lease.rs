@@ -174,6 +174,8 @@ mod tests {
             max_connections: 1,
             time_out: Duration::from_secs(20),
             connect_time_out: Duration::from_secs(20),
+            migrate: true,
+            lock_patience: Duration::from_secs(20),
         };
         let store = SqlStore::connect(&settings, Arc::new(SystemClock)).await.expect("a database");
         let end = |id| Settlement { id: MessageId(id), lease: 1, next: Next::Delivered, attempt: None };
