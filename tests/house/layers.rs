@@ -13,6 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["src/main.rs", "src/build.rs"],
     &["src/cli"],
     &["src/server.rs"],
+    &["src/maintenance.rs"],
     &["src/app"],
     &["src/admin"],
     &["src/connections", "src/config"],

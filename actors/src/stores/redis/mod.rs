@@ -31,7 +31,7 @@ mod tracked_cache;
 pub use cached_sessions::CachedSessions;
 
 use super::{Counter, StoreResult};
-use crate::clock::Clock;
+use crate::clock::{Clock, ClockSkew, Timestamp};
 use crate::domain::UserId;
 use crate::error::StartError;
 use crate::metrics::StoreMetrics;
@@ -128,6 +128,17 @@ impl RedisTokenStore {
         let info = self.0.pool.info().await?;
         let version = info.lines().find_map(|line| line.strip_prefix("redis_version:"));
         Ok(version.map_or_else(|| "Redis".to_owned(), |version| format!("Redis {version}")))
+    }
+
+    /// How far its clock is ahead of this node's.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub async fn clock_skew(&self) -> StoreResult<ClockSkew> {
+        let before = self.0.clock.now();
+        let (secs, micros): (i64, i64) = self.0.pool.command(&redis::cmd("TIME")).await?;
+        let time = Timestamp::from_millis(secs * 1000 + micros / 1000 + self.offset());
+        Ok(ClockSkew::measured(before, time, self.0.clock.now()))
     }
 
     async fn run<T: FromRedisValue>(&self, script: &scripts::Call<'_>) -> StoreResult<T> {

@@ -16,13 +16,14 @@ macro_rules! steps {
     };
 }
 
-const STEPS: [(i64, &str, &str, &str); 6] = steps![
+const STEPS: [(i64, &str, &str, &str); 7] = steps![
     1 "0001_accounts",
     2 "0002_outbox",
     3 "0003_hardening",
     4 "0004_outbox_trace",
     5 "0005_outbox_lists",
     6 "0006_pages",
+    8 "0008_outbox_scale",
 ];
 
 /// The number of the last step.

@@ -4,8 +4,8 @@
 //! bound every operation in time. Opening a database is in `start`. The statements are in a file for each table, as
 //! functions over one connection.
 //!
-//! The databases differ in few places: how a write transaction begins (`Dialect::begin`), how a lease is taken, and how
-//! texts are compared by bytes (`administration`).
+//! The databases differ in few places: how a write transaction begins (`Dialect::begin`), whose clock counts (`time`), how a
+//! lease is taken, and how texts are compared by bytes (`administration`).
 
 mod accounts;
 mod administration;
@@ -19,10 +19,12 @@ mod key_store;
 mod keys;
 mod migrations;
 mod outbox;
+mod pulse;
 mod revocations;
 mod rows;
 mod single_node;
 mod start;
+mod time;
 mod users;
 
 pub use inspect::Found;
@@ -34,7 +36,7 @@ use crate::clock::Clock;
 use crate::error::StoreError;
 use crate::metrics::StoreMetrics;
 use crate::trace;
-use sqlx::{Any, AnyConnection};
+use sqlx::{Any, AnyConnection, AssertSqlSafe};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -99,6 +101,8 @@ pub struct SqlStore {
     write: MeteredPool<Any>,
     time_out: Duration,
     clock: Arc<dyn Clock>,
+    /// Where the indexes of the outbox are read from.
+    bounds: Arc<outbox::Bounds>,
 }
 
 impl SqlStore {
@@ -126,8 +130,16 @@ impl SqlStore {
         work: impl AsyncFnOnce(&mut AnyConnection) -> sqlx::Result<T>,
     ) -> StoreResult<T> {
         let span = self.dialect.span(&work);
-        let ended = transaction(&self.write, time_out, self.dialect.begin(), work).await;
-        span.end(ended.map_err(StoreError::database))
+        // The server cancels a statement after the time that a connection was opened with.
+        let longer = self.dialect == Dialect::Postgres && time_out > self.time_out;
+        let set = format!("SET LOCAL statement_timeout = {}", time_out.as_millis());
+        let ended = transaction(&self.write, time_out, self.dialect.begin(), async |c| {
+            if longer {
+                sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut *c).await?;
+            }
+            work(c).await
+        });
+        span.end(ended.await.map_err(StoreError::database))
     }
 
     /// What is counted of all calls.

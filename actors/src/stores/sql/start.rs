@@ -67,7 +67,7 @@ impl SqlStore {
                 (both.clone(), both)
             }
         };
-        Ok(Self { dialect, read, write, time_out, clock })
+        Ok(Self { dialect, read, write, time_out, clock, bounds: Arc::default() })
     }
 }
 
