@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 const QUEUED: usize = 500;
 const LEASED: usize = 10;
 
+#[expect(clippy::disallowed_methods, reason = "who measures by hand sets the size")]
 fn size(variable: &str, small: usize) -> usize {
     std::env::var(variable).map_or(small, |text| text.parse().expect("a number"))
 }
@@ -114,7 +115,10 @@ async fn millions_of_settled_messages_make_no_lease_dearer() {
     let took = work_off(&world, 1_000).await;
     show(&format!("a lease beside {settled} settled messages"), &took);
     // And while they are forgotten, under a snapshot.
-    sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1").execute(&mut connection).await.expect("a snapshot");
+    sqlx::raw_sql("BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1")
+        .execute(&mut connection)
+        .await
+        .expect("a snapshot");
     let age = Duration::from_secs(30 * 86_400);
     let (mut batches, mut forgotten) = (Vec::new(), 0);
     while forgotten < settled.min(200_000) as u64 {

@@ -50,7 +50,8 @@ async fn a_node_whose_clock_is_a_minute_off_does_not_start() {
     }
     // On a file there is no other clock.
     let alone = fleet.again("loadtest");
-    let alone = Fleet { settings: alone.settings.iter().filter(|(key, _)| !key.ends_with(".url")).cloned().collect(), ..alone };
+    let alone =
+        Fleet { settings: alone.settings.iter().filter(|(key, _)| !key.ends_with(".url")).cloned().collect(), ..alone };
     drop(ahead(&alone, "alone", 60).start().unwrap_or_else(|error| panic!("{error}")));
 }
 

@@ -59,8 +59,10 @@ fn question(time: StatementTime) -> String {
     );
     for (channel, parameter) in Channel::ALL.into_iter().zip(3..) {
         let name = channel.as_str();
-        let _ =
-            write!(question, ", (SELECT MIN(due) FROM outbox WHERE channel = '{name}' AND due >= ${parameter}) AS {name}");
+        let _ = write!(
+            question,
+            ", (SELECT MIN(due) FROM outbox WHERE channel = '{name}' AND due >= ${parameter}) AS {name}"
+        );
     }
     question
 }

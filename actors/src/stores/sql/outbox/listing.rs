@@ -125,11 +125,9 @@ pub(super) async fn stats(connection: &mut AnyConnection) -> sqlx::Result<Outbox
 /// The number of messages of a channel that are due.
 pub(super) async fn due(connection: &mut AnyConnection, channel: Channel, time: StatementTime) -> sqlx::Result<u64> {
     let now = time.text(2);
-    let statement = format!("SELECT COUNT(*) AS due FROM outbox WHERE channel = $1 AND due IS NOT NULL AND due <= {now}");
-    let row = sqlx::query(AssertSqlSafe(statement))
-        .bind(channel.as_str())
-        .bind(time.now())
-        .fetch_one(connection)
-        .await?;
+    let statement =
+        format!("SELECT COUNT(*) AS due FROM outbox WHERE channel = $1 AND due IS NOT NULL AND due <= {now}");
+    let row =
+        sqlx::query(AssertSqlSafe(statement)).bind(channel.as_str()).bind(time.now()).fetch_one(connection).await?;
     count(&row, "due")
 }

@@ -21,11 +21,7 @@ pub(super) async fn settle(
 }
 
 /// Nearly all messages are delivered at once. One statement settles them.
-async fn deliver(
-    connection: &mut AnyConnection,
-    delivered: &[&Settlement],
-    time: StatementTime,
-) -> sqlx::Result<()> {
+async fn deliver(connection: &mut AnyConnection, delivered: &[&Settlement], time: StatementTime) -> sqlx::Result<()> {
     if delivered.is_empty() {
         return Ok(());
     }
@@ -48,11 +44,7 @@ fn detail(settlement: &Settlement) -> Option<&str> {
     settlement.attempt.as_ref()?.detail.as_deref()
 }
 
-async fn settle_one(
-    connection: &mut AnyConnection,
-    settlement: &Settlement,
-    time: StatementTime,
-) -> sqlx::Result<()> {
+async fn settle_one(connection: &mut AnyConnection, settlement: &Settlement, time: StatementTime) -> sqlx::Result<()> {
     let detail = detail(settlement);
     let (state, error) = match &settlement.next {
         Next::Retry { at, progress } => {
