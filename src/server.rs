@@ -113,6 +113,7 @@ impl Server {
         let redis_skew = with_retries(async || tokens.clock_skew().await).await?;
         let clock_metrics = Arc::default();
         let clocks = Clocks::start(database_skew, redis_skew, tokens.clone(), Arc::clone(&clock_metrics))?;
+        tokens.serve_checks();
         let revoker = Revoker { revocations, sessions: tokens.sessions() };
         with_retries(async || revoker.apply_pending().await).await?;
         with_retries(async || app::ensure_default_application(&database).await).await?;

@@ -9,7 +9,7 @@ use portcullis_actors::clock::{Clock, ClockSkew};
 use portcullis_actors::error::{Dependency, StartError};
 use portcullis_actors::metrics::StoreMetrics;
 use portcullis_actors::stores::embedded::EmbeddedTokenStore;
-use portcullis_actors::stores::redis::{BeforeServing, RedisSettings, RedisTokenStore};
+use portcullis_actors::stores::redis::{BeforeServing, RedisServers, RedisSettings, RedisTokenStore};
 use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
 use portcullis_actors::stores::{
     AccountStore as _, ChallengeStore, LimitStore, NewSession, Opening, RevocationStore, SessionStore, StoreResult,
@@ -55,7 +55,7 @@ pub(super) fn sql_settings(config: &Config) -> SqlSettings {
 
 pub(super) fn redis_settings(config: &Config) -> RedisSettings {
     RedisSettings {
-        url: config.redis.url.expose().to_owned(),
+        servers: RedisServers::One(config.redis.url.expose().to_owned()),
         pool_size: config.redis.pool_size,
         timeout: Duration::from_millis(config.redis.timeout_ms),
     }
@@ -102,6 +102,13 @@ impl TokenStore {
         let settings = redis_settings(config);
         let replay = replay(revocations, Arc::clone(&clock));
         RedisTokenStore::connect(&settings, clock, replay).await.map(Self::Redis)
+    }
+
+    /// Connects for checks, on this runtime. It takes the work of reading them off the HTTP threads.
+    pub(crate) fn serve_checks(&self) {
+        if let Self::Redis(store) = self {
+            store.serve_checks();
+        }
     }
 
     /// Sessions without the cache of a worker, for rare calls.
@@ -170,10 +177,10 @@ impl TokenStore {
 
 /// Revocations that Redis may have lost are applied again before it serves checks.
 fn replay(revocations: Arc<dyn RevocationStore>, clock: Arc<dyn Clock>) -> BeforeServing {
-    Arc::new(move |store| {
+    Arc::new(move |store, users| {
         let revoker = Revoker { revocations: Arc::clone(&revocations), sessions: Arc::new(store) };
         let now = clock.now();
-        Box::pin(async move { revoker.replay(now).await })
+        Box::pin(async move { revoker.replay(now, &*users).await })
     })
 }
 

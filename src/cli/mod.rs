@@ -29,7 +29,8 @@ const TIMEOUT_MS: u64 = 10_000;
 #[derive(Debug, Parser)]
 #[command(name = "portcullis", version = env!("BUILD_VERSION"), after_help = "Example:\n  portcullis serve\n  portcullis help users add")]
 struct Arguments {
-    /// A TOML file. It overrides the built-in configuration. PORTCULLIS__SECTION__KEY in the environment overrides it.
+    /// A TOML file. It overrides the built-in configuration. PORTCULLIS__SECTION__KEY in the environment
+    /// overrides it, and so does PORTCULLIS__SECTION__KEY_FILE, the path of a file with the value.
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     /// Print one JSON object instead of text.

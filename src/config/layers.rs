@@ -1,40 +1,43 @@
-//! Merges the sources: default, profile, file, environment.
+//! Merges the sources: default, profile, file, and single settings of the environment and of credentials.
 //!
 //! `config/default.toml` is the schema: an unknown key or a value of another type is a fault.
 
-use super::sources::{PREFIX, Profile, Sources};
+use super::keys::{DEFAULT, Key, built_in};
+use super::sources::{Profile, Setting, Sources};
 use super::{Fault, file};
 use std::collections::BTreeMap;
 use toml::{Table, Value};
-
-const DEFAULT: &str = include_str!("../../config/default.toml");
 
 /// All sources in one table. It has exactly the keys of the default, except in tables with free keys.
 pub(super) struct Layers {
     pub(super) table: Table,
     pub(super) default: Table,
     pub(super) faults: Vec<Fault>,
+    /// Where the values come from whose faults must say so: values in files, and fields of items.
+    pub(super) origins: BTreeMap<String, String>,
 }
 
 impl Layers {
     pub(super) fn merge(sources: &Sources) -> Self {
-        let default = built_in(DEFAULT);
-        let mut layers = Self { table: default.clone(), default, faults: sources.faults.clone() };
+        let (table, default) = (DEFAULT.clone(), DEFAULT.clone());
+        let mut layers = Self { table, default, faults: Vec::new(), origins: BTreeMap::new() };
         layers.overlay(built_in(profile_text(sources.profile)), &format!("profile {}", sources.profile));
         if let Some((name, text)) = &sources.file {
             let (table, faults) = file::parse(name, text);
             layers.faults.extend(faults);
             layers.overlay(table, name);
         }
-        let mut set: BTreeMap<String, &str> = BTreeMap::new();
-        for (name, value) in &sources.environment {
-            let key = key_of(name);
-            match set.insert(key.clone(), name) {
-                Some(first) if first != name => {
-                    layers.faults.push(Fault(format!("`{key}` (environment {first} and {name}): is set twice")));
-                }
-                _ => layers.set(&key, name, value),
+        layers.faults.extend_from_slice(&sources.faults);
+        // In the order of keys, and so of items. A later setting by the same variable is one of `Sources::with`.
+        let mut settings: BTreeMap<&Key, &Setting> = BTreeMap::new();
+        for setting in &sources.settings {
+            if let Some(first) = settings.insert(&setting.key, setting).filter(|first| first.origin != setting.origin) {
+                let second = setting.origin.strip_prefix("environment ").unwrap_or(&setting.origin);
+                layers.faults.push(Fault(format!("`{}` ({} and {second}): is set twice", setting.key, first.origin)));
             }
+        }
+        for setting in settings.into_values() {
+            layers.set(setting);
         }
         layers
     }
@@ -43,32 +46,42 @@ impl Layers {
         overlay(&mut self.table, &self.default, over, "", origin, &mut self.faults);
     }
 
-    /// Sets the key that an environment variable names.
-    fn set(&mut self, key: &str, name: &str, text: &str) {
-        let (section, rest) = key.split_once('.').unwrap_or((key, ""));
-        let held = self.table.get_mut(section).and_then(|section| section.get_mut(rest));
-        let default = self.default.get(section).and_then(|section| section.get(rest));
-        let (Some(held), Some(default)) = (held, default) else {
-            return self.faults.push(Fault(format!("`{key}` (environment {name}): unknown key")));
-        };
-        match typed(default, text) {
-            Some(value) => *held = value,
-            None => {
-                let wanted = type_name(default);
-                self.faults.push(Fault(format!("`{key}` (environment {name}): must be {wanted}")));
+    fn set(&mut self, Setting { key, origin, from_file, text }: &Setting) {
+        if *from_file || key.item.is_some() {
+            self.origins.insert(key.to_string(), origin.clone());
+        }
+        let fault = |says: &str| Fault(format!("`{key}` ({origin}): {says}"));
+        let Some(default) = key.default() else { return };
+        let value = match text {
+            Ok(text) if key.is_list_of_tables() && key.item.is_none() && !text.trim().is_empty() => {
+                Err("has tables as items, which are set by PORTCULLIS__SMS__FALLBACK__0__BASE_URL and so on".to_owned())
             }
+            Ok(text) => typed(default, text).ok_or_else(|| format!("must be {}", type_name(default))),
+            Err(says) => Err(says.clone()),
+        };
+        let Some(held) = self.table.get_mut(&key.section).and_then(|section| section.get_mut(&key.name)) else {
+            return;
+        };
+        let held = match &key.item {
+            None => held,
+            Some((at, field)) => {
+                let Some(items) = held.as_array_mut() else { return };
+                if *at == items.len() {
+                    items.push(Value::Table(Table::new()));
+                }
+                let Some(Value::Table(item)) = items.get_mut(*at) else {
+                    return self
+                        .faults
+                        .push(fault("its number is not the next one. Items are numbered 0, 1, 2 and so on"));
+                };
+                item.entry(field).or_insert_with(|| default.clone())
+            }
+        };
+        match value {
+            Ok(value) => *held = value,
+            Err(says) => self.faults.push(fault(&says)),
         }
     }
-}
-
-/// `PORTCULLIS__SERVER__BIND` is `server.bind`.
-fn key_of(variable: &str) -> String {
-    variable.strip_prefix(PREFIX).unwrap_or(variable).to_lowercase().replace("__", ".")
-}
-
-#[expect(clippy::expect_used, reason = "compiled in, and parsed by a test")]
-fn built_in(text: &str) -> Table {
-    text.parse().expect("the built-in configuration is TOML")
 }
 
 fn profile_text(profile: Profile) -> &'static str {
@@ -99,7 +112,8 @@ fn overlay(base: &mut Table, default: &Table, over: Table, path: &str, origin: &
 
 /// Parses `text` as a value of the same type as `like`.
 fn typed(like: &Value, text: &str) -> Option<Value> {
-    let items = || text.split(',').map(str::trim).filter(|item| !item.is_empty());
+    // Line breaks for files with one item a line.
+    let items = || text.split([',', '\n']).map(str::trim).filter(|item| !item.is_empty());
     match like {
         Value::String(_) => Some(Value::String(text.to_owned())),
         Value::Integer(_) => text.trim().replace('_', "").parse().ok().map(Value::Integer),

@@ -1,12 +1,19 @@
 //! The configuration: merged from several sources, parsed into one struct per section, and checked.
 //!
 //! ```text
-//! config/default.toml < config/{profile}.toml < the file of --config < PORTCULLIS__SECTION__KEY
+//! config/default.toml < config/{profile}.toml < the file of --config < one of
+//!     PORTCULLIS__SECTION__KEY             the value
+//!     PORTCULLIS__SECTION__KEY_FILE        the path of a file with the value
+//!     portcullis.section.key               the same as a credential of systemd
 //! ```
+//!
+//! A key that is set by two of the last three is a fault: nobody could see which one counts. The items of `sms.fallback`
+//! are set one field at a time: `PORTCULLIS__SMS__FALLBACK__0__AUTH_TOKEN_FILE`.
 //!
 //! | file | holds |
 //! | --- | --- |
-//! | `sources.rs` | the profile, and which environment variables belong to this program |
+//! | `sources.rs` | the profile, and which environment variables and credentials belong to this program |
+//! | `keys.rs`, `secret_files.rs` | which key a name means, and values in files of their own |
 //! | `file.rs`, `layers.rs` | syntax of a file, and how the sources are merged |
 //! | `deserialize.rs` | from a table to a struct, with errors that show no value |
 //! | `sections.rs`, `values.rs` | one struct per section, and the types of their values |
@@ -17,7 +24,11 @@
 mod check;
 mod deserialize;
 mod file;
+mod keys;
 mod layers;
+mod secret_files;
+#[cfg(test)]
+mod secret_tests;
 mod sections;
 mod sources;
 #[cfg(test)]
@@ -41,6 +52,7 @@ use portcullis_actors::notifier::DeliveryPolicy;
 use portcullis_actors::session::SessionPolicy;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
@@ -53,6 +65,16 @@ impl Fault {
     fn section(&self, known: &Table) -> Option<&str> {
         let key = self.0.strip_prefix('`')?.split('`').next()?;
         key.split('.').next().filter(|section| known.contains_key(*section))
+    }
+
+    /// The same with the origin of the value, if it is one of these and is not told yet: that of the key, of the list that it
+    /// is in, or of a field of the item.
+    fn with_origin(self, origins: &BTreeMap<String, String>) -> Self {
+        let Some((key, says)) = self.0.strip_prefix('`').and_then(|rest| rest.split_once("`: ")) else { return self };
+        let list = key.split('[').next().unwrap_or_default();
+        let field = || origins.iter().find(|(held, _)| key.ends_with(']') && held.starts_with(key));
+        let origin = origins.get(key).or_else(|| origins.get(list)).or_else(|| Some(field()?.1));
+        origin.map(|origin| Self(format!("`{key}` ({origin}): {says}"))).unwrap_or(self)
     }
 }
 
@@ -122,9 +144,10 @@ impl Config {
             log: section(&mut layers, "log"),
             otlp: section(&mut layers, "otlp"),
         };
-        let (sections, mut faults) = (layers.default, layers.faults);
+        let Layers { default, mut faults, origins, .. } = layers;
         check::check(&config, &mut faults);
-        faults.retain(|fault| fault.section(&sections).is_none_or(&used));
+        faults.retain(|fault| fault.section(&default).is_none_or(&used));
+        let faults: Vec<_> = faults.into_iter().map(|fault| fault.with_origin(&origins)).collect();
         if faults.is_empty() { Ok(config) } else { Err(ConfigError(faults)) }
     }
 

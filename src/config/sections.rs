@@ -164,7 +164,7 @@ pub struct SmsConfig {
 }
 
 /// One SMS provider.
-#[derive(Clone, Debug, Deserialize, Serialize)]
+#[derive(Clone, Debug, Default, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct SmsProvider {
     pub base_url: SecretUrl,

@@ -1,13 +1,19 @@
-//! Where a configuration comes from: the profile, environment variables and a file.
+//! Where a configuration comes from: the profile, environment variables, credentials of systemd and a file.
 
-use super::{ConfigError, Fault};
+use super::keys::Key;
+use super::{ConfigError, Fault, secret_files};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fmt;
 use std::path::Path;
 
 /// The prefix of variables that set a key.
-pub(super) const PREFIX: &str = "PORTCULLIS__";
+const PREFIX: &str = "PORTCULLIS__";
+/// The prefix of credentials that set a key, so that `ImportCredential=portcullis.*` selects them.
+const CREDENTIAL: &str = "portcullis.";
+/// The variable with the folder of credentials (systemd.exec(5), `LoadCredential=`).
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 
 /// The purpose of a server. It decides defaults and which settings are required.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
@@ -49,34 +55,82 @@ impl fmt::Display for Profile {
     }
 }
 
-/// The sources of a configuration, in addition to the built-in files.
-#[derive(Clone, Debug)]
+/// The sources of a configuration, in addition to the built-in files. It has no `Debug`: values are secrets.
+#[derive(Clone)]
 pub struct Sources {
     /// `PORTCULLIS_PROFILE`.
     pub profile: Profile,
     /// Name and text of the file of `--config`.
     pub file: Option<(String, String)>,
-    /// Names `PORTCULLIS__SECTION__KEY` and values of variables.
-    pub environment: Vec<(String, String)>,
+    /// What variables and credentials set, those of the environment first.
+    pub(super) settings: Vec<Setting>,
     /// Faults of the sources. They are reported together with all others.
     pub(super) faults: Vec<Fault>,
+}
+
+/// One key that is set.
+#[derive(Clone)]
+pub(super) struct Setting {
+    pub(super) key: Key,
+    /// `environment NAME` or `credential NAME`.
+    pub(super) origin: String,
+    /// Whether the value is in a file of its own.
+    pub(super) from_file: bool,
+    /// The value, or what is wrong with its file.
+    pub(super) text: Result<String, String>,
 }
 
 impl Sources {
     /// Only a profile.
     pub fn of(profile: Profile) -> Self {
-        Self { profile, file: None, environment: Vec::new(), faults: Vec::new() }
+        Self { profile, file: None, settings: Vec::new(), faults: Vec::new() }
     }
 
-    /// Adds an environment variable for a key: `("server.bind", "127.0.0.1:0")`.
+    /// Adds an environment variable for a key: `("server.bind", "127.0.0.1:0")`, or for a file:
+    /// `("redis.url_file", "/run/secrets/redis")`.
     #[must_use]
-    pub fn with(mut self, key: &str, value: impl Into<String>) -> Self {
-        let name = format!("PORTCULLIS__{}", key.to_uppercase().replace('.', "__"));
-        self.environment.push((name, value.into()));
+    pub fn with(mut self, key: &str, value: impl AsRef<str>) -> Self {
+        self.add_variable(&format!("{PREFIX}{}", key.to_uppercase().replace('.', "__")), value.as_ref());
         self
     }
 
-    /// Reads the environment of a process and the file of `--config`.
+    /// `PORTCULLIS__SERVER__BIND` is `server.bind`. With `_FILE` behind the name of a key, the value is the path of a file
+    /// with the value.
+    fn add_variable(&mut self, name: &str, value: &str) {
+        let dotted = name.strip_prefix(PREFIX).unwrap_or(name).to_lowercase().replace("__", ".");
+        let direct = || Some((Key::parse(&dotted)?, false, Ok(value.to_owned())));
+        let by_file = || Some((Key::parse(dotted.strip_suffix("_file")?)?, true, secret_files::read(value.as_ref())));
+        let origin = format!("environment {name}");
+        match direct().or_else(by_file) {
+            Some((key, from_file, text)) => self.settings.push(Setting { key, origin, from_file, text }),
+            None => self.faults.push(Fault(format!("`{dotted}` ({origin}): unknown key"))),
+        }
+    }
+
+    /// Adds every credential `portcullis.section.key`. Other files of the folder are not settings; one may be the file of
+    /// `--config`, `portcullis.toml`.
+    fn add_credentials(&mut self, folder: &Path) {
+        let files = match secret_files::list(folder) {
+            Ok(files) => files,
+            Err(error) => {
+                let says = format!("environment {CREDENTIALS}: {folder:?} cannot be read ({})", error.kind());
+                return self.faults.push(Fault(says));
+            }
+        };
+        for (name, path) in files {
+            let Some(dotted) = name.strip_prefix(CREDENTIAL).filter(|rest| rest.contains('.')) else { continue };
+            let origin = format!("credential {}", name.escape_debug());
+            match Key::parse(dotted) {
+                Some(key) => {
+                    let text = secret_files::read(&path);
+                    self.settings.push(Setting { key, origin, from_file: true, text });
+                }
+                None => self.faults.push(Fault(format!("`{}` ({origin}): unknown key", dotted.escape_debug()))),
+            }
+        }
+    }
+
+    /// Reads the environment of a process, the files and credentials that it names, and the file of `--config`.
     ///
     /// # Errors
     /// An unknown profile, because all other rules depend on it. [`Config::load`](super::Config::load) reports unknown
@@ -86,16 +140,22 @@ impl Sources {
         file: Option<&Path>,
     ) -> Result<Self, ConfigError> {
         let mut sources = Self::of(Profile::Development);
-        for (name, value) in variables {
+        let mut credentials = None;
+        // Sorted, so that the same environment has the same faults.
+        let variables: BTreeMap<OsString, OsString> = variables.into_iter().collect();
+        for (name, value) in &variables {
             let Some(name) = name.to_str() else { continue };
             match classify(name, value.to_str()) {
                 Variable::Profile => sources.profile = Profile::parse(value.to_str())?,
+                Variable::Credentials => credentials = Some(Path::new(value)),
                 Variable::Foreign => {}
-                Variable::Key(value) => sources.environment.push((name.to_owned(), value.to_owned())),
+                Variable::Key(value) => sources.add_variable(name, value),
                 Variable::Invalid(fault) => sources.faults.push(fault),
             }
         }
-        sources.environment.sort();
+        if let Some(folder) = credentials {
+            sources.add_credentials(folder);
+        }
         sources.faults.sort();
         if let Some(path) = file {
             match std::fs::read_to_string(path) {
@@ -113,6 +173,8 @@ impl Sources {
 enum Variable<'a> {
     /// `PORTCULLIS_PROFILE`.
     Profile,
+    /// The folder of credentials.
+    Credentials,
     /// The value of a configuration key.
     Key(&'a str),
     /// It belongs to another program.
@@ -123,6 +185,9 @@ enum Variable<'a> {
 
 /// Classifies a variable. Its value is `None` if it is not UTF-8.
 fn classify<'a>(name: &str, value: Option<&'a str>) -> Variable<'a> {
+    if name == CREDENTIALS && value != Some("") {
+        return Variable::Credentials;
+    }
     let ours = name.get(..10).is_some_and(|begins| begins.eq_ignore_ascii_case("PORTCULLIS"))
         && name.get(10..).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'));
     if !ours || name.starts_with("PORTCULLIS_TEST_") || is_from_kubernetes(name, value.unwrap_or_default()) {

@@ -96,7 +96,7 @@ fn an_unknown_key_is_named() {
             "`mail.form` (environment PORTCULLIS__MAIL__FORM): unknown key",
         ]
     );
-    let section = Sources { environment: vec![("PORTCULLIS__SERVER".into(), "x".into())], ..with_file("") };
+    let section = with_file("").with("server", "x");
     assert_eq!(faults(&section), ["`server` (environment PORTCULLIS__SERVER): unknown key"]);
 }
 
@@ -244,7 +244,7 @@ fn the_profile_and_the_file_come_from_the_process() {
             .map(|(name, value)| (OsString::from(name), OsString::from(value)))
     };
     let sources = Sources::read(variables("production"), None).expect("reads");
-    assert_eq!((sources.profile, sources.environment.len()), (Profile::Production, 1));
+    assert_eq!((sources.profile, sources.settings.len()), (Profile::Production, 1));
     assert!(Sources::read(variables("prod"), None).is_err());
     let missing = Sources::read(variables("loadtest"), Some(Path::new("/nonexistent/x.toml"))).expect("reads");
     assert_eq!(faults(&missing).len(), 1);

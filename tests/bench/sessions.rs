@@ -5,7 +5,7 @@ use divan::{Bencher, black_box};
 use portcullis_actors::clock::SystemClock;
 use portcullis_actors::domain::{AppId, Digest, UserId};
 use portcullis_actors::stores::embedded::EmbeddedTokenStore;
-use portcullis_actors::stores::redis::{RedisSettings, RedisTokenStore};
+use portcullis_actors::stores::redis::{RedisServers, RedisSettings, RedisTokenStore};
 use portcullis_actors::stores::{Close, Forgiven, NewSession, SessionStore};
 use portcullis_testkit::redis::Redis;
 use portcullis_testkit::stores::PATIENT;
@@ -17,9 +17,9 @@ const USER: UserId = UserId(42);
 /// A store on a server of its own, which must outlive it.
 pub async fn redis_store() -> (Redis, RedisTokenStore) {
     let redis = Redis::start().await;
-    let settings = RedisSettings { url: redis.url(), pool_size: 1, timeout: PATIENT };
+    let settings = RedisSettings { servers: RedisServers::One(redis.url()), pool_size: 1, timeout: PATIENT };
     // There is nothing to apply again.
-    let store = RedisTokenStore::connect(&settings, Arc::new(SystemClock), Arc::new(|_| Box::pin(async { Ok(()) })));
+    let store = RedisTokenStore::connect(&settings, Arc::new(SystemClock), Arc::new(|_, _| Box::pin(async { Ok(()) })));
     let store = store.await.expect("Redis serves");
     (redis, store)
 }

@@ -65,3 +65,54 @@ fn no_secret_is_dumped() {
         assert!(dumped.contains("mail.example.com"), "{dumped}");
     }
 }
+
+#[test]
+fn secrets_come_from_files_and_credentials() {
+    let shell = Shell::new("development");
+    let redis = shell.file("redis", "redis://ada:pa55@redis.example.com\n");
+    shell.file("portcullis.mail.smtp_url", "smtps://ada:hunter2@mail.example.com\n");
+    shell.file("portcullis.sms.fallback.0.auth_token", "twilio-t0ken\n");
+    let credentials = redis.parent().expect("a folder").to_owned();
+    let shell = shell
+        .variable("PORTCULLIS__REDIS__URL_FILE", redis.to_str().expect("text"))
+        .variable("CREDENTIALS_DIRECTORY", credentials.to_str().expect("text"))
+        .with("sms.fallback__0__base_url", "https://sms.example.com")
+        .with("sms.fallback__0__account_sid", "AC2")
+        .with("sms.fallback__0__from", "+15005550006");
+    let dumped = shell.json(&["config", "dump"]);
+    assert_eq!(dumped["redis"]["url"], "redis://ada:…@redis.example.com");
+    assert_eq!(dumped["mail"]["smtp_url"], "smtps://ada:…@mail.example.com");
+    assert_eq!(dumped["sms"]["fallback"][0]["account_sid"], "AC2");
+    assert_eq!(dumped["sms"]["fallback"][0]["auth_token"], "…");
+    let shell = shell.variable("PORTCULLIS__MAIL__SMTP_URL", "smtps://mail.example.com");
+    let twice = shell.refused(&["config", "check"]);
+    assert!(
+        twice.contains("environment PORTCULLIS__MAIL__SMTP_URL and credential portcullis.mail.smtp_url"),
+        "{twice}"
+    );
+}
+
+#[test]
+fn a_bad_secret_file_is_one_line_and_nobody_is_let_in() {
+    let shell = Shell::new("development");
+    let secret = shell.file("secret", "hunter2\n");
+    let folder = secret.parent().expect("a folder").to_owned();
+    let shell = |name: &str, path: &std::path::Path| {
+        Shell::new("development").variable(name, path.to_str().expect("text")).refused(&["serve"])
+    };
+    for (name, path) in [
+        ("PORTCULLIS__SECRETS__KEYS_FILE", secret.as_path()),
+        ("PORTCULLIS__DATABASE__URL_FILE", secret.as_path()),
+        ("PORTCULLIS__SMS__FALLBACK__0__TOKEN_FILE", secret.as_path()),
+        ("PORTCULLIS__REDIS__URI_FILE", secret.as_path()),
+        ("PORTCULLIS__REDIS__URL_FILE", folder.as_path()),
+        ("PORTCULLIS__REDIS__URL_FILE", &folder.join("nowhere")),
+    ] {
+        let line = shell(name, path);
+        assert!(line.contains(name) && !line.contains("hunter2"), "{line}");
+    }
+    let line = shell("PORTCULLIS__REDIS__URL_FILE", &folder.join("nowhere"));
+    assert!(line.contains("nowhere") && line.contains("cannot be read"), "{line}");
+    let relative = shell("PORTCULLIS__SECRETS__KEYS_FILE", std::path::Path::new("hunter2"));
+    assert!(relative.contains("absolute path") && !relative.contains("hunter2"), "{relative}");
+}

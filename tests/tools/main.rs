@@ -1,5 +1,8 @@
 //! The document of the API in the hands of the tools that its users have: a validator, generators of clients for Python and
-//! TypeScript, and Schemathesis, which calls everything that the document knows with values that it made up.
+//! TypeScript, and Schemathesis, which calls everything that the document knows with values that it made up. And the files
+//! for deployments in the hands of those that check them.
+
+mod deployments;
 
 use portcullis::http::{OPERATIONS, Operation};
 use portcullis_actors::domain::KeyScope;
@@ -31,14 +34,15 @@ fn command(name: &str, folder: &Path) -> Command {
     command
 }
 
-/// Runs a command to its end.
+/// Runs a command to its end; returns its standard output.
 ///
 /// # Panics
 /// When it fails, with what it said.
-async fn run(command: &mut Command) {
+async fn run(command: &mut Command) -> String {
     let output = command.output().await.expect("it starts");
-    let said = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
-    assert!(output.status.success(), "{command:?}: {}\n{}\n{}", output.status, said[0], said[1]);
+    let [out, err] = [output.stdout, output.stderr].map(|text| String::from_utf8_lossy(&text).into_owned());
+    assert!(output.status.success(), "{command:?}: {}\n{out}\n{err}", output.status);
+    out
 }
 
 /// A file beside this one.

@@ -1,6 +1,7 @@
 //! Revocations: SQL decides that sessions end, and the token store must apply it. A revocation is pending until then.
 
 use crate::clock::Timestamp;
+use crate::domain::UserId;
 use crate::error::StoreError;
 use crate::stores::{Revocation, RevocationStore, SessionStore};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
@@ -46,16 +47,16 @@ impl Revoker {
         }
     }
 
-    /// Applies again what the token store may have lost in a failover: all of the last ten minutes, then all that are
-    /// pending.
+    /// Applies again what the token store may have lost in a failover: all of the last ten minutes that are about these
+    /// users, then all that are pending and are about them.
     ///
     /// # Errors
     /// A store that does not answer; some may have been applied.
-    pub async fn replay(&self, now: Timestamp) -> Result<(), StoreError> {
+    pub async fn replay(&self, now: Timestamp, users: &(dyn Fn(UserId) -> bool + Sync)) -> Result<(), StoreError> {
         let (mut applied, mut last) = (0, None);
         loop {
             let page = self.revocations.since(now.minus(LOOK_BACK), last.as_ref(), BATCH).await?;
-            let all = stream::iter(&page).map(Ok);
+            let all = stream::iter(page.iter().filter(|revocation| users(revocation.user))).map(Ok);
             all.try_for_each_concurrent(CONCURRENT, |revocation| self.revoke(revocation)).await?;
             applied += page.len();
             if page.len() < BATCH as usize {
@@ -64,7 +65,15 @@ impl Revoker {
             tracing::info!(applied, "applying revocations again before checks are served");
             last = page.into_iter().next_back();
         }
-        self.apply_pending().await.map(drop)
+        loop {
+            let pending = self.revocations.pending(BATCH).await?;
+            let theirs: Vec<_> = pending.iter().filter(|revocation| users(revocation.user)).collect();
+            if theirs.is_empty() {
+                return Ok(());
+            }
+            let all = stream::iter(theirs).map(Ok);
+            all.try_for_each_concurrent(CONCURRENT, |revocation| self.try_apply(revocation)).await?;
+        }
     }
 
     /// Applies one now.

@@ -108,11 +108,12 @@ impl SessionCache {
         PendingRead { user, began: now, forgotten: *self.counter(user) }
     }
 
-    /// Keeps the reply of a read, unless something about this user was forgotten since it began.
-    pub(super) fn finish(&mut self, read: PendingRead, session: &Session) {
+    /// Keeps the reply of a read, unless something about this user was forgotten since it began. Returns whether it is
+    /// kept.
+    pub(super) fn finish(&mut self, read: PendingRead, session: &Session) -> bool {
         let PendingRead { user, began, forgotten } = read;
         if *self.counter(user) != forgotten {
-            return;
+            return false;
         }
         let known = self.young.remove(&user).or_else(|| self.old.remove(&user));
         // Most users have one session, and a vector would begin with room for four.
@@ -123,6 +124,7 @@ impl SessionCache {
         });
         entries.push(Entry { session: session.clone(), read: began, noted });
         self.young_with_room().insert(user, entries);
+        true
     }
 
     /// Something about this user changed.
@@ -134,8 +136,15 @@ impl SessionCache {
 
     /// Anything may have changed.
     pub(super) fn clear(&mut self) {
-        self.young.clear();
-        self.old.clear();
+        self.forget_where(|_| true);
+    }
+
+    /// Anything about these users may have changed.
+    pub(super) fn forget_where(&mut self, is_lost: impl Fn(UserId) -> bool) {
+        for half in [&mut self.young, &mut self.old] {
+            half.retain(|user, _| !is_lost(*user));
+        }
+        // A read of others that is under way is not kept either: that costs them one more read.
         self.forgotten.iter_mut().for_each(|count| *count += 1);
     }
 

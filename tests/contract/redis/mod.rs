@@ -17,7 +17,7 @@ use portcullis_actors::clock::{ShiftedClock, Timestamp};
 use portcullis_actors::derive::KeyId;
 use portcullis_actors::domain::{AppId, Digest, Phone, UserId};
 use portcullis_actors::error::StartError;
-use portcullis_actors::stores::redis::{BeforeServing, RedisSettings, RedisTokenStore};
+use portcullis_actors::stores::redis::{BeforeServing, RedisServers, RedisSettings, RedisTokenStore};
 use portcullis_actors::stores::{
     Forgiven, NewSession, Opening, PhoneRequest, ResetRequest, Revocation, RevocationStore, Session, SessionStore,
     StoreResult,
@@ -76,15 +76,15 @@ pub async fn try_connect(
     timeout: Duration,
     revocations: Arc<Revocations>,
 ) -> Result<RedisTokenStore, StartError> {
-    let settings = RedisSettings { url: url.to_owned(), pool_size: 8, timeout };
+    let settings = RedisSettings { servers: RedisServers::One(url.to_owned()), pool_size: 8, timeout };
     RedisTokenStore::connect(&settings, Arc::new(ShiftedClock::default()), replay(revocations)).await
 }
 
 /// The hook of a server over these revocations.
 pub fn replay(revocations: Arc<Revocations>) -> BeforeServing {
-    Arc::new(move |store| {
+    Arc::new(move |store, users| {
         let revoker = Revoker { revocations: revocations.clone(), sessions: Arc::new(store) };
-        Box::pin(async move { revoker.replay(Timestamp::default()).await })
+        Box::pin(async move { revoker.replay(Timestamp::default(), &*users).await })
     })
 }
 

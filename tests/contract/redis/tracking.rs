@@ -1,6 +1,9 @@
 //! The cache of checks is never stale for long.
 
 use super::{ADA, Revocations, connect, connect_with, digest, open};
+use futures_util::future::join_all;
+use futures_util::{StreamExt as _, stream};
+use portcullis_actors::clock::Timestamp;
 use portcullis_actors::domain::UserId;
 use portcullis_actors::stores::{Close, SessionStore};
 use portcullis_testkit::redis::Redis;
@@ -47,15 +50,15 @@ async fn another_node_sees_a_sign_out_within_200_ms() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_hundred_thousand_checks_racing_sign_outs_are_never_stale() {
-    const ROUNDS: u32 = 2_500;
     const CHECKS: u32 = 40;
+    let rounds = by_hand("PORTCULLIS_TEST_ROUNDS", 2_500);
     let redis = Redis::start().await;
     let store = connect(&redis.url()).await;
     let other_node = Arc::new(connect(&redis.url()).await.for_worker());
     let workers = [Arc::new(store.for_worker()), Arc::new(store.for_worker())];
     let checks = Arc::new(AtomicU32::new(0));
 
-    for round in 0..ROUNDS {
+    for round in 0..rounds {
         let user = UserId(i64::from(round % 7) + 1);
         let session = open(&store, user, round).await;
         let gone = Arc::new(AtomicBool::new(false));
@@ -89,6 +92,53 @@ async fn a_hundred_thousand_checks_racing_sign_outs_are_never_stale() {
         .await;
     }
     assert!(checks.load(Ordering::Relaxed) >= 100_000);
+}
+
+/// How many, for a longer run by hand: `PORTCULLIS_TEST_ROUNDS=100000`.
+fn by_hand(variable: &str, usual: u32) -> u32 {
+    std::env::var(variable).ok().and_then(|text| text.parse().ok()).unwrap_or(usual)
+}
+
+/// Of forty nodes, each of which has read all sessions.
+#[tokio::test]
+async fn what_many_nodes_have_read_takes_no_memory_of_redis() {
+    const USERS: i64 = 2_000;
+    let redis = Redis::start().await;
+    let store = connect(&redis.url()).await;
+    let empty = redis.info("used_memory").await;
+    stream::iter(1..=USERS).for_each_concurrent(32, async |user| drop(open(&store, UserId(user), user).await)).await;
+    let sessions = redis.info("used_memory").await - empty;
+    let nodes: Vec<_> = join_all((0..40).map(async |_| connect(&redis.url()).await.for_worker())).await;
+    for node in &nodes {
+        assert!(node.find(ADA, digest(42)).await.expect("Redis answers").is_some());
+    }
+    let connected = redis.info("used_memory").await;
+    for node in &nodes {
+        let read = async |user| assert!(node.find(UserId(user), digest(user)).await.expect("Redis answers").is_some());
+        stream::iter(1..=USERS).for_each_concurrent(64, read).await;
+        assert_eq!(node.known_users(), usize::try_from(USERS).expect("few"));
+    }
+    assert_eq!(redis.info("tracking_total_items").await, 0, "nobody is remembered");
+    let more = redis.info("used_memory").await.saturating_sub(connected);
+    assert!(more * 5 <= sessions, "{more} bytes beside the {sessions} of the sessions");
+}
+
+#[tokio::test]
+async fn a_change_of_anything_but_sessions_empties_nothing() {
+    let redis = Redis::start().await;
+    let store = connect(&redis.url()).await;
+    let worker = store.for_worker();
+    let session = open(&store, ADA, "a").await;
+    assert!(worker.find(ADA, session.id).await.expect("Redis answers").is_some());
+    let before = redis.info("total_commands_processed").await;
+    for key in ["pc:{42}:phone", "pc:{42}:limit:password:x", "pc:limit:password:x", "else"] {
+        redis.command(&["SET", key, "x"]).await.expect("Redis answers");
+    }
+    // What comes after them on the connection has been received, so they have too.
+    assert_eq!(worker.find(ADA, digest("none")).await.expect("Redis answers"), None);
+    assert_eq!(worker.known_users(), 1);
+    assert!(worker.find_cached(ADA, session.id, Timestamp::default()).is_some());
+    assert!(redis.info("total_commands_processed").await - before < 20);
 }
 
 #[tokio::test]

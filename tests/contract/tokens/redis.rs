@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::redis::replay;
-use portcullis_actors::stores::redis::{RedisSettings, RedisTokenStore};
+use portcullis_actors::stores::redis::{RedisServers, RedisSettings, RedisTokenStore};
 use portcullis_testkit::redis::Redis;
 use portcullis_testkit::stores::PATIENT;
 
@@ -13,7 +13,7 @@ impl Backend for OnRedis {
     async fn start() -> Ports {
         let redis = Redis::start().await;
         let clock = Arc::new(ShiftedClock::default());
-        let settings = RedisSettings { url: redis.url(), pool_size: 16, timeout: PATIENT };
+        let settings = RedisSettings { servers: RedisServers::One(redis.url()), pool_size: 16, timeout: PATIENT };
         let connect = || RedisTokenStore::connect(&settings, clock.clone(), replay(Arc::default()));
         let store = Arc::new(connect().await.expect("Redis serves"));
         let elsewhere = Arc::new(connect().await.expect("Redis serves").for_worker());

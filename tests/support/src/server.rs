@@ -57,6 +57,7 @@ impl Setup {
         for (name, _) in std::env::vars_os().filter(|(name, _)| name.to_string_lossy().starts_with("PORTCULLIS")) {
             command.env_remove(name);
         }
+        command.env_remove("CREDENTIALS_DIRECTORY");
         command.current_dir(&self.folder).env("PORTCULLIS_PROFILE", self.profile);
         for (key, value) in &self.settings {
             command.env(format!("PORTCULLIS__{}", key.replace('.', "__").to_uppercase()), value);

@@ -1,9 +1,11 @@
-//! The sessions for one HTTP worker: checks come from a cache that Redis invalidates, all else from the store.
+//! The sessions for one HTTP thread: checks come from a cache that Redis invalidates, all else from the store.
 
 use super::super::{Close, NewSession, NotedDevice, Opening, PendingNote, Session, SessionStore, StoreResult};
+use super::caches::{LookUp, ThreadCache};
 use super::pool::{end_of_call, late};
-use super::tracked_cache::{LookUp, TrackedCache};
-use super::{RedisTokenStore, connection, record, role, sessions_key};
+use super::shard::Shard;
+use super::slot::Slot;
+use super::{RedisTokenStore, record, role, sessions_key};
 use crate::clock::Timestamp;
 use crate::domain::{Digest, UserId};
 use crate::error::StoreError;
@@ -14,25 +16,17 @@ use redis::RedisError;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
-use tokio_util::task::AbortOnDropHandle;
 
-/// The sessions of [`RedisTokenStore::for_worker`]. Its connection is closed when it is dropped.
+/// The sessions of [`RedisTokenStore::for_worker`].
 pub struct CachedSessions {
     store: RedisTokenStore,
-    cache: Arc<TrackedCache>,
-    _connection: AbortOnDropHandle<()>,
+    cache: Arc<ThreadCache>,
 }
 
 impl CachedSessions {
-    #[expect(
-        clippy::disallowed_methods,
-        reason = "keeps the connection of this cache, and ends when the cache is dropped"
-    )]
-    pub(super) fn start(store: RedisTokenStore) -> Self {
-        let cache = Arc::<TrackedCache>::default();
-        store.caches().push(Arc::downgrade(&cache));
-        let connection = tokio::spawn(connection::maintain(store.clone(), Arc::downgrade(&cache)));
-        Self { store, cache, _connection: AbortOnDropHandle::new(connection) }
+    pub(super) fn new(store: RedisTokenStore) -> Self {
+        let cache = store.0.caches.add();
+        Self { store, cache }
     }
 
     /// How many users the cache holds; for metrics and tests.
@@ -42,32 +36,40 @@ impl CachedSessions {
 
     /// Asks Redis. An error says how the call ended.
     async fn look_up(&self, user: UserId, id: Digest) -> Result<Option<Session>, (CallEnd, StoreError)> {
+        let key = sessions_key(user);
+        let slot = Slot::of(&key);
+        let mut again = true;
         loop {
-            let (read, mut connection) = match self.cache.look_up(user, id) {
+            // The read begins before its connection is chosen: what is lost with the connection is lost for the read too.
+            let read = match self.cache.look_up(user, id) {
                 LookUp::Hit(session) => return Ok(Some(session)),
-                LookUp::Miss(read, connection) => (read, connection),
-                LookUp::NotServing => {
-                    self.cache.serving().await;
-                    continue;
-                }
+                LookUp::Miss(read) => read,
+            };
+            let shard = self.store.shard(slot).map_err(|error| (CallEnd::Unavailable, error))?;
+            let Some(mut tracked) = shard.tracked() else {
+                self.store.serving(&shard).await;
+                continue;
             };
             let mut command = redis::cmd("HGET");
-            command.arg(sessions_key(user)).arg(id.as_bytes().as_slice());
-            match command.query_async::<Option<Vec<u8>>>(&mut connection.connection).await {
+            command.arg(&key).arg(id.as_bytes().as_slice());
+            match command.query_async::<Option<Vec<u8>>>(&mut tracked.connection).await {
                 Ok(None) => {
                     // A demoted Redis drops its data before the next health check notices it. Only a primary may
                     // answer "not there".
-                    match role::ensure_primary(&mut connection.connection).await {
+                    match role::ensure_primary(&mut tracked.connection).await {
                         Ok(()) => return Ok(None),
-                        Err(error) => self.retry_if_lost(connection.number, error)?,
+                        Err(error) => self.retry_if_lost(&shard, tracked.number, error)?,
                     }
                 }
                 Ok(Some(value)) => {
                     let session = record::parse(id, &value).map_err(|error| (CallEnd::Unavailable, error))?;
-                    self.cache.finish(read, &session);
-                    return Ok(Some(session));
+                    // Redis tells of a change of ours just after it has answered it. A read that follows at once is
+                    // overtaken by that, and the next one is not.
+                    if self.cache.finish(read, &session) || !std::mem::replace(&mut again, false) {
+                        return Ok(Some(session));
+                    }
                 }
-                Err(error) => self.retry_if_lost(connection.number, error)?,
+                Err(error) => self.retry_if_lost(&shard, tracked.number, error)?,
             }
         }
     }
@@ -78,13 +80,13 @@ impl CachedSessions {
 
     /// Whether the session has not expired by the clock of Redis. `now` is ours.
     fn is_live(&self, session: &Session, now: Timestamp) -> bool {
-        record::is_live(session, Timestamp::from_millis(now.millis() + self.cache.clock_skew()))
+        record::is_live(session, Timestamp::from_millis(now.millis() + self.store.clock_skew_millis()))
     }
 
     /// Succeeds if the read may be repeated on the next connection, because this one is lost.
-    fn retry_if_lost(&self, number: u64, error: RedisError) -> Result<(), (CallEnd, StoreError)> {
+    fn retry_if_lost(&self, shard: &Arc<Shard>, number: u64, error: RedisError) -> Result<(), (CallEnd, StoreError)> {
         if error.is_connection_dropped() || role::is_replica(&error) {
-            self.cache.stop_serving(number);
+            self.store.stop_serving(shard, number);
             return Ok(());
         }
         Err((end_of_call(&error), StoreError::token_store(error)))
@@ -107,7 +109,7 @@ impl SessionStore for CachedSessions {
         let found =
             timeout(limit, self.look_up(user, id)).await.unwrap_or_else(|_| Err((CallEnd::Timeout, late(limit))));
         let end = found.as_ref().map_or_else(|(end, _)| *end, |_| CallEnd::Ok);
-        self.store.0.pool.metrics.record(end, began.elapsed());
+        self.store.0.metrics.record(end, began.elapsed());
         let found = span.end(found.map_err(|(_, error)| error))?;
         Ok(found.and_then(|session| self.unexpired(session)))
     }
@@ -148,10 +150,10 @@ impl SessionStore for CachedSessions {
         SessionStore::forget(&self.store, user).await
     }
 
-    /// Succeeds if both checks and changes work.
+    /// Succeeds if both checks and changes work, on every primary.
     async fn ping(&self) -> StoreResult<()> {
         let limit = self.store.0.timeout;
-        timeout(limit, self.cache.serving()).await.map_err(|_| late(limit))?;
+        timeout(limit, self.store.all_serving()).await.map_err(|_| late(limit))?;
         self.store.ping().await
     }
 }

@@ -6,7 +6,6 @@ use super::super::{
 use super::challenges::{millis, pause};
 use super::{RedisTokenStore, counter_key, record, scripts};
 use async_trait::async_trait;
-use redis::ScriptInvocation;
 use std::time::Duration;
 
 impl RedisTokenStore {
@@ -65,7 +64,7 @@ impl LimitStore for RedisTokenStore {
 }
 
 /// Adds a key, and the limit and the window; two empty arguments if there is none.
-fn add_budget(call: &mut ScriptInvocation<'_>, budget: Option<&Budget>) {
+fn add_budget(call: &mut scripts::Call<'_>, budget: Option<&Budget>) {
     match budget {
         Some(Budget { counter, rate }) => call.key(counter_key(counter)).arg(rate.limit).arg(millis(rate.window)),
         None => call.arg("").arg(""),
@@ -73,7 +72,7 @@ fn add_budget(call: &mut ScriptInvocation<'_>, budget: Option<&Budget>) {
 }
 
 /// Adds the keys of charges to forgive, and how many of them to forget.
-pub(super) fn add_forgiven(call: &mut ScriptInvocation<'_>, charges: &Forgiven) {
+pub(super) fn add_forgiven(call: &mut scripts::Call<'_>, charges: &Forgiven) {
     for counter in charges.cleared.iter().chain(&charges.refunded) {
         call.key(counter_key(counter));
     }

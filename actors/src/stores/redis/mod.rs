@@ -12,51 +12,72 @@
 //! charged to its account and to its address in one step (`admit.lua`), and so is it forgiven (`open.lua`,
 //! `forgive.lua`). A cluster would refuse that, so `start` refuses a cluster. Only digests are stored.
 //!
-//! There are two kinds of calls. *Changes* are scripts over a bounded `pool` of connections. *Checks* go through
-//! `cached_sessions`: each worker has one tracked `connection` and a `tracked_cache` that Redis invalidates. Before a new
-//! connection serves checks, [`BeforeServing`] runs. Both kinds work only while this Redis is a primary (`role`).
+//! | file | holds |
+//! | --- | --- |
+//! | `topology`, `slot`, `shard` | which primary has which keys, and the connections to a primary |
+//! | `pool` | *changes*: scripts over a bounded pool of connections |
+//! | `tracking`, `caches`, `cached_sessions` | *checks*: one connection of this process for each primary, and a cache for each HTTP thread, which Redis invalidates over it |
+//! | `start`, `role` | whether a Redis can serve, and whether it is a primary now |
+//!
+//! Before a new connection serves checks, [`BeforeServing`] runs.
 
 mod cached_sessions;
+mod caches;
 mod challenges;
-mod connection;
 mod limits;
 mod pool;
 mod record;
 mod role;
 mod scripts;
 mod sessions;
+mod shard;
+mod slot;
 mod start;
-mod tracked_cache;
+mod topology;
+mod tracking;
 
 pub use cached_sessions::CachedSessions;
 
 use super::{Counter, StoreResult};
 use crate::clock::{Clock, ClockSkew, Timestamp};
 use crate::domain::UserId;
-use crate::error::StartError;
+use crate::error::{StartError, StoreError};
 use crate::metrics::StoreMetrics;
+use caches::Caches;
 use futures_util::future::BoxFuture;
-use pool::BoundedPool;
 use redis::FromRedisValue;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use shard::Shard;
+use slot::Slot;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
-use tokio::time::Instant;
-use tracked_cache::TrackedCache;
+use tokio::sync::watch;
+use tokio_util::task::AbortOnDropHandle;
+use topology::Topology;
 
 /// Where Redis is and how long a call may take.
 #[derive(Clone)]
 pub struct RedisSettings {
-    /// `redis://…` or `rediss://…`; may contain a password.
-    pub url: String,
-    /// Connections for changes, at most.
+    pub servers: RedisServers,
+    /// Connections to a primary for changes, at most.
     pub pool_size: usize,
     /// How long any call may take, connecting included.
     pub timeout: Duration,
 }
 
-/// Runs before checks are served over a new connection. It applies again what this Redis may have lost, by a crash
-/// between the two sides or by a failover to a replica that lagged. If it fails, the connection does not serve.
-pub type BeforeServing = Arc<dyn Fn(RedisTokenStore) -> BoxFuture<'static, StoreResult<()>> + Send + Sync>;
+/// The servers that together are one token store.
+#[derive(Clone)]
+pub enum RedisServers {
+    /// One primary: `redis://…` or `rediss://…`; may contain a password.
+    One(String),
+}
+
+/// Whether a user is meant.
+pub type Users = Arc<dyn Fn(UserId) -> bool + Send + Sync>;
+
+/// Runs before checks of these users are served over a new connection. It applies again what this Redis may have lost, by
+/// a crash between the two sides or by a failover to a replica that lagged. If it fails, the connection does not serve.
+pub type BeforeServing = Arc<dyn Fn(RedisTokenStore, Users) -> BoxFuture<'static, StoreResult<()>> + Send + Sync>;
 
 /// Sessions, challenges and counters in Redis. Cheap to clone. Its checks are not cached; for those see
 /// [`RedisTokenStore::for_worker`].
@@ -64,16 +85,14 @@ pub type BeforeServing = Arc<dyn Fn(RedisTokenStore) -> BoxFuture<'static, Store
 pub struct RedisTokenStore(Arc<Inner>);
 
 struct Inner {
-    pool: BoundedPool,
-    client: redis::Client,
-    /// Host and port, for messages.
-    at: String,
+    topology: watch::Sender<Arc<Topology>>,
+    caches: Caches,
     timeout: Duration,
     clock: Arc<dyn Clock>,
     before_serving: BeforeServing,
-    /// When the last run of `before_serving` that succeeded began.
-    prepared: tokio::sync::Mutex<Option<Instant>>,
-    caches: Mutex<Vec<Weak<TrackedCache>>>,
+    metrics: Arc<StoreMetrics>,
+    /// The clock of Redis minus ours, in milliseconds; of several primaries the one that is furthest ahead.
+    clock_skew: AtomicI64,
 }
 
 impl RedisTokenStore {
@@ -87,17 +106,18 @@ impl RedisTokenStore {
         clock: Arc<dyn Clock>,
         before_serving: BeforeServing,
     ) -> Result<Self, StartError> {
-        let client = start::client(&settings.url)?;
-        start::examine(&client, settings.timeout).await?;
+        let metrics = Arc::default();
+        let RedisServers::One(url) = &settings.servers;
+        let shard = Shard::new(start::connection(url)?, settings.pool_size, settings.timeout, &metrics)?;
+        start::examine(&shard.client, settings.timeout).await?;
         Ok(Self(Arc::new(Inner {
-            pool: BoundedPool::new(&client, settings.pool_size, settings.timeout),
-            at: client.get_connection_info().addr().to_string(),
-            client,
+            topology: watch::Sender::new(Arc::new(Topology::one(Arc::new(shard)))),
+            caches: Caches::default(),
             timeout: settings.timeout,
             clock,
             before_serving,
-            prepared: tokio::sync::Mutex::default(),
-            caches: Mutex::default(),
+            metrics,
+            clock_skew: AtomicI64::new(0),
         })))
     }
 
@@ -106,18 +126,26 @@ impl RedisTokenStore {
     /// # Errors
     /// As [`RedisTokenStore::connect`].
     pub async fn examine(settings: &RedisSettings) -> Result<(), StartError> {
-        start::examine(&start::client(&settings.url)?, settings.timeout).await
+        let RedisServers::One(url) = &settings.servers;
+        start::examine(&start::client(start::connection(url)?)?, settings.timeout).await
     }
 
-    /// The sessions for one worker: its checks come from a cache with a connection of its own. Call it on the runtime of
-    /// that worker. The connection is closed when the value is dropped.
+    /// Connects for checks, on this runtime. Without it, the first worker does so on its own.
+    pub fn serve_checks(&self) {
+        for shard in self.topology().shards() {
+            self.maintain(shard);
+        }
+    }
+
+    /// The sessions for one worker: its checks come from a cache.
     pub fn for_worker(&self) -> CachedSessions {
-        CachedSessions::start(self.clone())
+        self.serve_checks();
+        CachedSessions::new(self.clone())
     }
 
     /// What is counted of all calls to Redis: changes, and checks that no cache answered.
     pub fn metrics(&self) -> Arc<StoreMetrics> {
-        Arc::clone(&self.0.pool.metrics)
+        Arc::clone(&self.0.metrics)
     }
 
     /// Name and version, as far as this user may ask for it.
@@ -125,24 +153,43 @@ impl RedisTokenStore {
     /// # Errors
     /// It does not answer.
     pub async fn version(&self) -> StoreResult<String> {
-        let info = self.0.pool.info().await?;
+        let shard = self.topology().shards().first().cloned().ok_or_else(no_primary)?;
+        let info = shard.pool.info().await?;
         let version = info.lines().find_map(|line| line.strip_prefix("redis_version:"));
         Ok(version.map_or_else(|| "Redis".to_owned(), |version| format!("Redis {version}")))
     }
 
-    /// How far its clock is ahead of this node's.
+    /// How far its clock is ahead of this node's: that of the primary with the largest difference.
     ///
     /// # Errors
-    /// It does not answer.
+    /// One of them does not answer.
     pub async fn clock_skew(&self) -> StoreResult<ClockSkew> {
-        let before = self.0.clock.now();
-        let (secs, micros): (i64, i64) = self.0.pool.command(&redis::cmd("TIME")).await?;
-        let time = Timestamp::from_millis(secs * 1000 + micros / 1000 + self.offset());
-        Ok(ClockSkew::measured(before, time, self.0.clock.now()))
+        let mut largest = ClockSkew::default();
+        for shard in self.topology().shards() {
+            let before = self.0.clock.now();
+            let (secs, micros): (i64, i64) = shard.pool.command(&redis::cmd("TIME")).await?;
+            let time = Timestamp::from_millis(secs * 1000 + micros / 1000 + self.offset());
+            let skew = ClockSkew::measured(before, time, self.0.clock.now());
+            if skew.amount() > largest.amount() {
+                largest = skew;
+            }
+        }
+        Ok(largest)
     }
 
+    /// The clock of Redis minus ours, in milliseconds, as it was measured last.
+    pub fn clock_skew_millis(&self) -> i64 {
+        self.0.clock_skew.load(Ordering::Relaxed)
+    }
+
+    fn note_clock_skew(&self) {
+        let greatest = self.topology().shards().iter().map(|shard| shard.clock_skew()).max();
+        self.0.clock_skew.store(greatest.unwrap_or_default(), Ordering::Relaxed);
+    }
+
+    /// Runs a script on the primary that has its keys.
     async fn run<T: FromRedisValue>(&self, script: &scripts::Call<'_>) -> StoreResult<T> {
-        self.0.pool.run(script).await
+        self.shard(script.slot())?.pool.run(script).await
     }
 
     /// The first argument of every script: by how many milliseconds tests have moved the time.
@@ -150,26 +197,67 @@ impl RedisTokenStore {
         self.0.clock.offset_millis()
     }
 
-    fn caches(&self) -> MutexGuard<'_, Vec<Weak<TrackedCache>>> {
-        self.0.caches.lock().unwrap_or_else(PoisonError::into_inner)
+    fn topology(&self) -> Arc<Topology> {
+        Arc::clone(&self.0.topology.borrow())
     }
 
-    /// Invalidates a user in the caches of all workers of this process, before a change of their sessions is answered.
-    /// Redis invalidates them too, but maybe later.
-    fn forget_here(&self, user: UserId) {
-        self.caches().retain(|cache| cache.upgrade().is_some_and(|cache| cache.forget(user)));
+    fn shard(&self, slot: Slot) -> StoreResult<Arc<Shard>> {
+        self.topology().shard(slot).cloned().ok_or_else(no_primary)
     }
 
-    /// Runs [`BeforeServing`], unless a run for another worker began after `connected`.
-    async fn prepare(&self, connected: Instant) -> StoreResult<()> {
-        let mut prepared = self.0.prepared.lock().await;
-        if prepared.is_none_or(|began| began < connected) {
-            let began = Instant::now();
-            (self.0.before_serving)(self.clone()).await?;
-            *prepared = Some(began);
+    /// Starts the task that keeps the tracked connection, unless there is one.
+    #[expect(clippy::disallowed_methods, reason = "the shard owns the task, which ends with it")]
+    fn maintain(&self, shard: &Arc<Shard>) {
+        shard.maintenance.get_or_init(|| {
+            let task = tracking::maintain(Arc::downgrade(&self.0), Arc::downgrade(shard));
+            AbortOnDropHandle::new(tokio::spawn(task))
+        });
+    }
+
+    /// Waits until a primary serves checks, or another one takes its place.
+    async fn serving(&self, shard: &Shard) {
+        let mut topology = self.0.topology.subscribe();
+        topology.mark_unchanged();
+        tokio::select! {
+            () = shard.serving() => {}
+            _ = topology.changed() => {}
         }
-        Ok(())
     }
+
+    /// Waits until all primaries serve checks.
+    async fn all_serving(&self) {
+        loop {
+            let topology = self.topology();
+            for shard in topology.shards() {
+                self.serving(shard).await;
+            }
+            if Arc::ptr_eq(&topology, &self.topology()) {
+                return;
+            }
+        }
+    }
+
+    /// Ends what this connection serves. What was read over it is not valid any more.
+    fn stop_serving(&self, shard: &Arc<Shard>, number: u64) {
+        if shard.stop_serving(number) {
+            self.forget_users_of(shard);
+        }
+    }
+
+    fn forget_users_of(&self, shard: &Arc<Shard>) {
+        let users = self.users_of(shard);
+        self.0.caches.forget_where(|user| users(user));
+    }
+
+    /// The users whose keys this primary has now.
+    fn users_of(&self, shard: &Arc<Shard>) -> Users {
+        let (topology, shard) = (self.topology(), Arc::clone(shard));
+        Arc::new(move |user| topology.holds(&shard, Slot::of(&sessions_key(user))))
+    }
+}
+
+fn no_primary() -> StoreError {
+    StoreError::token_store("no primary of Redis has these keys")
 }
 
 fn counter_key(counter: &Counter) -> String {

@@ -25,12 +25,12 @@ pub(super) struct BoundedPool {
     /// How often all connections were closed. A connection that was in use at that time does not return to the pool.
     generation: AtomicU64,
     time_out: Duration,
-    pub(super) metrics: Arc<StoreMetrics>,
+    metrics: Arc<StoreMetrics>,
 }
 
 impl BoundedPool {
     #[expect(clippy::expect_used, reason = "a runtime is named")]
-    pub(super) fn new(client: &Client, size: usize, time_out: Duration) -> Self {
+    pub(super) fn new(client: &Client, size: usize, time_out: Duration, metrics: &Arc<StoreMetrics>) -> Self {
         let connector = Connector { client: client.clone(), time_out };
         let pool = Pool::builder(connector).max_size(size.max(1)).runtime(Runtime::Tokio1);
         // The last one used is the first one used again: few connections are busy, and trusted.
@@ -39,7 +39,7 @@ impl BoundedPool {
         // other half: under load calls time out in the queue, and not halfway.
         let pool = pool.wait_timeout(Some(time_out / 2));
         let (pool, generation) = (pool.build().expect("a runtime"), AtomicU64::new(0));
-        Self { pool, generation, time_out, metrics: Arc::default() }
+        Self { pool, generation, time_out, metrics: Arc::clone(metrics) }
     }
 
     /// Runs a script by its digest, or by its text if Redis has not loaded it.
@@ -66,6 +66,11 @@ impl BoundedPool {
     pub(super) fn close_connections(&self) {
         self.generation.fetch_add(1, Ordering::AcqRel);
         self.pool.retain(|_, _| false);
+    }
+
+    /// Closes the idle connections. Those in use are closed when their call has ended, and no call begins any more.
+    pub(super) fn close(&self) {
+        self.pool.close();
     }
 
     async fn bounded<T>(&self, work: impl AsyncFnOnce(&mut MultiplexedConnection) -> RedisResult<T>) -> StoreResult<T> {

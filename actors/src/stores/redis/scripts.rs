@@ -1,5 +1,6 @@
 //! The scripts. Each file begins with its keys, their types and when they expire. Shared parts are put in front.
 
+use super::slot::Slot;
 use redis::{Script, ScriptInvocation};
 use std::ops::{Deref, DerefMut};
 use std::sync::LazyLock;
@@ -12,14 +13,31 @@ pub(super) struct NamedScript {
 
 impl NamedScript {
     pub(super) fn prepare_invoke(&self) -> Call<'_> {
-        Call { name: self.name, invocation: self.script.prepare_invoke() }
+        Call { name: self.name, slot: None, invocation: self.script.prepare_invoke() }
     }
 }
 
 /// A script with its keys and arguments.
 pub(super) struct Call<'a> {
     pub(super) name: &'static str,
+    /// That of the first key.
+    slot: Option<Slot>,
     invocation: ScriptInvocation<'a>,
+}
+
+impl Call<'_> {
+    /// Adds a key. All keys of a call have one slot.
+    pub(super) fn key(&mut self, key: String) -> &mut Self {
+        self.slot.get_or_insert_with(|| Slot::of(&key));
+        self.invocation.key(key);
+        self
+    }
+
+    /// Where it runs.
+    #[expect(clippy::expect_used, reason = "every script has a key")]
+    pub(super) fn slot(&self) -> Slot {
+        self.slot.expect("a key")
+    }
 }
 
 impl<'a> Deref for Call<'a> {

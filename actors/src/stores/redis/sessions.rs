@@ -2,11 +2,13 @@
 
 use super::super::{Close, NewSession, NotedDevice, Opening, PendingNote, Session, SessionStore, StoreResult};
 use super::limits::add_forgiven;
+use super::shard::Shard;
 use super::{RedisTokenStore, phone_key, record, reset_key, scripts, sessions_key, start};
 use crate::clock::Timestamp;
 use crate::domain::{DeviceId, Digest, UserId};
 use crate::error::StoreError;
 use async_trait::async_trait;
+use futures_util::future::try_join_all;
 use std::time::Duration;
 
 impl RedisTokenStore {
@@ -14,7 +16,8 @@ impl RedisTokenStore {
     /// have run even if no answer came.
     async fn change<T: redis::FromRedisValue>(&self, user: UserId, call: &scripts::Call<'_>) -> StoreResult<T> {
         let answer = self.run(call).await;
-        self.forget_here(user);
+        // Redis invalidates them too, but maybe later.
+        self.0.caches.forget(user);
         answer
     }
 }
@@ -100,14 +103,19 @@ impl SessionStore for RedisTokenStore {
         self.change(user, &call).await
     }
 
-    /// Deletes a key that does not exist. Redis refuses that if it cannot be written to (a replica, a disk that failed),
-    /// but not if it is only full: checks and sign-outs still work then. It also repeats the check of the start, since a
-    /// restarted Redis with another configuration may evict sessions.
+    /// Deletes a key that does not exist, on every primary. Redis refuses that if it cannot be written to (a replica, a
+    /// disk that failed), but not if it is only full: checks and sign-outs still work then. It also repeats the check of
+    /// the start, since a restarted Redis with another configuration may evict sessions.
     async fn ping(&self) -> StoreResult<()> {
-        self.0.pool.command::<()>(redis::cmd("DEL").arg("pc:ping")).await?;
-        start::judge(&self.0.at, &self.0.pool.info().await?).map_err(|error| {
-            tracing::warn!(%error, "not ready");
-            StoreError::token_store(error)
-        })
+        let topology = self.topology();
+        try_join_all(topology.shards().iter().map(|shard| ping(shard))).await.map(drop)
     }
+}
+
+async fn ping(shard: &Shard) -> StoreResult<()> {
+    shard.pool.command::<()>(redis::cmd("DEL").arg("pc:ping")).await?;
+    start::judge(&shard.at, &shard.pool.info().await?).map_err(|error| {
+        tracing::warn!(%error, "not ready");
+        StoreError::token_store(error)
+    })
 }

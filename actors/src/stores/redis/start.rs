@@ -5,7 +5,9 @@ use super::pool::connection_config;
 use super::role;
 use crate::error::StartError;
 use redis::aio::MultiplexedConnection;
-use redis::{Client, ErrorKind, IntoConnectionInfo as _, ProtocolVersion, RedisError, ServerErrorKind};
+use redis::{
+    Client, Cmd, ConnectionInfo, ErrorKind, IntoConnectionInfo as _, ProtocolVersion, RedisError, ServerErrorKind,
+};
 use std::fmt::Display;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -31,12 +33,15 @@ fn replica(at: &str) -> StartError {
     StartError(format!("Redis at {at} is a replica: point redis.url to the primary"))
 }
 
-/// A client for this URL that speaks RESP3, even if the URL asks for another version.
-pub(super) fn client(url: &str) -> Result<Client, StartError> {
-    let wrong = |_| StartError(NOT_A_URL.to_owned());
-    let info = url.into_connection_info().map_err(wrong)?;
+/// Parses the URL of a primary.
+pub(super) fn connection(url: &str) -> Result<ConnectionInfo, StartError> {
+    url.into_connection_info().map_err(|_| StartError(NOT_A_URL.to_owned()))
+}
+
+/// A client that speaks RESP3, even if the URL asks for another version.
+pub(super) fn client(info: ConnectionInfo) -> Result<Client, StartError> {
     let settings = info.redis_settings().clone().set_protocol(ProtocolVersion::RESP3).set_skip_set_lib_name();
-    Client::open(info.set_redis_settings(settings)).map_err(wrong)
+    Client::open(info.set_redis_settings(settings)).map_err(|_| StartError(NOT_A_URL.to_owned()))
 }
 
 /// Examines version, rights, role, cluster mode and eviction.
@@ -99,13 +104,18 @@ pub(super) fn judge(at: &str, info: &str) -> Result<(), StartError> {
     }
 }
 
+/// Asks Redis to tell of every change of a user's keys.
+pub(super) fn tracking() -> Cmd {
+    let mut command = redis::cmd("CLIENT");
+    command.arg("TRACKING").arg("ON").arg("BCAST").arg("PREFIX").arg("pc:{");
+    command
+}
+
 /// Tries the commands that a restricted user or a service in place of Redis may not have.
 async fn try_commands(at: &str, connection: &mut MultiplexedConnection) -> Result<(), StartError> {
     let mut script = redis::cmd("EVAL");
     script.arg("return redis.call('TIME')").arg(0);
-    let mut tracking = redis::cmd("CLIENT");
-    tracking.arg("TRACKING").arg("ON");
-    for (what, command) in [("scripts (EVAL)", script), ("CLIENT TRACKING", tracking)] {
+    for (what, command) in [("scripts (EVAL)", script), ("CLIENT TRACKING", tracking())] {
         let tried: Result<(), RedisError> = command.exec_async(connection).await;
         tried.map_err(|error| match error.kind() {
             ErrorKind::Server(ServerErrorKind::NoPerm | ServerErrorKind::ResponseError) => StartError(format!(
@@ -137,7 +147,7 @@ mod tests {
     #[test]
     fn what_is_no_url_is_refused() {
         for url in ["", "localhost", "http://localhost", "redis://", "redis://localhost:99999"] {
-            assert!(matches!(client(url), Err(StartError(line)) if line == NOT_A_URL), "{url}");
+            assert!(matches!(connection(url).and_then(client), Err(StartError(line)) if line == NOT_A_URL), "{url}");
         }
     }
 }
