@@ -47,6 +47,8 @@ const CONNECT_TIME_OUT: Duration = Duration::from_secs(3);
 pub(super) fn sql_settings(config: &Config) -> SqlSettings {
     SqlSettings {
         url: config.database.url.expose().to_owned(),
+        direct_url: Some(config.database.direct_url.expose().to_owned()).filter(|url| !url.is_empty()),
+        pooler: config.database.pooler,
         max_connections: config.database.max_connections,
         time_out: Duration::from_millis(config.database.timeout_ms),
         connect_time_out: CONNECT_TIME_OUT,

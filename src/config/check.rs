@@ -2,6 +2,7 @@
 
 use super::{Config, Fault, MailTransport, Profile, Secret, SmsTransport, urls};
 use actix_web::http::header::{HeaderName, HeaderValue};
+use portcullis_actors::stores::Pooler;
 use portcullis_actors::transports::{is_mail_sender, is_sms_sender};
 use tracing::level_filters::LevelFilter;
 use tracing_subscriber::EnvFilter;
@@ -88,6 +89,21 @@ fn is_origin(text: &str) -> bool {
 fn stores(config: &Config, checks: &mut Checks<'_>) {
     let (database, redis) = (&config.database, &config.redis);
     checks.report("database.url", urls::database_fault(database.url.expose()));
+    let direct = database.direct_url.expose();
+    if database.file().is_some() {
+        checks.require(
+            database.pooler == Pooler::None,
+            "database.pooler",
+            "must be none: a file of SQLite has no pooler",
+        );
+        checks.require(direct.is_empty(), "database.direct_url", "must be empty: it is for PostgreSQL");
+    } else if !direct.is_empty() {
+        let other = direct.starts_with("sqlite:").then(|| "must be a URL of PostgreSQL".to_owned());
+        checks.report("database.direct_url", other.or_else(|| urls::database_fault(direct)));
+    } else {
+        let says = "must be set with database.pooler: a migration and the claim of server.single_node need a session";
+        checks.require(database.pooler == Pooler::None, "database.direct_url", says);
+    }
     if !redis.url.is_empty() {
         checks.report("redis.url", urls::redis_fault(redis.url.expose()));
     }

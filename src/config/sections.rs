@@ -5,6 +5,7 @@
 use super::values::{PublicUrl, Secret, SecretKey, SecretUrl};
 use crate::telemetry::Format;
 use ipnet::IpNet;
+use portcullis_actors::stores::Pooler;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
@@ -91,6 +92,8 @@ fn address_or_empty<S: Serializer>(address: &Option<SocketAddr>, serializer: S) 
 #[serde(deny_unknown_fields)]
 pub struct DatabaseConfig {
     pub url: SecretUrl,
+    pub pooler: Pooler,
+    pub direct_url: SecretUrl,
     pub max_connections: u32,
     pub timeout_ms: u64,
 }

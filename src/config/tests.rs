@@ -152,8 +152,41 @@ fn plaintext_is_for_loopback_or_for_those_who_ask() {
 }
 
 #[test]
+fn a_pooler_is_for_postgres_and_has_a_way_past_it() {
+    let on = |url: &str, more: &[(&str, &str)]| {
+        let sources = Sources::of(Profile::Development).with("database.url", url);
+        faults(&more.iter().fold(sources, |sources, (key, value)| sources.with(key, *value)))
+    };
+    let (sqlite, postgres) = ("sqlite://data/p.db", "postgres://bouncer:6432/p");
+    let pooled = ("database.pooler", "transaction");
+    assert_eq!(on(postgres, &[pooled, ("database.direct_url", "postgres://one,two/p")]), Vec::<String>::new());
+    assert_eq!(on(postgres, &[("database.direct_url", "postgres://one/p")]), Vec::<String>::new());
+    for (url, more, says) in [
+        (sqlite, &[pooled][..], "`database.pooler`: must be none: a file of SQLite has no pooler"),
+        (sqlite, &[("database.direct_url", postgres)], "`database.direct_url`: must be empty: it is for PostgreSQL"),
+        (
+            postgres,
+            &[pooled],
+            "`database.direct_url`: must be set with database.pooler: a migration and the claim of server.single_node \
+             need a session",
+        ),
+        (postgres, &[pooled, ("database.direct_url", sqlite)], "`database.direct_url`: must be a URL of PostgreSQL"),
+        (
+            postgres,
+            &[("database.direct_url", "postgres://one,!/p")],
+            "`database.direct_url`: must have a host: a name like db.example.com or an address",
+        ),
+        (postgres, &[("database.pooler", "session")], "`database.pooler`: must be none or transaction"),
+    ] {
+        assert_eq!(on(url, more), [says]);
+    }
+}
+
+#[test]
 fn no_secret_is_shown() {
-    let config = Config::load(&production().with("database.url", "postgres://ada:pa55@db/portcullis")).expect("loads");
+    let sources = production().with("database.url", "postgres://ada:pa55@one,two/portcullis");
+    let sources = sources.with("database.direct_url", "postgres://ada:pa55@one:5432,two:5432/portcullis");
+    let config = Config::load(&sources).expect("loads");
     let shown = format!("{config:?}\n{}", toml::to_string(&config).expect("is TOML"));
     for secret in [SECRET, "hunter2", "t0k3n-of-sms", "pa55"] {
         assert!(!shown.contains(secret), "{secret} is shown");

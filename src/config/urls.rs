@@ -2,6 +2,7 @@
 //! which may have a password.
 
 use percent_encoding::percent_decode_str;
+use portcullis_actors::stores::each_server;
 use portcullis_actors::transports;
 use std::net::Ipv4Addr;
 use url::{ParseError, Url};
@@ -44,16 +45,31 @@ pub(super) fn database_fault(text: &str) -> Option<String> {
         let memory = file.is_empty() || file.contains(":memory:") || path.contains("mode=memory");
         return memory.then(|| "must name a file: a database in memory loses all accounts".to_owned());
     }
+    let servers = each_server(text);
+    servers.iter().find_map(|server| server_fault(server, servers.len() > 1))
+}
+
+/// The same for one server of PostgreSQL, which may be one of several.
+fn server_fault(text: &str, several: bool) -> Option<String> {
     let example = "postgres://user:password@host:5432/name, or sqlite://path/to/file.db";
     let url = match parsed(text, &["postgres", "postgresql"], example) {
         Ok(url) => url,
         Err(says) => return Some(says),
     };
-    // The host may be empty, or the folder of a socket.
-    let socket = url.host_str().is_none_or(|host| host.is_empty() || host.to_ascii_lowercase().starts_with("%2f"));
+    // A single host may be empty. Each may be the folder of a socket.
+    let host = url.host_str().unwrap_or_default().to_ascii_lowercase();
+    let socket = host.starts_with("%2f") || (host.is_empty() && !several);
     host_fault(&url, socket).or_else(|| parameter_fault(&url, &POSTGRES)).or_else(|| {
-        let number = |key: &str| url.query_pairs().filter(|(name, _)| name == key).all(|(_, value)| is_port(&value));
-        (!number("port")).then(|| "must have a port from 1 to 65535".to_owned())
+        let values = |key: &'static str| url.query_pairs().filter(move |(name, _)| name == key).map(|(_, value)| value);
+        if !values("port").all(|value| is_port(&value)) {
+            Some("must have a port from 1 to 65535".to_owned())
+        } else if several && ["host", "hostaddr", "port"].iter().any(|key| values(key).next().is_some()) {
+            Some("must not have host, hostaddr or port as a parameter beside several hosts".to_owned())
+        } else if url.path().contains("://") {
+            Some("must be one URL: several hosts are written postgres://user:password@one,two/name".to_owned())
+        } else {
+            None
+        }
     })
 }
 
@@ -198,6 +214,8 @@ mod tests {
             "postgres:///x?host=/var/run/postgresql",
             "postgres://ada@%2Fvar%2Frun%2Fpostgresql/x",
             "postgres://[::1]:5432/x",
+            "postgres://ada:s,3c@one:5432,two:5433,[::1]/x?sslmode=require",
+            "postgres://%2Frun%2Fone,%2Frun%2Ftwo/x",
         ] {
             assert_eq!(database_fault(url), None, "{url}");
         }
@@ -212,6 +230,26 @@ mod tests {
         }
         for url in ["https://api.twilio.com", "http://[::1]:8000/v1/", "https://xn--mller-kva.example"] {
             assert_eq!(api_fault(url), None, "{url}");
+        }
+    }
+
+    #[test]
+    fn a_list_of_hosts_is_of_one_database() {
+        for (url, says) in [
+            ("postgres://one,/x", "must have a host"),
+            ("postgres://,/x", "must have a host"),
+            ("postgres://u@one,,two/x", "must be a URL like"),
+            ("postgres://one:5432,two:0/x", "must have a port from 1 to 65535"),
+            ("postgres://one:5432,two:x/x", "must have a port from 1 to 65535"),
+            ("postgres://one,two!/x", "must have a host"),
+            ("postgres://one/x,postgres://two/y", "must be one URL"),
+            ("postgres://one/x, postgres://two/x", "must not have spaces"),
+            ("postgres://one,two/x?host=three", "beside several hosts"),
+            ("postgres://one,two/x?port=5433", "beside several hosts"),
+            ("redis://one,two/x", "must be a URL like"),
+        ] {
+            let fault = database_fault(url).unwrap_or_default();
+            assert!(fault.contains(says), "{url}: {fault}");
         }
     }
 

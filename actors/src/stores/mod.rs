@@ -27,6 +27,7 @@
 mod accounts;
 mod administration;
 mod counters;
+mod database_url;
 mod devices;
 mod invitation;
 mod keys;
@@ -49,6 +50,7 @@ pub use administration::{AdministrationStore, Node, UserSearch};
 pub use counters::{
     AddressCharges, Admission, AttemptCharges, Backoff, Budget, Counter, Forgiven, LimitStore, Rate, Verdict, Waits,
 };
+pub use database_url::{Pooler, each_server};
 pub use devices::{Device, DeviceStore, FoundDevice, PushDrop, Registered, Registration, Revocation, RevocationStore};
 pub use invitation::Invitation;
 pub use keys::{KeyIssue, KeyMaker, KeyStore, KeyTerms};

@@ -3,9 +3,11 @@
 use crate::metrics::{CallEnd, StoreMetrics};
 use deadpool::managed::{Manager, Metrics, Object, Pool, PoolError, QueueMode, RecycleError, RecycleResult};
 use futures_util::future::BoxFuture;
-use sqlx::{Connection, Database, SqlSafeStr as _};
+use sqlx::{Connection, Database, SqlSafeStr};
 use std::fmt;
-use std::sync::Arc;
+use std::ops::{Deref, DerefMut};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -28,40 +30,119 @@ const LONGEST_LIFE: Duration = Duration::from_secs(30 * 60);
 /// some after four minutes.
 const LONGEST_IDLE: Duration = Duration::from_secs(3 * 60);
 
-/// Runs on each new connection.
-pub(super) type Prepare<DB> =
-    Box<dyn for<'c> Fn(&'c mut <DB as Database>::Connection) -> BoxFuture<'c, sqlx::Result<()>> + Send + Sync>;
+/// Opens a connection that is ready for use.
+pub(super) type Open<DB> =
+    Box<dyn Fn() -> BoxFuture<'static, sqlx::Result<<DB as Database>::Connection>> + Send + Sync>;
+
+/// What is at the other end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Peer {
+    /// A file. Its connections last.
+    File,
+    /// A server, which may close an idle connection. Such a connection is tested before it is used.
+    Server,
+    /// A pooler. It answers a test only when a server is free, so it is not tested.
+    Pooler,
+}
 
 /// Opens the connections of a pool.
 pub(super) struct Connector<DB: Database> {
-    pub(super) options: <DB::Connection as Connection>::Options,
-    pub(super) prepare: Prepare<DB>,
-    /// A server may have closed an idle connection. A file does not.
-    pub(super) is_server: bool,
+    open: Open<DB>,
+    peer: Peer,
+    /// How many times a server was lost. A connection from before is not used again.
+    losses: AtomicU64,
+    /// When a test failed last. A connection that was idle at that time is not tested again, which would take as long.
+    failed_test: Mutex<Option<Instant>>,
+}
+
+impl<DB: Database> Connector<DB> {
+    pub(super) fn new(peer: Peer, open: Open<DB>) -> Self {
+        Self { open, peer, losses: AtomicU64::new(0), failed_test: Mutex::default() }
+    }
+
+    /// Notes that the server of this connection is gone, or takes no writes any more. True for the first one to note it.
+    fn lost(&self, connection: u64) -> bool {
+        let noted = self.losses.compare_exchange(connection, connection + 1, Ordering::Relaxed, Ordering::Relaxed);
+        self.peer != Peer::File && noted.is_ok()
+    }
+
+    /// Whether the server still answers on an idle connection.
+    async fn test(&self, connection: &mut DB::Connection, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
+        let failed = || self.failed_test.lock().unwrap_or_else(PoisonError::into_inner);
+        let used = Instant::now().checked_sub(metrics.last_used());
+        if failed().is_some_and(|failed| used.is_none_or(|used| used < failed)) {
+            return Err(RecycleError::message("the server did not answer on another one"));
+        }
+        let answer = tokio::time::timeout(TEST_TIME_OUT, connection.ping()).await;
+        let answer = answer.map_err(|_| RecycleError::message("the server does not answer on it"));
+        let outcome = answer.and_then(|answer| answer.map_err(RecycleError::Backend));
+        if outcome.is_err() {
+            *failed() = Some(Instant::now());
+        }
+        outcome
+    }
+
+    fn is_current<C>(&self, pooled: &Pooled<C>) -> bool {
+        pooled.losses == self.losses.load(Ordering::Relaxed)
+    }
+}
+
+/// A connection, with the number of losses when it was opened.
+pub(super) struct Pooled<C> {
+    connection: C,
+    losses: u64,
+}
+
+impl<C> Deref for Pooled<C> {
+    type Target = C;
+
+    fn deref(&self) -> &C {
+        &self.connection
+    }
+}
+
+impl<C> DerefMut for Pooled<C> {
+    fn deref_mut(&mut self) -> &mut C {
+        &mut self.connection
+    }
 }
 
 impl<DB: Database> Manager for Connector<DB> {
-    type Type = DB::Connection;
+    type Type = Pooled<DB::Connection>;
     type Error = sqlx::Error;
 
-    async fn create(&self) -> sqlx::Result<DB::Connection> {
-        let mut connection = DB::Connection::connect_with(&self.options).await?;
-        (self.prepare)(&mut connection).await?;
-        Ok(connection)
+    async fn create(&self) -> sqlx::Result<Self::Type> {
+        let losses = self.losses.load(Ordering::Relaxed);
+        Ok(Pooled { connection: (self.open)().await?, losses })
     }
 
-    async fn recycle(&self, connection: &mut DB::Connection, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
-        if !self.is_server {
+    async fn recycle(&self, pooled: &mut Self::Type, metrics: &Metrics) -> RecycleResult<sqlx::Error> {
+        if self.peer == Peer::File {
             return Ok(());
         }
         if has_ended(metrics, Instant::now()) {
             return Err(RecycleError::message("it is old, or was idle for long"));
         }
-        if metrics.last_used() > TRUSTED {
-            let answer = tokio::time::timeout(TEST_TIME_OUT, connection.ping()).await;
-            answer.map_err(|_| RecycleError::message("the server does not answer on it"))??;
+        if !self.is_current(pooled) {
+            return Err(RecycleError::message("its server was lost"));
+        }
+        if self.peer == Peer::Server && metrics.last_used() > TRUSTED {
+            self.test(pooled, metrics).await?;
         }
         Ok(())
+    }
+}
+
+/// Whether the server is gone, or takes no writes any more: the connection is lost, or it says so (PostgreSQL
+/// documentation, appendix A: class 08, "operator intervention" without a cancelled statement, and
+/// `read_only_sql_transaction`).
+fn is_loss(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::Tls(_) | sqlx::Error::Protocol(_) => true,
+        sqlx::Error::Database(error) => error
+            .code()
+            .is_some_and(|code| code.len() == 5 && ["08", "57P", "25006"].iter().any(|of| code.starts_with(of))),
+        _ => false,
     }
 }
 
@@ -103,16 +184,24 @@ impl<DB: Database> MeteredPool<DB> {
     /// Closes connections to a server that are old or were not used for long. The last one used is the first one used
     /// again, so others may not be taken from the pool, and looked at, for hours.
     pub(super) fn close_idle(&self, now: Instant) {
-        if self.pool.manager().is_server {
+        if self.pool.manager().peer != Peer::File {
             self.pool.retain(|_, metrics| !has_ended(&metrics, now));
+        }
+    }
+
+    /// Closes all connections to a server that was lost. The next one is opened to where the server is now.
+    fn lost(&self, connection: u64) {
+        let connector = self.pool.manager();
+        if connector.lost(connection) {
+            self.pool.retain(|pooled, _| connector.is_current(pooled));
         }
     }
 
     pub(super) async fn close(&self) {
         let idle = self.pool.retain(|_, _| false).removed;
         self.pool.close();
-        for connection in idle {
-            let _ = connection.close().await;
+        for pooled in idle {
+            let _ = pooled.connection.close().await;
         }
     }
 }
@@ -137,7 +226,13 @@ pub(super) async fn bounded<DB: Database, T>(
 ) -> Result<T, Failure> {
     let operation = async {
         let mut checkout = Checkout(Some(pool.acquire().await?));
-        let outcome = work(checkout.connection()).await?;
+        let pooled = checkout.connection();
+        let losses = pooled.losses;
+        let outcome = work(pooled).await.inspect_err(|error| {
+            if is_loss(error) {
+                pool.lost(losses);
+            }
+        })?;
         checkout.give_back();
         Ok::<_, sqlx::Error>(outcome)
     };
@@ -152,11 +247,11 @@ pub(super) async fn bounded<DB: Database, T>(
     Ok(outcome??)
 }
 
-/// Runs `work` in a transaction: all of its statements take effect, or none.
+/// Runs `work` in a transaction that `begin` begins: all of its statements take effect, or none.
 pub(super) async fn transaction<DB: Database, T>(
     pool: &MeteredPool<DB>,
     time_out: Duration,
-    begin: &'static str,
+    begin: impl SqlSafeStr,
     work: impl AsyncFnOnce(&mut DB::Connection) -> sqlx::Result<T>,
 ) -> Result<T, Failure> {
     let begin = begin.into_sql_str();
@@ -175,7 +270,7 @@ struct Checkout<DB: Database>(Option<Object<Connector<DB>>>);
 
 impl<DB: Database> Checkout<DB> {
     #[expect(clippy::expect_used, reason = "only give_back and drop take the connection")]
-    fn connection(&mut self) -> &mut DB::Connection {
+    fn connection(&mut self) -> &mut Pooled<DB::Connection> {
         self.0.as_mut().expect("a connection in use is held")
     }
 

@@ -4,10 +4,12 @@
 mod accounts;
 mod administration;
 mod cancelled;
+mod cancelled_statements;
 mod deletion;
 mod devices;
 mod faults;
 mod keys;
+mod moves;
 mod passwords;
 mod revocations;
 mod starting;
@@ -15,8 +17,9 @@ mod starting;
 use portcullis_actors::clock::{ShiftedClock, Timestamp};
 use portcullis_actors::domain::{AppId, Locale, UserId};
 use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
-use portcullis_actors::stores::{Destination, MessageKind, NewMessage, PasswordChange};
+use portcullis_actors::stores::{Destination, MessageKind, NewMessage, PasswordChange, Pooler};
 use portcullis_testkit::accounts::{add_application, add_user, new_application, new_user};
+use portcullis_testkit::pgbouncer::PgBouncer;
 use portcullis_testkit::postgres::{Database, shared_database};
 use portcullis_testkit::stores::{patient, sqlite_url};
 use portcullis_testkit::wait::eventually;
@@ -24,7 +27,7 @@ use sqlx::{AnyConnection, Connection as _, Row as _};
 use std::sync::Arc;
 use tempfile::TempDir;
 
-/// Runs each test on both databases.
+/// Runs each test on both databases, and on PostgreSQL behind a PgBouncer that has fewer connections than the store.
 macro_rules! suite {
     ($($module:ident { $($test:ident),+ $(,)? })+) => {
         mod sqlite {
@@ -40,6 +43,14 @@ macro_rules! suite {
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $test() {
                     super::$module::$test(super::Backend::postgres().await).await;
+                }
+            )+)+
+        }
+        mod pgbouncer {
+            $($(
+                #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+                async fn $test() {
+                    super::$module::$test(super::Backend::pgbouncer().await).await;
                 }
             )+)+
         }
@@ -131,31 +142,55 @@ pub(crate) struct Backend {
     pub(crate) clock: Arc<ShiftedClock>,
     settings: SqlSettings,
     _file: Option<TempDir>,
+    _pooler: Option<PgBouncer>,
     _database: Option<Database>,
 }
 
 impl Backend {
     pub(crate) async fn sqlite() -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
-        Self::open(sqlite_url(&folder.path().join("portcullis.db")), Some(folder), None).await
+        let settings = patient(sqlite_url(&folder.path().join("portcullis.db")));
+        let opened = Self::open(settings).await;
+        Self { _file: Some(folder), ..opened }
     }
 
     pub(crate) async fn postgres() -> Self {
         let database = shared_database().await;
-        Self::open(database.url().to_owned(), None, Some(database)).await
+        let opened = Self::open(patient(database.url())).await;
+        Self { _database: Some(database), ..opened }
     }
 
     /// PostgreSQL, with parameters in the URL.
     pub(crate) async fn postgres_with(settings: &str) -> Self {
         let database = shared_database().await;
-        Self::open(format!("{}?{settings}", database.url()), None, Some(database)).await
+        let settings = patient(format!("{}?{settings}", database.url()));
+        let opened = Self::open(settings).await;
+        Self { _database: Some(database), ..opened }
     }
 
-    async fn open(url: String, file: Option<TempDir>, database: Option<Database>) -> Self {
-        let settings = patient(url);
+    /// PostgreSQL behind a PgBouncer.
+    pub(crate) async fn pgbouncer() -> Self {
+        let database = shared_database().await;
+        let pooler = PgBouncer::before(database.url(), 3).await;
+        let settings = SqlSettings {
+            direct_url: Some(database.url().to_owned()),
+            pooler: Pooler::Transaction,
+            ..patient(pooler.url())
+        };
+        let opened = Self::open(settings).await;
+        Self { _database: Some(database), _pooler: Some(pooler), ..opened }
+    }
+
+    async fn open(settings: SqlSettings) -> Self {
         let clock = Arc::new(ShiftedClock::default());
         let store = SqlStore::connect(&settings, clock.clone()).await.expect("the database can be used");
-        Self { store, clock, settings, _file: file, _database: database }
+        Self { store, clock, settings, _file: None, _pooler: None, _database: None }
+    }
+
+    /// A connection past the store.
+    async fn past_it(&self) -> AnyConnection {
+        let url = self.settings.direct_url.as_ref().unwrap_or(&self.settings.url);
+        AnyConnection::connect(url).await.expect("the database answers")
     }
 
     async fn user(&self, name: &str) -> UserId {
@@ -168,13 +203,13 @@ impl Backend {
 
     /// One number from the database, read past the store.
     pub(crate) async fn number(&self, question: &'static str) -> i64 {
-        let mut connection = AnyConnection::connect(&self.settings.url).await.expect("the database answers");
+        let mut connection = self.past_it().await;
         sqlx::query(question).fetch_one(&mut connection).await.expect("a row").try_get(0).expect("a number")
     }
 
     /// Rows of a text and two numbers, read past the store.
     pub(crate) async fn rows(&self, question: &'static str) -> Vec<(String, i64, i64)> {
-        let mut connection = AnyConnection::connect(&self.settings.url).await.expect("the database answers");
+        let mut connection = self.past_it().await;
         sqlx::query_as(question).fetch_all(&mut connection).await.expect("rows")
     }
 
@@ -187,7 +222,7 @@ impl Backend {
 
     /// Runs a statement past the store.
     pub(crate) async fn execute(&self, statement: &'static str) {
-        let mut connection = AnyConnection::connect(&self.settings.url).await.expect("the database answers");
+        let mut connection = self.past_it().await;
         sqlx::raw_sql(statement).execute(&mut connection).await.expect("the statement is right");
     }
 }

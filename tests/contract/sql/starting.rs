@@ -18,7 +18,7 @@ async fn open(settings: &SqlSettings) -> Result<SqlStore, String> {
 }
 
 /// The error is one line, contains `advice`, and shows no secret.
-async fn refused(settings: &SqlSettings, advice: &str) {
+pub(super) async fn refused(settings: &SqlSettings, advice: &str) {
     let line = open(settings).await.expect_err(advice);
     assert!(line.contains(advice) && !line.contains('\n'), "{line}");
     assert!(!line.contains("s3cret"), "{line}");

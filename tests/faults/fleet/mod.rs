@@ -11,6 +11,8 @@ mod idle;
 mod log;
 mod nodes;
 mod outbox;
+mod pgbouncer;
+mod postgres_moves;
 mod production;
 mod replay;
 

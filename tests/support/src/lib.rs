@@ -14,6 +14,7 @@ pub mod deliveries;
 pub mod gate;
 pub mod http;
 pub mod live;
+pub mod pgbouncer;
 pub mod postgres;
 pub mod proxy;
 pub mod redis;

@@ -1,7 +1,7 @@
 //! A real PostgreSQL: an instance of one test, which the test stalls, kills and restarts, or a fresh database on a
 //! shared instance.
 
-use crate::wait::{eventually_blocking, found};
+use crate::wait::{eventually, eventually_blocking, found};
 use rustix::process::{Pid, Signal, kill_process};
 use sqlx::{Connection as _, PgConnection};
 use std::fs;
@@ -18,7 +18,7 @@ pub const SHARED: &str = "PORTCULLIS_TEST_POSTGRES";
 
 /// The superuser needs no password; every other role does.
 const ACCESS: &str = "\
-host all postgres 127.0.0.1/32 trust
+host all,replication postgres 127.0.0.1/32 trust
 host all all 127.0.0.1/32 scram-sha-256
 ";
 
@@ -52,18 +52,60 @@ impl Postgres {
     }
 
     async fn start_with(settings: &'static [&'static str]) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        if let Some((user, group)) = other_user() {
-            chown(folder.path(), Some(user), Some(group)).expect("root may give a folder away");
-        }
+        let folder = folder_of_server();
         let cluster = folder.path().join("cluster");
-        let made = as_server("initdb")
-            .args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "-D"])
-            .arg(&cluster)
-            .output()
-            .expect("initdb runs");
-        assert!(made.status.success(), "initdb: {}", String::from_utf8_lossy(&made.stderr));
+        let arguments = ["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-sync", "-D"];
+        succeed(as_server(&program("initdb")).args(arguments).arg(&cluster));
         fs::write(cluster.join("pg_hba.conf"), ACCESS).expect("a file in the cluster");
+        Self::launched(folder, settings).await
+    }
+
+    /// A standby of this one, which follows it until it is promoted.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn standby(&self) -> Self {
+        let folder = folder_of_server();
+        let mut copy = as_server(&program("pg_basebackup"));
+        copy.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync", "--dbname"]).arg(self.url("postgres"));
+        succeed(copy.arg("-D").arg(folder.path().join("cluster")));
+        Self::launched(folder, self.settings).await
+    }
+
+    /// Waits until this standby has everything that was written on its primary up to now.
+    ///
+    /// # Panics
+    /// When it does not get it.
+    pub async fn caught_up_with(&self, primary: &Self) {
+        let mut there = PgConnection::connect(&primary.url("postgres")).await.expect("the primary answers");
+        let written = sqlx::query_scalar::<_, String>("SELECT pg_current_wal_lsn()::text").fetch_one(&mut there).await;
+        let mut here = PgConnection::connect(&self.url("postgres")).await.expect("the standby answers");
+        let reached = format!("SELECT pg_last_wal_replay_lsn() >= '{}'", written.expect("a position"));
+        eventually("the standby has caught up", async || {
+            let reached = sqlx::query_scalar::<_, bool>(sqlx::AssertSqlSafe(reached.as_str()));
+            reached.fetch_one(&mut here).await.is_ok_and(|has_it| has_it)
+        })
+        .await;
+    }
+
+    /// Makes a standby the primary. Returns when it takes writes.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub fn promote(&self) {
+        succeed(as_server(&program("pg_ctl")).args(["promote", "-w", "-D"]).arg(self.folder.path().join("cluster")));
+    }
+
+    /// Starts it again after [`Postgres::kill`] as a standby, which follows nobody. Returns when it answers.
+    ///
+    /// # Panics
+    /// When it does not.
+    pub async fn restart_as_standby(&mut self) {
+        fs::write(self.folder.path().join("cluster/standby.signal"), "").expect("a file in the cluster");
+        self.restart().await;
+    }
+
+    async fn launched(folder: TempDir, settings: &'static [&'static str]) -> Self {
         for _ in 0..5 {
             let port = free_port();
             let mut server = launch(folder.path(), port, settings).expect("postgres runs");
@@ -216,7 +258,7 @@ async fn execute(url: &str, statements: impl Into<String>) {
 
 fn launch(folder: &Path, port: u16, settings: &[&str]) -> io::Result<Child> {
     let log = fs::OpenOptions::new().create(true).append(true).open(folder.join("log"))?;
-    let mut command = as_server("postgres");
+    let mut command = as_server(&program("postgres"));
     command.arg("-D").arg(folder.join("cluster")).args(["-p", &port.to_string()]);
     for setting in
         ["listen_addresses=127.0.0.1", "unix_socket_directories=", "max_connections=300"].iter().chain(settings)
@@ -241,15 +283,29 @@ async fn answers(server: &mut Child, port: u16) -> bool {
     .await
 }
 
-/// A program of PostgreSQL. It ends with the test, and runs as a user that PostgreSQL accepts: it refuses root.
-fn as_server(name: &str) -> Command {
+/// A temporary folder of the user of [`as_server`].
+pub(crate) fn folder_of_server() -> TempDir {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    if let Some((user, group)) = other_user() {
+        chown(folder.path(), Some(user), Some(group)).expect("root may give a folder away");
+    }
+    folder
+}
+
+/// A program that ends with the test, and runs as a user that PostgreSQL and PgBouncer accept: they refuse root.
+pub(crate) fn as_server(program: &Path) -> Command {
     let mut command = Command::new("setpriv");
     command.args(["--pdeathsig", "QUIT"]);
     if let Some((user, group)) = other_user() {
         command.args(["--reuid", &user.to_string(), "--regid", &group.to_string(), "--clear-groups"]);
     }
-    command.arg("--").arg(program(name)).current_dir("/");
+    command.arg("--").arg(program).current_dir("/");
     command
+}
+
+fn succeed(command: &mut Command) {
+    let done = command.output().expect("the program runs");
+    assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
 }
 
 /// User and group of the account `postgres`, if the test runs as root.

@@ -2,6 +2,7 @@
 
 use crate::defaults;
 use portcullis_actors::clock::Clock;
+use portcullis_actors::stores::Pooler;
 use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
 use portcullis_actors::stores::{Pulses, publish_pulses};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
@@ -17,7 +18,14 @@ pub const PATIENT: Duration = Duration::from_secs(20);
 /// Settings for a machine that is busy with other things.
 pub fn patient(url: impl Into<String>) -> SqlSettings {
     let max_connections = defaults().database.max_connections;
-    SqlSettings { url: url.into(), max_connections, time_out: PATIENT, connect_time_out: PATIENT }
+    SqlSettings {
+        url: url.into(),
+        direct_url: None,
+        pooler: Pooler::None,
+        max_connections,
+        time_out: PATIENT,
+        connect_time_out: PATIENT,
+    }
 }
 
 /// Opens a database with [`patient`] settings.

@@ -13,12 +13,13 @@ mod sessions;
 use super::StoreResult;
 use super::session_cache::SessionCache;
 use super::sqlite::{bring_up_to_date, make_private};
-use super::transaction::{BEGIN_IMMEDIATE, Connector, MeteredPool, bounded, transaction};
+use super::transaction::{BEGIN_IMMEDIATE, Connector, MeteredPool, Peer, bounded, transaction};
 use crate::clock::{Clock, Timestamp};
 use crate::domain::{Digest, UserId};
 use crate::error::{StartError, StoreError};
 use crate::metrics::StoreMetrics;
 use crate::trace;
+use futures_util::FutureExt as _;
 use sqlx::migrate::{MigrateError, Migration, MigrationType, Migrator};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteRow, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, Row as _, SqlSafeStr as _, Sqlite, SqliteConnection};
@@ -104,9 +105,12 @@ impl EmbeddedTokenStore {
             // A commit survives a power failure.
             .synchronous(SqliteSynchronous::Full);
         let metrics = Arc::default();
-        let pool = |options, connections| {
-            let connector = Connector { options, prepare: Box::new(|_| Box::pin(async { Ok(()) })), is_server: false };
-            MeteredPool::<Sqlite>::new(connector, connections, &metrics)
+        let pool = |options: SqliteConnectOptions, connections| {
+            let open = move || {
+                let options = options.clone();
+                async move { options.connect().await }.boxed()
+            };
+            MeteredPool::<Sqlite>::new(Connector::new(Peer::File, Box::new(open)), connections, &metrics)
         };
         let (writer, readers) = (pool(options.clone(), 1), pool(options.read_only(true), READERS));
         let first = async {

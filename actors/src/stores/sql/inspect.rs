@@ -1,11 +1,11 @@
 //! Inspects a database without changing it: whether it exists, how old its schema is, and whether the user has the rights.
 
-use super::start::{self, file_of, place, reach, target};
+use super::start::{self, check_pooler, target};
 use super::{Dialect, SqlSettings, SqlStore, migrations};
 use crate::clock::Clock;
 use crate::error::StartError;
-use sqlx::any::AnyConnectOptions;
 use sqlx::{AnyConnection, Connection as _, Row as _};
+use std::path::Path;
 use std::sync::Arc;
 
 /// What `database.url` points to.
@@ -29,13 +29,13 @@ impl SqlStore {
     /// # Errors
     /// As [`SqlStore::connect`].
     pub async fn inspect(settings: &SqlSettings) -> Result<Found, StartError> {
-        let (dialect, options) = target(&settings.url, false)?;
-        let place = place(dialect, &options);
-        if dialect == Dialect::Sqlite && !has_content(&options) {
+        let addresses = target(settings.direct_url(), false)?;
+        let (dialect, place) = (addresses.dialect(), addresses.place());
+        if dialect == Dialect::Sqlite && !has_content(&addresses.file()) {
             return Ok(Found::Nothing);
         }
         let fault = |error: sqlx::Error| StartError(start::explain(&place, &error));
-        let mut connection = reach(&options, settings.connect_time_out).await.map_err(fault)?;
+        let mut connection = addresses.reach(settings.connect_time_out).await.map_err(fault)?;
         let step = step(&mut connection, dialect).await.map_err(fault)?;
         let newest = migrations::newest();
         if let Some(newer) = step.filter(|step| *step > newest) {
@@ -51,6 +51,7 @@ impl SqlStore {
             .map_err(fault)?
             .map_err(|lacks| StartError(format!("{place}: the user of database.url lacks rights, grant it {lacks}")))?;
         connection.close().await.map_err(fault)?;
+        check_pooler(settings).await?;
         Ok(found)
     }
 
@@ -84,14 +85,13 @@ impl SqlStore {
     }
 
     fn place_of(settings: &SqlSettings) -> Result<String, StartError> {
-        let (dialect, options) = target(&settings.url, false)?;
-        Ok(place(dialect, &options))
+        Ok(target(settings.direct_url(), false)?.place())
     }
 }
 
 /// Whether the file exists and is not empty. It is not opened: see `stores/sqlite.rs`.
-fn has_content(options: &AnyConnectOptions) -> bool {
-    std::fs::metadata(file_of(options)).is_ok_and(|file| file.len() > 0)
+fn has_content(file: &Path) -> bool {
+    std::fs::metadata(file).is_ok_and(|file| file.len() > 0)
 }
 
 /// The last step of the schema that was applied; `None` if none was.

@@ -4,10 +4,14 @@
 //! bound every operation in time. Opening a database is in `start`. The statements are in a file for each table, as
 //! functions over one connection.
 //!
-//! The databases differ in few places: how a write transaction begins (`Dialect::begin`), whose clock counts (`time`), how a
+//! The databases differ in few places: how a write transaction begins (`SqlStore::begin`), whose clock counts (`time`), how a
 //! lease is taken, and how texts are compared by bytes (`administration`).
+//!
+//! Behind a pooler that shares sessions by the transaction, each operation is a transaction with a time-out of its own:
+//! its statements are prepared and executed in two messages, which may reach two sessions otherwise.
 
 mod accounts;
+mod addresses;
 mod administration;
 mod apps;
 mod bulk;
@@ -30,13 +34,13 @@ mod users;
 pub use inspect::Found;
 pub use single_node::SingleNodeClaim;
 
-use super::StoreResult;
-use super::transaction::{BEGIN_IMMEDIATE, MeteredPool, bounded, transaction};
+use super::transaction::{BEGIN_IMMEDIATE, Failure, MeteredPool, bounded, transaction};
+use super::{Pooler, StoreResult};
 use crate::clock::Clock;
 use crate::error::StoreError;
 use crate::metrics::StoreMetrics;
 use crate::trace;
-use sqlx::{Any, AnyConnection, AssertSqlSafe};
+use sqlx::{Any, AnyConnection, AssertSqlSafe, SqlSafeStr as _, SqlStr};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::Instant;
@@ -44,8 +48,13 @@ use tokio::time::Instant;
 /// Where the database is and how long an operation may take.
 #[derive(Clone)]
 pub struct SqlSettings {
-    /// `sqlite://path/to/file.db` or `postgres://user:password@host/database`.
+    /// `sqlite://path/to/file.db` or `postgres://user:password@host/database`, with several hosts as in
+    /// [`each_server`](super::each_server).
     pub url: String,
+    /// Past the pooler: for the migration and for the claim of a single node. `None`: the same.
+    pub direct_url: Option<String>,
+    /// What is between this program and the server.
+    pub pooler: Pooler,
     /// Connections of this process, at most.
     pub max_connections: u32,
     /// How long an operation may take, its wait for a connection included.
@@ -54,10 +63,18 @@ pub struct SqlSettings {
     pub connect_time_out: Duration,
 }
 
+impl SqlSettings {
+    /// The URL for work that needs a session.
+    fn direct_url(&self) -> &str {
+        self.direct_url.as_deref().unwrap_or(&self.url)
+    }
+}
+
 impl std::fmt::Debug for SqlSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { url: _, max_connections, time_out, connect_time_out } = self;
+        let Self { url: _, direct_url: _, pooler, max_connections, time_out, connect_time_out } = self;
         f.debug_struct("SqlSettings")
+            .field("pooler", pooler)
             .field("max_connections", max_connections)
             .field("time_out", time_out)
             .field("connect_time_out", connect_time_out)
@@ -73,14 +90,6 @@ enum Dialect {
 }
 
 impl Dialect {
-    /// How a transaction that writes begins.
-    fn begin(self) -> &'static str {
-        match self {
-            Self::Sqlite => BEGIN_IMMEDIATE,
-            Self::Postgres => "BEGIN",
-        }
-    }
-
     /// A span of the method whose closure `work` is.
     fn span<F>(self, work: &F) -> trace::Span {
         let system = match self {
@@ -95,6 +104,7 @@ impl Dialect {
 #[derive(Clone, Debug)]
 pub struct SqlStore {
     dialect: Dialect,
+    pooler: Pooler,
     read: MeteredPool<Any>,
     /// SQLite has one writer. With a pool of one connection the others queue here, first come first served, and do not
     /// poll a lock.
@@ -109,13 +119,13 @@ impl SqlStore {
     /// Runs statements that change nothing.
     async fn read<T>(&self, work: impl AsyncFnOnce(&mut AnyConnection) -> sqlx::Result<T>) -> StoreResult<T> {
         let span = self.dialect.span(&work);
-        span.end(bounded(&self.read, self.time_out, work).await.map_err(StoreError::database))
+        span.end(self.single(&self.read, work).await.map_err(StoreError::database))
     }
 
     /// Runs one statement that changes something.
     async fn write<T>(&self, work: impl AsyncFnOnce(&mut AnyConnection) -> sqlx::Result<T>) -> StoreResult<T> {
         let span = self.dialect.span(&work);
-        span.end(bounded(&self.write, self.time_out, work).await.map_err(StoreError::database))
+        span.end(self.single(&self.write, work).await.map_err(StoreError::database))
     }
 
     /// Runs several statements of which all or none take effect.
@@ -130,16 +140,38 @@ impl SqlStore {
         work: impl AsyncFnOnce(&mut AnyConnection) -> sqlx::Result<T>,
     ) -> StoreResult<T> {
         let span = self.dialect.span(&work);
-        // The server cancels a statement after the time that a connection was opened with.
-        let longer = self.dialect == Dialect::Postgres && time_out > self.time_out;
-        let set = format!("SET LOCAL statement_timeout = {}", time_out.as_millis());
-        let ended = transaction(&self.write, time_out, self.dialect.begin(), async |c| {
-            if longer {
-                sqlx::raw_sql(AssertSqlSafe(set)).execute(&mut *c).await?;
+        let ended = transaction(&self.write, time_out, self.begin(time_out), work).await;
+        span.end(ended.map_err(StoreError::database))
+    }
+
+    /// Runs what needs no transaction, unless the pooler does.
+    async fn single<T>(
+        &self,
+        pool: &MeteredPool<Any>,
+        work: impl AsyncFnOnce(&mut AnyConnection) -> sqlx::Result<T>,
+    ) -> Result<T, Failure> {
+        match self.pooler {
+            Pooler::None => bounded(pool, self.time_out, work).await,
+            Pooler::Transaction => transaction(pool, self.time_out, self.begin(self.time_out), work).await,
+        }
+    }
+
+    /// How a transaction of this length begins. The server would cancel its statements after the time that is usual.
+    ///
+    /// Behind a pooler the driver's names of statements (`sqlx_s_1`, …) are those of another client's, too, so a
+    /// transaction begins in a session without any.
+    fn begin(&self, time_out: Duration) -> SqlStr {
+        match (self.dialect, self.pooler) {
+            (Dialect::Sqlite, _) => BEGIN_IMMEDIATE.into_sql_str(),
+            (Dialect::Postgres, Pooler::None) if time_out <= self.time_out => "BEGIN".into_sql_str(),
+            (Dialect::Postgres, Pooler::None) => {
+                AssertSqlSafe(format!("BEGIN; SET LOCAL {}", start::statement_timeout(time_out))).into_sql_str()
             }
-            work(c).await
-        });
-        span.end(ended.await.map_err(StoreError::database))
+            (Dialect::Postgres, Pooler::Transaction) => {
+                let limit = start::statement_timeout(time_out);
+                AssertSqlSafe(format!("BEGIN; DEALLOCATE ALL; SET LOCAL {limit}")).into_sql_str()
+            }
+        }
     }
 
     /// What is counted of all calls.

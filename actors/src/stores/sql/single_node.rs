@@ -3,10 +3,10 @@
 //! With SQLite the claim is a lock on a file beside the database (never on the database itself: see `stores/sqlite.rs`).
 //! With PostgreSQL it is an advisory lock of a session that stays open. Both end with the process, however it ends.
 
-use super::start::{explain, file_of, place, reach, target};
+use super::addresses::Addresses;
+use super::start::{explain, target};
 use super::{Dialect, SqlSettings};
 use crate::error::StartError;
-use sqlx::any::AnyConnectOptions;
 use sqlx::{AnyConnection, Connection as _, Row as _};
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
@@ -27,7 +27,7 @@ const KEEP_ALIVE: &str = "SET tcp_keepalives_idle = 10; SET tcp_keepalives_inter
 /// The lock, while it is held.
 pub struct SingleNodeClaim {
     lock: Lock,
-    options: AnyConnectOptions,
+    addresses: Addresses,
     connect_time_out: Duration,
 }
 
@@ -43,16 +43,16 @@ impl SingleNodeClaim {
     /// # Errors
     /// When another node has claimed it, or it cannot be reached.
     pub async fn claim(settings: &SqlSettings) -> Result<Self, StartError> {
-        let (dialect, options) = target(&settings.url, false)?;
-        let place = place(dialect, &options);
+        let addresses = target(settings.direct_url(), false)?;
+        let place = addresses.place();
         let connect_time_out = settings.connect_time_out;
         let taken = || {
             let says = "another node serves it, and server.single_node allows one: stop that one, or give both a Redis";
             StartError(format!("{place}: {says}"))
         };
-        let lock = match dialect {
+        let lock = match addresses.dialect() {
             Dialect::Sqlite => {
-                let file = lock_file(&options);
+                let file = lock_file(&addresses);
                 let fault = |error: io::Error| StartError(format!("{}: cannot be locked ({error})", file.display()));
                 let mut options = OpenOptions::new();
                 let opened = options.create(true).truncate(false).write(true).mode(0o600).open(&file).map_err(fault)?;
@@ -63,12 +63,12 @@ impl SingleNodeClaim {
                 }
             }
             Dialect::Postgres => {
-                let locked = locked_session(&options, connect_time_out).await;
+                let locked = locked_session(&addresses, connect_time_out).await;
                 let locked = locked.map_err(|error| StartError(explain(&place, &error)))?;
                 Lock::Session(locked.ok_or_else(taken)?)
             }
         };
-        Ok(Self { lock, options, connect_time_out })
+        Ok(Self { lock, addresses, connect_time_out })
     }
 
     /// For a node that shares its stores: checks that no node has claimed the database for itself.
@@ -76,16 +76,16 @@ impl SingleNodeClaim {
     /// # Errors
     /// When one has, or the database cannot be reached.
     pub async fn check_unclaimed(settings: &SqlSettings) -> Result<(), StartError> {
-        let (dialect, options) = target(&settings.url, false)?;
-        let place = place(dialect, &options);
-        let claimed = match dialect {
-            Dialect::Sqlite => match File::open(lock_file(&options)) {
+        let addresses = target(settings.direct_url(), false)?;
+        let place = addresses.place();
+        let claimed = match addresses.dialect() {
+            Dialect::Sqlite => match File::open(lock_file(&addresses)) {
                 Ok(file) => matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)),
                 Err(_) => false,
             },
             Dialect::Postgres => {
                 let fault = |error: sqlx::Error| StartError(explain(&place, &error));
-                let mut connection = reach(&options, settings.connect_time_out).await.map_err(fault)?;
+                let mut connection = addresses.reach(settings.connect_time_out).await.map_err(fault)?;
                 let ask = "SELECT CASE WHEN pg_try_advisory_lock_shared($1) THEN 0 ELSE 1 END::BIGINT";
                 let claimed = sqlx::query(ask).bind(LOCK).fetch_one(&mut connection).await.map_err(fault)?;
                 let claimed = claimed.try_get::<i64, _>(0).map_err(fault)? != 0;
@@ -106,7 +106,7 @@ impl SingleNodeClaim {
                 continue;
             }
             tracing::warn!("the claim to be the only node is lost with its connection; claiming again");
-            match locked_session(&self.options, self.connect_time_out).await {
+            match locked_session(&self.addresses, self.connect_time_out).await {
                 Ok(Some(session)) => self.lock = Lock::Session(session),
                 Ok(None) => return,
                 Err(error) => tracing::warn!(%error, "the claim to be the only node cannot be renewed yet"),
@@ -116,15 +116,15 @@ impl SingleNodeClaim {
 }
 
 /// `data/portcullis.db.lock`
-fn lock_file(options: &AnyConnectOptions) -> PathBuf {
-    let mut file = file_of(options).into_os_string();
+fn lock_file(addresses: &Addresses) -> PathBuf {
+    let mut file = addresses.file().into_os_string();
     file.push(".lock");
     file.into()
 }
 
 /// A session that holds the lock; `None` if another one does.
-async fn locked_session(options: &AnyConnectOptions, time_out: Duration) -> sqlx::Result<Option<AnyConnection>> {
-    let mut session = reach(options, time_out).await?;
+async fn locked_session(addresses: &Addresses, time_out: Duration) -> sqlx::Result<Option<AnyConnection>> {
+    let mut session = addresses.reach(time_out).await?;
     sqlx::raw_sql(KEEP_ALIVE).execute(&mut session).await?;
     let ask = "SELECT CASE WHEN pg_try_advisory_lock($1) THEN 1 ELSE 0 END::BIGINT";
     let locked = sqlx::query(ask).bind(LOCK).fetch_one(&mut session).await?.try_get::<i64, _>(0)? != 0;

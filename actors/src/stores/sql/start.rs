@@ -1,21 +1,23 @@
 //! Opens a database: the URL, the file or the server, the schema, the pools. Every failure becomes one line that says
 //! what to do. It contains no password.
 
+use super::addresses::{Addresses, is_read_only};
 use super::{Dialect, SqlSettings, SqlStore, migrations};
 use crate::clock::Clock;
 use crate::error::StartError;
 use crate::stores::sqlite::{OPENING_TIME_OUT, bring_up_to_date, make_private};
-use crate::stores::transaction::{Connector, MeteredPool};
+use crate::stores::transaction::{Connector, MeteredPool, Peer};
+use crate::stores::{Pooler, each_server};
+use futures_util::FutureExt as _;
 use sqlx::any::AnyConnectOptions;
 use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AnyConnection, ConnectOptions as _, Connection as _};
+use sqlx::{ConnectOptions as _, Connection as _};
 use std::io::ErrorKind;
-use std::path::PathBuf;
 use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::timeout;
 
 /// More readers gain nothing on one file. Each is a thread.
 const SQLITE_READERS: u32 = 4;
@@ -24,41 +26,44 @@ impl SqlStore {
     /// Opens the database, creates a file that does not exist, and brings the schema up to date.
     ///
     /// # Errors
-    /// A wrong URL or password, missing rights, a server that does not answer within `connect_time_out`, or a database of
-    /// a newer program.
+    /// A wrong URL or password, missing rights, a server that does not answer within `connect_time_out` or takes no writes,
+    /// or a database of a newer program.
     pub async fn connect(settings: &SqlSettings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        let (dialect, options) = target(&settings.url, true)?;
-        let place = place(dialect, &options);
-        let steps = migrations::steps(dialect);
-        match dialect {
+        let addresses = target(settings.direct_url(), true)?;
+        let steps = migrations::steps(addresses.dialect());
+        match addresses.dialect() {
             Dialect::Sqlite => {
-                let updated = bring_up_to_date(&file_of(&options), &steps).await;
-                updated.map_err(|error| StartError(explain_migration(&place, &error)))?;
+                let updated = bring_up_to_date(&addresses.file(), &steps).await;
+                updated.map_err(|error| StartError(explain_migration(&addresses.place(), &error)))?;
             }
-            Dialect::Postgres => migrate_server(&options, &steps, settings.connect_time_out, &place).await?,
+            Dialect::Postgres => migrate_server(&addresses, &steps, settings.connect_time_out).await?,
         }
+        check_pooler(settings).await?;
         Self::open(settings, clock)
     }
 
     /// The pools over a database that is ready. Opens no connection yet.
     pub(super) fn open(settings: &SqlSettings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        let (dialect, options) = target(&settings.url, false)?;
-        let time_out = settings.time_out;
+        let addresses = target(&settings.url, false)?;
+        let (dialect, pooler, time_out) = (addresses.dialect(), settings.pooler, settings.time_out);
+        let addresses = Arc::new(match pooler {
+            Pooler::None => addresses,
+            Pooler::Transaction => addresses.forgetting_statements(),
+        });
+        let (peer, prepare) = match (dialect, pooler) {
+            (Dialect::Sqlite, _) => (Peer::File, sqlite_settings(time_out)),
+            (Dialect::Postgres, Pooler::None) => (Peer::Server, format!("SET {};", statement_timeout(time_out))),
+            (Dialect::Postgres, Pooler::Transaction) => (Peer::Pooler, String::new()),
+        };
+        let prepare: Arc<str> = prepare.into();
         let metrics = Arc::default();
         let pool = |connections: u32| {
-            let connector = Connector {
-                options: options.clone(),
-                prepare: Box::new(move |connection: &mut AnyConnection| {
-                    Box::pin(async move {
-                        match dialect {
-                            Dialect::Sqlite => prepare_sqlite(connection, time_out).await,
-                            Dialect::Postgres => prepare_postgres(connection, time_out).await,
-                        }
-                    })
-                }),
-                is_server: dialect == Dialect::Postgres,
+            let (addresses, prepare) = (Arc::clone(&addresses), Arc::clone(&prepare));
+            let open = move || {
+                let (addresses, prepare) = (Arc::clone(&addresses), Arc::clone(&prepare));
+                async move { addresses.connect(&prepare).await }.boxed()
             };
-            MeteredPool::new(connector, connections as usize, &metrics)
+            MeteredPool::new(Connector::new(peer, Box::new(open)), connections as usize, &metrics)
         };
         let (read, write) = match dialect {
             Dialect::Sqlite => (pool(settings.max_connections.min(SQLITE_READERS)), pool(1)),
@@ -67,12 +72,12 @@ impl SqlStore {
                 (both.clone(), both)
             }
         };
-        Ok(Self { dialect, read, write, time_out, clock, bounds: Arc::default() })
+        Ok(Self { dialect, pooler, read, write, time_out, clock, bounds: Arc::default() })
     }
 }
 
 /// Parses the URL. With `create`, the file of a SQLite database exists afterwards, readable by its owner alone.
-pub(super) fn target(url: &str, create: bool) -> Result<(Dialect, AnyConnectOptions), StartError> {
+pub(super) fn target(url: &str, create: bool) -> Result<Addresses, StartError> {
     sqlx::any::install_default_drivers();
     let wrong = || {
         StartError(
@@ -80,8 +85,9 @@ pub(super) fn target(url: &str, create: bool) -> Result<(Dialect, AnyConnectOpti
         )
     };
     if url.starts_with("postgres://") || url.starts_with("postgresql://") {
-        let options = AnyConnectOptions::from_str(url).map_err(|_| wrong())?;
-        return Ok((Dialect::Postgres, options));
+        let servers = each_server(url).into_iter().map(|server| AnyConnectOptions::from_str(&server));
+        let servers = servers.collect::<sqlx::Result<Vec<_>>>().map_err(|_| wrong())?;
+        return Addresses::of_servers(servers).ok_or_else(wrong);
     }
     if !url.starts_with("sqlite:") {
         return Err(wrong());
@@ -102,80 +108,42 @@ pub(super) fn target(url: &str, create: bool) -> Result<(Dialect, AnyConnectOpti
         };
         StartError(format!("database file {}: {advice} ({error})", file.display()))
     })?;
-    let options = AnyConnectOptions::from_url(&options.to_url_lossy()).map_err(|_| wrong())?;
-    Ok((Dialect::Sqlite, options))
-}
-
-pub(super) fn file_of(options: &AnyConnectOptions) -> PathBuf {
-    let options = SqliteConnectOptions::from_str(options.database_url.as_str()).unwrap_or_default();
-    options.get_filename().to_owned()
-}
-
-/// The name of the database in messages, without user, password and parameters.
-pub(super) fn place(dialect: Dialect, options: &AnyConnectOptions) -> String {
-    let url = &options.database_url;
-    match dialect {
-        Dialect::Sqlite => format!("database file {}", file_of(options).display()),
-        Dialect::Postgres => {
-            let host = url.host_str().filter(|host| !host.is_empty()).unwrap_or("localhost");
-            format!("PostgreSQL at {host}:{}{}", url.port().unwrap_or(5432), url.path())
-        }
-    }
+    AnyConnectOptions::from_url(&options.to_url_lossy()).map(Addresses::of_file).map_err(|_| wrong())
 }
 
 /// Brings the schema up to date. If several processes start at once, one does it and the others wait for its advisory
 /// lock.
-async fn migrate_server(
-    options: &AnyConnectOptions,
-    steps: &Migrator,
-    time_out: Duration,
-    place: &str,
-) -> Result<(), StartError> {
-    let fault = |error: sqlx::Error| StartError(explain(place, &error));
-    let mut first = reach(options, time_out).await.map_err(fault)?;
+async fn migrate_server(addresses: &Addresses, steps: &Migrator, time_out: Duration) -> Result<(), StartError> {
+    let place = addresses.place();
+    let fault = |error: sqlx::Error| StartError(explain(&place, &error));
+    let mut first = addresses.reach(time_out).await.map_err(fault)?;
     match timeout(OPENING_TIME_OUT, steps.run_direct(None, &mut first, false)).await {
-        Ok(outcome) => outcome.map_err(|error| StartError(explain_migration(place, &error)))?,
+        Ok(outcome) => outcome.map_err(|error| StartError(explain_migration(&place, &error)))?,
         Err(_) => return Err(StartError(format!("{place}: the schema could not be locked or changed in time"))),
     }
     first.close().await.map_err(fault)
 }
 
-/// Opens the first connection. Waits for a server that refuses connections or is still starting.
-pub(super) async fn reach(options: &AnyConnectOptions, time_out: Duration) -> sqlx::Result<AnyConnection> {
-    let deadline = Instant::now() + time_out;
-    loop {
-        let error = match timeout_at(deadline, AnyConnection::connect_with(options)).await {
-            Ok(Ok(connection)) => return Ok(connection),
-            Ok(Err(error)) => error,
-            Err(_) => return Err(sqlx::Error::PoolTimedOut),
-        };
-        let starting = match &error {
-            sqlx::Error::Io(error) => error.kind() == ErrorKind::ConnectionRefused,
-            sqlx::Error::Database(error) => error.code().as_deref() == Some("57P03"),
-            _ => false,
-        };
-        if !starting || Instant::now() + Duration::from_millis(100) > deadline {
-            return Err(error);
-        }
-        sleep(Duration::from_millis(100)).await;
+/// Connects through the pooler once, if there is one. What else a start does, it does over the direct URL.
+pub(super) async fn check_pooler(settings: &SqlSettings) -> Result<(), StartError> {
+    if settings.pooler == Pooler::None {
+        return Ok(());
     }
+    let addresses = target(&settings.url, false)?;
+    let fault = |error: sqlx::Error| StartError(explain(&addresses.place(), &error));
+    addresses.reach(settings.connect_time_out).await.map_err(fault)?.close().await.map_err(fault)
 }
 
 /// Settings of a connection: a commit survives a power failure, and foreign keys are enforced. WAL mode is a setting of
 /// the file.
-async fn prepare_sqlite(connection: &mut AnyConnection, time_out: Duration) -> sqlx::Result<()> {
-    let pragmas =
-        format!("PRAGMA busy_timeout = {}; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;", time_out.as_millis());
-    sqlx::raw_sql(sqlx::AssertSqlSafe(pragmas)).execute(connection).await.map(drop)
+fn sqlite_settings(time_out: Duration) -> String {
+    format!("PRAGMA busy_timeout = {}; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;", time_out.as_millis())
 }
 
-/// The server cancels a statement that this process no longer waits for.
-async fn prepare_postgres(connection: &mut AnyConnection, time_out: Duration) -> sqlx::Result<()> {
-    sqlx::query("SELECT set_config('statement_timeout', $1, false)")
-        .bind(format!("{}ms", time_out.as_millis().max(1)))
-        .execute(connection)
-        .await
-        .map(drop)
+/// With it the server cancels a statement that this process no longer waits for. To be set for a session or, with LOCAL,
+/// for a transaction.
+pub(super) fn statement_timeout(time_out: Duration) -> String {
+    format!("statement_timeout = {}", time_out.as_millis().max(1))
 }
 
 pub(super) fn explain(place: &str, error: &sqlx::Error) -> String {
@@ -185,6 +153,10 @@ pub(super) fn explain(place: &str, error: &sqlx::Error) -> String {
             format!("{place}: the user or the password of database.url is not accepted, correct it")
         }
         (_, Some("3D000")) => format!("{place}: there is no such database, create it or correct database.url"),
+        _ if is_read_only(error) => format!(
+            "{place}: the server is read-only (a standby, or default_transaction_read_only is on), promote it or name the \
+             primary in database.url"
+        ),
         (_, Some("42501")) => {
             format!("{place}: the user of database.url lacks rights, grant it CREATE on the schema and its tables")
         }

@@ -174,7 +174,7 @@ mod tests {
     use super::*;
     use crate::clock::SystemClock;
     use crate::stores::sql::{SqlSettings, SqlStore};
-    use crate::stores::{Next, Settlement};
+    use crate::stores::{Next, Pooler, Settlement};
     use std::sync::Arc;
 
     #[tokio::test]
@@ -182,6 +182,8 @@ mod tests {
         let folder = tempfile::tempdir().expect("a folder");
         let settings = SqlSettings {
             url: format!("sqlite://{}", folder.path().join("test.db").display()),
+            direct_url: None,
+            pooler: Pooler::None,
             max_connections: 1,
             time_out: Duration::from_secs(20),
             connect_time_out: Duration::from_secs(20),
