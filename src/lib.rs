@@ -10,6 +10,7 @@ pub mod cli;
 pub mod config;
 pub mod connections;
 pub mod http;
+mod maintenance;
 mod server;
 mod stopper;
 pub mod telemetry;

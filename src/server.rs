@@ -2,13 +2,14 @@
 
 use crate::admin::{self, Sources};
 use crate::app::{
-    self, Access, Database, NodeClaim, NodeLife, NodeReadiness, ServerInstruments, TokenStore, TraceExporter,
+    self, Access, Clocks, Database, NodeClaim, NodeLife, NodeReadiness, ServerInstruments, TokenStore, TraceExporter,
     WorkerFactory,
 };
 use crate::config::{Config, Profile};
 use crate::connections::{self, ConnectionMetrics, ConnectionPolicy, Stopping, open_files};
 use crate::http::dispatch::Dispatcher;
 use crate::http::{Listener, RequestHandler, Settings};
+use crate::maintenance::{Maintenance, PULSE_INTERVAL};
 use crate::stopper::Stopper;
 use actix::{Actor as _, Addr};
 use actix_http::{Request, Response};
@@ -29,6 +30,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpSocket;
+use tokio::sync::watch;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 /// Connections that may wait to be accepted. A whole fleet may reconnect at the same time.
@@ -36,15 +38,6 @@ const BACKLOG: u32 = 4096;
 /// How often a step of the start is attempted, and the pause between attempts.
 const START_ATTEMPTS: u32 = 5;
 const START_PAUSE: Duration = Duration::from_millis(200);
-/// How often pending revocations are applied, applications read, imported hashes looked for and idle connections closed. A
-/// change by the command line takes effect within a second.
-const MAINTENANCE_INTERVAL: Duration = Duration::from_millis(500);
-/// How often failure counts of unknown addresses are deleted, and how long they are kept. Low counts are kept for a day.
-/// High counts are kept longer, because an attacker could compare them with those of accounts, which stay.
-const UNKNOWN_ADDRESS_CLEANUP_INTERVAL: Duration = Duration::from_secs(600);
-const LOW_COUNT: i64 = 5;
-const KEEP_LOW_COUNTS: Duration = Duration::from_secs(86_400);
-const KEEP_HIGH_COUNTS: Duration = Duration::from_secs(90 * 86_400);
 /// The part of the shutdown time that is reserved for closing the stores and sending the last spans.
 const LAST_STEPS: Duration = Duration::from_secs(1);
 
@@ -87,6 +80,7 @@ impl Server {
 
         let database = app::database(&config, Access::Create, Arc::clone(&clock)).await?;
         let claim = NodeClaim::take(&config).await?;
+        let database_skew = with_retries(async || app::database_skew(&database).await).await?;
         // The tables of numbering plans load slowly. The first caller must not wait for them.
         let phones = config.phone_codes.clone();
         std::thread::spawn(move || phones.prepare());
@@ -107,6 +101,9 @@ impl Server {
         let revocations = Arc::new(database.clone());
         hashing.expect_imported(with_retries(async || database.costliest_import().await).await?);
         let tokens = TokenStore::open(&config, Arc::clone(&clock), &database).await?;
+        let redis_skew = with_retries(async || tokens.clock_skew().await).await?;
+        let clock_metrics = Arc::default();
+        let clocks = Clocks::start(database_skew, redis_skew, tokens.clone(), Arc::clone(&clock_metrics))?;
         tokens.serve_checks();
         let revoker = Revoker { revocations, sessions: tokens.sessions() };
         with_retries(async || revoker.apply_pending().await).await?;
@@ -125,8 +122,10 @@ impl Server {
         let spans = Arc::<SpanMetrics>::default();
         let traces = TraceExporter::start(&config.otlp, &spans)?;
         let dispatcher = Arc::new(Dispatcher::new((&*config).into()));
+        let (pulse, pulses) = watch::channel(None);
         let notifier = NotifierActor::new(NotifierPorts {
             outbox: Arc::new(database.clone()),
+            pulses,
             keyring: Arc::clone(&keyring),
             clock: Arc::clone(&clock),
             transports,
@@ -142,6 +141,7 @@ impl Server {
             started: clock.now(),
             database: database.metrics(),
             tokens: tokens.metrics(),
+            clocks: clock_metrics,
             hashing: hashing.clone(),
             connections: Arc::clone(&connections),
             dispatcher: Arc::clone(&dispatcher),
@@ -161,15 +161,17 @@ impl Server {
         let (tracker, stopping) = (TaskTracker::new(), Stopping::default());
         let applications = Arc::new(Applications::new(Arc::new(database.clone())));
         with_retries(async || applications.refresh().await).await?;
-        let maintenance = {
-            let (work, applications) = (maintain(revoker, database.clone(), hashing.clone()), applications.clone());
-            let closings = tokens.follow_closings();
-            let (heartbeat, console) = (life.clone().show(), operators.map(|_| Arc::clone(&sources)));
-            async move {
-                let history = OptionFuture::from(console.as_deref().map(keep_history));
-                let closings = OptionFuture::from(closings.map(app::keep_closed));
-                futures_util::join!(work, keep_fresh(&applications), heartbeat, history, closings);
-            }
+        let maintenance = Maintenance {
+            database: database.clone(),
+            pulse_interval: PULSE_INTERVAL.min(config.delivery.poll()),
+            pulse,
+            revoker,
+            hashing: hashing.clone(),
+            applications: Arc::clone(&applications),
+            clocks,
+            closings: tokens.follow_closings(),
+            life: life.clone(),
+            console: operators.map(|_| Arc::clone(&sources)),
         };
         let workers = WorkerFactory {
             settings: Settings { public_url, development, ..Settings::from(&*config) },
@@ -209,7 +211,7 @@ impl Server {
             http,
             admin: admin.transpose()?,
             notifier,
-            maintenance: AbortOnDropHandle::new(actix_web::rt::spawn(maintenance)),
+            maintenance: AbortOnDropHandle::new(actix_web::rt::spawn(maintenance.run())),
             tracker,
             database,
             life,
@@ -322,47 +324,4 @@ fn listen(
 fn answerer(workers: &WorkerFactory, listener: Listener) -> impl AsyncFn(Request) -> Response<BoxBody> + use<> {
     let handler = RequestHandler::new(workers.start_worker(listener));
     async move |request| handler.answer(request).await
-}
-
-/// Reads the applications again and again. Other work must not delay it.
-async fn keep_fresh(applications: &Applications) {
-    let mut ticks = tokio::time::interval(MAINTENANCE_INTERVAL);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        if let Err(error) = applications.refresh().await {
-            tracing::debug!(%error, "the applications were not read");
-        }
-    }
-}
-
-/// Keeps the last hour for the console.
-async fn keep_history(sources: &Sources) {
-    let mut ticks = tokio::time::interval(admin::MINUTE);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        sources.note_minute().await;
-    }
-}
-
-/// Work in the background: applies revocations, looks for imported hashes, closes idle connections, deletes old failure
-/// counts.
-async fn maintain(revoker: Revoker, accounts: Database, hashing: HashingPool) {
-    let mut ticks = tokio::time::interval(MAINTENANCE_INTERVAL);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut last_deletion = Instant::now();
-    loop {
-        accounts.close_idle(ticks.tick().await);
-        if let Ok(work) = accounts.costliest_import().await {
-            hashing.expect_imported(work);
-        }
-        if last_deletion.elapsed() >= UNKNOWN_ADDRESS_CLEANUP_INTERVAL {
-            last_deletion = Instant::now();
-            while matches!(accounts.forget_decoys(LOW_COUNT, KEEP_LOW_COUNTS, KEEP_HIGH_COUNTS).await, Ok(1..)) {}
-        }
-        if let Err(error) = revoker.apply_pending().await {
-            tracing::warn!(%error, "revocations stay pending until the stores answer");
-        }
-    }
 }

@@ -16,7 +16,7 @@ use portcullis_actors::clock::Timestamp;
 use portcullis_actors::error::Dependency;
 use portcullis_actors::hashing::{HashingPool, HashingSnapshot};
 use portcullis_actors::limits::LimitMetrics;
-use portcullis_actors::metrics::{CheckMetrics, SpanMetrics, StoreMetrics};
+use portcullis_actors::metrics::{CheckMetrics, ClockMetrics, SpanMetrics, StoreMetrics};
 use portcullis_actors::notifier::{self, NotifierSnapshot};
 use portcullis_actors::session::{self, SessionSnapshot};
 use portcullis_actors::verification::{self, VerificationSnapshot};
@@ -35,6 +35,7 @@ pub struct Sources {
     pub started: Timestamp,
     pub database: Arc<StoreMetrics>,
     pub tokens: Arc<StoreMetrics>,
+    pub clocks: Arc<ClockMetrics>,
     pub hashing: HashingPool,
     pub connections: Arc<ConnectionMetrics>,
     pub dispatcher: Arc<Dispatcher>,
@@ -116,6 +117,7 @@ pub(super) struct Reading {
     pub(super) usage: Option<Usage>,
     pub(super) database: Arc<StoreMetrics>,
     pub(super) tokens: Arc<StoreMetrics>,
+    pub(super) clocks: Arc<ClockMetrics>,
     pub(super) hashing: HashingSnapshot,
     pub(super) connections: Arc<ConnectionMetrics>,
     pub(super) work: [WorkSnapshot; 2],
@@ -176,6 +178,7 @@ impl Sources {
             usage: process::usage(),
             database: Arc::clone(&self.database),
             tokens: Arc::clone(&self.tokens),
+            clocks: Arc::clone(&self.clocks),
             hashing: self.hashing.observe(),
             connections: Arc::clone(&self.connections),
             work: self.dispatcher.observe(),

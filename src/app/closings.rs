@@ -1,22 +1,26 @@
 //! What other nodes close, while this one runs.
 
-use portcullis_actors::stores::redis::FollowedClosings;
+use portcullis_actors::stores::redis::{CLOSINGS_OVERLAP, FollowedClosings};
+use portcullis_actors::stores::{Pulses, next_pulse};
 use std::time::{Duration, Instant};
 
-/// How often it is looked for.
-const INTERVAL: Duration = Duration::from_millis(500);
 /// How often closings of a day ago are deleted.
 const CLEANUP_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Closes what other nodes have closed. Other work must not delay it.
-pub(crate) async fn keep_closed(mut closings: FollowedClosings) {
-    let mut ticks = tokio::time::interval(INTERVAL);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut last_deletion = Instant::now();
+pub(crate) async fn keep_closed(mut pulses: Pulses, mut closings: FollowedClosings) {
+    let (mut newest, mut last_news, mut last_deletion) = (0, None, Instant::now());
     loop {
-        ticks.tick().await;
-        if let Err(error) = closings.apply().await {
+        let pulse = next_pulse(&mut pulses).await;
+        if std::mem::replace(&mut newest, pulse.newest_closing) != pulse.newest_closing {
+            last_news = Some(Instant::now());
+        }
+        // An older one may be committed after a newer one, so it is looked again for a while.
+        if last_news.is_some_and(|news| news.elapsed() < CLOSINGS_OVERLAP)
+            && let Err(error) = closings.apply().await
+        {
             tracing::debug!(%error, "closed sessions of other nodes were not applied");
+            last_news = Some(Instant::now());
         }
         if last_deletion.elapsed() >= CLEANUP_INTERVAL {
             last_deletion = Instant::now();

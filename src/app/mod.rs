@@ -3,6 +3,7 @@
 //! `stores.rs`, `transports.rs` and `traces.rs` choose, `policies.rs` translates settings, and `worker.rs` starts the actors of an
 //! HTTP thread.
 
+mod clocks;
 mod closings;
 mod default_application;
 pub(crate) mod demo;
@@ -17,6 +18,7 @@ mod traces;
 mod transports;
 mod worker;
 
+pub(crate) use clocks::{Clocks, database_skew};
 pub(crate) use closings::keep_closed;
 pub(crate) use default_application::ensure_default_application;
 pub(crate) use instruments::ServerInstruments;

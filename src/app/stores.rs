@@ -6,7 +6,7 @@ use crate::http::{Readiness, Ready};
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use portcullis_actors::account::Revoker;
-use portcullis_actors::clock::Clock;
+use portcullis_actors::clock::{Clock, ClockSkew};
 use portcullis_actors::error::StartError;
 use portcullis_actors::metrics::StoreMetrics;
 use portcullis_actors::stores::embedded::EmbeddedTokenStore;
@@ -172,6 +172,14 @@ impl TokenStore {
         match self {
             Self::Embedded(store) => store.version().await,
             Self::Redis(store) => store.version().await,
+        }
+    }
+
+    /// How far its clock is ahead of this node's; `None` if it has none of its own.
+    pub(crate) async fn clock_skew(&self) -> StoreResult<Option<ClockSkew>> {
+        match self {
+            Self::Embedded(_) => Ok(None),
+            Self::Redis(store) => store.clock_skew().await.map(Some),
         }
     }
 

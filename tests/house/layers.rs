@@ -14,6 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["src/cli"],
     &["src/server.rs"],
     &["src/stopper.rs"],
+    &["src/maintenance.rs"],
     &["src/app"],
     &["src/admin"],
     &["src/connections", "src/config"],

@@ -2,7 +2,7 @@
 //!
 //! | side | traits | backends |
 //! | --- | --- | --- |
-//! | SQL | [`AccountStore`], [`KeyStore`], [`DeviceStore`], [`RevocationStore`], [`ClosingStore`], [`OutboxStore`], [`AdministrationStore`] | [`sql`]: SQLite, PostgreSQL |
+//! | SQL | [`AccountStore`], [`KeyStore`], [`DeviceStore`], [`RevocationStore`], [`ClosingStore`], [`OutboxStore`], [`AdministrationStore`], [`PulseStore`] | [`sql`]: SQLite, PostgreSQL |
 //! | token | [`SessionStore`], [`ChallengeStore`], [`LimitStore`] | [`embedded`]: SQLite · [`redis`] |
 //!
 //! A backend uses no actor, and actors use only these traits.
@@ -33,6 +33,7 @@ mod devices;
 mod invitation;
 mod keys;
 mod outbox;
+mod pulse;
 mod session_cache;
 mod sqlite;
 mod tokens;
@@ -60,6 +61,7 @@ pub use outbox::{
     MessageState, NewMessage, Next, OutboxCursor, OutboxFilter, OutboxPage, OutboxStats, OutboxStore, OutboxView,
     Progress, ReportEffect, Settlement,
 };
+pub use pulse::{Pulse, PulseStore, Pulses, next_pulse, publish_pulses};
 pub use tokens::{
     ChallengeStore, Close, NewSession, NotedDevice, Opening, PendingNote, PhoneAnswer, PhoneChallenge, PhoneIssue,
     PhoneRequest, ResetChallenge, ResetRequest, Session, SessionStore,

@@ -1,12 +1,14 @@
 //! Several servers as processes on a real Redis and a real PostgreSQL, tested over HTTP. Either store is killed, stalled,
 //! cut off, emptied or full.
 
+mod clocks;
 mod closings;
 mod crash;
 mod dumps;
 mod empty;
 mod full;
 mod gone;
+mod idle;
 mod log;
 mod nodes;
 mod outbox;

@@ -8,6 +8,7 @@
 
 pub mod accounts;
 pub mod browser;
+pub mod clocks;
 pub mod collector;
 pub mod deliveries;
 pub mod gate;

@@ -7,7 +7,7 @@ use portcullis_actors::clock::{Clock, SystemClock, Timestamp};
 use portcullis_actors::domain::{Digest, UserId};
 use portcullis_actors::error::StoreError;
 use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
-use portcullis_actors::stores::{Closing, ClosingStore, Pooler, StoreResult};
+use portcullis_actors::stores::{Closing, ClosingStore, Pooler, Pulses, StoreResult, publish_pulses};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection};
 use sqlx::{ConnectOptions as _, Row as _};
 use std::collections::BTreeMap;
@@ -40,6 +40,14 @@ pub fn patient(url: impl Into<String>) -> SqlSettings {
 /// When it cannot be opened.
 pub async fn connect(url: &str, clock: Arc<dyn Clock>) -> SqlStore {
     SqlStore::connect(&patient(url), clock).await.expect("the database opens")
+}
+
+/// Asks a store again and again how it stands, until nobody listens.
+pub fn pulses(store: &SqlStore, every: Duration) -> Pulses {
+    let (publisher, pulses) = tokio::sync::watch::channel(None);
+    let store = store.clone();
+    tokio::spawn(async move { publish_pulses(&store, every, publisher).await });
+    pulses
 }
 
 /// The URL of a SQLite file.

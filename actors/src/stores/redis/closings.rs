@@ -22,7 +22,7 @@ const BATCH: usize = 500;
 const CONCURRENT: usize = 4;
 
 /// How far back a node looks again for rows of other nodes: a row is visible only after its transaction, and clocks differ.
-const OVERLAP: Duration = Duration::from_secs(15);
+pub const CLOSINGS_OVERLAP: Duration = Duration::from_secs(15);
 
 /// How many old ones are deleted in one statement.
 const FORGOTTEN: u32 = 5_000;
@@ -49,19 +49,25 @@ impl RedisTokenStore {
     }
 
     async fn apply(&self, closings: &[Closing]) -> StoreResult<()> {
-        let topology = self.topology();
+        let (topology, mut outcome) = (self.topology(), Ok(()));
         for shard in topology.shards() {
             let holds = |closing: &&Closing| topology.holds(shard, Slot::of(&sessions_key(closing.user)));
             let held: Vec<_> = closings.iter().filter(holds).collect();
             let batches = stream::iter(held.chunks(BATCH)).map(Ok);
-            batches.try_for_each_concurrent(CONCURRENT, |batch| apply(&shard.pool, batch)).await?;
+            let applied = batches.try_for_each_concurrent(CONCURRENT, |batch| apply(&shard.pool, batch)).await;
+            // A shard that is lost does not hold up the others.
+            outcome = outcome.and(applied);
         }
-        Ok(())
+        outcome
     }
 
     /// What other nodes close from now on.
     pub fn follow_closings(&self) -> FollowedClosings {
-        FollowedClosings { store: self.clone(), since: self.0.clock.now().minus(OVERLAP), applied: HashSet::new() }
+        FollowedClosings {
+            store: self.clone(),
+            since: self.0.clock.now().minus(CLOSINGS_OVERLAP),
+            applied: HashSet::new(),
+        }
     }
 }
 
@@ -92,7 +98,7 @@ impl FollowedClosings {
             }
             last = end;
         }
-        (self.since, self.applied) = (began.minus(OVERLAP), seen);
+        (self.since, self.applied) = (began.minus(CLOSINGS_OVERLAP), seen);
         Ok(())
     }
 

@@ -41,10 +41,10 @@ mod topology;
 mod tracking;
 
 pub use cached_sessions::CachedSessions;
-pub use closings::FollowedClosings;
+pub use closings::{CLOSINGS_OVERLAP, FollowedClosings};
 
 use super::{ClosingStore, Counter, StoreResult};
-use crate::clock::Clock;
+use crate::clock::{Clock, ClockSkew, Timestamp};
 use crate::domain::UserId;
 use crate::error::{StartError, StoreError};
 use crate::metrics::StoreMetrics;
@@ -167,6 +167,24 @@ impl RedisTokenStore {
         let info = shard.pool.info().await?;
         let version = info.lines().find_map(|line| line.strip_prefix("redis_version:"));
         Ok(version.map_or_else(|| "Redis".to_owned(), |version| format!("Redis {version}")))
+    }
+
+    /// How far its clock is ahead of this node's: that of the primary with the largest difference.
+    ///
+    /// # Errors
+    /// One of them does not answer.
+    pub async fn clock_skew(&self) -> StoreResult<ClockSkew> {
+        let mut largest = ClockSkew::default();
+        for shard in self.topology().shards() {
+            let before = self.0.clock.now();
+            let (secs, micros): (i64, i64) = shard.pool.command(&redis::cmd("TIME")).await?;
+            let time = Timestamp::from_millis(secs * 1000 + micros / 1000 + self.offset());
+            let skew = ClockSkew::measured(before, time, self.0.clock.now());
+            if skew.amount() > largest.amount() {
+                largest = skew;
+            }
+        }
+        Ok(largest)
     }
 
     /// The clock of Redis minus ours, in milliseconds, as it was measured last.

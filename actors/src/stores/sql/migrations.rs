@@ -40,6 +40,7 @@ pub(super) const STEPS: &[Step] = steps![
     5 "0005_outbox_lists" needs 5,
     6 "0006_pages" needs 6,
     7 "0007_closings" needs 6,
+    8 "0008_outbox_scale" needs 6,
 ];
 
 /// The number of the last step.

@@ -4,8 +4,8 @@
 //! bound every operation in time. Opening a database is in `start`, its schema in `migrate`. The statements are in
 //! a file for each table, as functions over one connection.
 //!
-//! The databases differ in few places: how a write transaction begins (`SqlStore::begin`), how a lease is taken, and how
-//! texts are compared by bytes (`administration`).
+//! The databases differ in few places: how a write transaction begins (`SqlStore::begin`), whose clock counts (`time`), how a
+//! lease is taken, and how texts are compared by bytes (`administration`).
 //!
 //! Behind a pooler that shares sessions by the transaction, each operation is a transaction with a time-out of its own:
 //! its statements are prepared and executed in two messages, which may reach two sessions otherwise.
@@ -25,11 +25,13 @@ mod keys;
 mod migrate;
 mod migrations;
 mod outbox;
+mod pulse;
 mod revocations;
 mod rows;
 mod schema;
 mod single_node;
 mod start;
+mod time;
 mod users;
 
 pub use administration::reason;
@@ -120,6 +122,8 @@ pub struct SqlStore {
     write: MeteredPool<Any>,
     time_out: Duration,
     clock: Arc<dyn Clock>,
+    /// Where the indexes of the outbox are read from.
+    bounds: Arc<outbox::Bounds>,
 }
 
 impl SqlStore {
@@ -147,7 +151,7 @@ impl SqlStore {
         work: impl AsyncFnOnce(&mut AnyConnection) -> sqlx::Result<T>,
     ) -> StoreResult<T> {
         let span = self.dialect.span(&work);
-        let ended = transaction(&self.write, time_out, self.begin(), work).await;
+        let ended = transaction(&self.write, time_out, self.begin(time_out), work).await;
         span.end(ended.map_err(StoreError::database))
     }
 
@@ -159,20 +163,23 @@ impl SqlStore {
     ) -> Result<T, Failure> {
         match self.pooler {
             Pooler::None => bounded(pool, self.time_out, work).await,
-            Pooler::Transaction => transaction(pool, self.time_out, self.begin(), work).await,
+            Pooler::Transaction => transaction(pool, self.time_out, self.begin(self.time_out), work).await,
         }
     }
 
-    /// How a transaction begins.
+    /// How a transaction of this length begins. The server would cancel its statements after the time that is usual.
     ///
     /// Behind a pooler the driver's names of statements (`sqlx_s_1`, …) are those of another client's, too, so a
     /// transaction begins in a session without any.
-    fn begin(&self) -> SqlStr {
+    fn begin(&self, time_out: Duration) -> SqlStr {
         match (self.dialect, self.pooler) {
             (Dialect::Sqlite, _) => BEGIN_IMMEDIATE.into_sql_str(),
-            (Dialect::Postgres, Pooler::None) => "BEGIN".into_sql_str(),
+            (Dialect::Postgres, Pooler::None) if time_out <= self.time_out => "BEGIN".into_sql_str(),
+            (Dialect::Postgres, Pooler::None) => {
+                AssertSqlSafe(format!("BEGIN; SET LOCAL {}", start::statement_timeout(time_out))).into_sql_str()
+            }
             (Dialect::Postgres, Pooler::Transaction) => {
-                let limit = start::statement_timeout(self.time_out);
+                let limit = start::statement_timeout(time_out);
                 AssertSqlSafe(format!("BEGIN; DEALLOCATE ALL; SET LOCAL {limit}")).into_sql_str()
             }
         }

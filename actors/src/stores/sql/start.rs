@@ -66,7 +66,7 @@ impl SqlStore {
                 (both.clone(), both)
             }
         };
-        Ok(Self { dialect, pooler, read, write, time_out, clock })
+        Ok(Self { dialect, pooler, read, write, time_out, clock, bounds: Arc::default() })
     }
 }
 
