@@ -10,7 +10,10 @@ pub mod cli;
 pub mod config;
 pub mod connections;
 pub mod http;
+mod maintenance;
 mod server;
+mod stopper;
 pub mod telemetry;
 
-pub use server::{Server, Stopper};
+pub use server::Server;
+pub use stopper::Stopper;

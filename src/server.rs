@@ -1,14 +1,16 @@
-//! A server from start to stop: opens the stores, starts the actors, listens last, and on a stop closes the listener first.
+//! A server from start to end: opens the stores, starts the actors, listens last, and ends when it was stopped.
 
 use crate::admin::{self, Sources};
 use crate::app::{
-    self, Access, Database, NodeClaim, NodeLife, ServerInstruments, StoreReadiness, TokenStore, TraceExporter,
+    self, Access, Clocks, Database, NodeClaim, NodeLife, NodeReadiness, ServerInstruments, TokenStore, TraceExporter,
     WorkerFactory,
 };
 use crate::config::{Config, Profile};
-use crate::connections::{self, ConnectionMetrics, ConnectionPolicy, open_files};
+use crate::connections::{self, ConnectionMetrics, ConnectionPolicy, Stopping, open_files};
 use crate::http::dispatch::Dispatcher;
-use crate::http::{Instruments, Listener, RequestHandler, Settings};
+use crate::http::{Listener, RequestHandler, Settings};
+use crate::maintenance::{Maintenance, PULSE_INTERVAL};
+use crate::stopper::Stopper;
 use actix::{Actor as _, Addr};
 use actix_http::{Request, Response};
 use actix_web::body::BoxBody;
@@ -25,9 +27,10 @@ use portcullis_actors::session::Applications;
 use portcullis_actors::stores::AccountStore;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::net::TcpSocket;
+use tokio::sync::watch;
 use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 /// Connections that may wait to be accepted. A whole fleet may reconnect at the same time.
@@ -35,17 +38,6 @@ const BACKLOG: u32 = 4096;
 /// How often a step of the start is attempted, and the pause between attempts.
 const START_ATTEMPTS: u32 = 5;
 const START_PAUSE: Duration = Duration::from_millis(200);
-/// How often pending revocations are applied, applications read, imported hashes looked for and idle connections closed. A
-/// change by the command line takes effect within a second.
-const MAINTENANCE_INTERVAL: Duration = Duration::from_millis(500);
-/// How often failure counts of unknown addresses are deleted, and how long they are kept. Low counts are kept for a day.
-/// High counts are kept longer, because an attacker could compare them with those of accounts, which stay.
-const UNKNOWN_ADDRESS_CLEANUP_INTERVAL: Duration = Duration::from_secs(600);
-const LOW_COUNT: i64 = 5;
-const KEEP_LOW_COUNTS: Duration = Duration::from_secs(86_400);
-const KEEP_HIGH_COUNTS: Duration = Duration::from_secs(90 * 86_400);
-/// How long a stop waits for work whose client has hung up.
-const DETACHED_WORK: Duration = Duration::from_millis(500);
 /// The part of the shutdown time that is reserved for closing the stores and sending the last spans.
 const LAST_STEPS: Duration = Duration::from_secs(1);
 
@@ -60,7 +52,7 @@ pub struct Server {
     database: Database,
     life: NodeLife,
     shutdown: Duration,
-    stopped_at: Arc<OnceLock<Instant>>,
+    stopper: Stopper,
     claim: NodeClaim,
     traces: Option<TraceExporter>,
 }
@@ -70,14 +62,6 @@ struct Admin {
     address: SocketAddr,
     handle: ServerHandle,
     _task: AbortOnDropHandle<io::Result<()>>,
-}
-
-/// Stops a server from another task. Cheap to clone.
-#[derive(Clone)]
-pub struct Stopper {
-    http: ServerHandle,
-    tracker: TaskTracker,
-    stopped_at: Arc<OnceLock<Instant>>,
 }
 
 impl Server {
@@ -96,6 +80,7 @@ impl Server {
 
         let database = app::database(&config, Access::Create, Arc::clone(&clock)).await?;
         let claim = NodeClaim::take(&config).await?;
+        let database_skew = with_retries(async || app::database_skew(&database).await).await?;
         // The tables of numbering plans load slowly. The first caller must not wait for them.
         let phones = config.phone_codes.clone();
         std::thread::spawn(move || phones.prepare());
@@ -115,7 +100,10 @@ impl Server {
         }
         let revocations = Arc::new(database.clone());
         hashing.expect_imported(with_retries(async || database.costliest_import().await).await?);
-        let tokens = TokenStore::open(&config, Arc::clone(&clock), revocations.clone()).await?;
+        let tokens = TokenStore::open(&config, Arc::clone(&clock), &database).await?;
+        let redis_skew = with_retries(async || tokens.clock_skew().await).await?;
+        let clock_metrics = Arc::default();
+        let clocks = Clocks::start(database_skew, redis_skew, tokens.clone(), Arc::clone(&clock_metrics))?;
         tokens.serve_checks();
         let revoker = Revoker { revocations, sessions: tokens.sessions() };
         with_retries(async || revoker.apply_pending().await).await?;
@@ -134,8 +122,10 @@ impl Server {
         let spans = Arc::<SpanMetrics>::default();
         let traces = TraceExporter::start(&config.otlp, &spans)?;
         let dispatcher = Arc::new(Dispatcher::new((&*config).into()));
+        let (pulse, pulses) = watch::channel(None);
         let notifier = NotifierActor::new(NotifierPorts {
             outbox: Arc::new(database.clone()),
+            pulses,
             keyring: Arc::clone(&keyring),
             clock: Arc::clone(&clock),
             transports,
@@ -151,6 +141,7 @@ impl Server {
             started: clock.now(),
             database: database.metrics(),
             tokens: tokens.metrics(),
+            clocks: clock_metrics,
             hashing: hashing.clone(),
             connections: Arc::clone(&connections),
             dispatcher: Arc::clone(&dispatcher),
@@ -159,32 +150,32 @@ impl Server {
             delivery: Default::default(),
             workers: Default::default(),
             history: Default::default(),
+            writable: Default::default(),
         });
-        let instruments: Arc<dyn Instruments> =
-            Arc::new(ServerInstruments::new(&config, address, database.clone(), tokens.clone(), Arc::clone(&sources)));
-        let life = NodeLife {
-            store: database.clone(),
-            clock: Arc::clone(&clock),
-            node: instruments.about().node.clone(),
-            version: instruments.about().version,
-            started: clock.now(),
-        };
+        let (stores, noted) = ((database.clone(), tokens.clone()), Arc::clone(&sources));
+        let life = NodeLife::new(address, stores.0, stores.1, Arc::clone(&clock), noted);
+        let instruments = Arc::new(ServerInstruments::new(&config, life.clone(), Arc::clone(&sources)));
         let operators = admin_socket.as_ref().map(|(_, address)| *address);
         let is_development = config.profile == Profile::Development;
         let development = is_development.then(|| Arc::new(app::demo::start_page(&config, operators)));
-        let tracker = TaskTracker::new();
+        let (tracker, stopping) = (TaskTracker::new(), Stopping::default());
         let applications = Arc::new(Applications::new(Arc::new(database.clone())));
-        let maintenance = {
-            let (work, applications) = (maintain(revoker, database.clone(), hashing.clone()), applications.clone());
-            let (heartbeat, console) = (life.clone().show(), operators.map(|_| Arc::clone(&sources)));
-            async move {
-                let history = OptionFuture::from(console.as_deref().map(keep_history));
-                futures_util::join!(work, keep_fresh(&applications), heartbeat, history);
-            }
+        with_retries(async || applications.refresh().await).await?;
+        let maintenance = Maintenance {
+            database: database.clone(),
+            pulse_interval: PULSE_INTERVAL.min(config.delivery.poll()),
+            pulse,
+            revoker,
+            hashing: hashing.clone(),
+            applications: Arc::clone(&applications),
+            clocks,
+            closings: tokens.follow_closings(),
+            life: life.clone(),
+            console: operators.map(|_| Arc::clone(&sources)),
         };
         let workers = WorkerFactory {
             settings: Settings { public_url, development, ..Settings::from(&*config) },
-            readiness: Arc::new(StoreReadiness { accounts: database.clone(), sessions: tokens.sessions() }),
+            readiness: Arc::new(NodeReadiness { sessions: tokens.sessions(), stopping: stopping.clone() }),
             instruments,
             config: Arc::clone(&config),
             database: database.clone(),
@@ -203,7 +194,7 @@ impl Server {
             sources: Arc::clone(&sources),
         };
         let console = workers.clone();
-        let http = listen(socket, &config, connections, workers);
+        let http = listen(socket, &config, connections, &stopping, workers);
         let http = http.map_err(|error| bind_error(config.server.bind, "server.bind", &error))?;
         let admin = admin_socket.map(|(socket, address)| {
             let start = move || answerer(&console, Listener::Operators);
@@ -212,20 +203,21 @@ impl Server {
             let handle = server.handle();
             Ok(Admin { address, handle, _task: AbortOnDropHandle::new(actix_web::rt::spawn(server)) })
         });
-        let stopped_at = Arc::<OnceLock<Instant>>::default();
-        let stopper = Stopper { http: http.handle(), tracker: tracker.clone(), stopped_at: Arc::clone(&stopped_at) };
+        let (drain, stopped_at) = (config.server.drain(), Arc::default());
+        let stopper = Stopper { http: http.handle(), stopping, tracker: tracker.clone(), drain, stopped_at };
+        let stopper_of_claim = stopper.clone();
         Ok(Self {
             address,
             http,
             admin: admin.transpose()?,
             notifier,
-            maintenance: AbortOnDropHandle::new(actix_web::rt::spawn(maintenance)),
+            maintenance: AbortOnDropHandle::new(actix_web::rt::spawn(maintenance.run())),
             tracker,
             database,
             life,
             shutdown: config.server.shutdown(),
-            stopped_at,
-            claim: NodeClaim::watch(claim, async move || stopper.stop().await),
+            stopper,
+            claim: NodeClaim::watch(claim, async move || stopper_of_claim.stop().await),
             traces,
         })
     }
@@ -242,7 +234,7 @@ impl Server {
 
     /// A handle that stops this server.
     pub fn stopper(&self) -> Stopper {
-        Stopper { http: self.http.handle(), tracker: self.tracker.clone(), stopped_at: Arc::clone(&self.stopped_at) }
+        self.stopper.clone()
     }
 
     /// Answers until it is stopped. Then open deliveries are finished or returned to the outbox.
@@ -251,7 +243,7 @@ impl Server {
     /// If the HTTP server fails, or another node took over the database.
     pub async fn run(self) -> io::Result<()> {
         let ended = self.http.await;
-        let stopped_at = *self.stopped_at.get_or_init(Instant::now);
+        let stopped_at = *self.stopper.stopped_at.get_or_init(Instant::now);
         let left = || self.shutdown.saturating_sub(stopped_at.elapsed());
         let within = left().saturating_sub(LAST_STEPS);
         let drained = self.notifier.send(Drain { within });
@@ -272,22 +264,6 @@ impl Server {
             admin.handle.stop(false).await;
         }
         self.claim.release().and(ended)
-    }
-}
-
-impl Stopper {
-    /// Stops accepting connections, finishes open requests, and returns when the HTTP threads have ended.
-    pub async fn stop(&self) {
-        self.stopped_at.get_or_init(Instant::now);
-        self.http.pause().await;
-        self.tracker.close();
-        let _ = tokio::time::timeout(DETACHED_WORK, self.tracker.wait()).await;
-        self.http.stop(true).await;
-    }
-
-    /// Stops the HTTP threads immediately.
-    pub async fn stop_now(&self) {
-        self.http.stop(false).await;
     }
 }
 
@@ -329,6 +305,7 @@ fn listen(
     socket: TcpSocket,
     config: &Config,
     metrics: Arc<ConnectionMetrics>,
+    stopping: &Stopping,
     workers: WorkerFactory,
 ) -> io::Result<actix_web::dev::Server> {
     let listener = socket.listen(BACKLOG)?.into_std()?;
@@ -340,54 +317,11 @@ fn listen(
         policy.max_connections = limit;
     }
     let start = move || answerer(&workers, Listener::Public);
-    connections::serve(listener, config.server.worker_count(), shutdown, policy, metrics, start)
+    connections::serve(listener, config.server.worker_count(), shutdown, policy, metrics, stopping, start)
 }
 
 /// Starts the actors of this thread, and answers what comes to `listener`.
 fn answerer(workers: &WorkerFactory, listener: Listener) -> impl AsyncFn(Request) -> Response<BoxBody> + use<> {
     let handler = RequestHandler::new(workers.start_worker(listener));
     async move |request| handler.answer(request).await
-}
-
-/// Reads the applications again and again. Other work must not delay it.
-async fn keep_fresh(applications: &Applications) {
-    let mut ticks = tokio::time::interval(MAINTENANCE_INTERVAL);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        if let Err(error) = applications.refresh().await {
-            tracing::debug!(%error, "the applications were not read");
-        }
-    }
-}
-
-/// Keeps the last hour for the console.
-async fn keep_history(sources: &Sources) {
-    let mut ticks = tokio::time::interval(admin::MINUTE);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
-        sources.note_minute().await;
-    }
-}
-
-/// Work in the background: applies revocations, looks for imported hashes, closes idle connections, deletes old failure
-/// counts.
-async fn maintain(revoker: Revoker, accounts: Database, hashing: HashingPool) {
-    let mut ticks = tokio::time::interval(MAINTENANCE_INTERVAL);
-    ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-    let mut last_deletion = Instant::now();
-    loop {
-        accounts.close_idle(ticks.tick().await);
-        if let Ok(work) = accounts.costliest_import().await {
-            hashing.expect_imported(work);
-        }
-        if last_deletion.elapsed() >= UNKNOWN_ADDRESS_CLEANUP_INTERVAL {
-            last_deletion = Instant::now();
-            while matches!(accounts.forget_decoys(LOW_COUNT, KEEP_LOW_COUNTS, KEEP_HIGH_COUNTS).await, Ok(1..)) {}
-        }
-        if let Err(error) = revoker.apply_pending().await {
-            tracing::warn!(%error, "revocations stay pending until the stores answer");
-        }
-    }
 }

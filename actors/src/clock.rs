@@ -106,6 +106,36 @@ impl fmt::Display for Timestamp {
     }
 }
 
+/// How far the clock of a store is ahead of the clock of this node, in milliseconds; negative if it is behind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClockSkew(i64);
+
+impl ClockSkew {
+    /// The store answered `store` to a question that was asked at `before` and answered at `after`.
+    pub fn measured(before: Timestamp, store: Timestamp, after: Timestamp) -> Self {
+        let middle = before.plus(after.since(before) / 2);
+        Self(store.millis().saturating_sub(middle.millis()))
+    }
+
+    /// In milliseconds.
+    pub const fn millis(self) -> i64 {
+        self.0
+    }
+
+    /// Its amount.
+    pub fn amount(self) -> Duration {
+        Duration::from_millis(self.0.unsigned_abs())
+    }
+}
+
+impl fmt::Display for ClockSkew {
+    /// Of the clock of this node, for example `2.5 s ahead of`.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let direction = if self.0 < 0 { "ahead of" } else { "behind" };
+        write!(f, "{:.1} s {direction}", self.amount().as_secs_f64())
+    }
+}
+
 /// Tells the time.
 pub trait Clock: Send + Sync + fmt::Debug {
     /// The time now.
@@ -169,6 +199,14 @@ mod tests {
             let expected = jiff::Timestamp::from_second(secs).map_or(secs.to_string(), |time| time.to_string());
             assert_eq!(Timestamp::from_secs(secs).to_string(), expected);
         }
+    }
+
+    #[test]
+    fn a_skew_is_measured_from_the_middle_of_the_question() {
+        let at = Timestamp::from_millis;
+        assert_eq!(ClockSkew::measured(at(1_000), at(4_600), at(1_200)).to_string(), "3.5 s behind");
+        let ahead = ClockSkew::measured(at(5_000), at(3_500), at(5_000));
+        assert_eq!((ahead.millis(), ahead.to_string().as_str()), (-1_500, "1.5 s ahead of"));
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! Nothing here knows names, labels or a text format. Each part of the program owns what it counts, usually one for each
 //! HTTP worker, so that threads do not write to the same memory. They are read when somebody asks.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 /// A number that only grows.
@@ -21,6 +21,27 @@ impl Counter {
     }
 
     pub fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// How far the clocks of the stores are ahead of the clock of this node.
+#[derive(Debug, Default)]
+pub struct ClockMetrics {
+    pub database: Skew,
+    pub tokens: Skew,
+}
+
+/// In milliseconds; 0 if the store has no clock of its own.
+#[derive(Debug, Default)]
+pub struct Skew(AtomicI64);
+
+impl Skew {
+    pub fn set(&self, millis: i64) {
+        self.0.store(millis, Ordering::Relaxed);
+    }
+
+    pub fn get(&self) -> i64 {
         self.0.load(Ordering::Relaxed)
     }
 }

@@ -206,7 +206,19 @@ impl Reading {
                 histogram(&mut family, &[("store", &store), ("outcome", outcome)], &calls.read())?;
             }
         }
-        Ok(())
+        let help = "1 if the store took what this node wrote to it last, which it does every ten seconds. 0: it does not \
+                    answer, is read-only, is full, or somebody holds a lock.";
+        let mut family = page.family("portcullis_store_writable", help, MetricType::Gauge)?;
+        for (store, is_writable) in self.writable {
+            let store = store.to_string();
+            family.encode_family(&[("store", store.as_str())])?.encode_gauge(&u64::from(is_writable))?;
+        }
+        let help = "How far the clock of a store is ahead of the clock of this node; negative if it is behind, 0 if the store \
+                    is a file.";
+        let skews = [(Dependency::Database, &self.clocks.database), (Dependency::TokenStore, &self.clocks.tokens)];
+        let skews = skews.map(|(store, skew)| (store.to_string(), skew.get() as f64 / 1000.0));
+        let skews = skews.iter().map(|(store, skew)| (store.as_str(), *skew));
+        page.gauges("portcullis_clock_skew_seconds", help, "store", skews)
     }
 
     fn deliveries(&self, page: &mut Page<'_>) -> fmt::Result {

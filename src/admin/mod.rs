@@ -13,7 +13,7 @@ mod sources;
 pub use history::MINUTE;
 pub use sources::{Actor, Sources, Worker};
 
-use crate::connections::{self, ConnectionPolicy};
+use crate::connections::{self, ConnectionPolicy, Stopping};
 use actix_http::{Request, Response};
 use actix_web::HttpResponse;
 use actix_web::body::BoxBody;
@@ -49,7 +49,7 @@ where
         keep_alive: TIME_OUT,
         answer_timeout: TIME_OUT,
     };
-    connections::serve(listener, 1, 0, policy, Arc::default(), move || {
+    connections::serve(listener, 1, 0, policy, Arc::default(), &Stopping::default(), move || {
         let (sources, others) = (Arc::clone(&sources), start());
         async move |request: Request| match metrics(&sources, &request).await {
             Some(text) => text,

@@ -13,12 +13,14 @@ use actix::{Message, Recipient};
 use futures_util::future::join_all;
 use portcullis_actors::account::{self, AccountSnapshot};
 use portcullis_actors::clock::Timestamp;
+use portcullis_actors::error::Dependency;
 use portcullis_actors::hashing::{HashingPool, HashingSnapshot};
 use portcullis_actors::limits::LimitMetrics;
-use portcullis_actors::metrics::{CheckMetrics, SpanMetrics, StoreMetrics};
+use portcullis_actors::metrics::{CheckMetrics, ClockMetrics, SpanMetrics, StoreMetrics};
 use portcullis_actors::notifier::{self, NotifierSnapshot};
 use portcullis_actors::session::{self, SessionSnapshot};
 use portcullis_actors::verification::{self, VerificationSnapshot};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
@@ -33,6 +35,7 @@ pub struct Sources {
     pub started: Timestamp,
     pub database: Arc<StoreMetrics>,
     pub tokens: Arc<StoreMetrics>,
+    pub clocks: Arc<ClockMetrics>,
     pub hashing: HashingPool,
     pub connections: Arc<ConnectionMetrics>,
     pub dispatcher: Arc<Dispatcher>,
@@ -41,6 +44,20 @@ pub struct Sources {
     pub delivery: tokio::sync::Mutex<Option<(Instant, NotifierSnapshot)>>,
     pub workers: Mutex<Vec<Worker>>,
     pub history: History,
+    pub writable: Writable,
+}
+
+/// Whether the stores took what was written to them last. They did when the server started.
+#[derive(Debug)]
+pub struct Writable {
+    database: AtomicBool,
+    tokens: AtomicBool,
+}
+
+impl Default for Writable {
+    fn default() -> Self {
+        Self { database: true.into(), tokens: true.into() }
+    }
 }
 
 /// What one HTTP worker counts.
@@ -100,12 +117,14 @@ pub(super) struct Reading {
     pub(super) usage: Option<Usage>,
     pub(super) database: Arc<StoreMetrics>,
     pub(super) tokens: Arc<StoreMetrics>,
+    pub(super) clocks: Arc<ClockMetrics>,
     pub(super) hashing: HashingSnapshot,
     pub(super) connections: Arc<ConnectionMetrics>,
     pub(super) work: [WorkSnapshot; 2],
     pub(super) spans: Arc<SpanMetrics>,
     pub(super) delivery: NotifierSnapshot,
     pub(super) workers: Vec<WorkerReading>,
+    pub(super) writable: [(Dependency, bool); 2],
 }
 
 /// The numbers of one worker.
@@ -123,6 +142,15 @@ impl Sources {
     /// Hands in what a worker counts, once, when it starts.
     pub fn add(&self, worker: Worker) {
         self.workers.lock().unwrap_or_else(PoisonError::into_inner).push(worker);
+    }
+
+    /// Notes whether a store took what was written to it. True if that has changed.
+    pub fn note_writable(&self, store: Dependency, is_writable: bool) -> bool {
+        let noted = match store {
+            Dependency::Database => &self.writable.database,
+            Dependency::TokenStore => &self.writable.tokens,
+        };
+        noted.swap(is_writable, Ordering::Relaxed) != is_writable
     }
 
     /// Notes where the counters stand. Call it at the start and then once a minute.
@@ -150,12 +178,17 @@ impl Sources {
             usage: process::usage(),
             database: Arc::clone(&self.database),
             tokens: Arc::clone(&self.tokens),
+            clocks: Arc::clone(&self.clocks),
             hashing: self.hashing.observe(),
             connections: Arc::clone(&self.connections),
             work: self.dispatcher.observe(),
             spans: Arc::clone(&self.spans),
             delivery,
             workers,
+            writable: [
+                (Dependency::Database, self.writable.database.load(Ordering::Relaxed)),
+                (Dependency::TokenStore, self.writable.tokens.load(Ordering::Relaxed)),
+            ],
         }
     }
 

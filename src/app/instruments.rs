@@ -1,16 +1,16 @@
 //! What the console shows of this server: its stores, its last hour, its configuration.
 
 use super::demo;
-use super::stores::{Database, TokenStore};
+use super::node_life::{Examined, NodeLife};
 use crate::admin::Sources;
 use crate::config::{Config, Profile};
 use crate::http::{About, Instruments, Pulse, StoreState};
 use async_trait::async_trait;
+use portcullis_actors::error::Dependency;
 use portcullis_actors::stores::{AccountStore as _, StoreResult};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 /// How long a store may take to tell its version.
 const VERSION_TIME_OUT: Duration = Duration::from_millis(500);
@@ -19,35 +19,19 @@ const VERSION_TIME_OUT: Duration = Duration::from_millis(500);
 pub(crate) struct ServerInstruments {
     about: About,
     profile: Profile,
-    database: Database,
-    tokens: TokenStore,
+    life: NodeLife,
     sources: Arc<Sources>,
 }
 
 impl ServerInstruments {
-    pub(crate) fn new(
-        config: &Config,
-        address: SocketAddr,
-        database: Database,
-        tokens: TokenStore,
-        sources: Arc<Sources>,
-    ) -> Self {
+    pub(crate) fn new(config: &Config, life: NodeLife, sources: Arc<Sources>) -> Self {
         let about = About {
-            node: format!("{}:{}", host(), address.port()),
-            version: env!("CARGO_PKG_VERSION"),
+            node: life.node.clone(),
+            version: NodeLife::VERSION,
             profile: config.profile.to_string(),
             configuration: toml::to_string_pretty(config).unwrap_or_else(|error| error.to_string()),
         };
-        Self { about, profile: config.profile, database, tokens, sources }
-    }
-}
-
-/// The name of this machine.
-fn host() -> String {
-    let name = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
-    match name.trim() {
-        "" => "node".to_owned(),
-        name => name.to_owned(),
+        Self { about, profile: config.profile, life, sources }
     }
 }
 
@@ -58,10 +42,14 @@ impl Instruments for ServerInstruments {
     }
 
     async fn stores(&self) -> Vec<StoreState> {
-        let (accounts, tokens) = futures_util::join!(timed(self.database.version()), timed(self.tokens.version()));
+        let NodeLife { database, tokens, .. } = &self.life;
+        let versions = async {
+            futures_util::join!(known(database.version(), database.name()), known(tokens.version(), tokens.name()))
+        };
+        let ([accounts, sessions], (database, tokens)) = futures_util::join!(self.life.beat(), versions);
         vec![
-            StoreState { keeps: "Accounts, keys and messages", answer: accounts },
-            StoreState { keeps: "Sessions, codes and limits", answer: tokens },
+            state(Dependency::Database, "Accounts, keys and messages", database, accounts),
+            state(Dependency::TokenStore, "Sessions, codes and limits", tokens, sessions),
         ]
     }
 
@@ -72,12 +60,17 @@ impl Instruments for ServerInstruments {
     async fn has_demo_data(&self) -> bool {
         let Ok(email) = demo::EMAIL.parse() else { return false };
         let user = self.profile != Profile::Development;
-        user && matches!(self.database.user_by_email(&email).await, Ok(Some(user)) if user.disabled.is_none())
+        user && matches!(self.life.database.user_by_email(&email).await, Ok(Some(user)) if user.disabled.is_none())
     }
 }
 
-async fn timed(version: impl Future<Output = StoreResult<String>>) -> Option<(String, Duration)> {
-    let began = Instant::now();
-    let answer = timeout(VERSION_TIME_OUT, version).await.ok()?.ok()?;
-    Some((answer, began.elapsed()))
+/// The version of a store, or only its name if it does not answer.
+async fn known(version: impl Future<Output = StoreResult<String>>, name: &str) -> String {
+    let answer = timeout(VERSION_TIME_OUT, version).await.ok().and_then(Result::ok);
+    answer.unwrap_or_else(|| name.to_owned())
+}
+
+fn state(store: Dependency, keeps: &'static str, product: String, examined: Examined) -> StoreState {
+    let Examined { took, fault } = examined;
+    StoreState { store, keeps, product, took, fault }
 }

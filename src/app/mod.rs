@@ -3,6 +3,8 @@
 //! `stores.rs`, `transports.rs` and `traces.rs` choose, `policies.rs` translates settings, and `worker.rs` starts the actors of an
 //! HTTP thread.
 
+mod clocks;
+mod closings;
 mod default_application;
 pub(crate) mod demo;
 mod instruments;
@@ -16,13 +18,15 @@ mod traces;
 mod transports;
 mod worker;
 
+pub(crate) use clocks::{Clocks, database_skew};
+pub(crate) use closings::keep_closed;
 pub(crate) use default_application::ensure_default_application;
 pub(crate) use instruments::ServerInstruments;
 pub(crate) use node_life::NodeLife;
 pub(crate) use probe::{Probed, probe_dependencies};
 pub(crate) use secrets::keyring;
 pub(crate) use single_node::NodeClaim;
-pub(crate) use stores::{Access, Database, StoreReadiness, TokenStore, database};
+pub(crate) use stores::{Access, Database, NodeReadiness, TokenStore, database, migrate, schema_lacks};
 pub(crate) use traces::TraceExporter;
 pub(crate) use transports::transports;
 pub(crate) use worker::WorkerFactory;

@@ -2,7 +2,7 @@
 
 use super::stores::{Database, redis_settings, sql_settings};
 use super::transports::transports;
-use crate::config::{Config, MailTransport, SmsTransport};
+use crate::config::{Config, MailTransport, Migrate, SmsTransport};
 use futures_util::future::{BoxFuture, FutureExt as _, join_all};
 use portcullis_actors::clock::Clock;
 use portcullis_actors::stores::redis::RedisTokenStore;
@@ -18,7 +18,13 @@ pub(crate) async fn probe_dependencies(config: &Config, clock: Arc<dyn Clock>) -
         Ok((transports, _)) => transports,
         Err(error) => return vec![("mail and sms".to_owned(), Err(error.to_string()))],
     };
-    let sql = async { Database::inspect(&sql_settings(config)).await.map(drop) };
+    let sql = async {
+        let settings = sql_settings(config);
+        match config.database.migrate {
+            Migrate::Auto => Database::inspect(&settings).await.map(drop),
+            Migrate::Check => Database::require_current(&settings).await,
+        }
+    };
     let mut probes = vec![probe("database.url".to_owned(), sql)];
     if config.redis.is_used() {
         let redis = async { RedisTokenStore::examine(&redis_settings(config)).await };

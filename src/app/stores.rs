@@ -1,18 +1,21 @@
-//! Chooses the stores of a configuration, and says whether they answer.
+//! Chooses the stores of a configuration, and says whether the node can serve with them.
 
-use crate::config::{Config, SecretUrl};
-use crate::http::Readiness;
+use crate::config::{Config, Migrate, SecretUrl};
+use crate::connections::Stopping;
+use crate::http::{Readiness, Ready};
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use portcullis_actors::account::Revoker;
-use portcullis_actors::clock::Clock;
-use portcullis_actors::error::{Dependency, StartError};
+use portcullis_actors::clock::{Clock, ClockSkew};
+use portcullis_actors::error::StartError;
 use portcullis_actors::metrics::StoreMetrics;
 use portcullis_actors::stores::embedded::EmbeddedTokenStore;
-use portcullis_actors::stores::redis::{BeforeServing, RedisServers, RedisSettings, RedisTokenStore, SentinelSettings};
+use portcullis_actors::stores::redis::{
+    BeforeServing, FollowedClosings, RedisServers, RedisSettings, RedisTokenStore, SentinelSettings,
+};
 use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
 use portcullis_actors::stores::{
-    AccountStore as _, ChallengeStore, LimitStore, NewSession, Opening, RevocationStore, SessionStore, StoreResult,
+    ChallengeStore, LimitStore, NewSession, Opening, RevocationStore, SessionStore, StoreResult,
 };
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,8 +44,20 @@ pub(crate) async fn database(config: &Config, access: Access, clock: Arc<dyn Clo
     }
 }
 
+/// Brings the schema of the SQL database up to date. Returns the names of the steps that this process applied.
+pub(crate) async fn migrate(config: &Config) -> Result<Vec<&'static str>, StartError> {
+    Database::migrate(&sql_settings(config)).await
+}
+
+/// Why the schema is not up to date, in one line; `None` if it is. Changes nothing.
+pub(crate) async fn schema_lacks(config: &Config) -> Result<Option<String>, StartError> {
+    Database::lacks(&SqlSettings { migrate: false, ..sql_settings(config) }).await
+}
+
 /// How long a start waits for a database server.
 const CONNECT_TIME_OUT: Duration = Duration::from_secs(3);
+/// How long a step of the schema is tried again while another transaction holds a lock that it needs.
+const LOCK_PATIENCE: Duration = Duration::from_secs(60);
 
 pub(super) fn sql_settings(config: &Config) -> SqlSettings {
     SqlSettings {
@@ -52,6 +67,8 @@ pub(super) fn sql_settings(config: &Config) -> SqlSettings {
         max_connections: config.database.max_connections,
         time_out: Duration::from_millis(config.database.timeout_ms),
         connect_time_out: CONNECT_TIME_OUT,
+        migrate: config.database.migrate == Migrate::Auto,
+        lock_patience: LOCK_PATIENCE,
     }
 }
 
@@ -86,39 +103,39 @@ pub(crate) enum TokenStore {
 }
 
 impl TokenStore {
-    pub(crate) async fn open(
-        config: &Config,
-        clock: Arc<dyn Clock>,
-        revocations: Arc<dyn RevocationStore>,
-    ) -> Result<Self, StartError> {
+    pub(crate) async fn open(config: &Config, clock: Arc<dyn Clock>, database: &Database) -> Result<Self, StartError> {
         if !config.redis.is_used() {
             // Usually in the same file as the SQL database, so it has the same time-out.
             let limit = Duration::from_millis(config.database.timeout_ms);
             return EmbeddedTokenStore::open_within(&config.token_file(), clock, limit).await.map(Self::Embedded);
         }
-        Self::connect(config, clock, revocations).await
+        Self::connect(config, clock, database).await
     }
 
     /// Opens the token store, but does not create a missing one.
     pub(crate) async fn open_existing(
         config: &Config,
         clock: Arc<dyn Clock>,
-        revocations: Arc<dyn RevocationStore>,
+        database: &Database,
     ) -> Result<Self, StartError> {
         if !config.redis.is_used() {
             return EmbeddedTokenStore::open_existing(&config.token_file(), clock).await.map(Self::Embedded);
         }
-        Self::connect(config, clock, revocations).await
+        Self::connect(config, clock, database).await
     }
 
-    async fn connect(
-        config: &Config,
-        clock: Arc<dyn Clock>,
-        revocations: Arc<dyn RevocationStore>,
-    ) -> Result<Self, StartError> {
+    async fn connect(config: &Config, clock: Arc<dyn Clock>, database: &Database) -> Result<Self, StartError> {
         let settings = redis_settings(config);
-        let replay = replay(revocations, Arc::clone(&clock));
-        RedisTokenStore::connect(&settings, clock, replay).await.map(Self::Redis)
+        let (closings, replay) = (Arc::new(database.clone()), replay(Arc::new(database.clone()), Arc::clone(&clock)));
+        RedisTokenStore::connect(&settings, clock, closings, replay).await.map(Self::Redis)
+    }
+
+    /// What other nodes close; none if no other node can use this store.
+    pub(crate) fn follow_closings(&self) -> Option<FollowedClosings> {
+        match self {
+            Self::Embedded(_) => None,
+            Self::Redis(store) => Some(store.follow_closings()),
+        }
     }
 
     /// Connects for checks, on this runtime. It takes the work of reading them off the HTTP threads.
@@ -160,11 +177,26 @@ impl TokenStore {
         }
     }
 
+    pub(crate) fn name(&self) -> &'static str {
+        match self {
+            Self::Embedded(_) => "SQLite",
+            Self::Redis(_) => "Redis",
+        }
+    }
+
     /// Its name and version.
     pub(crate) async fn version(&self) -> StoreResult<String> {
         match self {
             Self::Embedded(store) => store.version().await,
             Self::Redis(store) => store.version().await,
+        }
+    }
+
+    /// How far its clock is ahead of this node's; `None` if it has none of its own.
+    pub(crate) async fn clock_skew(&self) -> StoreResult<Option<ClockSkew>> {
+        match self {
+            Self::Embedded(_) => Ok(None),
+            Self::Redis(store) => store.clock_skew().await.map(Some),
         }
     }
 
@@ -184,24 +216,33 @@ impl TokenStore {
     }
 }
 
-/// Revocations that Redis may have lost are applied again before it serves checks.
+/// Revocations and closings that Redis may have lost are applied again before it serves checks.
 fn replay(revocations: Arc<dyn RevocationStore>, clock: Arc<dyn Clock>) -> BeforeServing {
     Arc::new(move |store, users| {
-        let revoker = Revoker { revocations: Arc::clone(&revocations), sessions: Arc::new(store) };
+        let revoker = Revoker { revocations: Arc::clone(&revocations), sessions: Arc::new(store.clone()) };
         let now = clock.now();
-        Box::pin(async move { revoker.replay(now, &*users).await })
+        Box::pin(async move {
+            revoker.replay(now, &*users).await?;
+            store.close_again(&*users).await.map(drop)
+        })
     })
 }
 
-pub(crate) struct StoreReadiness {
-    pub(crate) accounts: Database,
+/// A node without SQL still answers checks, which are most requests.
+pub(crate) struct NodeReadiness {
     pub(crate) sessions: Arc<dyn SessionStore>,
+    pub(crate) stopping: Stopping,
 }
 
 #[async_trait]
-impl Readiness for StoreReadiness {
-    async fn failing(&self) -> Vec<Dependency> {
-        let (accounts, sessions) = futures_util::join!(self.accounts.ping(), self.sessions.ping());
-        [accounts, sessions].into_iter().filter_map(|answer| answer.err().map(|error| error.dependency)).collect()
+impl Readiness for NodeReadiness {
+    async fn now(&self) -> Ready {
+        if self.stopping.is_draining() {
+            return Ready::Draining;
+        }
+        match self.sessions.ping().await {
+            Ok(()) => Ready::Yes,
+            Err(error) => Ready::Without(error.dependency),
+        }
     }
 }

@@ -6,6 +6,7 @@
 mod apps;
 mod config;
 mod keys;
+mod migrate;
 mod nodes;
 mod outbox;
 mod output;
@@ -59,6 +60,8 @@ enum Command {
     /// List the running servers of this installation and when each was last seen.
     #[command(after_help = "Example:\n  portcullis nodes --json")]
     Nodes,
+    /// Bring the schema of the database up to date, or look whether it is.
+    Migrate(migrate::MigrateArguments),
     /// Check or print the configuration.
     #[command(subcommand)]
     Config(config::ConfigCommand),
@@ -150,6 +153,7 @@ async fn run(context: &Context, command: Option<Command>) -> Result<(), Failure>
         Some(Command::Keys(command)) => keys::run(context, command).await,
         Some(Command::Outbox(command)) => outbox::run(context, command).await,
         Some(Command::Nodes) => nodes::run(context).await,
+        Some(Command::Migrate(arguments)) => migrate::run(context, &arguments).await,
         Some(Command::Config(command)) => config::run(context, command).await,
         Some(Command::Completions { shell }) => {
             let mut script = Vec::new();

@@ -4,7 +4,8 @@ use super::{Context, Failure};
 use crate::app::demo;
 use crate::config::{Config, Profile};
 use crate::connections;
-use crate::server::{Server, Stopper};
+use crate::server::Server;
+use crate::stopper::Stopper;
 use crate::telemetry;
 use clap::Args;
 use portcullis_actors::clock::SystemClock;
@@ -82,11 +83,19 @@ impl Signals {
         }
     }
 
-    /// The first signal stops the server gracefully, the second one ends the process.
+    /// The first signal stops the server gracefully: it drains, and then it ends. During the drain, the second one skips
+    /// the rest of it. After that, another one ends the process.
     #[expect(clippy::disallowed_methods, reason = "a second signal must be seen while the server stops")]
     async fn stop(mut self, stopper: Stopper) {
         self.next().await;
-        tracing::info!("stopping: open requests are finished; a second signal stops at once");
+        if stopper.drains() {
+            tracing::info!("draining: new requests are served until load balancers notice; a second signal skips this");
+        }
+        tokio::select! {
+            () = stopper.drain() => {}
+            () = self.next() => {}
+        }
+        tracing::info!("stopping: open requests are finished; another signal stops at once");
         actix_web::rt::spawn(async move { stopper.stop().await });
         self.next().await;
         std::process::exit(1);

@@ -54,6 +54,8 @@ fn server(config: &Config, checks: &mut Checks<'_>) {
     checks.require(exact, "server.cors_origins", "must be origins like https://app.example.com, without a path or *");
     checks.require(server.workers <= 1024, "server.workers", "must be at most 1024");
     checks.require(server.max_body_bytes >= 1024, "server.max_body_bytes", "must be at least 1024");
+    let drain = server.drain_secs <= 300;
+    checks.require(drain, "server.drain_secs", "must be at most 300");
     checks.at_least_one(
         "server",
         &[

@@ -37,7 +37,7 @@ mod urls;
 mod values;
 
 pub use sections::{
-    AdminConfig, CompatConfig, DatabaseConfig, LogConfig, MailConfig, MailTransport, OtlpConfig, RedisConfig,
+    AdminConfig, CompatConfig, DatabaseConfig, LogConfig, MailConfig, MailTransport, Migrate, OtlpConfig, RedisConfig,
     SandboxConfig, SecretsConfig, ServerConfig, SmsConfig, SmsProvider, SmsTransport,
 };
 pub use sources::{Profile, Sources};

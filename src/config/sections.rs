@@ -34,6 +34,7 @@ pub struct ServerConfig {
     pub header_timeout_secs: u64,
     pub body_timeout_secs: u64,
     pub keep_alive_secs: u64,
+    pub drain_secs: u64,
     pub shutdown_secs: u64,
 }
 
@@ -46,7 +47,12 @@ impl ServerConfig {
         }
     }
 
-    /// The longest time that a stop may take.
+    /// How long a stop waits before it closes the listener.
+    pub fn drain(&self) -> Duration {
+        Duration::from_secs(self.drain_secs)
+    }
+
+    /// The longest time that a stop may take after that.
     pub fn shutdown(&self) -> Duration {
         Duration::from_secs(self.shutdown_secs)
     }
@@ -87,11 +93,22 @@ fn address_or_empty<S: Serializer>(address: &Option<SocketAddr>, serializer: S) 
     }
 }
 
+/// Who brings the schema of the database up to date.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Migrate {
+    /// Whoever opens the database to change it.
+    Auto,
+    /// `portcullis migrate` alone. Everybody else needs it to be up to date.
+    Check,
+}
+
 /// `database.*`
 #[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct DatabaseConfig {
     pub url: SecretUrl,
+    pub migrate: Migrate,
     pub pooler: Pooler,
     pub direct_url: SecretUrl,
     pub max_connections: u32,

@@ -13,6 +13,7 @@ mod admission;
 mod metrics;
 pub mod open_files;
 mod priority;
+mod stopping;
 mod stream;
 
 use actix_http::{ConnectionType, HttpService, KeepAlive, Protocol, Request, Response, Version};
@@ -28,6 +29,7 @@ use std::net::TcpListener;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
+pub use stopping::Stopping;
 use stream::{Deadlines, Stream};
 use tokio::net::TcpStream;
 
@@ -49,7 +51,7 @@ pub struct ConnectionPolicy {
 }
 
 /// Serves `listener` with `workers` threads. Each of them calls `start` once, for what answers its requests. A graceful
-/// stop waits `shutdown` seconds for open requests.
+/// stop begins with [`Stopping::close`] and waits `shutdown` seconds for open requests.
 ///
 /// # Errors
 /// If the listener cannot be used.
@@ -59,6 +61,7 @@ pub fn serve<F, A>(
     shutdown: u64,
     policy: ConnectionPolicy,
     metrics: Arc<ConnectionMetrics>,
+    stopping: &Stopping,
     start: F,
 ) -> io::Result<Server>
 where
@@ -71,15 +74,17 @@ where
     let builder = Server::build().workers(workers).shutdown_timeout(shutdown).disable_signals();
     let builder = builder.max_concurrent_connections(accepted.div_ceil(workers));
     let admission = Arc::new(Admission::new(policy, metrics));
-    let stopping = builder.graceful_shutdown_signal();
+    stopping.listens(listener.try_clone()?);
+    let stopping = stopping.clone();
     let service = move || {
         let (stopping, admission) = (stopping.clone(), Arc::clone(&admission));
         priority::lower();
-        let handler = Rc::new(start());
+        let answering = Rc::new((start(), stopping.clone()));
         // A request arrives here when its head is complete. Until the answer, the limits of the HTTP layer apply.
         let answer = move |request: Request| {
-            let handler = Rc::clone(&handler);
+            let answering = Rc::clone(&answering);
             async move {
+                let (handler, stopping) = &*answering;
                 let deadlines = request.conn_data::<Deadlines>().cloned();
                 if let Some(deadlines) = &deadlines {
                     deadlines.head_received();
@@ -89,6 +94,9 @@ where
                 // actix-http reuses the head of an earlier answer with its version, and sets that of this request later.
                 // With HTTP/1.0 `keep_alive` is always false.
                 answer.head_mut().version = Version::HTTP_11;
+                if stopping.is_draining() {
+                    answer.head_mut().set_connection_type(ConnectionType::Close);
+                }
                 if let Some(deadlines) = &deadlines {
                     deadlines.answered(keep_alive && answer.keep_alive());
                 }
@@ -96,10 +104,6 @@ where
             }
         };
         let http = HttpService::build()
-            .graceful_shutdown_signal(move || {
-                let stopping = stopping.clone();
-                async move { stopping.notified().await }
-            })
             // A client that closes its side is gone. No known client half-closes, and proxies treat it the same way.
             .h1_allow_half_closed(false)
             .keep_alive(KeepAlive::Os)
@@ -110,12 +114,12 @@ where
             })
             .finish(answer);
         fn_service(move |tcp: TcpStream| {
-            let admission = Arc::clone(&admission);
+            let (admission, closed) = (Arc::clone(&admission), stopping.closed());
             async move {
                 match admission.admit(&tcp) {
                     Ok(admitted) => {
                         let peer = tcp.peer_addr().ok();
-                        Ok((Stream::new(tcp, admitted, admission.policy()), Protocol::Http1, peer))
+                        Ok((Stream::new(tcp, admitted, admission.policy(), closed), Protocol::Http1, peer))
                     }
                     Err(refusal) => {
                         // Boxed: every connection has room for the largest future here.

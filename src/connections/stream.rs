@@ -1,5 +1,5 @@
-//! A TCP stream with deadlines: for the head of a request, for the pause before the next one, and for a client that does
-//! not read its answer. `http` limits the time of a body, and the dispatcher that of an actor.
+//! A TCP stream with deadlines: for the head of a request, for the pause before the next one (none when the listener
+//! closes), and for a client that does not read its answer. `http` limits the time of a body, and the dispatcher that of an actor.
 //!
 //! A request only stores two points in time. The single timer of a connection is reset only if it must fire earlier,
 //! or after it has fired.
@@ -20,9 +20,14 @@ use tokio::net::TcpStream;
 use tokio::task::coop::has_budget_remaining;
 use tokio::time::{Instant, Sleep, sleep_until};
 
+/// How long a new connection may take to send the first byte when the listener closes.
+const FIRST_BYTE: Duration = Duration::from_millis(500);
+
 /// What a connection is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
+    /// The first byte.
+    New,
     /// The rest of a request's head.
     Head,
     Answer,
@@ -42,6 +47,7 @@ struct Inner {
     phase_end: Cell<Option<Instant>>,
     /// When a client that does not read its answer is disconnected.
     write_end: Cell<Option<Instant>>,
+    closing: Cell<bool>,
     head_timeout: Duration,
     keep_alive: Duration,
     answer_timeout: Duration,
@@ -64,10 +70,29 @@ impl Deadlines {
 
     /// Bytes have arrived.
     fn received(&self) {
-        if self.0.phase.get() == Phase::Idle {
-            self.0.phase.set(Phase::Head);
-            self.0.phase_end.set(Some(Instant::now() + self.0.head_timeout));
+        match self.0.phase.get() {
+            Phase::New => self.0.phase.set(Phase::Head),
+            Phase::Idle => {
+                self.0.phase.set(Phase::Head);
+                self.0.phase_end.set(Some(Instant::now() + self.0.head_timeout));
+            }
+            Phase::Head | Phase::Answer | Phase::Closing => {}
         }
+    }
+
+    /// The listener closes.
+    fn closes(&self) {
+        self.0.closing.set(true);
+        if self.0.phase.get() == Phase::New {
+            let soon = Instant::now() + FIRST_BYTE;
+            self.0.phase_end.set(self.0.phase_end.get().map(|end| end.min(soon)));
+        }
+    }
+
+    /// Whether the connection is to be closed if nothing has arrived. What is written was written completely, if it is
+    /// not blocked.
+    fn is_over(&self) -> bool {
+        self.0.closing.get() && self.0.phase.get() == Phase::Idle && self.0.write_end.get().is_none()
     }
 
     /// A write has finished, or is blocked because the client does not read.
@@ -93,26 +118,43 @@ pub(super) struct Stream {
     timer: Pin<Box<Sleep>>,
     /// Whom the timer wakes. `None` if it was reset since it was polled.
     timer_wakes: Option<Waker>,
+    /// Ready when the listener closes; `None` after that.
+    closed: Option<Pin<Box<dyn Future<Output = ()>>>>,
     admitted: Admitted,
 }
 
 impl Stream {
-    pub(super) fn new(tcp: TcpStream, admitted: Admitted, policy: &ConnectionPolicy) -> Self {
+    pub(super) fn new(
+        tcp: TcpStream,
+        admitted: Admitted,
+        policy: &ConnectionPolicy,
+        closed: impl Future<Output = ()> + 'static,
+    ) -> Self {
         let head_end = Instant::now() + policy.head_timeout;
         let inner = Inner {
-            phase: Cell::new(Phase::Head),
+            phase: Cell::new(Phase::New),
             phase_end: Cell::new(Some(head_end)),
             write_end: Cell::new(None),
+            closing: Cell::new(false),
             head_timeout: policy.head_timeout,
             keep_alive: policy.keep_alive,
             answer_timeout: policy.answer_timeout,
         };
         let timer = Box::pin(sleep_until(head_end));
-        Self { tcp, deadlines: Deadlines(Rc::new(inner)), timer, timer_wakes: None, admitted }
+        let deadlines = Deadlines(Rc::new(inner));
+        Self { tcp, deadlines, timer, timer_wakes: None, closed: Some(Box::pin(closed)), admitted }
     }
 
     pub(super) fn deadlines(&self) -> Deadlines {
         self.deadlines.clone()
+    }
+
+    /// Notes that the listener closes. Before that, the task is woken when it does.
+    fn poll_closed(&mut self, cx: &mut Context<'_>) {
+        if self.closed.as_mut().is_some_and(|closed| closed.as_mut().poll(cx).is_ready()) {
+            self.closed = None;
+            self.deadlines.closes();
+        }
     }
 
     /// Ready with an error after a deadline. Before that, the task is woken at the deadline.
@@ -137,10 +179,10 @@ impl Stream {
     }
 
     fn time_out(&self) -> io::Error {
-        let Inner { phase, write_end, .. } = &*self.deadlines.0;
+        let Inner { phase, write_end, closing, .. } = &*self.deadlines.0;
         if write_end.get().is_some_and(|end| end <= Instant::now()) {
             self.admitted.metrics().answer_timeout.add();
-        } else if phase.get() == Phase::Head {
+        } else if phase.get() == Phase::Head || (phase.get() == Phase::New && !closing.get()) {
             self.admitted.metrics().head_timeout.add();
             self.answer(StatusCode::REQUEST_TIMEOUT, "The head of the request did not arrive in time.");
         }
@@ -209,6 +251,10 @@ impl AsyncRead for Stream {
             }
             return Poll::Ready(read);
         }
+        self.poll_closed(cx);
+        if self.deadlines.is_over() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
         Poll::Ready(Err(ready!(self.poll_deadline(cx))))
     }
 }
@@ -236,6 +282,10 @@ impl AsyncWrite for Stream {
         // An answer was sent, so the deadline of the next request applies.
         if let Poll::Ready(error) = self.poll_deadline(cx) {
             return Poll::Ready(Err(error));
+        }
+        if self.deadlines.is_over() {
+            // The next read closes the connection, if nothing has arrived.
+            cx.waker().wake_by_ref();
         }
         Pin::new(&mut self.tcp).poll_flush(cx)
     }
@@ -269,7 +319,7 @@ mod tests {
         let _client = TcpStream::connect(listener.local_addr().expect("bound")).await.expect("a connection");
         let (tcp, _) = listener.accept().await.expect("a connection");
         let admitted = Arc::new(Admission::new(policy.clone(), Arc::default())).admit(&tcp).expect("room");
-        let mut stream = Stream::new(tcp, admitted, &policy);
+        let mut stream = Stream::new(tcp, admitted, &policy, std::future::pending());
         let mut is_first_turn = true;
         let read = poll_fn(|cx| {
             while is_first_turn && has_budget_remaining() {

@@ -2,16 +2,22 @@
 //! no counter.
 
 use async_trait::async_trait;
+use portcullis_actors::error::Dependency;
 use portcullis_actors::notifier::ProviderSnapshot;
 use std::time::Duration;
 
-/// A store, asked now.
+/// A store to which something was written just now.
 #[derive(Debug, Clone)]
 pub struct StoreState {
+    pub store: Dependency,
     /// What it keeps.
     pub keeps: &'static str,
-    /// Its name and version, and how long the answer took; `None` if it did not answer.
-    pub answer: Option<(String, Duration)>,
+    /// `PostgreSQL 15.8`; without the version if it did not tell.
+    pub product: String,
+    /// How long that took.
+    pub took: Duration,
+    /// Why it failed: a few words without secrets.
+    pub fault: Option<String>,
 }
 
 /// What this process counted in one minute.
@@ -55,6 +61,7 @@ pub struct About {
 pub trait Instruments: Send + Sync {
     fn about(&self) -> &About;
 
+    /// Writes to each store.
     async fn stores(&self) -> Vec<StoreState>;
 
     async fn pulse(&self) -> Pulse;

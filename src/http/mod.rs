@@ -43,7 +43,7 @@ pub use exchange::RequestHandler;
 pub(crate) use exchange::without_request;
 pub use instruments::{About, Instruments, Minute, Pulse, StoreState};
 pub use route::Verb;
-pub use state::{AppState, Development, Listener, Ports, Readiness, Settings};
+pub use state::{AppState, Development, Listener, Ports, Readiness, Ready, Settings};
 pub use traces::{RequestTraces, TracePolicy};
 
 use actix_http::Request;
@@ -84,6 +84,7 @@ route::routes! {
     GatewayEnvoy "/gateway/envoy/{request...}" { ANY gateway::forward }
     Live "/health/live" { GET health::live = health::LIVE }
     Ready "/health/ready" { GET health::ready = health::READY }
+    Stores "/health/stores" { GET health::stores }
     ForgottenPassword "/password/reset" { GET pages::reset::forgotten, POST pages::reset::request_link }
     ResetPage "/password/reset/{token}" { GET pages::reset::show, POST pages::reset::submit }
     SignIn "/signin" { GET pages::signin::form, POST pages::signin::submit }
@@ -139,13 +140,13 @@ impl Route {
         found.filter(|(route, _)| route.is_served(state))
     }
 
-    /// The console is at the address for operators and nowhere else, and everything else at the public one; both have what
-    /// pages load.
+    /// The console and the state of the stores are at the address for operators and nowhere else, and everything else at the
+    /// public one; both have what pages load.
     fn is_served(self, state: &AppState) -> bool {
         let begins = |starts: &[&str]| starts.iter().any(|start| self.pattern().starts_with(start));
         let place = match state.settings.listener {
-            Listener::Public => !begins(&["/admin"]),
-            Listener::Operators => self == Self::Start || begins(&["/admin", "/pages/"]),
+            Listener::Public => !begins(&["/admin"]) && self != Self::Stores,
+            Listener::Operators => matches!(self, Self::Start | Self::Stores) || begins(&["/admin", "/pages/"]),
         };
         let settings = state.settings.settings_pages || !begins(&["/signin", "/signout", "/settings"]);
         let is_there = match self {
@@ -160,7 +161,8 @@ impl Route {
     /// sites can reach only from a browser.
     fn is_for(self, state: &AppState, request: &Request) -> bool {
         let asked = state.settings.listener == Listener::Operators || self.pattern().starts_with("/dev/");
-        !asked || pages::origin::is_ours_by_name(request.head().headers(), &state.settings)
+        // A probe may use any name, and its answer tells a site nothing.
+        !asked || self == Self::Stores || pages::origin::is_ours_by_name(request.head().headers(), &state.settings)
     }
 }
 

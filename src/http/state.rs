@@ -173,11 +173,21 @@ impl Settings {
     }
 }
 
-/// Pings the stores. SMTP and SMS providers do not count: messages for them wait in the outbox.
+/// Whether this node should get requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ready {
+    Yes,
+    /// It stops soon. Until then it serves all requests.
+    Draining,
+    /// This store, which every request needs, did not answer within half a second.
+    Without(Dependency),
+}
+
+/// Says whether this node should get requests. Without SQL it should, since checks go on. SMTP and SMS providers do not
+/// count: messages for them wait in the outbox.
 #[async_trait]
 pub trait Readiness: Send + Sync {
-    /// The stores that did not answer within half a second.
-    async fn failing(&self) -> Vec<Dependency>;
+    async fn now(&self) -> Ready;
 }
 
 /// Everything that a handler can use. There is one per worker.

@@ -2,6 +2,7 @@
 
 use super::app::{App, json, problem};
 use super::probe::TOKEN;
+use portcullis::http::Ready;
 use portcullis_actors::error::Dependency;
 use serde_json::json;
 
@@ -39,12 +40,15 @@ async fn nothing_is_to_be_stored() {
 }
 
 #[actix_web::test]
-async fn readiness_names_the_store_that_fails() {
+async fn readiness_names_the_store_that_fails_and_says_when_the_node_drains() {
     let app = App::start().await;
     assert_eq!(json(app.request("GET", "/health/live")).await, (200, json!({"status": "live"})));
     assert_eq!(json(app.request("GET", "/health/ready")).await, (200, json!({"status": "ready"})));
-    *app.failing.lock().expect("not poisoned") = vec![Dependency::TokenStore];
+    let turn = |ready| *app.ready.lock().expect("not poisoned") = ready;
+    turn(Ready::Without(Dependency::TokenStore));
     let due = json!({"status": "unavailable", "failing": ["token_store"]});
     assert_eq!(json(app.request("GET", "/health/ready")).await, (503, due));
+    turn(Ready::Draining);
+    assert_eq!(json(app.request("GET", "/health/ready")).await, (503, json!({"status": "draining"})));
     assert_eq!(json(app.request("GET", "/health/live")).await.0, 200);
 }

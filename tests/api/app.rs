@@ -3,11 +3,12 @@
 use super::probe::Probe;
 use actix_web::dev::ServerHandle;
 use async_trait::async_trait;
-use portcullis::connections::{ConnectionMetrics, ConnectionPolicy, serve};
+use portcullis::connections::{ConnectionMetrics, ConnectionPolicy, Stopping, serve};
 use portcullis::http::dispatch::{DispatchPolicy, Dispatcher};
 use portcullis::http::metrics::{HttpMetrics, METHODS, STATUSES};
-use portcullis::http::{About, AppState, Instruments, Pulse, Readiness, RequestHandler, Route, Settings, StoreState};
-use portcullis_actors::error::Dependency;
+use portcullis::http::{
+    About, AppState, Instruments, Pulse, Readiness, Ready, RequestHandler, Route, Settings, StoreState,
+};
 use portcullis_actors::transports::Inbox;
 use portcullis_testkit::http_client;
 pub use portcullis_testkit::json;
@@ -38,18 +39,19 @@ pub struct App {
     pub probe: Probe,
     pub dispatcher: Arc<Dispatcher>,
     pub connections: Arc<ConnectionMetrics>,
-    pub failing: Arc<Mutex<Vec<Dependency>>>,
+    pub ready: Arc<Mutex<Ready>>,
+    pub stopping: Stopping,
     pub client: Client,
     requests: Arc<HttpMetrics>,
     handle: ServerHandle,
 }
 
-struct Stores(Arc<Mutex<Vec<Dependency>>>);
+struct Node(Arc<Mutex<Ready>>);
 
 #[async_trait]
-impl Readiness for Stores {
-    async fn failing(&self) -> Vec<Dependency> {
-        self.0.lock().expect("not poisoned").clone()
+impl Readiness for Node {
+    async fn now(&self) -> Ready {
+        *self.0.lock().expect("not poisoned")
     }
 }
 
@@ -89,7 +91,7 @@ impl App {
         let address = listener.local_addr().expect("bound");
         let url = format!("http://{address}");
         let probe = Probe::default();
-        let failing = Arc::new(Mutex::new(Vec::new()));
+        let ready = Arc::new(Mutex::new(Ready::Yes));
 
         let ports = probe.ports();
         let dispatcher = Arc::new(Dispatcher::new(setup.dispatcher));
@@ -98,7 +100,7 @@ impl App {
         if settings.public_url.is_empty() {
             settings.public_url = url.clone();
         }
-        let readiness: Arc<dyn Readiness> = Arc::new(Stores(failing.clone()));
+        let readiness: Arc<dyn Readiness> = Arc::new(Node(ready.clone()));
         let inbox = setup.inbox;
         let (connections, requests) = <(Arc<ConnectionMetrics>, Arc<HttpMetrics>)>::default();
         let metrics = Arc::clone(&requests);
@@ -116,10 +118,12 @@ impl App {
             let handler = RequestHandler::new(state());
             async move |request| handler.answer(request).await
         };
-        let server = serve(listener, 1, 1, setup.connections, connections.clone(), start).expect("a listener");
+        let stopping = Stopping::default();
+        let server = serve(listener, 1, 1, setup.connections, connections.clone(), &stopping, start);
+        let server = server.expect("a listener");
         let handle = server.handle();
         actix_web::rt::spawn(server);
-        Self { address, url, probe, dispatcher, connections, failing, client: http_client(), requests, handle }
+        Self { address, url, probe, dispatcher, connections, ready, stopping, client: http_client(), requests, handle }
     }
 
     /// How many requests of a route, or of unknown paths, have ended with this status.

@@ -263,9 +263,9 @@ async fn a_request_without_an_answer_is_counted() {
     eventually("the client's end is counted", async || app.counted(Some(Route::Check), "GET", "499") == 1).await;
 
     // From now on the handler panics.
-    let failing = app.failing.clone();
+    let ready = app.ready.clone();
     let poisoned = std::thread::spawn(move || {
-        let _held = failing.lock();
+        let _held = ready.lock();
         panic!("as the test wants it");
     });
     assert!(poisoned.join().is_err());
@@ -358,4 +358,33 @@ async fn a_trusted_proxy_has_as_many_connections_as_there_are() {
         held.push(stream);
     }
     unread(&mut connect_from(3, app.address).await, 503, "overloaded").await;
+}
+
+/// However many requests are on their way at this moment, none is lost.
+#[actix_web::test]
+async fn what_has_arrived_when_the_listener_closes_is_answered() {
+    let app = App::start().await;
+    let mut held = Vec::new();
+    for _ in 0..64 {
+        let mut stream = connect(app.address).await;
+        stream.write_all(head().as_bytes()).await.expect("sent");
+        let (head, _) = answer(&mut stream).await.expect("an answer");
+        assert!(!head.contains("connection: close"), "{head}");
+        held.push(stream);
+    }
+    let (mut idle, mut fresh) = (held.split_off(60), vec![connect(app.address).await, connect(app.address).await]);
+    let mut silent = connect(app.address).await;
+    for stream in held.iter_mut().chain(&mut fresh) {
+        stream.write_all(head().as_bytes()).await.expect("sent");
+    }
+    app.stopping.close().await;
+    for stream in held.iter_mut().chain(&mut fresh) {
+        let (head, _) = answer(stream).await.expect("an answer");
+        assert!(head.contains("connection: close"), "{head}");
+        ends(stream).await;
+    }
+    for stream in idle.iter_mut().chain([&mut silent]) {
+        assert!(answer(stream).await.is_none(), "it ends without an answer");
+    }
+    assert_eq!(app.connections.head_timeout.get(), 0);
 }

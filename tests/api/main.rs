@@ -1,6 +1,6 @@
 //! The API over real connections. Most tests use the HTTP layer with a probe in place of the actors: they test its
-//! messages to the actors and its answers to clients. `journey`, `possession`, `limits`, `traces` and parts of `neighbour`
-//! use the whole server.
+//! messages to the actors and its answers to clients. `journey`, `possession`, `limits`, `stores`, `traces` and parts of
+//! `neighbour` use the whole server.
 
 #![expect(clippy::disallowed_methods, reason = "tests start processes and tasks of their own")]
 
@@ -30,5 +30,6 @@ mod possession;
 mod probe;
 mod raw;
 mod refusals;
+mod stores;
 mod table;
 mod traces;

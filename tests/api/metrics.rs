@@ -119,6 +119,7 @@ async fn shows_what_happened(live: Live) {
         "portcullis_requests_refused_total{weight=\"ordinary\",reason=\"deadline\"}",
         "portcullis_requests_running{weight=\"ordinary\"}",
         "portcullis_trace_spans_total{outcome=\"queue_full\"}",
+        "portcullis_clock_skew_seconds{store=\"database\"}",
     ] {
         assert_eq!(before.value(zero), 0.0, "{zero}");
     }

@@ -8,7 +8,7 @@ use portcullis_actors::stores::embedded::EmbeddedTokenStore;
 use portcullis_actors::stores::redis::{RedisServers, RedisSettings, RedisTokenStore};
 use portcullis_actors::stores::{Close, Forgiven, NewSession, SessionStore};
 use portcullis_testkit::redis::Redis;
-use portcullis_testkit::stores::PATIENT;
+use portcullis_testkit::stores::{Closings, PATIENT};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,7 +19,12 @@ pub async fn redis_store() -> (Redis, RedisTokenStore) {
     let redis = Redis::start().await;
     let settings = RedisSettings { servers: RedisServers::One(redis.url()), pool_size: 1, timeout: PATIENT };
     // There is nothing to apply again.
-    let store = RedisTokenStore::connect(&settings, Arc::new(SystemClock), Arc::new(|_, _| Box::pin(async { Ok(()) })));
+    let store = RedisTokenStore::connect(
+        &settings,
+        Arc::new(SystemClock),
+        Arc::<Closings>::default(),
+        Arc::new(|_, _| Box::pin(async { Ok(()) })),
+    );
     let store = store.await.expect("Redis serves");
     (redis, store)
 }

@@ -133,6 +133,7 @@ fn wrong_usage_is_2_and_help_has_an_example() {
         &["keys", "rotate"],
         &["keys", "revoke"],
         &["nodes"],
+        &["migrate"],
         &["outbox", "list"],
         &["outbox", "waiting"],
         &["outbox", "show"],

@@ -9,6 +9,7 @@ mod endings;
 mod generate;
 mod import;
 mod load;
+mod migrate;
 mod outbox;
 mod production;
 mod reading;

@@ -4,6 +4,7 @@
 mod answers;
 mod bounds;
 mod breakers;
+mod clocks;
 mod crash;
 mod crowd;
 mod faults;
@@ -12,5 +13,6 @@ mod mail;
 mod outbox;
 mod reach;
 mod reports;
+mod scale;
 mod sms;
 mod world;

@@ -96,6 +96,7 @@ impl World {
     pub fn ports(&self) -> NotifierPorts {
         NotifierPorts {
             outbox: Arc::new(self.store.clone()),
+            pulses: stores::pulses(&self.store, self.policy.poll()),
             keyring: Arc::clone(&self.keyring),
             clock: self.clock.clone(),
             transports: Transports { mail: vec![Arc::clone(&self.mail)], sms: self.sms.clone() },

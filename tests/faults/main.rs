@@ -4,6 +4,7 @@
 
 mod canaries;
 mod crowd;
+mod drain;
 mod fleet;
 mod http;
 mod inbox;

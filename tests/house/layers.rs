@@ -13,6 +13,8 @@ const LAYERS: &[&[&str]] = &[
     &["src/main.rs", "src/build.rs"],
     &["src/cli"],
     &["src/server.rs"],
+    &["src/stopper.rs"],
+    &["src/maintenance.rs"],
     &["src/app"],
     &["src/admin"],
     &["src/connections", "src/config"],

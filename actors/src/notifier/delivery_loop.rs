@@ -9,7 +9,7 @@ use super::delivery::Deliverer;
 use super::policy::DeliveryPolicy;
 use super::providers::Providers;
 use crate::domain::MessageId;
-use crate::stores::{Channel, LeaseRequest, Leased, OutboxStore, Settlement, StoreResult};
+use crate::stores::{Channel, LeaseRequest, Leased, OutboxStore, Pulses, Settlement, StoreResult, next_pulse};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,8 +18,11 @@ use tokio::task::{JoinError, JoinSet};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-/// The interval at which settled messages are deleted.
-const DELETE_EVERY: Duration = Duration::from_secs(3600);
+/// How often old messages are looked for.
+const FORGET_EVERY: Duration = Duration::from_secs(60);
+/// While there are more of them, the pause after a batch is this many times as long as the batch took: messages that are due
+/// go first, and the database can clean up meanwhile.
+const FORGET_PAUSE: u32 = 9;
 /// The first pause after an error of the store. The pauses double up to a second.
 const FIRST_PAUSE: Duration = Duration::from_millis(100);
 const MAX_PAUSE: Duration = Duration::from_secs(1);
@@ -36,8 +39,10 @@ pub(super) struct DeliveryLoop {
     /// Messages whose delivery runs, or has ended without the store knowing.
     in_flight: HashMap<MessageId, (Channel, String)>,
     unwritten: Unwritten,
-    expired_at: Option<Instant>,
-    deleted_at: Option<Instant>,
+    pulses: Pulses,
+    /// Whether messages may have expired.
+    expired: bool,
+    forget_at: Instant,
     /// The number of deliveries that run, for [`LoopHandle::running`].
     running: watch::Sender<u64>,
     wakeup: Arc<Notify>,
@@ -106,8 +111,9 @@ impl DeliveryLoop {
             deliveries: JoinSet::new(),
             in_flight: HashMap::new(),
             unwritten: Unwritten::default(),
-            expired_at: None,
-            deleted_at: None,
+            pulses: ports.pulses.clone(),
+            expired: true,
+            forget_at: Instant::now(),
             running,
             wakeup: Arc::clone(&handle.wakeup),
             stopping: handle.stopping.clone(),
@@ -119,14 +125,13 @@ impl DeliveryLoop {
 
     /// Delivers until it is stopped and every end is on disk.
     pub(super) async fn run(mut self) {
-        let poll = Duration::from_millis(self.policy.poll_ms);
         while !(self.stopping.is_cancelled() && self.deliveries.is_empty() && self.unwritten.ended.is_empty()) {
-            self.clean_up(poll).await;
+            self.clean_up().await;
             while let Some(ended) = self.deliveries.try_join_next() {
                 self.note(ended);
             }
             match self.turn(true).await {
-                Ok(0) => self.wait(poll).await,
+                Ok(0) => self.wait().await,
                 Ok(_) => {}
                 Err(error) => {
                     let ended = self.unwritten.ended.len();
@@ -239,14 +244,15 @@ impl DeliveryLoop {
         begun
     }
 
-    /// Waits until a delivery ends, a message was queued, or the next poll is due.
-    async fn wait(&mut self, poll: Duration) {
+    /// Waits until a delivery ends, a message was queued here, or a pulse tells of one that is due or expired.
+    async fn wait(&mut self) {
         let stopped = self.stopping.is_cancelled();
         tokio::select! {
             Some(ended) = self.deliveries.join_next() => self.note(ended),
             () = self.wakeup.notified() => {}
             () = self.stopping.cancelled(), if !stopped => {}
-            () = tokio::time::sleep(poll) => {}
+            expired = told(&mut self.pulses) => self.expired |= expired,
+            () = tokio::time::sleep_until(self.forget_at) => {}
         }
     }
 
@@ -263,24 +269,35 @@ impl DeliveryLoop {
         }
     }
 
-    /// Expires and deletes messages, a batch at a time. As long as there are more, each turn does another batch.
-    async fn clean_up(&mut self, poll: Duration) {
-        let is_due = |last: Option<Instant>, every| last.is_none_or(|last| last.elapsed() >= every);
+    /// Expires and deletes messages, a batch at a time. As long as more have expired, each turn does another batch.
+    async fn clean_up(&mut self) {
         let warn = |result: StoreResult<u64>| {
             result.unwrap_or_else(|error| {
                 tracing::warn!(error = %error.source, "old messages could not be expired or deleted");
                 0
             })
         };
-        if is_due(self.expired_at, poll) {
+        if self.expired {
             let expired = warn(self.outbox.expire().await);
-            self.expired_at = (expired == 0).then(Instant::now);
+            self.expired = expired > 0;
             self.providers.expired(expired);
         }
-        if is_due(self.deleted_at, DELETE_EVERY) {
+        let began = Instant::now();
+        if began >= self.forget_at {
             let age = Duration::from_secs(self.policy.keep_days * 86_400);
             let deleted = warn(self.outbox.forget(age).await);
-            self.deleted_at = (deleted == 0).then(Instant::now);
+            let pause = if deleted > 0 { began.elapsed() * FORGET_PAUSE } else { FORGET_EVERY };
+            self.forget_at = Instant::now() + pause;
+        }
+    }
+}
+
+/// Waits for a pulse that has work for this loop. Whether messages have expired.
+async fn told(pulses: &mut Pulses) -> bool {
+    loop {
+        let pulse = next_pulse(pulses).await;
+        if pulse.messages_due || pulse.messages_expired {
+            return pulse.messages_expired;
         }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! queued row ──▶ loop: lease ──▶ delivery: compose ──▶ provider ──▶ retry: what next? ──▶ loop: hand in
-//!     ▲          (wake, poll)    (derives the secret)  (breaker)    (pure)                (one commit for many)
+//!     ▲          (wake, pulse)    (derives the secret)  (breaker)    (pure)                (one commit for many)
 //!     └────────────────────────────── Retry, Release, a lapsed lease ─────────────────────────────┘
 //! ```
 //!
@@ -33,7 +33,7 @@ use crate::clock::Clock;
 use crate::derive::{Keyring, PhoneCodes};
 use crate::error::ErrorKind;
 use crate::flows::Traced;
-use crate::stores::{Backlog, Channel, OutboxStore, ReportEffect};
+use crate::stores::{Backlog, Channel, OutboxStore, Pulses, ReportEffect};
 use crate::trace::TraceSource;
 use crate::transports::Transports;
 use actix::{Actor, AsyncContext as _, Context, Handler, ResponseFuture, WrapFuture as _};
@@ -51,6 +51,8 @@ const STATS_TIME_OUT: Duration = Duration::from_millis(500);
 #[derive(Clone)]
 pub struct NotifierPorts {
     pub outbox: Arc<dyn OutboxStore>,
+    /// They tell of messages that other nodes queued, and of those that are due again.
+    pub pulses: Pulses,
     /// Derives codes and links.
     pub keyring: Arc<Keyring>,
     pub clock: Arc<dyn Clock>,

@@ -41,7 +41,7 @@ pub struct DeliveryPolicy {
     /// Failures in a row that open a provider's breaker.
     pub breaker_failures: u32,
     pub breaker_rest_secs: u64,
-    /// The interval at which the loop looks for messages if nothing wakes it.
+    /// The longest interval at which the database is asked for messages of other nodes, and for those that are due again.
     pub poll_ms: u64,
     /// Days that settled messages stay on record.
     pub keep_days: u64,
@@ -71,6 +71,11 @@ impl DeliveryPolicy {
         };
         let (lease, timeout) = (Duration::from_secs(lease), Duration::from_secs(timeout));
         ChannelPolicy { concurrency, lease, timeout, give_up: give_up.map(Duration::from_secs) }
+    }
+
+    /// As [`DeliveryPolicy::poll_ms`].
+    pub fn poll(&self) -> Duration {
+        Duration::from_millis(self.poll_ms)
     }
 
     /// One line for each invalid number, with the name of its key.

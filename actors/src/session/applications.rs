@@ -1,10 +1,12 @@
-//! The applications, in memory: a sign-in does not ask SQL for its application.
+//! The applications, in memory: a sign-in does not ask SQL for its application, and a check not for the name of one.
 //!
-//! One is shared by all threads. [`Applications::refresh`] is called regularly, since the command line and other nodes
-//! add applications and choose the default one. What was read longer ago than [`VALID`] is not used.
+//! One is shared by all threads. [`Applications::follow`] is called with each pulse, since the command line and other nodes
+//! add applications and choose the default one. What was valid longer ago than [`VALID`] is not used, except for names: the
+//! name of a number never changes.
 
-use crate::domain::AppName;
-use crate::stores::{AccountStore, Application, StoreResult};
+use crate::domain::{AppId, AppName};
+use crate::error::{Dependency, ErrorKind};
+use crate::stores::{AccountStore, Application, Pulse, StoreResult};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::time::Instant;
@@ -21,6 +23,9 @@ pub struct Applications {
 #[derive(Clone)]
 struct Read {
     applications: Arc<[Application]>,
+    /// What the pulse before said of them; `None` if they were read for another reason.
+    state: Option<String>,
+    /// Nothing had changed at this time.
     began: Instant,
 }
 
@@ -35,11 +40,30 @@ impl Applications {
     /// # Errors
     /// SQL does not answer. What was read before stays for its time.
     pub async fn refresh(&self) -> StoreResult<()> {
+        self.read(None).await
+    }
+
+    /// Reads all applications if they have changed since the pulse before. If not, what was read is valid from this pulse on.
+    ///
+    /// # Errors
+    /// As [`Applications::refresh`].
+    pub async fn follow(&self, pulse: &Pulse) -> StoreResult<()> {
+        {
+            let mut read = self.read.write().unwrap_or_else(PoisonError::into_inner);
+            if let Some(read) = read.as_mut().filter(|read| read.state.as_ref() == Some(&pulse.applications)) {
+                read.began = read.began.max(pulse.began);
+                return Ok(());
+            }
+        }
+        self.read(Some(pulse.applications.clone())).await
+    }
+
+    async fn read(&self, state: Option<String>) -> StoreResult<()> {
         let began = Instant::now();
         let applications = self.accounts.applications().await?.into();
         let mut read = self.read.write().unwrap_or_else(PoisonError::into_inner);
         if read.as_ref().is_none_or(|earlier| earlier.began < began) {
-            *read = Some(Read { applications, began });
+            *read = Some(Read { applications, state, began });
         }
         Ok(())
     }
@@ -56,8 +80,26 @@ impl Applications {
         }
     }
 
+    /// The name of an application. SQL is asked only for one that is not in memory.
+    ///
+    /// # Errors
+    /// SQL does not answer, or there is no such application.
+    pub async fn name(&self, app: AppId) -> Result<AppName, ErrorKind> {
+        let read = self.last();
+        let known = read.iter().flat_map(|read| &*read.applications).find(|known| known.id == app);
+        if let Some(known) = known {
+            return Ok(known.name.clone());
+        }
+        let found = self.accounts.application_by_id(app).await?;
+        Ok(found.ok_or(ErrorKind::DependencyUnavailable(Dependency::Database))?.name)
+    }
+
+    fn last(&self) -> Option<Read> {
+        self.read.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn remembered(&self, name: Option<&AppName>) -> Option<Application> {
-        let read = self.read.read().unwrap_or_else(PoisonError::into_inner).clone()?;
+        let read = self.last()?;
         if read.began.elapsed() >= VALID {
             return None;
         }

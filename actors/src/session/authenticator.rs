@@ -74,7 +74,7 @@ pub struct Authenticator {
     /// Sessions, through the cache of this thread's worker.
     pub sessions: Arc<dyn SessionStore>,
     pub accounts: Arc<dyn AccountStore>,
-    /// For requests that name an application.
+    /// For requests that name an application, and for its name.
     pub applications: Arc<Applications>,
     /// Tells genuine tokens from forged ones.
     pub keyring: Arc<Keyring>,
@@ -232,7 +232,7 @@ impl Authenticator {
         Ok(key)
     }
 
-    /// The name of an application. Each thread reads it from SQL once.
+    /// The name of an application. Each thread asks for it once.
     ///
     /// # Errors
     /// SQL does not answer, or there is no such application.
@@ -240,8 +240,7 @@ impl Authenticator {
         if let Some(name) = self.names.borrow().get(&app) {
             return Ok(name.clone());
         }
-        let found = self.accounts.application_by_id(app).await?;
-        let name = found.ok_or(ErrorKind::DependencyUnavailable(Dependency::Database))?.name;
+        let name = self.applications.name(app).await?;
         self.names.borrow_mut().insert(app, name.clone());
         Ok(name)
     }

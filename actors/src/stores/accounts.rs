@@ -362,7 +362,4 @@ pub trait AccountStore: Send + Sync {
 
     /// False if there is no such key.
     async fn revoke_key(&self, id: KeyRowId) -> StoreResult<bool>;
-
-    /// Succeeds if the database can be read; for readiness.
-    async fn ping(&self) -> StoreResult<()>;
 }

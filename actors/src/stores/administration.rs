@@ -40,7 +40,7 @@ pub struct Node {
     /// Of the program.
     pub version: String,
     pub started: Timestamp,
-    /// When it last said so, by its own clock.
+    /// When it last wrote so, by its own clock.
     pub seen: Timestamp,
 }
 
@@ -58,7 +58,8 @@ pub trait AdministrationStore: Send + Sync {
     /// replaced already.
     async fn expiring_keys(&self, until: Timestamp, limit: u32) -> StoreResult<Vec<KeyRecord>>;
 
-    /// Writes that a node runs, and deletes nodes that were not seen for a day.
+    /// Writes that a node runs, and deletes nodes that were not seen for a day. Also fails if sign-ins could not write to
+    /// `users`, because somebody holds a lock on that table.
     async fn note_node(&self, node: &Node) -> StoreResult<()>;
 
     /// A node has stopped.

@@ -2,7 +2,7 @@
 //!
 //! | side | traits | backends |
 //! | --- | --- | --- |
-//! | SQL | [`AccountStore`], [`KeyStore`], [`DeviceStore`], [`RevocationStore`], [`OutboxStore`], [`AdministrationStore`] | [`sql`]: SQLite, PostgreSQL |
+//! | SQL | [`AccountStore`], [`KeyStore`], [`DeviceStore`], [`RevocationStore`], [`ClosingStore`], [`OutboxStore`], [`AdministrationStore`], [`PulseStore`] | [`sql`]: SQLite, PostgreSQL |
 //! | token | [`SessionStore`], [`ChallengeStore`], [`LimitStore`] | [`embedded`]: SQLite · [`redis`] |
 //!
 //! A backend uses no actor, and actors use only these traits.
@@ -21,17 +21,19 @@
 //! # Rules
 //! - "Not found" is `Ok(None)`. A [`StoreError`] means that the store did not answer, and never counts as "yes".
 //! - A method is one atomic change. Two calls in a row are a race. If that matters, they are one method.
-//! - Every call returns within the time-out of the backend.
+//! - Every call returns within the time-out of the backend, and of SQL if that must remember what the backend may lose.
 //! - Time on the token side is the clock of the store, so that all nodes agree. Hence these traits take *durations*.
 
 mod accounts;
 mod administration;
+mod closings;
 mod counters;
 mod database_url;
 mod devices;
 mod invitation;
 mod keys;
 mod outbox;
+mod pulse;
 mod session_cache;
 mod sqlite;
 mod tokens;
@@ -46,6 +48,7 @@ pub use accounts::{
     ImportedUser, KeyRecord, NewApplication, NewKey, NewUser, PasswordChange, Unchanged, User, UserChange,
 };
 pub use administration::{AdministrationStore, Node, UserSearch};
+pub use closings::{CLOSINGS_KEPT, Closing, ClosingStore};
 pub use counters::{
     AddressCharges, Admission, AttemptCharges, Backoff, Budget, Counter, Forgiven, LimitStore, Rate, Verdict, Waits,
 };
@@ -58,6 +61,7 @@ pub use outbox::{
     MessageState, NewMessage, Next, OutboxCursor, OutboxFilter, OutboxPage, OutboxStats, OutboxStore, OutboxView,
     Progress, ReportEffect, Settlement,
 };
+pub use pulse::{Pulse, PulseStore, Pulses, next_pulse, publish_pulses};
 pub use tokens::{
     ChallengeStore, Close, NewSession, NotedDevice, Opening, PendingNote, PhoneAnswer, PhoneChallenge, PhoneIssue,
     PhoneRequest, ResetChallenge, ResetRequest, Session, SessionStore,

@@ -37,24 +37,29 @@ pub(super) fn make_private(file: &Path) -> std::io::Result<()> {
 /// # Errors
 /// `VersionMissing` when the database was migrated by a newer program.
 pub(super) async fn bring_up_to_date(file: &Path, steps: &Migrator) -> Result<(), MigrateError> {
-    let options =
-        SqliteConnectOptions::new().filename(file).busy_timeout(OPENING_TIME_OUT).synchronous(SqliteSynchronous::Full);
-    let mut connection = options.connect().await?;
-    enter_wal(&mut connection).await?;
+    let mut connection = open_in_wal(file).await?;
     let mut transaction = connection.begin_with(BEGIN_IMMEDIATE).await?;
     steps.run_direct(None, &mut *transaction, false).await?;
     transaction.commit().await?;
     Ok(connection.close().await?)
 }
 
-/// A database stays in WAL mode. To enter it, SQLite raises a read lock to a write lock. Two processes that do so could
-/// wait for each other forever, so SQLite returns "busy" at once and ignores the time-out. Hence the loop.
-async fn enter_wal(connection: &mut SqliteConnection) -> sqlx::Result<()> {
+/// Puts the database into WAL mode, in which it stays.
+pub(super) async fn enter_wal(file: &Path) -> sqlx::Result<()> {
+    open_in_wal(file).await?.close().await
+}
+
+/// To enter WAL mode, SQLite raises a read lock to a write lock. Two processes that do so could wait for each other
+/// forever, so SQLite returns "busy" at once and ignores the time-out. Hence the loop.
+async fn open_in_wal(file: &Path) -> sqlx::Result<SqliteConnection> {
+    let options =
+        SqliteConnectOptions::new().filename(file).busy_timeout(OPENING_TIME_OUT).synchronous(SqliteSynchronous::Full);
+    let mut connection = options.connect().await?;
     let deadline = Instant::now() + OPENING_TIME_OUT;
     loop {
-        match sqlx::raw_sql("PRAGMA journal_mode = WAL").execute(&mut *connection).await {
+        match sqlx::raw_sql("PRAGMA journal_mode = WAL").execute(&mut connection).await {
             Err(error) if is_busy(&error) && Instant::now() < deadline => sleep(Duration::from_millis(10)).await,
-            outcome => return outcome.map(drop),
+            outcome => return outcome.map(|_| connection),
         }
     }
 }

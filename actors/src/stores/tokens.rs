@@ -91,6 +91,18 @@ pub enum Close {
     All,
 }
 
+impl Close {
+    /// Whether it closes this session.
+    pub(super) fn selects(self, session: &Session) -> bool {
+        match self {
+            Self::One(id) => session.id == id,
+            Self::Others(kept) => session.id != kept,
+            Self::InApp(app) => session.app == app,
+            Self::All => true,
+        }
+    }
+}
+
 /// Sessions. Every method is atomic and is about one user.
 #[async_trait]
 pub trait SessionStore: Send + Sync {
@@ -116,6 +128,9 @@ pub trait SessionStore: Send + Sync {
     async fn list(&self, user: UserId) -> StoreResult<Vec<Session>>;
 
     /// Closes sessions. Returns how many there were. Idempotent. Works on a full store.
+    ///
+    /// What was closed here or by [`SessionStore::open`] is final: no crash and no failover of the store brings it back. A
+    /// store that cannot promise that alone needs a [`super::ClosingStore`], and an error may name the database.
     async fn close(&self, user: UserId, which: Close) -> StoreResult<u64>;
 
     /// Applies a revocation. Closes all sessions of an epoch before `epoch`, except `keep`, and deletes phone and reset

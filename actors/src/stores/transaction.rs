@@ -18,8 +18,9 @@ pub(super) type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// for the lock later is refused without waiting when another one wrote in between.
 pub(super) const BEGIN_IMMEDIATE: &str = "BEGIN IMMEDIATE";
 
-/// A connection to a server that was in use within this time is not tested before the next use.
-const TRUSTED: Duration = Duration::from_millis(500);
+/// A connection to a server that was taken within this time is not tested before the next use. It is longer than the time
+/// between two pulses.
+const TRUSTED: Duration = Duration::from_millis(575);
 /// A live server answers a test within this time. It is a part of what a call may take, so that a call can go on to the
 /// next connection when one is dead.
 const TEST_TIME_OUT: Duration = Duration::from_millis(100);

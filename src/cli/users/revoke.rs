@@ -52,12 +52,11 @@ pub(super) async fn run(
 
 /// Applies the revocation to the token store, or says why this has to wait.
 pub(super) async fn apply(config: &Config, accounts: &Database, revocation: &Revocation) -> Result<(), String> {
-    let revocations = Arc::new(accounts.clone());
-    let (clock, hook) = (Arc::new(SystemClock), revocations.clone());
+    let (clock, revocations) = (Arc::new(SystemClock), Arc::new(accounts.clone()));
     // A store in the file of the database may be created. A separate file may be in another folder than this one.
     let tokens = match config.database.file() {
-        Some(_) => TokenStore::open(config, clock, hook).await,
-        None => TokenStore::open_existing(config, clock, hook).await,
+        Some(_) => TokenStore::open(config, clock, accounts).await,
+        None => TokenStore::open_existing(config, clock, accounts).await,
     };
     let sessions = tokens.map_err(|error| error.to_string())?.sessions();
     Revoker { revocations, sessions }.try_apply(revocation).await.map_err(|error| error.to_string())

@@ -22,8 +22,7 @@ struct Details {
 pub(super) async fn run(context: &Context, config: &Config, accounts: &Database, user: &str) -> Result<(), Failure> {
     let user = find(accounts, user).await?;
     let sessions = async || -> StoreResult<Result<Vec<Session>, String>> {
-        let revocations = Arc::new(accounts.clone());
-        match TokenStore::open_existing(config, Arc::new(SystemClock), revocations).await {
+        match TokenStore::open_existing(config, Arc::new(SystemClock), accounts).await {
             Ok(tokens) => tokens.sessions().list(user.id).await.map(Ok),
             Err(error) => Ok(Err(error.to_string())),
         }

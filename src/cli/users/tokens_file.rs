@@ -58,7 +58,7 @@ impl TokensFile {
             return Err(Failure("there is no application to sign in to: add one with portcullis apps add".to_owned()));
         };
         let keyring = app::keyring(config)?;
-        let store = TokenStore::open(config, Arc::new(SystemClock), Arc::new(accounts.clone())).await?;
+        let store = TokenStore::open(config, Arc::new(SystemClock), accounts).await?;
         let file = create(path, force).map_err(|error| match error.kind() {
             ErrorKind::AlreadyExists => Failure(format!("{} exists already: --force replaces it", path.display())),
             _ => fault(path, error),

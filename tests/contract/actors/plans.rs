@@ -10,7 +10,7 @@ use portcullis_actors::session::{ListSessions, SignIn, SignOut};
 use portcullis_actors::stores::{
     AccountStore as _, AdministrationStore as _, Attempt, ChangedBy, Channel, Destination, DeviceStore as _,
     KeyStore as _, LeaseRequest, Leased, MessageKind, MessageState, NewMessage, Next, OutboxFilter, OutboxStore as _,
-    OutboxView, Progress, PushDrop, RevocationStore as _, Settlement, UserChange, UserSearch,
+    OutboxView, Progress, PulseStore as _, PushDrop, RevocationStore as _, Settlement, UserChange, UserSearch,
 };
 use portcullis_actors::transports::{DeliveryReport, ReportStatus};
 use portcullis_testkit::defaults;
@@ -168,6 +168,7 @@ async fn deliver(house: &House) {
     store.retry(delivered).await.expect("asked");
     store.stats().await.expect("read");
     store.due(Channel::Mail).await.expect("read");
+    store.pulse().await.expect("read");
     operate(house).await;
 }
 

@@ -1,6 +1,7 @@
 //! Promises of Redis only: cached checks, revocations between nodes, and a Redis that is cut off, full or gone. The
 //! contract of all token stores is tested in `tokens`.
 
+mod closings;
 mod cluster;
 mod dump;
 mod expiry;
@@ -22,7 +23,7 @@ use portcullis_actors::stores::{
     Forgiven, NewSession, Opening, PhoneRequest, ResetRequest, Revocation, RevocationStore, Session, SessionStore,
     StoreResult,
 };
-use portcullis_testkit::stores::PATIENT;
+use portcullis_testkit::stores::{Closings, PATIENT};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -85,7 +86,8 @@ pub async fn try_connect_to(
     revocations: Arc<Revocations>,
 ) -> Result<RedisTokenStore, StartError> {
     let settings = RedisSettings { servers, pool_size: 8, timeout };
-    RedisTokenStore::connect(&settings, Arc::new(ShiftedClock::default()), replay(revocations)).await
+    let (clock, closings) = (Arc::new(ShiftedClock::default()), Arc::<Closings>::default());
+    RedisTokenStore::connect(&settings, clock, closings, replay(revocations)).await
 }
 
 /// The hook of a server over these revocations.

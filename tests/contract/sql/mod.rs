@@ -5,6 +5,7 @@ mod accounts;
 mod administration;
 mod cancelled;
 mod cancelled_statements;
+mod closings;
 mod deletion;
 mod devices;
 mod faults;
@@ -122,6 +123,11 @@ suite! {
         a_revocation_is_pending_until_acknowledged,
         recent_revocations_come_in_pages,
     }
+    closings {
+        what_was_closed_is_read_in_pages,
+        closings_are_forgotten_after_a_day_in_small_parts,
+        a_closing_does_not_wait_for_the_row_of_its_user,
+    }
     deletion {
         nothing_is_left_of_an_account,
     }
@@ -129,6 +135,8 @@ suite! {
         a_request_that_goes_away_leaves_no_half_change,
     }
     starting {
+        a_newer_step_is_accepted_unless_it_needs_a_newer_program,
+        a_step_that_is_not_ours_is_refused,
         two_processes_may_start_at_once,
         two_processes_share_a_database,
         what_was_written_is_there_after_a_restart,

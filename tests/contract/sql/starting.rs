@@ -4,10 +4,11 @@ use super::Backend;
 use futures_util::future::join_all;
 use portcullis_actors::clock::SystemClock;
 use portcullis_actors::stores::AccountStore as _;
-use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
+use portcullis_actors::stores::sql::{Found, SqlSettings, SqlStore};
 use portcullis_testkit::accounts::new_user;
 use portcullis_testkit::postgres::{Postgres, shared_database};
 use portcullis_testkit::stores::patient;
+use sqlx::{AnyConnection, Connection as _};
 use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
@@ -74,6 +75,52 @@ pub(super) async fn a_database_of_a_newer_program_is_refused(backend: Backend) {
                  SELECT 9999, description, success, checksum, execution_time FROM _sqlx_migrations WHERE version = 1";
     backend.execute(later).await;
     refused(&backend.settings, "newer than this program (it knows step 9999").await;
+}
+
+/// Records a step that this program does not know.
+async fn a_later_program_was_here(backend: &Backend, number: i64, needs: i64) {
+    let bytes = if backend.settings.url.starts_with("sqlite") { "BLOB" } else { "BYTEA" };
+    let table = format!(
+        "CREATE TABLE IF NOT EXISTS schema_steps (number BIGINT PRIMARY KEY, name TEXT NOT NULL, checksum {bytes} NOT NULL, \
+         needs BIGINT NOT NULL, applied BIGINT NOT NULL); \
+         INSERT INTO schema_steps SELECT {number}, 'later', checksum, {needs}, 0 FROM _sqlx_migrations WHERE version = 1"
+    );
+    backend.execute(table.leak()).await;
+}
+
+pub(super) async fn a_newer_step_is_accepted_unless_it_needs_a_newer_program(backend: Backend) {
+    let user = backend.user("ada").await;
+    a_later_program_was_here(&backend, 9998, 6).await;
+    let older = open(&backend.settings).await.expect("an additive step harms no older program");
+    assert!(older.user(user).await.expect("read").is_some());
+    assert_eq!(SqlStore::inspect(&backend.settings).await, Ok(Found::Current));
+    a_later_program_was_here(&backend, 9999, 9999).await;
+    refused(&backend.settings, "newer than this program (it knows step 9999").await;
+    SqlStore::inspect(&backend.settings).await.expect_err("it cannot serve");
+}
+
+pub(super) async fn a_step_that_is_not_ours_is_refused(backend: Backend) {
+    let other = "UPDATE _sqlx_migrations SET checksum = (SELECT checksum FROM _sqlx_migrations WHERE version = 2) \
+                 WHERE version = 1";
+    backend.execute(other).await;
+    refused(&backend.settings, "step 1 of the schema is not the one of this program").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_step_gives_up_on_a_lock_that_is_held_for_too_long() {
+    let backend = Backend::postgres().await;
+    backend.execute("DROP INDEX outbox_expired, outbox_user, outbox_decoy_destination").await;
+    backend.execute("DELETE FROM _sqlx_migrations WHERE version = 5").await;
+    let settings = SqlSettings { lock_patience: Duration::from_secs(2), ..backend.settings.clone() };
+    let mut holder = AnyConnection::connect(&settings.url).await.expect("connects");
+    let hold = "BEGIN; LOCK TABLE outbox IN ROW EXCLUSIVE MODE";
+    sqlx::raw_sql(hold).execute(&mut holder).await.expect("held");
+    refused(&settings, "0005_outbox_lists of the schema needs a lock that another transaction holds").await;
+    let steps = "SELECT COUNT(*) FROM _sqlx_migrations WHERE version = 5";
+    assert_eq!(backend.number(steps).await, 0, "nothing was changed");
+    holder.close().await.expect("released");
+    assert_eq!(SqlStore::migrate(&settings).await, Ok(vec!["0005_outbox_lists"]));
+    assert_eq!(backend.number(steps).await, 1);
 }
 
 #[tokio::test]

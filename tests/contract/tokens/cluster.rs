@@ -4,7 +4,7 @@ use super::*;
 use crate::redis::replay;
 use portcullis_actors::stores::redis::{RedisServers, RedisSettings, RedisTokenStore};
 use portcullis_testkit::redis_cluster::RedisCluster;
-use portcullis_testkit::stores::PATIENT;
+use portcullis_testkit::stores::{Closings, PATIENT};
 
 pub(crate) struct OnCluster;
 
@@ -15,7 +15,8 @@ impl Backend for OnCluster {
         let clock = Arc::new(ShiftedClock::default());
         let servers = RedisServers::Cluster(cluster.urls());
         let settings = RedisSettings { servers, pool_size: 16, timeout: PATIENT };
-        let connect = || RedisTokenStore::connect(&settings, clock.clone(), replay(Arc::default()));
+        let closings = Arc::<Closings>::default();
+        let connect = || RedisTokenStore::connect(&settings, clock.clone(), closings.clone(), replay(Arc::default()));
         let store = Arc::new(connect().await.expect("the cluster serves"));
         let elsewhere = Arc::new(connect().await.expect("the cluster serves").for_worker());
         Ports {

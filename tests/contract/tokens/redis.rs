@@ -4,7 +4,7 @@ use super::*;
 use crate::redis::replay;
 use portcullis_actors::stores::redis::{RedisServers, RedisSettings, RedisTokenStore};
 use portcullis_testkit::redis::Redis;
-use portcullis_testkit::stores::PATIENT;
+use portcullis_testkit::stores::{Closings, PATIENT};
 
 pub(crate) struct OnRedis;
 
@@ -14,7 +14,8 @@ impl Backend for OnRedis {
         let redis = Redis::start().await;
         let clock = Arc::new(ShiftedClock::default());
         let settings = RedisSettings { servers: RedisServers::One(redis.url()), pool_size: 16, timeout: PATIENT };
-        let connect = || RedisTokenStore::connect(&settings, clock.clone(), replay(Arc::default()));
+        let closings = Arc::<Closings>::default();
+        let connect = || RedisTokenStore::connect(&settings, clock.clone(), closings.clone(), replay(Arc::default()));
         let store = Arc::new(connect().await.expect("Redis serves"));
         let elsewhere = Arc::new(connect().await.expect("Redis serves").for_worker());
         Ports {

@@ -1,19 +1,26 @@
 //! Several servers as processes on a real Redis and a real PostgreSQL, tested over HTTP. Either store is killed, stalled,
 //! cut off, emptied or full.
 
+mod clocks;
+mod closings;
 mod cluster;
 mod crash;
 mod dumps;
 mod empty;
 mod full;
 mod gone;
+mod idle;
 mod log;
 mod nodes;
 mod outbox;
 mod pgbouncer;
 mod postgres_moves;
 mod production;
+mod releases;
 mod replay;
+mod rights;
+mod rolling;
+mod upgrade;
 
 use crate::http::{Answer, call};
 use crate::inbox;

@@ -23,7 +23,7 @@ const PUBLIC_URL: &str = "https://sign-in.example.com";
 const TOKEN: &str = "sms-token-5521";
 
 /// With SMS through `api`.
-fn texting(fleet: Fleet, api: &SmsApi) -> Fleet {
+pub(super) fn texting(fleet: Fleet, api: &SmsApi) -> Fleet {
     let settings = [
         ("server.public_url", PUBLIC_URL),
         ("sms.transport", "twilio"),

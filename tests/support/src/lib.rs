@@ -1,16 +1,18 @@
 //! The test kit: real servers on free ports, the users and applications that tests start from, and one way to wait.
 //!
 //! A server of the kit has a temporary folder of its own and ends when it is dropped. `browser`, `collector`, `gate`,
-//! `http`, `postgres`, `proxy`, `redis`, `sms`, `smtp` and `tools` contain nothing of Portcullis; `accounts`, `deliveries`,
+//! `haproxy`, `http`, `postgres`, `proxy`, `redis`, `sms`, `smtp` and `tools` contain nothing of Portcullis; `accounts`, `deliveries`,
 //! `live`, `server` and `stores` do.
 
 #![expect(clippy::disallowed_methods, reason = "tests start processes and tasks of their own")]
 
 pub mod accounts;
 pub mod browser;
+pub mod clocks;
 pub mod collector;
 pub mod deliveries;
 pub mod gate;
+pub mod haproxy;
 pub mod http;
 pub mod live;
 pub mod pgbouncer;

@@ -1,6 +1,6 @@
 //! A real redis-server on a free port, which tests stall, kill, restart and fill.
 
-use crate::wait::Wait;
+use crate::wait::{Wait, eventually};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::process::Stdio;
@@ -44,10 +44,42 @@ impl Redis {
         panic!("redis-server does not come up: is it installed (apt-get install redis-server)?")
     }
 
+    /// A new replica of this primary, once it counts as one.
+    ///
+    /// # Panics
+    /// As [`Redis::start_with`], and when it does not follow.
+    pub async fn replica(&self) -> Self {
+        self.replica_through(self.address()).await
+    }
+
+    /// The same, which connects to a gate before this primary.
+    ///
+    /// # Panics
+    /// As [`Redis::replica`].
+    pub async fn replica_through(&self, gate: SocketAddr) -> Self {
+        let online =
+            async || self.command(&["INFO", "replication"]).await.unwrap_or_default().matches("state=online").count();
+        let before = online().await;
+        let replica = Self::start_with(&["--replicaof", &format!("127.0.0.1 {}", gate.port())]).await;
+        eventually("the replica follows", async || online().await > before).await;
+        replica
+    }
+
+    /// Makes a replica a primary.
+    ///
+    /// # Panics
+    /// When it does not answer.
+    pub async fn promote(&self) {
+        let reply = self.command(&["REPLICAOF", "NO", "ONE"]).await.expect("Redis answers");
+        assert_eq!(reply, "+OK");
+    }
+
     async fn spawn(&mut self) -> io::Result<()> {
         let port = self.port.to_string();
         let mut command = Command::new("redis-server");
         command.args(["--port", &port, "--bind", "127.0.0.1", "--save", "", "--daemonize", "no"]);
+        // A replica may copy at once: it need not wait for others to come.
+        command.args(["--repl-diskless-sync-delay", "0"]);
         command.arg("--dir").arg(self.folder.path()).args(&self.arguments);
         if let Some(port) = self.bus_port {
             command.args(["--cluster-port", &port.to_string()]);
@@ -128,9 +160,13 @@ impl Redis {
     /// # Panics
     /// When it has no such number.
     pub async fn info(&self, name: &str) -> u64 {
+        self.word(name).await.parse().unwrap_or_else(|_| panic!("{name} is no number"))
+    }
+
+    async fn word(&self, name: &str) -> String {
         let about = self.command(&["INFO", "everything"]).await.expect("Redis answers");
-        let said = about.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')?.trim().parse().ok());
-        said.unwrap_or_else(|| panic!("INFO has no {name}"))
+        let said = about.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        said.unwrap_or_else(|| panic!("INFO has no {name}")).trim().to_owned()
     }
 
     /// Stops it (SIGSTOP): connections stay open and nothing answers.

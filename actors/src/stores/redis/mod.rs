@@ -18,6 +18,7 @@
 //! | `sentinel`, `cluster` | where the primaries are, at the start and from then on |
 //! | `routing` | sends each call to the primary of its slot, and again where a cluster redirects it |
 //! | `pool` | *changes*: scripts over a bounded pool of connections |
+//! | `confirmed`, `replicas`, `closings` | a change that closes sessions: the replicas confirm it, or it becomes a row in SQL and is applied again |
 //! | `tracking`, `caches`, `cached_sessions` | *checks*: one connection of this process for each primary, and a cache for each HTTP thread, which Redis invalidates over it |
 //! | `start`, `role` | whether a Redis can serve, and whether it is a primary now |
 //!
@@ -26,10 +27,13 @@
 mod cached_sessions;
 mod caches;
 mod challenges;
+mod closings;
 mod cluster;
+mod confirmed;
 mod limits;
 mod pool;
 mod record;
+mod replicas;
 mod role;
 mod routing;
 mod scripts;
@@ -42,14 +46,16 @@ mod topology;
 mod tracking;
 
 pub use cached_sessions::CachedSessions;
+pub use closings::{CLOSINGS_OVERLAP, FollowedClosings};
 
-use super::{Counter, StoreResult};
-use crate::clock::Clock;
+use super::{ClosingStore, Counter, StoreResult};
+use crate::clock::{Clock, ClockSkew, Timestamp};
 use crate::domain::UserId;
 use crate::error::{StartError, StoreError};
 use crate::metrics::StoreMetrics;
 use caches::Caches;
 use futures_util::future::BoxFuture;
+use pool::Asking;
 use redis::{Cmd, FromRedisValue};
 use routing::Route;
 use shard::Shard;
@@ -131,6 +137,7 @@ struct Inner {
     settings: RedisSettings,
     timeout: Duration,
     clock: Arc<dyn Clock>,
+    closings: Arc<dyn ClosingStore>,
     before_serving: BeforeServing,
     metrics: Arc<StoreMetrics>,
     /// The clock of Redis minus ours, in milliseconds; of several primaries the one that is furthest ahead.
@@ -138,7 +145,7 @@ struct Inner {
 }
 
 impl RedisTokenStore {
-    /// Connects, and examines whether this Redis can serve.
+    /// Connects, and examines whether this Redis can serve. What it cannot promise to remember is written to `closings`.
     ///
     /// # Errors
     /// A wrong URL or password, a server that cannot be reached or is too old, a node of a cluster that is not configured
@@ -146,10 +153,15 @@ impl RedisTokenStore {
     pub async fn connect(
         settings: &RedisSettings,
         clock: Arc<dyn Clock>,
+        closings: Arc<dyn ClosingStore>,
         before_serving: BeforeServing,
     ) -> Result<Self, StartError> {
         let metrics = Arc::default();
         let topology = find(settings, &metrics).await?;
+        for shard in topology.shards() {
+            // Without an answer the first closing is written to SQL.
+            let _ = shard.pool.examine().await;
+        }
         Ok(Self(Arc::new(Inner {
             topology: watch::Sender::new(Arc::new(topology)),
             caches: Caches::default(),
@@ -159,6 +171,7 @@ impl RedisTokenStore {
             settings: settings.clone(),
             timeout: settings.timeout,
             clock,
+            closings,
             before_serving,
             metrics,
             clock_skew: AtomicI64::new(0),
@@ -212,6 +225,24 @@ impl RedisTokenStore {
         Ok(version.map_or_else(|| "Redis".to_owned(), |version| format!("Redis {version}")))
     }
 
+    /// How far its clock is ahead of this node's: that of the primary with the largest difference.
+    ///
+    /// # Errors
+    /// One of them does not answer.
+    pub async fn clock_skew(&self) -> StoreResult<ClockSkew> {
+        let mut largest = ClockSkew::default();
+        for shard in self.topology().shards() {
+            let before = self.0.clock.now();
+            let (secs, micros): (i64, i64) = shard.pool.command(&redis::cmd("TIME"), Asking::No).await?;
+            let time = Timestamp::from_millis(secs * 1000 + micros / 1000 + self.offset());
+            let skew = ClockSkew::measured(before, time, self.0.clock.now());
+            if skew.amount() > largest.amount() {
+                largest = skew;
+            }
+        }
+        Ok(largest)
+    }
+
     /// The clock of Redis minus ours, in milliseconds, as it was measured last.
     pub fn clock_skew_millis(&self) -> i64 {
         self.0.clock_skew.load(Ordering::Relaxed)
@@ -227,6 +258,17 @@ impl RedisTokenStore {
         let mut route = Route::to(self, script.slot())?;
         loop {
             match route.within(route.shard.pool.run(script, route.asking)).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => route.follow(error).await?,
+            }
+        }
+    }
+
+    /// Runs a script where its keys are, and tells whether its change is confirmed.
+    async fn run_confirmed<T: FromRedisValue>(&self, script: &scripts::Call<'_>) -> StoreResult<(T, bool)> {
+        let mut route = Route::to(self, script.slot())?;
+        loop {
+            match route.within(route.shard.pool.run_confirmed(script, route.asking)).await {
                 Ok(answer) => return Ok(answer),
                 Err(error) => route.follow(error).await?,
             }

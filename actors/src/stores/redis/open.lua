@@ -5,7 +5,8 @@
 -- KEYS[2]  … counters (see counter.lua): first those to forget
 -- ARGV     2 digest · 3 app, 0 for pages · 4 device, 0 is none · 5 epoch · 6 idle life, s · 7 absolute life, s ·
 --          8 live sessions, at most · 9 how many of the counters to forget
--- returns  {created, idle end, absolute end} in Unix seconds, or nil if the epoch is too old
+-- returns  {created, idle end, absolute end, {digest of a live session that was closed, …}} with times in Unix seconds, or
+--          nil if the epoch is too old
 
 local all, epoch = read()
 if tonumber(ARGV[5]) < epoch then
@@ -15,13 +16,19 @@ end
 
 -- Writing comes first: then a full store refuses the whole sign-in and closes nothing.
 local idle, absolute = seconds + ARGV[6], seconds + ARGV[7]
-redis.call('HSET', KEYS[1], ARGV[2], value(ARGV[3], ARGV[4], seconds, idle, absolute, ARGV[5]))
+redis.call('HSET', KEYS[1], ARGV[2], value(ARGV[3], ARGV[4], seconds, idle, absolute, ARGV[5], ''))
 forgive(2, tonumber(ARGV[9]))
 
-local others = {}
+local others, closed = {}, {}
+local function close(session)
+  redis.call('HDEL', KEYS[1], session.id)
+  if session.live then
+    closed[#closed + 1] = session.id
+  end
+end
 for _, session in ipairs(all) do
   if not session.live or (ARGV[4] ~= '0' and session.device == ARGV[4]) then
-    redis.call('HDEL', KEYS[1], session.id)
+    close(session)
   elseif session.id ~= ARGV[2] and (session.app == '0') == (ARGV[3] == '0') then
     others[#others + 1] = session
   end
@@ -36,9 +43,9 @@ table.sort(others, function(a, b)
 end)
 for i = 1, #others + 1 - tonumber(ARGV[8]) do
   if others[i] then
-    redis.call('HDEL', KEYS[1], others[i].id)
+    close(others[i])
   end
 end
 
 set_expiry()
-return {seconds, idle, absolute}
+return {seconds, idle, absolute, closed}

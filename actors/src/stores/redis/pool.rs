@@ -2,6 +2,7 @@
 //! and not an unbounded number of waiting calls. Connections to a server that is no longer a primary are closed.
 
 use super::super::StoreResult;
+use super::replicas::Replicas;
 use super::role;
 use super::scripts::Call;
 use crate::error::StoreError;
@@ -41,14 +42,16 @@ pub(super) struct BoundedPool {
     pool: Pool<Connector>,
     /// How often all connections were closed. A connection that was in use at that time does not return to the pool.
     generation: AtomicU64,
-    time_out: Duration,
+    pub(super) time_out: Duration,
+    pub(super) replicas: Arc<Replicas>,
     metrics: Arc<StoreMetrics>,
 }
 
 impl BoundedPool {
     #[expect(clippy::expect_used, reason = "a runtime is named")]
     pub(super) fn new(client: &Client, size: usize, time_out: Duration, metrics: &Arc<StoreMetrics>) -> Self {
-        let connector = Connector { client: client.clone(), time_out };
+        let replicas = Arc::<Replicas>::default();
+        let connector = Connector { client: client.clone(), time_out, replicas: Arc::clone(&replicas) };
         let pool = Pool::builder(connector).max_size(size.max(1)).runtime(Runtime::Tokio1);
         // The last one used is the first one used again: few connections are busy, and trusted.
         let pool = pool.queue_mode(QueueMode::Lifo);
@@ -56,7 +59,7 @@ impl BoundedPool {
         // other half: under load calls time out in the queue, and not halfway.
         let pool = pool.wait_timeout(Some(time_out / 2));
         let (pool, generation) = (pool.build().expect("a runtime"), AtomicU64::new(0));
-        Self { pool, generation, time_out, metrics: Arc::clone(metrics) }
+        Self { pool, generation, time_out, replicas, metrics: Arc::clone(metrics) }
     }
 
     /// Runs a script by its digest, or by its text if Redis has not loaded it.
@@ -70,7 +73,7 @@ impl BoundedPool {
             asking.send(connection).await?;
             script.invoke_async(connection).await
         };
-        span.end(self.bounded(call).await)
+        span.end(self.bounded(self.time_out, call).await)
     }
 
     pub(super) async fn command<T: FromRedisValue>(&self, command: &Cmd, asking: Asking) -> StoreResult<T> {
@@ -79,12 +82,12 @@ impl BoundedPool {
             asking.send(connection).await?;
             command.query_async(connection).await
         };
-        span.end(self.bounded(call).await)
+        span.end(self.bounded(self.time_out, call).await)
     }
 
     /// The text of `INFO`, as [`role::info`].
     pub(super) async fn info(&self) -> StoreResult<String> {
-        self.bounded(async |connection: &mut MultiplexedConnection| role::info(connection).await).await
+        self.bounded(self.time_out, async |connection: &mut MultiplexedConnection| role::info(connection).await).await
     }
 
     /// Closes the idle connections, and those in use when their call has ended.
@@ -98,7 +101,12 @@ impl BoundedPool {
         self.pool.close();
     }
 
-    async fn bounded<T>(&self, work: impl AsyncFnOnce(&mut MultiplexedConnection) -> RedisResult<T>) -> StoreResult<T> {
+    /// Runs `work` on a connection. `limit` includes the wait for one.
+    pub(super) async fn bounded<T>(
+        &self,
+        limit: Duration,
+        work: impl AsyncFnOnce(&mut MultiplexedConnection) -> RedisResult<T>,
+    ) -> StoreResult<T> {
         let call = async {
             let generation = self.generation.load(Ordering::Acquire);
             let pooled =
@@ -117,10 +125,10 @@ impl BoundedPool {
             answer.map_err(|error| (end_of_call(&error), StoreError::token_store(error)))
         };
         let began = Instant::now();
-        let ended = tokio::time::timeout(self.time_out, call).await.unwrap_or_else(|_| {
+        let ended = tokio::time::timeout(limit, call).await.unwrap_or_else(|_| {
             // Redis was late, not the queue.
             self.close_connections();
-            Err((CallEnd::Timeout, late(self.time_out)))
+            Err((CallEnd::Timeout, late(limit)))
         });
         self.metrics.record(ended.as_ref().map_or_else(|(end, _)| *end, |_| CallEnd::Ok), began.elapsed());
         ended.map_err(|(_, error)| error)
@@ -144,6 +152,7 @@ pub(super) fn end_of_call(error: &RedisError) -> CallEnd {
 struct Connector {
     client: Client,
     time_out: Duration,
+    replicas: Arc<Replicas>,
 }
 
 struct PooledConnection {
@@ -166,7 +175,7 @@ impl Manager for Connector {
             Ok::<(), ()>(())
         });
         let mut connection = self.client.get_multiplexed_async_connection_with_config(&config).await?;
-        role::ensure_primary(&mut connection).await?;
+        self.replicas.examine(&mut connection).await?;
         Ok(PooledConnection { connection, ended })
     }
 

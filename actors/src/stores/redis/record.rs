@@ -1,11 +1,11 @@
-//! A session as Redis holds it: `app:device:created:idle:absolute[:epoch]` (see `sessions.lua`).
+//! A session as Redis holds it: `app:device:created:idle:absolute[:epoch[:…]]` (see `sessions.lua`).
 
 use super::super::{Session, StoreResult};
 use crate::clock::Timestamp;
 use crate::domain::{AppId, DeviceId, Digest};
 use crate::error::StoreError;
 
-/// Parses the value of a field.
+/// Parses the value of a field. Ignores what a newer program wrote behind the epoch.
 ///
 /// # Errors
 /// When our scripts did not write it.
@@ -37,9 +37,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_read_with_and_without_an_epoch() {
+    fn a_line_is_read_with_and_without_an_epoch_and_what_a_newer_program_adds() {
         let id = Digest::of(b"token");
-        for line in ["7:0:100:200:300", "7:0:100:200:300:12"] {
+        for line in ["7:0:100:200:300", "7:0:100:200:300:12", "7:0:100:200:300:0:new", "7:0:100:200:300:12:new:8"] {
             let session = parse(id, line.as_bytes()).expect("well formed");
             assert_eq!((session.app, session.device), (AppId(7), None));
             assert_eq!(session.expires(), Timestamp::from_secs(200));

@@ -7,15 +7,21 @@ use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind, Value, cmd};
 /// Succeeds on a primary, and for a user who may not run `ROLE`: then it is assumed to be a primary.
 ///
 /// # Errors
-/// `READONLY` on a replica, and the errors of the connection.
+/// As [`replicas`].
 pub(super) async fn ensure_primary(connection: &mut MultiplexedConnection) -> RedisResult<()> {
-    match cmd("ROLE").query_async::<Vec<Value>>(connection).await {
-        Ok(reply) if reply.first().is_some_and(|role| matches!(role, Value::BulkString(name) if name == b"master")) => {
-            Ok(())
-        }
+    replicas(cmd("ROLE").query_async(connection).await).map(drop)
+}
+
+/// From the answer to `ROLE`: how many replicas this primary has that follow it; none is known to a user who may not run it.
+///
+/// # Errors
+/// `READONLY` on a replica, and the errors of the connection.
+pub(super) fn replicas(role: RedisResult<Vec<Value>>) -> RedisResult<Option<usize>> {
+    match role.as_deref() {
+        Ok([Value::BulkString(name), _, Value::Array(replicas)]) if name == b"master" => Ok(Some(replicas.len())),
         Ok(_) => Err((ErrorKind::Server(ServerErrorKind::ReadOnly), "this Redis is a replica").into()),
-        Err(error) if is_forbidden(&error) => Ok(()),
-        Err(error) => Err(error),
+        Err(error) if is_forbidden(error) => Ok(None),
+        Err(_) => role.map(|_| None),
     }
 }
 

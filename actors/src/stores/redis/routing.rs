@@ -38,6 +38,10 @@ impl Redirection {
             _ => None,
         }
     }
+
+    pub(super) fn behind(error: &StoreError) -> Option<Self> {
+        error.source.downcast_ref().and_then(Self::of)
+    }
 }
 
 /// Where a call goes next.
@@ -71,7 +75,7 @@ impl<'a> Route<'a> {
     /// # Errors
     /// The error itself, if it is no redirection; the time is over; nobody has the slot.
     pub(super) async fn follow(&mut self, error: StoreError) -> StoreResult<()> {
-        let redirection = error.source.downcast_ref().and_then(Redirection::of).ok_or(error)?;
+        let redirection = Redirection::behind(&error).ok_or(error)?;
         let pause = self.pause.replace(PAUSE).unwrap_or_default();
         let turn = async {
             match redirection {

@@ -3,8 +3,9 @@
 -- KEYS[1]  pc:{user}:sessions, a hash that expires with the last of its sessions; if it holds an epoch, not earlier
 --          than 10 minutes after its last change
 --   field  16 raw bytes, the digest of a token
---   value  app:device:created:idle:absolute[:epoch], decimal; app 0 is a page of this server, device 0 is none, times are Unix seconds, the epoch is
---          that of the user at sign-in and is left out if it is 0; up to 64 bytes the hash keeps its compact encoding
+--   value  app:device:created:idle:absolute[:epoch[:more]], decimal; app 0 is a page of this server, device 0 is none, times
+--          are Unix seconds, the epoch is that of the user at sign-in and is left out if it is 0, and what a newer program
+--          wrote behind it is kept; up to 64 bytes the hash keeps its compact encoding
 --   field  epoch, if it is not 0: a sign-in that began before it is refused
 
 local EPOCH_KEPT = 600
@@ -17,12 +18,12 @@ local function parse(flat)
     if flat[i] == 'epoch' then
       epoch = tonumber(flat[i + 1])
     else
-      local app, device, created, idle, absolute, born =
-        string.match(flat[i + 1], '^(%d+):(%d+):(%d+):(%d+):(%d+):?(%d*)$')
+      local app, device, created, idle, absolute, born, more =
+        string.match(flat[i + 1], '^(%d+):(%d+):(%d+):(%d+):(%d+):?(%d*)(.*)$')
       local ends = math.min(tonumber(idle), tonumber(absolute))
       all[#all + 1] = {
         id = flat[i], value = flat[i + 1], app = app, device = device, created = created, absolute = absolute,
-        born = born, epoch = tonumber(born) or 0, ends = ends, live = ends > seconds, order = i,
+        born = born, more = more, epoch = tonumber(born) or 0, ends = ends, live = ends > seconds, order = i,
       }
     end
   end
@@ -33,8 +34,11 @@ local function read()
   return parse(redis.call('HGETALL', KEYS[1]))
 end
 
-local function value(app, device, created, idle, absolute, born)
+local function value(app, device, created, idle, absolute, born, more)
   local text = string.format('%s:%s:%.0f:%.0f:%.0f', app, device, created, idle, absolute)
+  if more ~= '' then
+    return text .. ':' .. born .. more
+  end
   if born ~= '' and born ~= '0' then
     text = text .. ':' .. born
   end

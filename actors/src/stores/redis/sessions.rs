@@ -25,6 +25,28 @@ impl RedisTokenStore {
         self.0.caches.forget(user);
         answer
     }
+
+    /// The same for one that closes sessions. Also tells whether that is confirmed.
+    async fn close_by<T: redis::FromRedisValue>(
+        &self,
+        user: UserId,
+        call: &scripts::Call<'_>,
+    ) -> StoreResult<(T, bool)> {
+        let answer = self.run_confirmed(call).await;
+        self.0.caches.forget(user);
+        answer
+    }
+}
+
+/// Digests in the answer of a script.
+struct Digests(Vec<Digest>);
+
+impl redis::FromRedisValue for Digests {
+    fn from_redis_value(value: redis::Value) -> Result<Self, redis::ParsingError> {
+        let read: Vec<Vec<u8>> = redis::from_redis_value(value)?;
+        let read: Option<Vec<_>> = read.iter().map(|bytes| Digest::from_slice(bytes)).collect();
+        read.map(Self).ok_or_else(|| "a digest has 16 bytes".into())
+    }
 }
 
 #[async_trait]
@@ -39,20 +61,22 @@ impl SessionStore for RedisTokenStore {
         let (together, others) =
             new.forgiven.partition(|counter| topology.is_one_step(own, Slot::of(&counter_key(counter))));
         add_forgiven(&mut call, &together);
-        let opened: Option<(i64, i64, i64)> = self.change(new.user, &call).await?;
-        // The session is open: what remains charged in another slot of a cluster only counts until it is forgotten.
+        let (opened, confirmed): (Option<(i64, i64, i64, Digests)>, _) = self.close_by(new.user, &call).await?;
+        // The password was right: what remains charged in another slot of a cluster only counts until it is forgotten.
         if let Err(error) = self.forgive(&others).await {
             tracing::warn!(%error, "a sign-in stays charged to its address");
         }
-        Ok(opened.map_or(Opening::StaleEpoch, |(created, idle, absolute)| {
-            Opening::Opened(Session {
-                id: new.id,
-                app: new.app,
-                device: new.device,
-                created: Timestamp::from_secs(created),
-                idle_expires: Timestamp::from_secs(idle),
-                absolute_expires: Timestamp::from_secs(absolute),
-            })
+        let Some((created, idle, absolute, Digests(closed))) = opened else { return Ok(Opening::StaleEpoch) };
+        if !confirmed {
+            self.0.closings.note_closed(new.user, &closed).await?;
+        }
+        Ok(Opening::Opened(Session {
+            id: new.id,
+            app: new.app,
+            device: new.device,
+            created: Timestamp::from_secs(created),
+            idle_expires: Timestamp::from_secs(idle),
+            absolute_expires: Timestamp::from_secs(absolute),
         }))
     }
 
@@ -81,6 +105,13 @@ impl SessionStore for RedisTokenStore {
     }
 
     async fn close(&self, user: UserId, which: Close) -> StoreResult<u64> {
+        // If only SQL can remember it, SQL comes first: when that fails, the sessions are still there to be closed again.
+        let mut noted = Vec::new();
+        if self.shard(Slot::of(&sessions_key(user)))?.pool.replicas.expected().is_none() {
+            let live = self.list(user).await?;
+            noted.extend(live.iter().filter(|session| which.selects(session)).map(|session| session.id));
+            self.0.closings.note_closed(user, &noted).await?;
+        }
         let mut call = scripts::CLOSE.prepare_invoke();
         call.key(sessions_key(user)).arg(self.offset());
         match which {
@@ -89,7 +120,13 @@ impl SessionStore for RedisTokenStore {
             Close::InApp(app) => call.arg("app").arg(app.0),
             Close::All => call.arg("all").arg(""),
         };
-        self.change(user, &call).await
+        let (Digests(mut closed), confirmed) = self.close_by(user, &call).await?;
+        // Another node may have applied the rows before this script ran.
+        closed.retain(|session| !noted.contains(session));
+        if !confirmed {
+            self.0.closings.note_closed(user, &closed).await?;
+        }
+        Ok((noted.len() + closed.len()) as u64)
     }
 
     async fn revoke(&self, user: UserId, epoch: i64, keep: Option<Digest>) -> StoreResult<()> {
@@ -136,6 +173,7 @@ impl RedisTokenStore {
         if let Some(key) = keys.find(|key| topology.holds(shard, Slot::of(key))) {
             self.command::<()>(Slot::of(&key), redis::cmd("DEL").arg(key)).await?;
         }
+        shard.pool.examine().await?;
         start::judge(&shard.at, &shard.pool.info().await?, self.0.settings.servers.kind()).map_err(|error| {
             tracing::warn!(%error, "not ready");
             StoreError::token_store(error)

@@ -8,7 +8,7 @@ for _, session in ipairs((read())) do
   if session.id == ARGV[2] and session.live then
     local idle = seconds + ARGV[3]
     redis.call('HSET', KEYS[1], session.id,
-      value(session.app, session.device, session.created, idle, session.absolute, session.born))
+      value(session.app, session.device, session.created, idle, session.absolute, session.born, session.more))
     set_expiry()
     return 1
   end

@@ -144,7 +144,7 @@ async fn check_health(store: &RedisTokenStore, shard: &Shard, connection: &mut T
 
 /// Checks that Redis answers and is a primary, and reads its clock, by which sessions expire.
 async fn examine(store: &RedisTokenStore, shard: &Shard, connection: &mut TrackedConnection) -> Result<(), RedisError> {
-    role::ensure_primary(&mut connection.connection).await?;
+    shard.pool.replicas.note(role::replicas(redis::cmd("ROLE").query_async(&mut connection.connection).await)?);
     if store.0.settings.servers.is_cluster() {
         role::ensure_in_cluster(&mut connection.connection).await?;
     }

@@ -50,7 +50,7 @@ impl AccountStore for SqlStore {
             let user = users::by_id(c, *id).await?.ok_or(sqlx::Error::RowNotFound)?;
             if let Some(invitation) = invitation {
                 let locale = user.locale.unwrap_or_default();
-                outbox::insert(c, &invitation.message(user.id, user.email.clone(), locale), now).await?;
+                outbox::insert(c, &invitation.message(user.id, user.email.clone(), locale), self.time()).await?;
             }
             Ok(Created::New(user))
         })
@@ -105,7 +105,7 @@ impl AccountStore for SqlStore {
         self.transaction(async |c| {
             let revocation = users::change_password(c, &change, now).await?;
             if revocation.is_some() {
-                outbox::insert(c, &change.notice, now).await?;
+                outbox::insert(c, &change.notice, self.time()).await?;
             }
             Ok(revocation)
         })
@@ -205,9 +205,5 @@ impl AccountStore for SqlStore {
 
     async fn revoke_key(&self, id: KeyRowId) -> StoreResult<bool> {
         self.write(async |c| keys::revoke(c, id, self.clock.now()).await).await
-    }
-
-    async fn ping(&self) -> StoreResult<()> {
-        self.read(async |c| apps::by_name(c, None).await.map(drop)).await
     }
 }

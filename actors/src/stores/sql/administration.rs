@@ -4,6 +4,7 @@ use super::rows::time;
 use super::{Dialect, SqlStore, keys, users};
 use crate::clock::Timestamp;
 use crate::domain::{Email, KeyRowId};
+use crate::error::StoreError;
 use crate::stores::{AdministrationStore, KeyRecord, Node, StoreResult, User, UserSearch};
 use async_trait::async_trait;
 use sqlx::any::AnyRow;
@@ -29,7 +30,11 @@ impl AdministrationStore for SqlStore {
 
     async fn note_node(&self, node: &Node) -> StoreResult<()> {
         let forgotten = self.clock.now().minus(FORGET_NODE);
-        self.transaction(async |c| note_node(c, node, forgotten).await).await
+        self.transaction(async |c| {
+            self.lock_users(c).await?;
+            note_node(c, node, forgotten).await
+        })
+        .await
     }
 
     async fn remove_node(&self, id: &str) -> StoreResult<()> {
@@ -46,18 +51,60 @@ impl AdministrationStore for SqlStore {
 }
 
 impl SqlStore {
+    /// `SQLite` or `PostgreSQL`.
+    pub fn name(&self) -> &'static str {
+        match self.dialect {
+            Dialect::Sqlite => "SQLite",
+            Dialect::Postgres => "PostgreSQL",
+        }
+    }
+
     /// Name and version of the database.
     ///
     /// # Errors
     /// It does not answer.
     pub async fn version(&self) -> StoreResult<String> {
-        let (name, question) = match self.dialect {
-            Dialect::Sqlite => ("SQLite", "SELECT sqlite_version()"),
-            Dialect::Postgres => ("PostgreSQL", "SELECT current_setting('server_version')"),
+        let question = match self.dialect {
+            Dialect::Sqlite => "SELECT sqlite_version()",
+            Dialect::Postgres => "SELECT current_setting('server_version')",
         };
         let answer: String = self.read(async |c| sqlx::query(question).fetch_one(c).await?.try_get(0)).await?;
         // Distributions add their own.
-        Ok(format!("{name} {}", answer.split(' ').next().unwrap_or_default()))
+        Ok(format!("{} {}", self.name(), answer.split(' ').next().unwrap_or_default()))
+    }
+
+    /// Takes the lock on `users` that a change takes, and changes nothing. A file of SQLite has one lock, which every
+    /// transaction that writes takes.
+    async fn lock_users(&self, connection: &mut AnyConnection) -> sqlx::Result<()> {
+        if self.dialect == Dialect::Sqlite {
+            return Ok(());
+        }
+        // The server says what it waits for only if it is the one who gives up.
+        let limit = format!("{}ms", (self.time_out / 2).as_millis().max(1));
+        let limited = sqlx::query("SELECT set_config('lock_timeout', $1, true)").bind(limit);
+        limited.execute(&mut *connection).await?;
+        sqlx::query("UPDATE users SET epoch = epoch WHERE 1 = 0").execute(connection).await.map(drop)
+    }
+}
+
+/// Why a call to a database failed, for operators: a few words without addresses and names.
+pub fn reason(error: &StoreError) -> &'static str {
+    let Some(error) = error.source.downcast_ref::<sqlx::Error>() else {
+        // The only other failure of a call.
+        return "no answer in time";
+    };
+    // The codes of PostgreSQL (SQLSTATE), and those of SQLite, whose lower byte is the kind of error.
+    let code = error.as_database_error().and_then(|error| error.code()).unwrap_or_default();
+    let kind = code.parse::<u32>().map(|code| code & 0xff);
+    match (&*code, kind, error) {
+        ("25006", ..) | (_, Ok(8), _) => "it is read-only",
+        ("55P03", ..) => "somebody holds a lock on the table users",
+        (_, Ok(5 | 6), _) => "another program holds the lock on the file",
+        ("53100", ..) | (_, Ok(13), _) => "its disk is full",
+        ("57014", ..) | (.., sqlx::Error::PoolTimedOut) => "no answer in time",
+        ("42501", ..) => "its user may not write",
+        (.., sqlx::Error::Io(_) | sqlx::Error::Tls(_)) => "it cannot be reached",
+        _ => "it refuses; the log of the node has its words",
     }
 }
 

@@ -1,7 +1,8 @@
 //! Inspects a database without changing it: whether it exists, how old its schema is, and whether the user has the rights.
 
-use super::start::{self, check_pooler, target};
-use super::{Dialect, SqlSettings, SqlStore, migrations};
+use super::migrate::explain_refusal;
+use super::start::{check_pooler, explain, target};
+use super::{Dialect, SqlSettings, SqlStore, schema};
 use crate::clock::Clock;
 use crate::error::StartError;
 use sqlx::{AnyConnection, Connection as _, Row as _};
@@ -9,50 +10,75 @@ use std::path::Path;
 use std::sync::Arc;
 
 /// What `database.url` points to.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
     /// No file, or a database without the tables of this program.
     Nothing,
-    /// Tables of an older program. The next start brings them up to date.
-    Older,
-    /// Tables of this program.
+    /// Tables of an older program, which lack these steps of the schema.
+    Older(Vec<&'static str>),
+    /// Tables of this program, or of a newer one that this one can live with.
     Current,
 }
 
 /// Tables that are read and written.
 const TABLES: &str = "'users', 'applications', 'server_keys', 'devices', 'pushes', 'revocations', 'outbox', \
-                      'outbox_attempts', 'wrong_passwords', 'installation', 'nodes'";
+                      'outbox_attempts', 'wrong_passwords', 'installation', 'nodes', 'closings'";
 
 impl SqlStore {
     /// Inspects the database and the rights that a start needs. Changes nothing, and creates no file.
     ///
     /// # Errors
-    /// As [`SqlStore::connect`].
+    /// As [`SqlStore::connect`], but for missing steps.
     pub async fn inspect(settings: &SqlSettings) -> Result<Found, StartError> {
         let addresses = target(settings.direct_url(), false)?;
         let (dialect, place) = (addresses.dialect(), addresses.place());
         if dialect == Dialect::Sqlite && !has_content(&addresses.file()) {
             return Ok(Found::Nothing);
         }
-        let fault = |error: sqlx::Error| StartError(start::explain(&place, &error));
+        let fault = |error: sqlx::Error| StartError(explain(&place, &error));
         let mut connection = addresses.reach(settings.connect_time_out).await.map_err(fault)?;
-        let step = step(&mut connection, dialect).await.map_err(fault)?;
-        let newest = migrations::newest();
-        if let Some(newer) = step.filter(|step| *step > newest) {
-            return Err(StartError(start::explain_newer(&place, newer)));
-        }
-        let found = match step {
-            None => Found::Nothing,
-            Some(step) if step < newest => Found::Older,
-            Some(_) => Found::Current,
+        let schema = schema::read(&mut connection, dialect).await;
+        let schema = schema.map_err(|refusal| StartError(explain_refusal(&place, &refusal)))?;
+        let missing: Vec<_> = schema.missing.iter().map(|step| step.name).collect();
+        let found = match (schema.exists, missing.is_empty()) {
+            (false, _) => Found::Nothing,
+            (true, false) => Found::Older(missing),
+            (true, true) => Found::Current,
         };
-        may_write(&mut connection, dialect, found)
-            .await
-            .map_err(fault)?
-            .map_err(|lacks| StartError(format!("{place}: the user of database.url lacks rights, grant it {lacks}")))?;
+        if found == Found::Current || settings.migrate {
+            may_write(&mut connection, dialect, &found).await.map_err(fault)?.map_err(|lacks| {
+                StartError(format!("{place}: the user of database.url lacks rights, grant it {lacks}"))
+            })?;
+        }
         connection.close().await.map_err(fault)?;
         check_pooler(settings).await?;
         Ok(found)
+    }
+
+    /// Why the database is not up to date, in one line that says what to do; `None` if it is. Changes nothing.
+    ///
+    /// # Errors
+    /// As [`SqlStore::inspect`].
+    pub async fn lacks(settings: &SqlSettings) -> Result<Option<String>, StartError> {
+        let advice = match settings.migrate {
+            true => "run `portcullis serve`, or a command that adds something, first",
+            false => "run `portcullis migrate` first",
+        };
+        let lacks = match Self::inspect(settings).await? {
+            Found::Current => return Ok(None),
+            Found::Older(steps) => format!("the database is of an older program and lacks {}", steps.join(", ")),
+            Found::Nothing => "there is no database yet".to_owned(),
+        };
+        let place = target(settings.direct_url(), false)?.place();
+        Ok(Some(format!("{place}: {lacks}; {advice}")))
+    }
+
+    /// Checks that the database is up to date.
+    ///
+    /// # Errors
+    /// As [`SqlStore::inspect`], and when it is not.
+    pub async fn require_current(settings: &SqlSettings) -> Result<(), StartError> {
+        Self::lacks(settings).await?.map_or(Ok(()), |lacks| Err(StartError(lacks)))
     }
 
     /// Opens an existing database of this program for reading. Changes nothing.
@@ -60,17 +86,8 @@ impl SqlStore {
     /// # Errors
     /// As [`SqlStore::connect`], and when it does not exist or is of an older program.
     pub async fn connect_to_read(settings: &SqlSettings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        let advice = "run `portcullis serve`, or a command that adds something, first";
-        match Self::inspect(settings).await? {
-            Found::Current => Self::open(settings, clock),
-            Found::Older => Err(StartError(format!(
-                "{}: the database is of an older program and not up to date; {advice}",
-                Self::place_of(settings)?
-            ))),
-            Found::Nothing => {
-                Err(StartError(format!("{}: there is no database yet; {advice}", Self::place_of(settings)?)))
-            }
-        }
+        Self::require_current(settings).await?;
+        Self::open(settings, clock)
     }
 
     /// Opens an existing database and brings its schema up to date. Creates none.
@@ -80,12 +97,8 @@ impl SqlStore {
     pub async fn connect_to_change(settings: &SqlSettings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
         match Self::inspect(settings).await? {
             Found::Nothing => Self::connect_to_read(settings, clock).await,
-            Found::Older | Found::Current => Self::connect(settings, clock).await,
+            Found::Older(_) | Found::Current => Self::connect(settings, clock).await,
         }
-    }
-
-    fn place_of(settings: &SqlSettings) -> Result<String, StartError> {
-        Ok(target(settings.direct_url(), false)?.place())
     }
 }
 
@@ -94,23 +107,11 @@ fn has_content(file: &Path) -> bool {
     std::fs::metadata(file).is_ok_and(|file| file.len() > 0)
 }
 
-/// The last step of the schema that was applied; `None` if none was.
-async fn step(connection: &mut AnyConnection, dialect: Dialect) -> sqlx::Result<Option<i64>> {
-    let there = match dialect {
-        Dialect::Sqlite => "SELECT COUNT(*) FROM sqlite_master WHERE name = '_sqlx_migrations'",
-        Dialect::Postgres => "SELECT COUNT(*) FROM pg_class WHERE oid = to_regclass('_sqlx_migrations')",
-    };
-    if sqlx::query(there).fetch_one(&mut *connection).await?.try_get::<i64, _>(0)? == 0 {
-        return Ok(None);
-    }
-    sqlx::query("SELECT MAX(version) FROM _sqlx_migrations").fetch_one(connection).await?.try_get(0)
-}
-
 /// Which rights are missing.
 async fn may_write(
     connection: &mut AnyConnection,
     dialect: Dialect,
-    found: Found,
+    found: &Found,
 ) -> sqlx::Result<Result<(), &'static str>> {
     if dialect == Dialect::Sqlite {
         // Taking the write lock writes nothing.
@@ -122,7 +123,7 @@ async fn may_write(
         let row = sqlx::query(sqlx::AssertSqlSafe(question)).fetch_one(connection).await?;
         Ok(row.try_get::<i64, _>(0)? != 0)
     };
-    if found != Found::Current {
+    if *found != Found::Current {
         let question = "SELECT CASE WHEN has_schema_privilege(current_schema(), 'CREATE') THEN 1 ELSE 0 END::BIGINT";
         return Ok(holds(connection, question.to_owned()).await?.then_some(()).ok_or("CREATE on the schema"));
     }

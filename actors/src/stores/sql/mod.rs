@@ -1,11 +1,11 @@
 //! The SQL side on SQLite or PostgreSQL: one set of statements through sqlx's `Any` driver.
 //!
 //! This file holds the pools. All access goes through `SqlStore::read`, `SqlStore::write` and `SqlStore::transaction`, which
-//! bound every operation in time. Opening a database is in `start`. The statements are in a file for each table, as
-//! functions over one connection.
+//! bound every operation in time. Opening a database is in `start`, its schema in `migrate`. The statements are in
+//! a file for each table, as functions over one connection.
 //!
-//! The databases differ in few places: how a write transaction begins (`SqlStore::begin`), how a lease is taken, and how
-//! texts are compared by bytes (`administration`).
+//! The databases differ in few places: how a write transaction begins (`SqlStore::begin`), whose clock counts (`time`), how a
+//! lease is taken, and how texts are compared by bytes (`administration`).
 //!
 //! Behind a pooler that shares sessions by the transaction, each operation is a transaction with a time-out of its own:
 //! its statements are prepared and executed in two messages, which may reach two sessions otherwise.
@@ -15,20 +15,26 @@ mod addresses;
 mod administration;
 mod apps;
 mod bulk;
+mod closings;
 mod deletion;
 mod devices;
 mod inspect;
 mod installation;
 mod key_store;
 mod keys;
+mod migrate;
 mod migrations;
 mod outbox;
+mod pulse;
 mod revocations;
 mod rows;
+mod schema;
 mod single_node;
 mod start;
+mod time;
 mod users;
 
+pub use administration::reason;
 pub use inspect::Found;
 pub use single_node::SingleNodeClaim;
 
@@ -59,6 +65,10 @@ pub struct SqlSettings {
     pub time_out: Duration,
     /// How long the first connection may take. That includes the start of the server.
     pub connect_time_out: Duration,
+    /// Whether opening the database brings its schema up to date. If not, it must be up to date.
+    pub migrate: bool,
+    /// How long a step of the schema is tried again while another transaction holds a lock that it needs.
+    pub lock_patience: Duration,
 }
 
 impl SqlSettings {
@@ -70,12 +80,15 @@ impl SqlSettings {
 
 impl std::fmt::Debug for SqlSettings {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { url: _, direct_url: _, pooler, max_connections, time_out, connect_time_out } = self;
+        let Self { url: _, direct_url: _, pooler, max_connections, time_out, connect_time_out, migrate, lock_patience } =
+            self;
         f.debug_struct("SqlSettings")
             .field("pooler", pooler)
             .field("max_connections", max_connections)
             .field("time_out", time_out)
             .field("connect_time_out", connect_time_out)
+            .field("migrate", migrate)
+            .field("lock_patience", lock_patience)
             .finish_non_exhaustive()
     }
 }
@@ -109,6 +122,8 @@ pub struct SqlStore {
     write: MeteredPool<Any>,
     time_out: Duration,
     clock: Arc<dyn Clock>,
+    /// Where the indexes of the outbox are read from.
+    bounds: Arc<outbox::Bounds>,
 }
 
 impl SqlStore {
@@ -136,7 +151,7 @@ impl SqlStore {
         work: impl AsyncFnOnce(&mut AnyConnection) -> sqlx::Result<T>,
     ) -> StoreResult<T> {
         let span = self.dialect.span(&work);
-        let ended = transaction(&self.write, time_out, self.begin(), work).await;
+        let ended = transaction(&self.write, time_out, self.begin(time_out), work).await;
         span.end(ended.map_err(StoreError::database))
     }
 
@@ -148,20 +163,23 @@ impl SqlStore {
     ) -> Result<T, Failure> {
         match self.pooler {
             Pooler::None => bounded(pool, self.time_out, work).await,
-            Pooler::Transaction => transaction(pool, self.time_out, self.begin(), work).await,
+            Pooler::Transaction => transaction(pool, self.time_out, self.begin(self.time_out), work).await,
         }
     }
 
-    /// How a transaction begins.
+    /// How a transaction of this length begins. The server would cancel its statements after the time that is usual.
     ///
     /// Behind a pooler the driver's names of statements (`sqlx_s_1`, …) are those of another client's, too, so a
     /// transaction begins in a session without any.
-    fn begin(&self) -> SqlStr {
+    fn begin(&self, time_out: Duration) -> SqlStr {
         match (self.dialect, self.pooler) {
             (Dialect::Sqlite, _) => BEGIN_IMMEDIATE.into_sql_str(),
-            (Dialect::Postgres, Pooler::None) => "BEGIN".into_sql_str(),
+            (Dialect::Postgres, Pooler::None) if time_out <= self.time_out => "BEGIN".into_sql_str(),
+            (Dialect::Postgres, Pooler::None) => {
+                AssertSqlSafe(format!("BEGIN; SET LOCAL {}", start::statement_timeout(time_out))).into_sql_str()
+            }
             (Dialect::Postgres, Pooler::Transaction) => {
-                let limit = start::statement_timeout(self.time_out);
+                let limit = start::statement_timeout(time_out);
                 AssertSqlSafe(format!("BEGIN; DEALLOCATE ALL; SET LOCAL {limit}")).into_sql_str()
             }
         }

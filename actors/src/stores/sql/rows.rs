@@ -31,6 +31,11 @@ pub(super) fn maybe_time(row: &AnyRow, column: &str) -> sqlx::Result<Option<Time
     Ok(row.try_get::<Option<i64>, _>(column)?.map(Timestamp::from_millis))
 }
 
+/// Sixteen bytes.
+pub(super) fn digest(row: &AnyRow, column: &str) -> sqlx::Result<Digest> {
+    maybe_digest(row, column)?.ok_or_else(|| unreadable(column))
+}
+
 /// Sixteen bytes, or NULL.
 pub(super) fn maybe_digest(row: &AnyRow, column: &str) -> sqlx::Result<Option<Digest>> {
     let bytes = row.try_get::<Option<&[u8]>, _>(column)?;

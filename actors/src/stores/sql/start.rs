@@ -2,41 +2,35 @@
 //! what to do. It contains no password.
 
 use super::addresses::{Addresses, is_read_only};
-use super::{Dialect, SqlSettings, SqlStore, migrations};
+use super::{Dialect, SqlSettings, SqlStore};
 use crate::clock::Clock;
 use crate::error::StartError;
-use crate::stores::sqlite::{OPENING_TIME_OUT, bring_up_to_date, make_private};
+use crate::stores::sqlite::make_private;
 use crate::stores::transaction::{Connector, MeteredPool, Peer};
 use crate::stores::{Pooler, each_server};
 use futures_util::FutureExt as _;
 use sqlx::any::AnyConnectOptions;
-use sqlx::migrate::{MigrateError, Migrator};
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _};
 use std::io::ErrorKind;
 use std::str::FromStr as _;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::time::timeout;
 
 /// More readers gain nothing on one file. Each is a thread.
 const SQLITE_READERS: u32 = 4;
 
 impl SqlStore {
-    /// Opens the database, creates a file that does not exist, and brings the schema up to date.
+    /// Opens the database. If `settings.migrate` says so, creates a file that does not exist and brings the schema up to
+    /// date; otherwise it must be so already.
     ///
     /// # Errors
     /// A wrong URL or password, missing rights, a server that does not answer within `connect_time_out` or takes no writes,
-    /// or a database of a newer program.
+    /// a step of the schema that is missing or cannot be applied, or a database of a newer program.
     pub async fn connect(settings: &SqlSettings, clock: Arc<dyn Clock>) -> Result<Self, StartError> {
-        let addresses = target(settings.direct_url(), true)?;
-        let steps = migrations::steps(addresses.dialect());
-        match addresses.dialect() {
-            Dialect::Sqlite => {
-                let updated = bring_up_to_date(&addresses.file(), &steps).await;
-                updated.map_err(|error| StartError(explain_migration(&addresses.place(), &error)))?;
-            }
-            Dialect::Postgres => migrate_server(&addresses, &steps, settings.connect_time_out).await?,
+        match settings.migrate {
+            true => Self::migrate(settings).await.map(drop)?,
+            false => Self::require_current(settings).await?,
         }
         check_pooler(settings).await?;
         Self::open(settings, clock)
@@ -72,7 +66,7 @@ impl SqlStore {
                 (both.clone(), both)
             }
         };
-        Ok(Self { dialect, pooler, read, write, time_out, clock })
+        Ok(Self { dialect, pooler, read, write, time_out, clock, bounds: Arc::default() })
     }
 }
 
@@ -111,19 +105,6 @@ pub(super) fn target(url: &str, create: bool) -> Result<Addresses, StartError> {
     AnyConnectOptions::from_url(&options.to_url_lossy()).map(Addresses::of_file).map_err(|_| wrong())
 }
 
-/// Brings the schema up to date. If several processes start at once, one does it and the others wait for its advisory
-/// lock.
-async fn migrate_server(addresses: &Addresses, steps: &Migrator, time_out: Duration) -> Result<(), StartError> {
-    let place = addresses.place();
-    let fault = |error: sqlx::Error| StartError(explain(&place, &error));
-    let mut first = addresses.reach(time_out).await.map_err(fault)?;
-    match timeout(OPENING_TIME_OUT, steps.run_direct(None, &mut first, false)).await {
-        Ok(outcome) => outcome.map_err(|error| StartError(explain_migration(&place, &error)))?,
-        Err(_) => return Err(StartError(format!("{place}: the schema could not be locked or changed in time"))),
-    }
-    first.close().await.map_err(fault)
-}
-
 /// Connects through the pooler once, if there is one. What else a start does, it does over the direct URL.
 pub(super) async fn check_pooler(settings: &SqlSettings) -> Result<(), StartError> {
     if settings.pooler == Pooler::None {
@@ -136,7 +117,7 @@ pub(super) async fn check_pooler(settings: &SqlSettings) -> Result<(), StartErro
 
 /// Settings of a connection: a commit survives a power failure, and foreign keys are enforced. WAL mode is a setting of
 /// the file.
-fn sqlite_settings(time_out: Duration) -> String {
+pub(super) fn sqlite_settings(time_out: Duration) -> String {
     format!("PRAGMA busy_timeout = {}; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON;", time_out.as_millis())
 }
 
@@ -170,23 +151,6 @@ pub(super) fn explain(place: &str, error: &sqlx::Error) -> String {
         (sqlx::Error::Tls(_), _) => format!("{place}: TLS failed, correct the certificate or sslmode in database.url"),
         (sqlx::Error::Configuration(_), _) => format!("{place}: database.url has an invalid part, correct it"),
         (error, _) => format!("{place}: {}", one_line(&error.to_string())),
-    }
-}
-
-pub(super) fn explain_newer(place: &str, step: i64) -> String {
-    format!(
-        "{place}: the database is newer than this program (it knows step {step} of the schema), install the newer program"
-    )
-}
-
-fn explain_migration(place: &str, error: &MigrateError) -> String {
-    match error {
-        MigrateError::VersionMissing(step) => explain_newer(place, *step),
-        MigrateError::VersionMismatch(step) => {
-            format!("{place}: step {step} of the schema is not the one of this program, use the program that made it")
-        }
-        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => explain(place, error),
-        error => format!("{place}: {}", one_line(&error.to_string())),
     }
 }
 

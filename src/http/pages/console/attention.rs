@@ -40,8 +40,10 @@ pub(super) fn notices(known: &Known<'_>) -> Vec<Notice> {
     let Known { survey, pulse, stores, demo_data, now } = *known;
     let mut notices = Vec::new();
     let mut add = |kind, href, text| notices.push(Notice { kind, text, href });
-    for store in stores.iter().filter(|store| store.answer.is_none()) {
-        add("bad", "", format!("{}: the store does not answer.", store.keeps));
+    for store in stores {
+        if let Some(fault) = &store.fault {
+            add("bad", "", format!("{}: the store fails: {fault}.", store.keeps));
+        }
     }
     if demo_data {
         add("bad", "/admin/users", "The demo account can sign in, and its password is public. Disable it.".to_owned());
@@ -92,6 +94,7 @@ fn span(time: Duration) -> String {
 mod tests {
     use super::*;
     use portcullis_actors::domain::{AppId, KeyRowId, UserId};
+    use portcullis_actors::error::Dependency;
     use portcullis_actors::notifier::ProviderSnapshot;
     use portcullis_actors::stores::{Channel, KeyRecord, Node, OutboxStats};
 
@@ -124,13 +127,22 @@ mod tests {
         }
     }
 
+    fn store(fault: Option<&str>) -> StoreState {
+        StoreState {
+            store: Dependency::Database,
+            keeps: "Accounts",
+            product: "SQLite 3".to_owned(),
+            took: Duration::ZERO,
+            fault: fault.map(str::to_owned),
+        }
+    }
+
     #[test]
     fn a_healthy_installation_needs_nothing() {
         let old = Minute { hashing_refused: 9, ..Minute::default() };
         let minutes = [vec![old], vec![Minute::default(); 5]].concat();
         let pulse = Pulse { minutes, providers: vec![provider(BreakerState::Closed)], ..Pulse::default() };
-        let store = StoreState { keeps: "Accounts", answer: Some(("SQLite 3".to_owned(), Duration::ZERO)) };
-        assert_eq!(texts(&quiet(), &pulse, &[store], false), [""; 0]);
+        assert_eq!(texts(&quiet(), &pulse, &[store(None)], false), [""; 0]);
     }
 
     #[test]
@@ -154,10 +166,9 @@ mod tests {
         });
         let minutes = vec![Minute { hashing_refused: 3, ..Minute::default() }];
         let pulse = Pulse { minutes, providers: vec![provider(BreakerState::Open)], ..Pulse::default() };
-        let store = StoreState { keeps: "Accounts", answer: None };
-        let said = texts(&survey, &pulse, &[store], true);
+        let said = texts(&survey, &pulse, &[store(Some("it is read-only"))], true);
         let begins = [
-            "Accounts: the store does not answer.",
+            "Accounts: the store fails: it is read-only.",
             "The demo account can sign in",
             "The provider sms-1 failed",
             "The oldest message that waits was queued 5 minutes ago.",

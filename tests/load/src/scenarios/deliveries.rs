@@ -199,6 +199,7 @@ async fn through_the_outbox(
     };
     let ports = NotifierPorts {
         outbox: Arc::new(store.clone()),
+        pulses: stores::pulses(&store, policy.poll()),
         keyring: Arc::clone(&keyring),
         clock: Arc::new(SystemClock),
         transports: Transports { mail: vec![mail], sms: vec![sms] },

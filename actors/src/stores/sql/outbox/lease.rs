@@ -1,8 +1,11 @@
-//! Leasing messages that are due. The second of the two places where the databases differ: PostgreSQL locks row by row
-//! and skips the rows of others; on SQLite the transaction has the whole database.
+//! Leasing messages that are due, oldest first, from the oldest one on that this process has seen (`bounds`).
+//!
+//! A lease ends by the database's clock. The node counts from before it asked for it, so to the node it ends earlier.
 
-use super::super::Dialect;
 use super::super::rows::{maybe_parsed, maybe_time, parsed, time, unreadable};
+use super::super::time::StatementTime;
+use super::bounds::Bounds;
+use super::skip_locked;
 use crate::clock::Timestamp;
 use crate::derive::KeyId;
 use crate::domain::{AppId, MessageId, UserId};
@@ -19,22 +22,27 @@ const UNREADABLE_DELAY: Duration = Duration::from_secs(5);
 /// Takes up to `request.limit` messages, oldest first, within the limit of each destination group.
 pub(super) async fn lease(
     connection: &mut AnyConnection,
-    dialect: Dialect,
+    bounds: &Bounds,
     request: &LeaseRequest,
-    now: Timestamp,
+    time: StatementTime,
 ) -> sqlx::Result<Vec<Leased>> {
     let mut running = request.running.clone();
     let full: Vec<String> =
         running.iter().filter(|(_, count)| **count >= request.per_group).map(|(group, _)| group.clone()).collect();
-    let statement = selection(dialect, full.len());
+    let statement = selection(time, full.len());
     let limit = i64::try_from(request.limit).unwrap_or(i64::MAX);
-    let mut query = sqlx::query(AssertSqlSafe(statement)).bind(request.channel.as_str()).bind(now.millis()).bind(limit);
+    let mut query = sqlx::query(AssertSqlSafe(statement)).bind(request.channel.as_str()).bind(time.now()).bind(limit);
+    query = query.bind(bounds.now().due(request.channel));
     for group in full {
         query = query.bind(group);
     }
-    let until = now.plus(request.duration);
+    let until = time.of_node().plus(request.duration);
     let (mut taken, mut taken_ids, mut unreadable_ids) = (Vec::new(), Vec::new(), Vec::new());
-    for row in query.fetch_all(&mut *connection).await? {
+    let rows = query.fetch_all(&mut *connection).await?;
+    if let Some(row) = rows.first() {
+        bounds.leased(request.channel, row.try_get("oldest")?, row.try_get("now")?);
+    }
+    for row in rows {
         let id: i64 = row.try_get("id")?;
         match leased(&row, until) {
             Ok(row) => {
@@ -52,42 +60,47 @@ pub(super) async fn lease(
             }
         }
     }
-    mark(connection, "state = 'leased', lease = lease + 1", &taken_ids, until).await?;
-    let later = now.plus(UNREADABLE_DELAY);
-    mark(connection, "last_error = 'this node cannot read it'", &unreadable_ids, later).await?;
+    let (lease, delay) = ("state = 'leased', lease = lease + 1", "last_error = 'this node cannot read it'");
+    mark(connection, time, lease, &taken_ids, request.duration).await?;
+    mark(connection, time, delay, &unreadable_ids, UNREADABLE_DELAY).await?;
     Ok(taken)
 }
 
-fn selection(dialect: Dialect, full_groups: usize) -> String {
-    let mut statement = String::from(
-        "SELECT o.id, kind, challenge, key_id, user_id, app_id, channel, destination, o.locale, o.created, expires, \
+fn selection(time: StatementTime, full_groups: usize) -> String {
+    let now = time.text(2);
+    let mut statement = format!(
+        "SELECT {now} AS now, (SELECT MIN(due) FROM outbox WHERE channel = $1 AND due >= $4) AS oldest, o.id, kind, challenge, key_id, user_id, app_id, channel, destination, o.locale, o.created, expires, \
          lease, refusals, provider, strikes, doubts, trace, first_name, disabled, brand, colour, mail_from, sms_from \
          FROM outbox o JOIN applications a ON a.id = app_id LEFT JOIN users u ON u.id = user_id \
-         WHERE channel = $1 AND due IS NOT NULL AND due <= $2 AND expires > $2",
+         WHERE channel = $1 AND due >= $4 AND due <= {now} AND expires > {now}"
     );
     for place in 0..full_groups {
-        let _ = write!(statement, " AND lane <> ${}", place + 4);
+        let _ = write!(statement, " AND lane <> ${}", place + 5);
     }
-    statement.push_str(" ORDER BY due LIMIT $3");
-    if dialect == Dialect::Postgres {
-        statement.push_str(" FOR UPDATE OF o SKIP LOCKED");
-    }
+    let _ = write!(statement, " ORDER BY due LIMIT $3{}", skip_locked(time.dialect, "o"));
     statement
 }
 
-async fn mark(connection: &mut AnyConnection, change: &str, ids: &[i64], due: Timestamp) -> sqlx::Result<()> {
+/// The messages are due after `wait`.
+async fn mark(
+    connection: &mut AnyConnection,
+    time: StatementTime,
+    change: &str,
+    ids: &[i64],
+    wait: Duration,
+) -> sqlx::Result<()> {
     if ids.is_empty() {
         return Ok(());
     }
     // The text is hardly ever the same twice, so a prepared statement would not pay.
-    let mark = sqlx::query(AssertSqlSafe(update(change, ids))).persistent(false);
-    mark.bind(due.millis()).execute(connection).await.map(drop)
+    let mark = sqlx::query(AssertSqlSafe(update(time, change, ids))).persistent(false);
+    mark.bind(time.plus(wait)).execute(connection).await.map(drop)
 }
 
 /// The texts and numbers come from this program.
-fn update(change: &str, ids: &[i64]) -> String {
+fn update(time: StatementTime, change: &str, ids: &[i64]) -> String {
     let ids: Vec<String> = ids.iter().map(i64::to_string).collect();
-    format!("UPDATE outbox SET due = $1, {change} WHERE id IN ({})", ids.join(", "))
+    format!("UPDATE outbox SET due = {}, {change} WHERE id IN ({})", time.text(1), ids.join(", "))
 }
 
 fn leased(row: &AnyRow, until: Timestamp) -> sqlx::Result<Leased> {
@@ -174,18 +187,21 @@ mod tests {
             max_connections: 1,
             time_out: Duration::from_secs(20),
             connect_time_out: Duration::from_secs(20),
+            migrate: true,
+            lock_patience: Duration::from_secs(20),
         };
         let store = SqlStore::connect(&settings, Arc::new(SystemClock)).await.expect("a database");
         let end = |id| Settlement { id: MessageId(id), lease: 1, next: Next::Delivered, attempt: None };
         let ends = [end(1), end(2)];
+        let time = store.time();
         let statements = [
-            expired("1", 1),
-            expiry(),
-            deletion("settled IS NOT NULL"),
-            deletion("user_id < 0"),
-            selection(Dialect::Sqlite, 2),
-            update("lease = lease + 1", &[1, 2]),
-            delivered_update(&ends.iter().collect::<Vec<_>>()),
+            expired("1", 1, time),
+            expiry(time),
+            deletion("settled IS NOT NULL", time),
+            deletion("user_id < 0", time),
+            selection(time, 2),
+            update(time, "lease = lease + 1", &[1, 2]),
+            delivered_update(&ends.iter().collect::<Vec<_>>(), time),
         ];
         for statement in statements {
             let explain = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {statement}"));

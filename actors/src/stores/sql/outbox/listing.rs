@@ -1,8 +1,8 @@
 //! Lists and counts for operators, and another try for dead messages.
 
 use super::super::rows::{maybe_time, parsed, time, unreadable};
+use super::super::time::StatementTime;
 use super::lease::destination;
-use crate::clock::Timestamp;
 use crate::domain::{MessageId, UserId};
 use crate::stores::{Attempt, Backlog, Channel, ListedMessage, OutboxFilter, OutboxStats};
 use sqlx::any::AnyRow;
@@ -83,16 +83,17 @@ pub(super) async fn attempts(connection: &mut AnyConnection, id: MessageId) -> s
 pub(super) async fn requeue(
     connection: &mut AnyConnection,
     id: Option<MessageId>,
-    now: Timestamp,
+    time: StatementTime,
 ) -> sqlx::Result<u64> {
-    let mut statement = String::from(
-        "UPDATE outbox SET state = 'queued', due = $1, settled = NULL, refusals = 0, provider = 0, strikes = 0, \
-         doubts = 0 WHERE state = 'dead' AND user_id > 0 AND id > 0 AND expires > $1",
+    let now = time.text(1);
+    let mut statement = format!(
+        "UPDATE outbox SET state = 'queued', due = {now}, settled = NULL, refusals = 0, provider = 0, strikes = 0, \
+         doubts = 0 WHERE state = 'dead' AND user_id > 0 AND id > 0 AND expires > {now}"
     );
     if let Some(id) = id {
         let _ = write!(statement, " AND id = {}", id.0);
     }
-    let requeue = sqlx::query(AssertSqlSafe(statement)).persistent(false).bind(now.millis());
+    let requeue = sqlx::query(AssertSqlSafe(statement)).persistent(false).bind(time.now());
     let done = requeue.execute(connection).await?;
     Ok(done.rows_affected())
 }
@@ -122,11 +123,11 @@ pub(super) async fn stats(connection: &mut AnyConnection) -> sqlx::Result<Outbox
 }
 
 /// The number of messages of a channel that are due.
-pub(super) async fn due(connection: &mut AnyConnection, channel: Channel, now: Timestamp) -> sqlx::Result<u64> {
-    let row = sqlx::query("SELECT COUNT(*) AS due FROM outbox WHERE channel = $1 AND due IS NOT NULL AND due <= $2")
-        .bind(channel.as_str())
-        .bind(now.millis())
-        .fetch_one(connection)
-        .await?;
+pub(super) async fn due(connection: &mut AnyConnection, channel: Channel, time: StatementTime) -> sqlx::Result<u64> {
+    let now = time.text(2);
+    let statement =
+        format!("SELECT COUNT(*) AS due FROM outbox WHERE channel = $1 AND due IS NOT NULL AND due <= {now}");
+    let row =
+        sqlx::query(AssertSqlSafe(statement)).bind(channel.as_str()).bind(time.now()).fetch_one(connection).await?;
     count(&row, "due")
 }

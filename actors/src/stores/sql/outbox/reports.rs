@@ -1,9 +1,9 @@
 //! What a provider reports later about an attempt.
 
-use crate::clock::Timestamp;
+use super::super::time::StatementTime;
 use crate::stores::ReportEffect;
 use crate::transports::{DeliveryReport, ReportStatus};
-use sqlx::{AnyConnection, Row as _};
+use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 
 /// Settles the attempt, once. If the attempt failed and is the newest of its message, the message is settled too.
 ///
@@ -13,7 +13,7 @@ pub(super) async fn record(
     provider: &str,
     report: &DeliveryReport,
     providers: &[&str],
-    now: Timestamp,
+    time: StatementTime,
 ) -> sqlx::Result<ReportEffect> {
     let status = report.status.as_str();
     let reason = report.code.map_or_else(|| status.to_owned(), |code| format!("{status}, error {code}"));
@@ -46,15 +46,16 @@ pub(super) async fn record(
     let (attempt, message): (i64, i64) = (settled.try_get("id")?, settled.try_get("message_id")?);
     let requeued = match next_provider(connection, message, provider, providers).await? {
         None => 0,
-        Some(next) => sqlx::query(
-            "UPDATE outbox SET state = 'retry', due = $3, settled = NULL, provider = $4, strikes = 0, last_error = $5 \
-             WHERE id = $1 AND state = 'delivered' AND expires > $3 \
+        Some(next) => sqlx::query(AssertSqlSafe(format!(
+            "UPDATE outbox SET state = 'retry', due = {now}, settled = NULL, provider = $4, strikes = 0, last_error = $5 \
+             WHERE id = $1 AND state = 'delivered' AND expires > {now} \
              AND NOT EXISTS (SELECT 1 FROM outbox_attempts later WHERE later.message_id = $1 AND later.id > $2 \
              AND COALESCE(later.reference, '') <> $6)",
-        )
+            now = time.text(3)
+        )))
         .bind(message)
         .bind(attempt)
-        .bind(now.millis())
+        .bind(time.now())
         .bind(i64::from(next))
         .bind(reason.as_str())
         .bind(report.reference.as_str())

@@ -1,6 +1,6 @@
 //! Ending leases: many in one transaction, with as few statements as possible.
 
-use crate::clock::Timestamp;
+use super::super::time::StatementTime;
 use crate::stores::{Next, Settlement};
 use sqlx::{AnyConnection, AssertSqlSafe};
 
@@ -8,33 +8,34 @@ use sqlx::{AnyConnection, AssertSqlSafe};
 pub(super) async fn settle(
     connection: &mut AnyConnection,
     settlements: &[&Settlement],
-    now: Timestamp,
+    time: StatementTime,
 ) -> sqlx::Result<()> {
     log(connection, settlements).await?;
     let (delivered, others): (Vec<_>, Vec<_>) =
         settlements.iter().partition(|ended| ended.next == Next::Delivered && detail(ended).is_none());
-    deliver(connection, &delivered, now).await?;
+    deliver(connection, &delivered, time).await?;
     for settlement in others {
-        settle_one(connection, settlement, now).await?;
+        settle_one(connection, settlement, time).await?;
     }
     Ok(())
 }
 
 /// Nearly all messages are delivered at once. One statement settles them.
-async fn deliver(connection: &mut AnyConnection, delivered: &[&Settlement], now: Timestamp) -> sqlx::Result<()> {
+async fn deliver(connection: &mut AnyConnection, delivered: &[&Settlement], time: StatementTime) -> sqlx::Result<()> {
     if delivered.is_empty() {
         return Ok(());
     }
-    let statement = delivered_update(delivered);
-    sqlx::query(AssertSqlSafe(statement)).persistent(false).bind(now.millis()).execute(connection).await.map(drop)
+    let statement = delivered_update(delivered, time);
+    sqlx::query(AssertSqlSafe(statement)).persistent(false).bind(time.now()).execute(connection).await.map(drop)
 }
 
 /// The numbers come from this program.
-pub(super) fn delivered_update(delivered: &[&Settlement]) -> String {
+pub(super) fn delivered_update(delivered: &[&Settlement], time: StatementTime) -> String {
     let leases: Vec<String> = delivered.iter().map(|ended| format!("({}, {})", ended.id.0, ended.lease)).collect();
     format!(
-        "UPDATE outbox SET state = 'delivered', due = NULL, settled = $1 \
+        "UPDATE outbox SET state = 'delivered', due = NULL, settled = {} \
          WHERE (id, lease) IN (VALUES {}) AND state = 'leased'",
+        time.text(1),
         leases.join(", ")
     )
 }
@@ -43,17 +44,18 @@ fn detail(settlement: &Settlement) -> Option<&str> {
     settlement.attempt.as_ref()?.detail.as_deref()
 }
 
-async fn settle_one(connection: &mut AnyConnection, settlement: &Settlement, now: Timestamp) -> sqlx::Result<()> {
+async fn settle_one(connection: &mut AnyConnection, settlement: &Settlement, time: StatementTime) -> sqlx::Result<()> {
     let detail = detail(settlement);
     let (state, error) = match &settlement.next {
         Next::Retry { at, progress } => {
-            return sqlx::query(
-                "UPDATE outbox SET state = 'retry', due = $3, last_error = $4, refusals = $5, provider = $6, \
+            return sqlx::query(AssertSqlSafe(format!(
+                "UPDATE outbox SET state = 'retry', due = {}, last_error = $4, refusals = $5, provider = $6, \
                  strikes = $7, doubts = $8 WHERE id = $1 AND lease = $2 AND state = 'leased'",
-            )
+                time.text(3)
+            )))
             .bind(settlement.id.0)
             .bind(settlement.lease)
-            .bind(at.millis())
+            .bind(time.at(*at))
             .bind(detail)
             .bind(i64::from(progress.refusals))
             .bind(i64::from(progress.provider))
@@ -64,13 +66,14 @@ async fn settle_one(connection: &mut AnyConnection, settlement: &Settlement, now
             .map(drop);
         }
         Next::Release(at) => {
-            return sqlx::query(
-                "UPDATE outbox SET due = $3, state = CASE WHEN last_error IS NULL THEN 'queued' ELSE 'retry' END \
+            return sqlx::query(AssertSqlSafe(format!(
+                "UPDATE outbox SET due = {}, state = CASE WHEN last_error IS NULL THEN 'queued' ELSE 'retry' END \
                  WHERE id = $1 AND lease = $2 AND state = 'leased'",
-            )
+                time.text(3)
+            )))
             .bind(settlement.id.0)
             .bind(settlement.lease)
-            .bind(at.millis())
+            .bind(time.at(*at))
             .execute(connection)
             .await
             .map(drop);
@@ -80,14 +83,15 @@ async fn settle_one(connection: &mut AnyConnection, settlement: &Settlement, now
         Next::Expired => ("expired", detail),
         Next::Dead(reason) => ("dead", Some(reason.as_str())),
     };
-    sqlx::query(
-        "UPDATE outbox SET state = $3, due = NULL, settled = $4, last_error = COALESCE($5, last_error) \
+    sqlx::query(AssertSqlSafe(format!(
+        "UPDATE outbox SET state = $3, due = NULL, settled = {}, last_error = COALESCE($5, last_error) \
          WHERE id = $1 AND lease = $2 AND state = 'leased'",
-    )
+        time.text(4)
+    )))
     .bind(settlement.id.0)
     .bind(settlement.lease)
     .bind(state)
-    .bind(now.millis())
+    .bind(time.now())
     .bind(error)
     .execute(connection)
     .await

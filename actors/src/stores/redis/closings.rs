@@ -1,0 +1,144 @@
+//! Applies closings again: sessions that were closed while Redis could not promise to remember it (`confirmed`).
+//!
+//! All of the last day are applied before a connection serves checks ([`RedisTokenStore::close_again`]). A node that still
+//! spoke to a primary which was replaced may write one after that, so every node also follows what is written
+//! ([`FollowedClosings`]).
+
+use super::super::{CLOSINGS_KEPT, Closing, StoreResult};
+use super::pool::BoundedPool;
+use super::routing::Redirection;
+use super::slot::Slot;
+use super::{RedisTokenStore, sessions_key};
+use crate::clock::Timestamp;
+use crate::domain::UserId;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use redis::Pipeline;
+use redis::aio::MultiplexedConnection;
+use std::collections::HashSet;
+use std::time::Duration;
+
+/// How many are read at a time, in one round trip to Redis, and how many round trips are made at the same time.
+const PAGE: u32 = 5_000;
+const BATCH: usize = 500;
+const CONCURRENT: usize = 4;
+
+/// How far back a node looks again for rows of other nodes: a row is visible only after its transaction, and clocks differ.
+pub const CLOSINGS_OVERLAP: Duration = Duration::from_secs(15);
+
+/// How many old ones are deleted in one statement.
+const FORGOTTEN: u32 = 5_000;
+
+impl RedisTokenStore {
+    /// Applies all closings of the last day that are about these users. Returns how many.
+    ///
+    /// # Errors
+    /// A store does not answer; some may have been applied.
+    pub async fn close_again(&self, users: &(dyn Fn(UserId) -> bool + Sync)) -> StoreResult<usize> {
+        let (since, mut last, mut applied) = (self.0.clock.now().minus(CLOSINGS_KEPT), None, 0);
+        loop {
+            let mut page = self.0.closings.closed_since(since, last.as_ref(), PAGE).await?;
+            let end = page.last().filter(|_| page.len() == PAGE as usize).cloned();
+            page.retain(|closing| users(closing.user));
+            self.apply(&page).await?;
+            applied += page.len();
+            if end.is_none() {
+                return Ok(applied);
+            }
+            tracing::info!(applied, "closing sessions again before checks are served");
+            last = end;
+        }
+    }
+
+    async fn apply(&self, closings: &[Closing]) -> StoreResult<()> {
+        let (topology, mut outcome) = (self.topology(), Ok(()));
+        for shard in topology.shards() {
+            let holds = |closing: &&Closing| topology.holds(shard, Slot::of(&sessions_key(closing.user)));
+            let held: Vec<_> = closings.iter().filter(holds).collect();
+            let batches = stream::iter(held.chunks(BATCH)).map(Ok);
+            let applied =
+                batches.try_for_each_concurrent(CONCURRENT, |batch| self.apply_batch(&shard.pool, batch)).await;
+            // A shard that is lost does not hold up the others.
+            outcome = outcome.and(applied);
+        }
+        outcome
+    }
+
+    async fn apply_batch(&self, pool: &BoundedPool, closings: &[&Closing]) -> StoreResult<()> {
+        match apply(pool, closings).await {
+            // A slot has moved, or moves now.
+            Err(error) if Redirection::behind(&error).is_some() => {
+                for closing in closings {
+                    let key = sessions_key(closing.user);
+                    let (slot, mut command) = (Slot::of(&key), redis::cmd("HDEL"));
+                    command.arg(key).arg(closing.digest.as_bytes().as_slice());
+                    self.command::<()>(slot, &command).await?;
+                }
+                Ok(())
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// What other nodes close from now on.
+    pub fn follow_closings(&self) -> FollowedClosings {
+        FollowedClosings {
+            store: self.clone(),
+            since: self.0.clock.now().minus(CLOSINGS_OVERLAP),
+            applied: HashSet::new(),
+        }
+    }
+}
+
+/// Applies what other nodes write.
+pub struct FollowedClosings {
+    store: RedisTokenStore,
+    since: Timestamp,
+    /// Those since then that were applied.
+    applied: HashSet<i64>,
+}
+
+impl FollowedClosings {
+    /// Applies what was written since the last call that succeeded.
+    ///
+    /// # Errors
+    /// A store does not answer. The next call does the same again.
+    pub async fn apply(&mut self) -> StoreResult<()> {
+        let began = self.store.0.clock.now();
+        let (mut last, mut seen) = (None, HashSet::new());
+        loop {
+            let mut page = self.store.0.closings.closed_since(self.since, last.as_ref(), PAGE).await?;
+            let end = page.last().filter(|_| page.len() == PAGE as usize).cloned();
+            seen.extend(page.iter().map(|closing| closing.id));
+            page.retain(|closing| !self.applied.contains(&closing.id));
+            self.store.apply(&page).await?;
+            if end.is_none() {
+                break;
+            }
+            last = end;
+        }
+        (self.since, self.applied) = (began.minus(CLOSINGS_OVERLAP), seen);
+        Ok(())
+    }
+
+    /// Deletes those that are older than a day. Reads again whether Redis itself remembers what it closes.
+    ///
+    /// # Errors
+    /// A store does not answer.
+    pub async fn tidy(&self) -> StoreResult<()> {
+        while self.store.0.closings.forget_closed(FORGOTTEN).await? == u64::from(FORGOTTEN) {}
+        for shard in self.store.topology().shards() {
+            shard.pool.examine().await?;
+        }
+        Ok(())
+    }
+}
+
+async fn apply(pool: &BoundedPool, closings: &[&Closing]) -> StoreResult<()> {
+    let mut pipeline = Pipeline::with_capacity(closings.len());
+    for of_user in closings.chunk_by(|one, next| one.user == next.user) {
+        let command = pipeline.cmd("HDEL").arg(sessions_key(of_user[0].user));
+        of_user.iter().fold(command, |command, closing| command.arg(closing.digest.as_bytes().as_slice())).ignore();
+    }
+    let call = async |connection: &mut MultiplexedConnection| pipeline.exec_async(connection).await;
+    pool.bounded(pool.time_out, call).await
+}

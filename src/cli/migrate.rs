@@ -1,0 +1,47 @@
+//! `migrate [--check|--wait]`: brings the schema of the database up to date, or looks whether it is.
+
+use super::{Context, Failure};
+use crate::app;
+use clap::Args;
+use serde_json::json;
+use std::time::{Duration, Instant};
+use tokio::time::sleep;
+
+/// How long `--wait` waits, and how often it looks.
+const PATIENCE: Duration = Duration::from_secs(300);
+const PAUSE: Duration = Duration::from_secs(1);
+
+#[derive(Debug, Args)]
+#[group(multiple = false)]
+#[command(after_help = "Example:\n  portcullis migrate --check || portcullis migrate")]
+pub(super) struct MigrateArguments {
+    /// Change nothing, and fail if a step of the schema is missing.
+    #[arg(long)]
+    check: bool,
+    /// Change nothing, and wait until another process has brought the schema up to date: 5 minutes at most.
+    #[arg(long)]
+    wait: bool,
+}
+
+pub(super) async fn run(context: &Context, arguments: &MigrateArguments) -> Result<(), Failure> {
+    let config = context.config(&["database"])?;
+    if arguments.check || arguments.wait {
+        let (began, progress) = (Instant::now(), context.output.progress(PATIENCE.as_secs(), "{elapsed} of 5m: {msg}"));
+        while let Some(lacks) = app::schema_lacks(&config).await? {
+            if arguments.check || began.elapsed() > PATIENCE {
+                return Err(Failure(lacks));
+            }
+            progress.set_message(lacks);
+            sleep(PAUSE).await;
+        }
+        progress.finish_and_clear();
+        context.output.answer(&json!({"up_to_date": true}), || "The schema is up to date.".to_owned());
+        return Ok(());
+    }
+    let applied = app::migrate(&config).await?;
+    context.output.answer(&json!({"up_to_date": true, "applied": applied}), || match &applied[..] {
+        [] => "The schema is up to date; there was nothing to do.".to_owned(),
+        applied => format!("The schema is up to date: applied {}.", applied.join(", ")),
+    });
+    Ok(())
+}
