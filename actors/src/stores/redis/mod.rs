@@ -56,8 +56,6 @@ use crate::metrics::StoreMetrics;
 use caches::Caches;
 use futures_util::future::BoxFuture;
 use pool::Asking;
-use redis::{Cmd, FromRedisValue};
-use routing::Route;
 use shard::Shard;
 use slot::Slot;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -251,39 +249,6 @@ impl RedisTokenStore {
     fn note_clock_skew(&self) {
         let greatest = self.topology().shards().iter().map(|shard| shard.clock_skew()).max();
         self.0.clock_skew.store(greatest.unwrap_or_default(), Ordering::Relaxed);
-    }
-
-    /// Runs a script on the primary that has its keys.
-    async fn run<T: FromRedisValue>(&self, script: &scripts::Call<'_>) -> StoreResult<T> {
-        let mut route = Route::to(self, script.slot())?;
-        loop {
-            match route.within(route.shard.pool.run(script, route.asking)).await {
-                Ok(answer) => return Ok(answer),
-                Err(error) => route.follow(error).await?,
-            }
-        }
-    }
-
-    /// Runs a script where its keys are, and tells whether its change is confirmed.
-    async fn run_confirmed<T: FromRedisValue>(&self, script: &scripts::Call<'_>) -> StoreResult<(T, bool)> {
-        let mut route = Route::to(self, script.slot())?;
-        loop {
-            match route.within(route.shard.pool.run_confirmed(script, route.asking)).await {
-                Ok(answer) => return Ok(answer),
-                Err(error) => route.follow(error).await?,
-            }
-        }
-    }
-
-    /// Runs a command on the primary that has the slot of its keys.
-    async fn command<T: FromRedisValue>(&self, slot: Slot, command: &Cmd) -> StoreResult<T> {
-        let mut route = Route::to(self, slot)?;
-        loop {
-            match route.within(route.shard.pool.command(command, route.asking)).await {
-                Ok(answer) => return Ok(answer),
-                Err(error) => route.follow(error).await?,
-            }
-        }
     }
 
     /// The first argument of every script: by how many milliseconds tests have moved the time.

@@ -3,11 +3,12 @@
 
 use super::super::StoreResult;
 use super::pool::{Asking, late};
+use super::scripts::Call;
 use super::shard::Shard;
 use super::slot::Slot;
 use super::{RedisTokenStore, cluster};
 use crate::error::StoreError;
-use redis::{ErrorKind, RedisError, ServerErrorKind};
+use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, ServerErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -44,12 +45,47 @@ impl Redirection {
     }
 }
 
+impl RedisTokenStore {
+    /// Runs a script on the primary that has its keys.
+    pub(super) async fn run<T: FromRedisValue>(&self, script: &Call<'_>) -> StoreResult<T> {
+        let mut route = Route::to(self, script.slot())?;
+        loop {
+            match route.within(route.shard.pool.run(script, route.asking)).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => route.follow(error).await?,
+            }
+        }
+    }
+
+    /// Runs a script where its keys are, and tells whether its change is confirmed.
+    pub(super) async fn run_confirmed<T: FromRedisValue>(&self, script: &Call<'_>) -> StoreResult<(T, bool)> {
+        let mut route = Route::to(self, script.slot())?;
+        loop {
+            match route.within(route.shard.pool.run_confirmed(script, route.asking)).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => route.follow(error).await?,
+            }
+        }
+    }
+
+    /// Runs a command on the primary that has the slot of its keys.
+    pub(super) async fn command<T: FromRedisValue>(&self, slot: Slot, command: &Cmd) -> StoreResult<T> {
+        let mut route = Route::to(self, slot)?;
+        loop {
+            match route.within(route.shard.pool.command(command, route.asking)).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => route.follow(error).await?,
+            }
+        }
+    }
+}
+
 /// Where a call goes next.
-pub(super) struct Route<'a> {
+struct Route<'a> {
     store: &'a RedisTokenStore,
     slot: Slot,
-    pub(super) shard: Arc<Shard>,
-    pub(super) asking: Asking,
+    shard: Arc<Shard>,
+    asking: Asking,
     ends: Instant,
     /// None until it is redirected.
     pause: Option<Duration>,
@@ -57,13 +93,13 @@ pub(super) struct Route<'a> {
 
 impl<'a> Route<'a> {
     /// To the primary that has this slot.
-    pub(super) fn to(store: &'a RedisTokenStore, slot: Slot) -> StoreResult<Self> {
+    fn to(store: &'a RedisTokenStore, slot: Slot) -> StoreResult<Self> {
         let (shard, ends) = (store.shard(slot)?, Instant::now() + store.0.timeout);
         Ok(Self { store, slot, shard, asking: Asking::No, ends, pause: None })
     }
 
     /// Awaits a call, which has a time-out of its own. All calls of a route end within the time-out of one.
-    pub(super) async fn within<T>(&self, call: impl Future<Output = StoreResult<T>>) -> StoreResult<T> {
+    async fn within<T>(&self, call: impl Future<Output = StoreResult<T>>) -> StoreResult<T> {
         match self.pause {
             None => call.await,
             Some(_) => timeout_at(self.ends, call).await.unwrap_or_else(|_| Err(late(self.store.0.timeout))),
@@ -74,7 +110,7 @@ impl<'a> Route<'a> {
     ///
     /// # Errors
     /// The error itself, if it is no redirection; the time is over; nobody has the slot.
-    pub(super) async fn follow(&mut self, error: StoreError) -> StoreResult<()> {
+    async fn follow(&mut self, error: StoreError) -> StoreResult<()> {
         let redirection = Redirection::behind(&error).ok_or(error)?;
         let pause = self.pause.replace(PAUSE).unwrap_or_default();
         let turn = async {
