@@ -101,9 +101,9 @@ pub(crate) fn start_page(config: &Config, operators: Option<SocketAddr>) -> Deve
         Some(file) => format!("SQLite, {}", file.display()),
         None => "PostgreSQL".to_owned(),
     };
-    let tokens = match config.redis.url.is_empty() {
-        true => format!("SQLite, {}", config.token_file().display()),
-        false => "Redis".to_owned(),
+    let tokens = match config.redis.is_used() {
+        false => format!("SQLite, {}", config.token_file().display()),
+        true => "Redis".to_owned(),
     };
     let mail = match config.mail.transport {
         MailTransport::Inbox => "stays in the inbox",

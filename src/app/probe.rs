@@ -26,9 +26,9 @@ pub(crate) async fn probe_dependencies(config: &Config, clock: Arc<dyn Clock>) -
         }
     };
     let mut probes = vec![probe("database.url".to_owned(), sql)];
-    if !config.redis.url.is_empty() {
+    if config.redis.is_used() {
         let redis = async { RedisTokenStore::examine(&redis_settings(config)).await };
-        probes.push(probe("redis.url".to_owned(), redis));
+        probes.push(probe(config.redis.key().to_owned(), redis));
     }
     let mail = if config.mail.transport == MailTransport::Smtp { transports.mail } else { Vec::new() };
     for mail in mail {

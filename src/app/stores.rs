@@ -1,6 +1,6 @@
 //! Chooses the stores of a configuration, and says whether the node can serve with them.
 
-use crate::config::{Config, Migrate};
+use crate::config::{Config, Migrate, SecretUrl};
 use crate::connections::Stopping;
 use crate::http::{Readiness, Ready};
 use async_trait::async_trait;
@@ -10,7 +10,9 @@ use portcullis_actors::clock::{Clock, ClockSkew};
 use portcullis_actors::error::StartError;
 use portcullis_actors::metrics::StoreMetrics;
 use portcullis_actors::stores::embedded::EmbeddedTokenStore;
-use portcullis_actors::stores::redis::{BeforeServing, FollowedClosings, RedisServers, RedisSettings, RedisTokenStore};
+use portcullis_actors::stores::redis::{
+    BeforeServing, FollowedClosings, RedisServers, RedisSettings, RedisTokenStore, SentinelSettings,
+};
 use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
 use portcullis_actors::stores::{
     ChallengeStore, LimitStore, NewSession, Opening, RevocationStore, SessionStore, StoreResult,
@@ -71,8 +73,23 @@ pub(super) fn sql_settings(config: &Config) -> SqlSettings {
 }
 
 pub(super) fn redis_settings(config: &Config) -> RedisSettings {
+    let redis = &config.redis;
+    let texts = |urls: &[SecretUrl]| urls.iter().map(|url| url.expose().to_owned()).collect();
+    let servers = if !redis.sentinels.is_empty() {
+        RedisServers::Sentinel(SentinelSettings {
+            sentinels: texts(&redis.sentinels),
+            master_name: redis.master_name.clone(),
+            user: redis.user.clone(),
+            password: redis.password.expose().to_owned(),
+            tls: redis.tls,
+        })
+    } else if !redis.cluster.is_empty() {
+        RedisServers::Cluster(texts(&redis.cluster))
+    } else {
+        RedisServers::One(redis.url.expose().to_owned())
+    };
     RedisSettings {
-        servers: RedisServers::One(config.redis.url.expose().to_owned()),
+        servers,
         pool_size: config.redis.pool_size,
         timeout: Duration::from_millis(config.redis.timeout_ms),
     }
@@ -87,7 +104,7 @@ pub(crate) enum TokenStore {
 
 impl TokenStore {
     pub(crate) async fn open(config: &Config, clock: Arc<dyn Clock>, database: &Database) -> Result<Self, StartError> {
-        if config.redis.url.is_empty() {
+        if !config.redis.is_used() {
             // Usually in the same file as the SQL database, so it has the same time-out.
             let limit = Duration::from_millis(config.database.timeout_ms);
             return EmbeddedTokenStore::open_within(&config.token_file(), clock, limit).await.map(Self::Embedded);
@@ -101,7 +118,7 @@ impl TokenStore {
         clock: Arc<dyn Clock>,
         database: &Database,
     ) -> Result<Self, StartError> {
-        if config.redis.url.is_empty() {
+        if !config.redis.is_used() {
             return EmbeddedTokenStore::open_existing(&config.token_file(), clock).await.map(Self::Embedded);
         }
         Self::connect(config, clock, database).await

@@ -1,6 +1,6 @@
 //! The rules of a configuration beyond its types: bounds of each section, and what the profile requires.
 
-use super::{Config, Fault, MailTransport, Profile, Secret, SmsTransport, urls};
+use super::{Config, Fault, MailTransport, Profile, RedisConfig, Secret, SmsTransport, urls};
 use actix_web::http::header::{HeaderName, HeaderValue};
 use portcullis_actors::stores::Pooler;
 use portcullis_actors::transports::{is_mail_sender, is_sms_sender};
@@ -106,14 +106,37 @@ fn stores(config: &Config, checks: &mut Checks<'_>) {
         let says = "must be set with database.pooler: a migration and the claim of server.single_node need a session";
         checks.require(database.pooler == Pooler::None, "database.direct_url", says);
     }
-    if !redis.url.is_empty() {
-        checks.report("redis.url", urls::redis_fault(redis.url.expose()));
-    }
+    redis_servers(redis, checks);
     checks.at_least_one(
         "database",
         &[("max_connections", database.max_connections.into()), ("timeout_ms", database.timeout_ms)],
     );
     checks.at_least_one("redis", &[("pool_size", redis.pool_size as u64), ("timeout_ms", redis.timeout_ms)]);
+}
+
+fn redis_servers(redis: &RedisConfig, checks: &mut Checks<'_>) {
+    let (sentinels, cluster) = (&redis.sentinels, &redis.cluster);
+    if !redis.url.is_empty() {
+        checks.report("redis.url", urls::redis_fault(redis.url.expose()));
+    }
+    let one =
+        [!redis.url.is_empty(), !sentinels.is_empty(), !cluster.is_empty()].into_iter().filter(|set| *set).count();
+    checks.require(
+        one <= 1,
+        "redis.url",
+        "must be empty with redis.sentinels or redis.cluster, which exclude each other",
+    );
+    for url in sentinels {
+        checks.report("redis.sentinels", urls::sentinel_fault(url.expose()));
+    }
+    for url in cluster {
+        checks.report("redis.cluster", urls::redis_fault(url.expose()));
+    }
+    let named = sentinels.is_empty() == redis.master_name.is_empty();
+    checks.require(named, "redis.master_name", "must be set together with redis.sentinels");
+    let plain = redis.user.is_empty() && redis.password.is_empty() && !redis.tls;
+    let says = "is for the master that redis.sentinels tell of: write it into redis.url or redis.cluster otherwise";
+    checks.require(plain || !sentinels.is_empty(), "redis.password", says);
 }
 
 fn mail(config: &Config, checks: &mut Checks<'_>) {
@@ -249,7 +272,7 @@ fn production(config: &Config, checks: &mut Checks<'_>) {
     checks.require(!url.is_empty(), "server.public_url", "must be set in production: links in mails begin with it");
     let keyed = !config.secrets.keys.is_empty();
     checks.require(keyed, "secrets.keys", "must be set in production (openssl rand -base64 32)");
-    let shared = !config.redis.url.is_empty() || config.server.single_node;
+    let shared = config.redis.is_used() || config.server.single_node;
     checks.require(shared, "redis.url", "must be set in production, unless server.single_node = true");
     let mails = config.mail.transport != MailTransport::Inbox;
     checks.require(mails, "mail.transport", "must be smtp in production: an inbox sends no mail");

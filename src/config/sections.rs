@@ -129,8 +129,30 @@ impl DatabaseConfig {
 #[serde(deny_unknown_fields)]
 pub struct RedisConfig {
     pub url: SecretUrl,
+    pub sentinels: Vec<SecretUrl>,
+    pub master_name: String,
+    pub user: String,
+    pub password: Secret,
+    pub tls: bool,
+    pub cluster: Vec<SecretUrl>,
     pub pool_size: usize,
     pub timeout_ms: u64,
+}
+
+impl RedisConfig {
+    /// Whether Redis is the token store.
+    pub fn is_used(&self) -> bool {
+        !(self.url.is_empty() && self.sentinels.is_empty() && self.cluster.is_empty())
+    }
+
+    /// The key that says where it is.
+    pub fn key(&self) -> &'static str {
+        match (self.sentinels.is_empty(), self.cluster.is_empty()) {
+            (false, _) => "redis.sentinels",
+            (_, false) => "redis.cluster",
+            _ => "redis.url",
+        }
+    }
 }
 
 /// `secrets.*`

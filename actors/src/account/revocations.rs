@@ -4,8 +4,10 @@ use crate::clock::Timestamp;
 use crate::domain::UserId;
 use crate::error::StoreError;
 use crate::stores::{Revocation, RevocationStore, SessionStore};
+use futures_util::future::ready;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How many are read at a time, and how many are applied at the same time.
@@ -30,20 +32,41 @@ impl Revoker {
         }
     }
 
-    /// Applies all pending ones, oldest first. Returns how many.
+    /// Applies all pending ones, oldest first. Returns how many. When a part of the token store fails, those of its users
+    /// stay pending, and the others are applied.
     ///
     /// # Errors
     /// A store does not answer. The ones applied so far are acknowledged.
     pub async fn apply_pending(&self) -> Result<usize, StoreError> {
-        let mut applied = 0;
+        let failed = Mutex::new(BTreeMap::new());
+        let (mut applied, mut last) = (0, 0);
         loop {
-            let pending = self.revocations.pending(BATCH).await?;
-            if pending.is_empty() {
-                return Ok(applied);
+            let page = self.revocations.pending_after(last, BATCH).await?;
+            let Some(newest) = page.last() else { break };
+            last = newest.id;
+            let all = stream::iter(&page).map(|revocation| self.apply_unless(&failed, revocation));
+            let outcomes = all.buffer_unordered(CONCURRENT);
+            applied += outcomes.filter(|applied| ready(*applied)).count().await;
+        }
+        match failed.into_inner().unwrap_or_else(PoisonError::into_inner).pop_first() {
+            Some((_, error)) => Err(error),
+            None => Ok(applied),
+        }
+    }
+
+    /// Applies one now, unless its part of the token store has failed. A failure is noted there. True if it was applied.
+    async fn apply_unless(&self, failed: &Mutex<BTreeMap<usize, StoreError>>, revocation: &Revocation) -> bool {
+        let part = self.sessions.part(revocation.user);
+        let failed = || failed.lock().unwrap_or_else(PoisonError::into_inner);
+        if failed().contains_key(&part) {
+            return false;
+        }
+        match self.try_apply(revocation).await {
+            Ok(()) => true,
+            Err(error) => {
+                failed().insert(part, error);
+                false
             }
-            let all = stream::iter(&pending).map(Ok);
-            all.try_for_each_concurrent(CONCURRENT, |revocation| self.try_apply(revocation)).await?;
-            applied += pending.len();
         }
     }
 
@@ -65,13 +88,12 @@ impl Revoker {
             tracing::info!(applied, "applying revocations again before checks are served");
             last = page.into_iter().next_back();
         }
+        let mut last = 0;
         loop {
-            let pending = self.revocations.pending(BATCH).await?;
-            let theirs: Vec<_> = pending.iter().filter(|revocation| users(revocation.user)).collect();
-            if theirs.is_empty() {
-                return Ok(());
-            }
-            let all = stream::iter(theirs).map(Ok);
+            let pending = self.revocations.pending_after(last, BATCH).await?;
+            let Some(newest) = pending.last() else { return Ok(()) };
+            last = newest.id;
+            let all = stream::iter(pending.iter().filter(|revocation| users(revocation.user))).map(Ok);
             all.try_for_each_concurrent(CONCURRENT, |revocation| self.try_apply(revocation)).await?;
         }
     }

@@ -124,7 +124,16 @@ pub struct Forgiven {
     pub refunded: Vec<Counter>,
 }
 
-/// Counters, shared by all nodes. Every method is atomic.
+impl Forgiven {
+    /// Those of the counters of which this is true, and the others.
+    pub(super) fn partition(&self, is_of: impl Fn(&Counter) -> bool) -> (Self, Self) {
+        let split = |counters: &[Counter]| counters.iter().copied().partition::<Vec<_>, _>(&is_of);
+        let ((cleared, others_cleared), (refunded, others_refunded)) = (split(&self.cleared), split(&self.refunded));
+        (Self { cleared, refunded }, Self { cleared: others_cleared, refunded: others_refunded })
+    }
+}
+
+/// Counters, shared by all nodes. Every method is atomic, or says where it is not.
 #[async_trait]
 pub trait LimitStore: Send + Sync {
     /// Charges one, if there is room.
@@ -133,12 +142,14 @@ pub trait LimitStore: Send + Sync {
     /// What [`LimitStore::charge`] would return, without charging.
     async fn peek(&self, budget: Budget) -> StoreResult<Verdict>;
 
-    /// Charges an attempt to all of its counters, or to none.
+    /// Charges an attempt to all of its counters, or to none. Where the counters of an address and those of an account are
+    /// on different servers (a Redis Cluster) it is a step for each: what is refused in the end was charged to its address
+    /// for a moment.
     async fn admit(&self, attempt: &AttemptCharges) -> StoreResult<Admission>;
 
     /// How long the next try has to wait, without charging it; `None` if it need not.
     async fn wait(&self, waits: &Waits) -> StoreResult<Option<Duration>>;
 
-    /// Clears and refunds. See also [`NewSession::forgiven`](super::NewSession::forgiven).
+    /// Clears and refunds, in a step for each server. See also [`NewSession::forgiven`](super::NewSession::forgiven).
     async fn forgive(&self, charges: &Forgiven) -> StoreResult<()>;
 }

@@ -128,7 +128,12 @@ pub struct Revocation {
 #[async_trait]
 pub trait RevocationStore: Send + Sync {
     /// Up to `limit` that are not acknowledged yet, oldest first.
-    async fn pending(&self, limit: u32) -> StoreResult<Vec<Revocation>>;
+    async fn pending(&self, limit: u32) -> StoreResult<Vec<Revocation>> {
+        self.pending_after(0, limit).await
+    }
+
+    /// The same, of those that come after the one with this id.
+    async fn pending_after(&self, id: i64, limit: u32) -> StoreResult<Vec<Revocation>>;
 
     /// Up to `limit` that were written since `since` (at most a day ago), acknowledged or not, oldest first. A failover
     /// of the token store may have lost them. The next page begins `after` the last of this one.

@@ -140,6 +140,12 @@ pub trait SessionStore: Send + Sync {
     /// `epoch` or later stays, and the stored epoch never decreases. Works on a full store.
     async fn revoke(&self, user: UserId, epoch: i64, keep: Option<Digest>) -> StoreResult<()>;
 
+    /// The part of the store that has this user. Parts fail apart; most stores are one.
+    fn part(&self, user: UserId) -> usize {
+        let _ = user;
+        0
+    }
+
     /// What was noted with a session. A cache forgets it with the session: when anything about the user changes, and
     /// without a connection to the store. It is also forgotten an hour after [`SessionStore::begin_note`]. A store without
     /// a cache notes nothing.

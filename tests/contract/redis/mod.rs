@@ -8,6 +8,7 @@ mod expiry;
 mod faults;
 mod full;
 mod role;
+mod sentinel;
 mod size;
 mod start;
 mod tracking;
@@ -49,10 +50,10 @@ impl Revocations {
 
 #[async_trait]
 impl RevocationStore for Revocations {
-    async fn pending(&self, most: u32) -> StoreResult<Vec<Revocation>> {
+    async fn pending_after(&self, id: i64, most: u32) -> StoreResult<Vec<Revocation>> {
         let acknowledged = self.acknowledged.lock().expect("not poisoned").clone();
         let written = self.written.lock().expect("not poisoned");
-        let open = written.iter().filter(|revocation| !acknowledged.contains(&revocation.id));
+        let open = written.iter().filter(|revocation| revocation.id > id && !acknowledged.contains(&revocation.id));
         Ok(open.take(most as usize).cloned().collect())
     }
 

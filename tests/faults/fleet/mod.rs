@@ -18,6 +18,7 @@ mod production;
 mod releases;
 mod replay;
 mod rights;
+mod sentinel;
 mod rolling;
 mod upgrade;
 

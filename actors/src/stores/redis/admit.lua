@@ -1,7 +1,7 @@
 -- Charges an attempt to all of its counters, or to none. First everything is asked, then everything is written.
 --
--- The counters of an address and those of an account are in different slots of a cluster. There, the two functions
--- would be a script each.
+-- In a cluster the counters of an address and those of an account are in different slots. There, this is asked without
+-- an address, after `rate.lua` has charged that.
 --
 -- KEYS[1]  waits of the account (see counter.lua), then, if they are asked, its budget, then attempts and failures of
 --          the address

@@ -3,6 +3,7 @@
 use super::super::{Close, NewSession, NotedDevice, Opening, PendingNote, Session, SessionStore, StoreResult};
 use super::caches::{LookUp, ThreadCache};
 use super::pool::{end_of_call, late};
+use super::routing::Redirection;
 use super::shard::Shard;
 use super::slot::Slot;
 use super::{RedisTokenStore, record, role, sessions_key};
@@ -12,7 +13,7 @@ use crate::error::StoreError;
 use crate::metrics::CallEnd;
 use crate::trace;
 use async_trait::async_trait;
-use redis::RedisError;
+use redis::{Cmd, RedisError};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, timeout};
@@ -69,9 +70,25 @@ impl CachedSessions {
                         return Ok(Some(session));
                     }
                 }
+                // Nothing tells of changes there yet, so the answer is not kept.
+                Err(error) if Redirection::of(&error).is_some() => {
+                    return self.look_up_elsewhere(id, slot, &command).await;
+                }
                 Err(error) => self.retry_if_lost(&shard, tracked.number, error)?,
             }
         }
+    }
+
+    /// Asks the primary that a cluster redirects to.
+    async fn look_up_elsewhere(
+        &self,
+        id: Digest,
+        slot: Slot,
+        command: &Cmd,
+    ) -> Result<Option<Session>, (CallEnd, StoreError)> {
+        let value: StoreResult<Option<Vec<u8>>> = self.store.command(slot, command).await;
+        let session = value.and_then(|value| value.map(|value| record::parse(id, &value)).transpose());
+        session.map_err(|error| (CallEnd::Unavailable, error))
     }
 
     fn unexpired(&self, session: Session) -> Option<Session> {
@@ -132,6 +149,10 @@ impl SessionStore for CachedSessions {
 
     async fn revoke(&self, user: UserId, epoch: i64, keep: Option<Digest>) -> StoreResult<()> {
         self.store.revoke(user, epoch, keep).await
+    }
+
+    fn part(&self, user: UserId) -> usize {
+        self.store.part(user)
     }
 
     fn noted(&self, user: UserId, id: Digest) -> Option<NotedDevice> {

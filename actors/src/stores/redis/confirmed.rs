@@ -4,7 +4,7 @@
 //! (`appendfsync always`); see `replicas`.
 
 use super::super::StoreResult;
-use super::pool::BoundedPool;
+use super::pool::{Asking, BoundedPool};
 use super::role;
 use super::scripts::Call;
 use crate::trace;
@@ -20,15 +20,22 @@ const WAIT_AT_MOST: Duration = Duration::from_millis(150);
 
 impl BoundedPool {
     /// Runs a script, and tells whether its change is confirmed.
-    pub(super) async fn run_confirmed<T: FromRedisValue>(&self, script: &Call<'_>) -> StoreResult<(T, bool)> {
+    pub(super) async fn run_confirmed<T: FromRedisValue>(
+        &self,
+        script: &Call<'_>,
+        asking: Asking,
+    ) -> StoreResult<(T, bool)> {
         let span = trace::span(|| trace::store_call("redis", script.name));
         let within = self.time_out + WAIT_AT_MOST;
         let call = async |connection: &mut MultiplexedConnection| {
             connection.set_response_timeout(within);
-            match self.exchange(script, connection).await {
+            if asking == Asking::Yes {
+                script.load_async(connection).await?;
+            }
+            match self.exchange(script, asking, connection).await {
                 Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
                     script.load_async(connection).await?;
-                    self.exchange(script, connection).await
+                    self.exchange(script, asking, connection).await
                 }
                 answer => answer,
             }
@@ -40,10 +47,15 @@ impl BoundedPool {
     async fn exchange<T: FromRedisValue>(
         &self,
         script: &Call<'_>,
+        asking: Asking,
         connection: &mut MultiplexedConnection,
     ) -> RedisResult<(T, bool)> {
         let mut pipeline = Pipeline::new();
-        pipeline.ignore_errors().invoke_script(script);
+        pipeline.ignore_errors();
+        if asking == Asking::Yes {
+            pipeline.cmd("ASKING").ignore();
+        }
+        pipeline.invoke_script(script);
         let asked = self.replicas.expected().unwrap_or(0);
         if asked > 0 {
             pipeline.cmd("WAIT").arg(asked).arg(WAIT_MILLIS);

@@ -1,9 +1,11 @@
 //! Counters that all nodes share: one short string for each.
 
 use super::super::{
-    AddressCharges, Admission, AttemptCharges, Backoff, Budget, Forgiven, LimitStore, StoreResult, Verdict, Waits,
+    AddressCharges, Admission, AttemptCharges, Backoff, Budget, Counter, Forgiven, LimitStore, StoreResult, Verdict,
+    Waits,
 };
 use super::challenges::{millis, pause};
+use super::slot::Slot;
 use super::{RedisTokenStore, counter_key, record, scripts};
 use async_trait::async_trait;
 use std::time::Duration;
@@ -28,6 +30,68 @@ impl LimitStore for RedisTokenStore {
     }
 
     async fn admit(&self, attempt: &AttemptCharges) -> StoreResult<Admission> {
+        match &attempt.address {
+            Some(address) if !self.is_one_step(&address.attempts.counter, &attempt.waits.counter) => {
+                self.admit_in_steps(address, attempt).await
+            }
+            _ => self.admit_at_once(attempt).await,
+        }
+    }
+
+    async fn wait(&self, Waits { counter, backoff }: &Waits) -> StoreResult<Option<Duration>> {
+        let mut call = scripts::WAIT.prepare_invoke();
+        call.key(counter_key(counter)).arg(self.offset()).arg(backoff.max_tries);
+        Ok(self.run::<Option<i64>>(&call).await?.map(pause))
+    }
+
+    async fn forgive(&self, charges: &Forgiven) -> StoreResult<()> {
+        let mut charges = charges.clone();
+        // One step for each slot of a cluster, and one in all else.
+        while let Some(first) = charges.cleared.first().or(charges.refunded.first()).copied() {
+            let (together, others) = charges.partition(|counter| self.is_one_step(&first, counter));
+            let mut call = scripts::FORGIVE.prepare_invoke();
+            call.arg(self.offset());
+            add_forgiven(&mut call, &together);
+            self.run::<()>(&call).await?;
+            charges = others;
+        }
+        Ok(())
+    }
+}
+
+impl RedisTokenStore {
+    /// Whether one script may touch both.
+    pub(super) fn is_one_step(&self, one: &Counter, another: &Counter) -> bool {
+        self.topology().is_one_step(Slot::of(&counter_key(one)), Slot::of(&counter_key(another)))
+    }
+
+    /// In a cluster the counters of an address are elsewhere. They are charged first. If the account then refuses, or does
+    /// not answer, that charge is given back; until then others may be refused for it.
+    async fn admit_in_steps(&self, address: &AddressCharges, attempt: &AttemptCharges) -> StoreResult<Admission> {
+        let charged = match self.charge(address.attempts).await? {
+            Verdict::Allowed => true,
+            Verdict::Refused(_) if address.refuses => {
+                let failures = match self.peek(address.failures).await? {
+                    Verdict::Allowed => None,
+                    Verdict::Refused(wait) => Some(wait),
+                };
+                return Ok(Admission::AddressFull { failures });
+            }
+            Verdict::Refused(_) => false,
+        };
+        match self.admit_at_once(&AttemptCharges { address: None, ..*attempt }).await {
+            Ok(Admission::Admitted { .. }) => Ok(Admission::Admitted { address: charged }),
+            refused => {
+                if charged {
+                    let refunded = vec![address.attempts.counter];
+                    self.forgive(&Forgiven { cleared: vec![], refunded }).await?;
+                }
+                refused
+            }
+        }
+    }
+
+    async fn admit_at_once(&self, attempt: &AttemptCharges) -> StoreResult<Admission> {
         let AttemptCharges { address, budget, waits: Waits { counter, backoff } } = attempt;
         let Backoff { free, first, longest, forget, max_tries } = backoff;
         let mut call = scripts::ADMIT.prepare_invoke();
@@ -44,22 +108,6 @@ impl LimitStore for RedisTokenStore {
             (answer, Some(wait)) if answer == "wait" => Ok(Admission::Wait(pause(wait))),
             _ => Err(record::unreadable()),
         }
-    }
-
-    async fn wait(&self, Waits { counter, backoff }: &Waits) -> StoreResult<Option<Duration>> {
-        let mut call = scripts::WAIT.prepare_invoke();
-        call.key(counter_key(counter)).arg(self.offset()).arg(backoff.max_tries);
-        Ok(self.run::<Option<i64>>(&call).await?.map(pause))
-    }
-
-    async fn forgive(&self, charges: &Forgiven) -> StoreResult<()> {
-        if charges.cleared.is_empty() && charges.refunded.is_empty() {
-            return Ok(());
-        }
-        let mut call = scripts::FORGIVE.prepare_invoke();
-        call.arg(self.offset());
-        add_forgiven(&mut call, charges);
-        self.run(&call).await
     }
 }
 

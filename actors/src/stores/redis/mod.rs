@@ -10,11 +10,13 @@
 //!
 //! All keys of a user share the tag `{42}`, so a script touches one slot of a cluster, but for one pair: a sign-in is
 //! charged to its account and to its address in one step (`admit.lua`), and so is it forgiven (`open.lua`,
-//! `forgive.lua`). A cluster would refuse that, so `start` refuses a cluster. Only digests are stored.
+//! `forgive.lua`). In a cluster that is a step for each slot (`limits`). Only digests are stored.
 //!
 //! | file | holds |
 //! | --- | --- |
 //! | `topology`, `slot`, `shard` | which primary has which keys, and the connections to a primary |
+//! | `sentinel`, `cluster` | where the primaries are, at the start and from then on |
+//! | `routing` | sends each call to the primary of its slot, and again where a cluster redirects it |
 //! | `pool` | *changes*: scripts over a bounded pool of connections |
 //! | `confirmed`, `replicas`, `closings` | a change that closes sessions: the replicas confirm it, or it becomes a row in SQL and is applied again |
 //! | `tracking`, `caches`, `cached_sessions` | *checks*: one connection of this process for each primary, and a cache for each HTTP thread, which Redis invalidates over it |
@@ -26,13 +28,16 @@ mod cached_sessions;
 mod caches;
 mod challenges;
 mod closings;
+mod cluster;
 mod confirmed;
 mod limits;
 mod pool;
 mod record;
 mod replicas;
 mod role;
+mod routing;
 mod scripts;
+mod sentinel;
 mod sessions;
 mod shard;
 mod slot;
@@ -50,13 +55,17 @@ use crate::error::{StartError, StoreError};
 use crate::metrics::StoreMetrics;
 use caches::Caches;
 use futures_util::future::BoxFuture;
-use redis::FromRedisValue;
+use pool::Asking;
+use redis::{Cmd, FromRedisValue};
+use routing::Route;
 use shard::Shard;
 use slot::Slot;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::runtime::Handle;
+use tokio::sync::{Mutex, watch};
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 use topology::Topology;
 
@@ -75,6 +84,33 @@ pub struct RedisSettings {
 pub enum RedisServers {
     /// One primary: `redis://…` or `rediss://…`; may contain a password.
     One(String),
+    /// The primary that sentinels tell of.
+    Sentinel(SentinelSettings),
+    /// The primaries of a cluster: URLs of some of its nodes. The others have the user, the password and the TLS of the first.
+    Cluster(Vec<String>),
+}
+
+impl RedisServers {
+    fn is_cluster(&self) -> bool {
+        matches!(self, Self::Cluster(_))
+    }
+
+    /// What each server must be.
+    fn kind(&self) -> start::Kind {
+        if self.is_cluster() { start::Kind::NodeOfCluster } else { start::Kind::Alone }
+    }
+}
+
+/// Sentinels, and how to connect to the primary that they tell of.
+#[derive(Clone)]
+pub struct SentinelSettings {
+    /// URLs, each with a user and a password of its own, if it needs them.
+    pub sentinels: Vec<String>,
+    pub master_name: String,
+    /// Of the primary. Empty: none.
+    pub user: String,
+    pub password: String,
+    pub tls: bool,
 }
 
 /// Whether a user is meant.
@@ -92,6 +128,13 @@ pub struct RedisTokenStore(Arc<Inner>);
 struct Inner {
     topology: watch::Sender<Arc<Topology>>,
     caches: Caches,
+    /// The task that follows the primaries where they go.
+    following: OnceLock<AbortOnDropHandle<()>>,
+    /// The runtime that checks are read on; none if this process serves no checks.
+    runtime: OnceLock<Handle>,
+    /// When the map of the cluster was last asked for.
+    renewed: Mutex<Option<Instant>>,
+    settings: RedisSettings,
     timeout: Duration,
     clock: Arc<dyn Clock>,
     closings: Arc<dyn ClosingStore>,
@@ -105,8 +148,8 @@ impl RedisTokenStore {
     /// Connects, and examines whether this Redis can serve. What it cannot promise to remember is written to `closings`.
     ///
     /// # Errors
-    /// A wrong URL or password, a server that cannot be reached or is too old, a node of a cluster, or an eviction policy
-    /// that would drop sessions.
+    /// A wrong URL or password, a server that cannot be reached or is too old, a node of a cluster that is not configured
+    /// as one, a cluster with a slot that no primary has, or an eviction policy that would drop sessions.
     pub async fn connect(
         settings: &RedisSettings,
         clock: Arc<dyn Clock>,
@@ -114,14 +157,14 @@ impl RedisTokenStore {
         before_serving: BeforeServing,
     ) -> Result<Self, StartError> {
         let metrics = Arc::default();
-        let RedisServers::One(url) = &settings.servers;
-        let shard = Shard::new(start::connection(url)?, settings.pool_size, settings.timeout, &metrics)?;
-        start::examine(&shard.client, settings.timeout).await?;
-        // Without an answer the first closing is written to SQL.
-        let _ = shard.pool.examine().await;
+        let topology = find(settings, &metrics).await?;
         Ok(Self(Arc::new(Inner {
-            topology: watch::Sender::new(Arc::new(Topology::one(Arc::new(shard)))),
+            topology: watch::Sender::new(Arc::new(topology)),
             caches: Caches::default(),
+            following: OnceLock::new(),
+            runtime: OnceLock::new(),
+            renewed: Mutex::default(),
+            settings: settings.clone(),
             timeout: settings.timeout,
             clock,
             closings,
@@ -136,12 +179,21 @@ impl RedisTokenStore {
     /// # Errors
     /// As [`RedisTokenStore::connect`].
     pub async fn examine(settings: &RedisSettings) -> Result<(), StartError> {
-        let RedisServers::One(url) = &settings.servers;
-        start::examine(&start::client(start::connection(url)?)?, settings.timeout).await
+        find(settings, &Arc::default()).await.map(drop)
     }
 
-    /// Connects for checks, on this runtime. Without it, the first worker does so on its own.
+    /// Connects for checks and follows the primaries, on this runtime. Without it, the first worker does so on its own.
+    #[expect(clippy::disallowed_methods, reason = "the store owns the task, which ends with it")]
     pub fn serve_checks(&self) {
+        self.0.runtime.get_or_init(Handle::current);
+        self.0.following.get_or_init(|| {
+            let store = Arc::downgrade(&self.0);
+            AbortOnDropHandle::new(match &self.0.settings.servers {
+                RedisServers::One(_) => tokio::spawn(async {}),
+                RedisServers::Sentinel(settings) => tokio::spawn(sentinel::follow(store, settings.clone())),
+                RedisServers::Cluster(_) => tokio::spawn(cluster::follow(store)),
+            })
+        });
         for shard in self.topology().shards() {
             self.maintain(shard);
         }
@@ -177,7 +229,7 @@ impl RedisTokenStore {
         let mut largest = ClockSkew::default();
         for shard in self.topology().shards() {
             let before = self.0.clock.now();
-            let (secs, micros): (i64, i64) = shard.pool.command(&redis::cmd("TIME")).await?;
+            let (secs, micros): (i64, i64) = shard.pool.command(&redis::cmd("TIME"), Asking::No).await?;
             let time = Timestamp::from_millis(secs * 1000 + micros / 1000 + self.offset());
             let skew = ClockSkew::measured(before, time, self.0.clock.now());
             if skew.amount() > largest.amount() {
@@ -199,7 +251,35 @@ impl RedisTokenStore {
 
     /// Runs a script on the primary that has its keys.
     async fn run<T: FromRedisValue>(&self, script: &scripts::Call<'_>) -> StoreResult<T> {
-        self.shard(script.slot())?.pool.run(script).await
+        let mut route = Route::to(self, script.slot())?;
+        loop {
+            match route.within(route.shard.pool.run(script, route.asking)).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => route.follow(error).await?,
+            }
+        }
+    }
+
+    /// Runs a script on the primary that has its keys, and tells whether its change is confirmed.
+    async fn run_confirmed<T: FromRedisValue>(&self, script: &scripts::Call<'_>) -> StoreResult<(T, bool)> {
+        let mut route = Route::to(self, script.slot())?;
+        loop {
+            match route.within(route.shard.pool.run_confirmed(script, route.asking)).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => route.follow(error).await?,
+            }
+        }
+    }
+
+    /// Runs a command on the primary that has the slot of its keys.
+    async fn command<T: FromRedisValue>(&self, slot: Slot, command: &Cmd) -> StoreResult<T> {
+        let mut route = Route::to(self, slot)?;
+        loop {
+            match route.within(route.shard.pool.command(command, route.asking)).await {
+                Ok(answer) => return Ok(answer),
+                Err(error) => route.follow(error).await?,
+            }
+        }
     }
 
     /// The first argument of every script: by how many milliseconds tests have moved the time.
@@ -215,12 +295,29 @@ impl RedisTokenStore {
         self.topology().shard(slot).cloned().ok_or_else(no_primary)
     }
 
-    /// Starts the task that keeps the tracked connection, unless there is one.
-    #[expect(clippy::disallowed_methods, reason = "the shard owns the task, which ends with it")]
+    /// Puts other primaries in force. Shards that are in both keep their connections; the others end with the last call on
+    /// them. What was read of keys that have moved is forgotten.
+    fn put_in_force(&self, topology: Topology) {
+        let (new, old) = (Arc::new(topology), self.topology());
+        self.0.topology.send_replace(Arc::clone(&new));
+        self.0.caches.forget_where(|user| {
+            let slot = Slot::of(&sessions_key(user));
+            old.shard(slot).is_none_or(|shard| !new.holds(shard, slot))
+        });
+        for shard in old.shards().iter().filter(|shard| !new.shards().iter().any(|kept| Arc::ptr_eq(kept, shard))) {
+            shard.pool.close();
+        }
+        for shard in new.shards() {
+            self.maintain(shard);
+        }
+    }
+
+    /// Starts the task that keeps the tracked connection, unless there is one or this process serves no checks.
     fn maintain(&self, shard: &Arc<Shard>) {
+        let Some(runtime) = self.0.runtime.get() else { return };
         shard.maintenance.get_or_init(|| {
             let task = tracking::maintain(Arc::downgrade(&self.0), Arc::downgrade(shard));
-            AbortOnDropHandle::new(tokio::spawn(task))
+            AbortOnDropHandle::new(runtime.spawn(task))
         });
     }
 
@@ -263,6 +360,19 @@ impl RedisTokenStore {
     fn users_of(&self, shard: &Arc<Shard>) -> Users {
         let (topology, shard) = (self.topology(), Arc::clone(shard));
         Arc::new(move |user| topology.holds(&shard, Slot::of(&sessions_key(user))))
+    }
+}
+
+/// Finds the primaries, and examines whether they can serve.
+async fn find(settings: &RedisSettings, metrics: &Arc<StoreMetrics>) -> Result<Topology, StartError> {
+    match &settings.servers {
+        RedisServers::One(url) => {
+            let shard = Shard::new(start::connection(url)?, settings.pool_size, settings.timeout, metrics)?;
+            start::examine(&shard.client, settings.timeout, start::Kind::Alone).await?;
+            Ok(Topology::one(Arc::new(shard)))
+        }
+        RedisServers::Sentinel(servers) => sentinel::find(servers, settings, metrics).await,
+        RedisServers::Cluster(seeds) => cluster::find(seeds, settings, metrics).await,
     }
 }
 

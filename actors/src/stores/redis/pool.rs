@@ -21,6 +21,23 @@ use tokio::time::Instant;
 /// a busy server. That Redis has closed it is known without a test.
 const TRUSTED: Duration = Duration::from_millis(500);
 
+/// Whether a call goes to a primary that takes the slot over, but does not have it yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Asking {
+    No,
+    Yes,
+}
+
+impl Asking {
+    /// What must precede the call.
+    async fn send(self, connection: &mut MultiplexedConnection) -> RedisResult<()> {
+        match self {
+            Self::No => Ok(()),
+            Self::Yes => redis::cmd("ASKING").exec_async(connection).await,
+        }
+    }
+}
+
 pub(super) struct BoundedPool {
     pool: Pool<Connector>,
     /// How often all connections were closed. A connection that was in use at that time does not return to the pool.
@@ -46,24 +63,26 @@ impl BoundedPool {
     }
 
     /// Runs a script by its digest, or by its text if Redis has not loaded it.
-    pub(super) async fn run<T: FromRedisValue>(&self, script: &Call<'_>) -> StoreResult<T> {
+    pub(super) async fn run<T: FromRedisValue>(&self, script: &Call<'_>, asking: Asking) -> StoreResult<T> {
         let span = trace::span(|| trace::store_call("redis", script.name));
-        span.end(
-            self.bounded(self.time_out, async |connection: &mut MultiplexedConnection| {
-                script.invoke_async(connection).await
-            })
-            .await,
-        )
+        let call = async |connection: &mut MultiplexedConnection| {
+            if asking == Asking::Yes {
+                // `ASKING` is for one command only, so that one must find the script.
+                script.load_async(connection).await?;
+            }
+            asking.send(connection).await?;
+            script.invoke_async(connection).await
+        };
+        span.end(self.bounded(self.time_out, call).await)
     }
 
-    pub(super) async fn command<T: FromRedisValue>(&self, command: &Cmd) -> StoreResult<T> {
+    pub(super) async fn command<T: FromRedisValue>(&self, command: &Cmd, asking: Asking) -> StoreResult<T> {
         let span = trace::span(|| trace::store_call("redis", "command"));
-        span.end(
-            self.bounded(self.time_out, async |connection: &mut MultiplexedConnection| {
-                command.query_async(connection).await
-            })
-            .await,
-        )
+        let call = async |connection: &mut MultiplexedConnection| {
+            asking.send(connection).await?;
+            command.query_async(connection).await
+        };
+        span.end(self.bounded(self.time_out, call).await)
     }
 
     /// The text of `INFO`, as [`role::info`].

@@ -25,6 +25,19 @@ pub(super) fn replicas(role: RedisResult<Vec<Value>>) -> RedisResult<Option<usiz
     }
 }
 
+/// Succeeds on a node that its cluster lets serve. One that is cut off from most of the others may have been replaced, and
+/// refuses all keys: what was read from it before is not valid either.
+///
+/// # Errors
+/// `CLUSTERDOWN`, and the errors of the connection.
+pub(super) async fn ensure_in_cluster(connection: &mut MultiplexedConnection) -> RedisResult<()> {
+    let state: String = cmd("CLUSTER").arg("INFO").query_async(connection).await?;
+    if state.lines().any(|line| line.trim() == "cluster_state:ok") {
+        return Ok(());
+    }
+    Err((ErrorKind::Server(ServerErrorKind::ClusterDown), "the cluster is down, as this node sees it").into())
+}
+
 /// The text of `INFO`; empty for a user who may not run it.
 pub(super) async fn info(connection: &mut MultiplexedConnection) -> RedisResult<String> {
     match cmd("INFO").query_async(connection).await {

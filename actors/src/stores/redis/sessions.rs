@@ -1,15 +1,19 @@
 //! Sessions: one script for each change, over one hash for each user. The cached check is in `cached_sessions`.
 
-use super::super::{Close, NewSession, NotedDevice, Opening, PendingNote, Session, SessionStore, StoreResult};
+use super::super::{
+    Close, LimitStore as _, NewSession, NotedDevice, Opening, PendingNote, Session, SessionStore, StoreResult,
+};
 use super::limits::add_forgiven;
 use super::shard::Shard;
 use super::slot::Slot;
-use super::{RedisTokenStore, phone_key, record, reset_key, scripts, sessions_key, start};
+use super::topology::Topology;
+use super::{RedisTokenStore, counter_key, phone_key, record, reset_key, scripts, sessions_key, start};
 use crate::clock::Timestamp;
 use crate::domain::{DeviceId, Digest, UserId};
 use crate::error::StoreError;
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
+use std::sync::Arc;
 use std::time::Duration;
 
 impl RedisTokenStore {
@@ -28,7 +32,7 @@ impl RedisTokenStore {
         user: UserId,
         call: &scripts::Call<'_>,
     ) -> StoreResult<(T, bool)> {
-        let answer = self.shard(call.slot())?.pool.run_confirmed(call).await;
+        let answer = self.run_confirmed(call).await;
         self.0.caches.forget(user);
         answer
     }
@@ -52,8 +56,16 @@ impl SessionStore for RedisTokenStore {
         call.key(sessions_key(new.user)).arg(self.offset()).arg(new.id.as_bytes().as_slice());
         call.arg(new.app.0).arg(new.device.map_or(0, |DeviceId(device)| device)).arg(new.epoch);
         call.arg(new.idle.as_secs()).arg(new.absolute.as_secs()).arg(new.max_sessions);
-        add_forgiven(&mut call, &new.forgiven);
+        let own = Slot::of(&sessions_key(new.user));
+        let topology = self.topology();
+        let (together, others) =
+            new.forgiven.partition(|counter| topology.is_one_step(own, Slot::of(&counter_key(counter))));
+        add_forgiven(&mut call, &together);
         let (opened, confirmed): (Option<(i64, i64, i64, Digests)>, _) = self.close_by(new.user, &call).await?;
+        // What remains charged in another slot of a cluster only counts until it is forgotten.
+        if let Err(error) = self.forgive(&others).await {
+            tracing::warn!(%error, "a sign-in stays charged to its address");
+        }
         let Some((created, idle, absolute, Digests(closed))) = opened else { return Ok(Opening::StaleEpoch) };
         if !confirmed {
             self.0.closings.note_closed(new.user, &closed).await?;
@@ -125,6 +137,10 @@ impl SessionStore for RedisTokenStore {
         self.change(user, &call).await
     }
 
+    fn part(&self, user: UserId) -> usize {
+        self.topology().position(Slot::of(&sessions_key(user)))
+    }
+
     fn noted(&self, _: UserId, _: Digest) -> Option<NotedDevice> {
         None
     }
@@ -146,15 +162,21 @@ impl SessionStore for RedisTokenStore {
     /// the start, since a restarted Redis with another configuration may evict sessions.
     async fn ping(&self) -> StoreResult<()> {
         let topology = self.topology();
-        try_join_all(topology.shards().iter().map(|shard| ping(shard))).await.map(drop)
+        try_join_all(topology.shards().iter().map(|shard| self.ping_shard(&topology, shard))).await.map(drop)
     }
 }
 
-async fn ping(shard: &Shard) -> StoreResult<()> {
-    shard.pool.command::<()>(redis::cmd("DEL").arg("pc:ping")).await?;
-    shard.pool.examine().await?;
-    start::judge(&shard.at, &shard.pool.info().await?).map_err(|error| {
-        tracing::warn!(%error, "not ready");
-        StoreError::token_store(error)
-    })
+impl RedisTokenStore {
+    async fn ping_shard(&self, topology: &Topology, shard: &Arc<Shard>) -> StoreResult<()> {
+        // One that is in a slot of this shard: a shard has one slot of 16384 at least.
+        let mut keys = (0..1_000_000).map(|n| format!("pc:ping:{{{n}}}"));
+        if let Some(key) = keys.find(|key| topology.holds(shard, Slot::of(key))) {
+            self.command::<()>(Slot::of(&key), redis::cmd("DEL").arg(key)).await?;
+        }
+        shard.pool.examine().await?;
+        start::judge(&shard.at, &shard.pool.info().await?, self.0.settings.servers.kind()).map_err(|error| {
+            tracing::warn!(%error, "not ready");
+            StoreError::token_store(error)
+        })
+    }
 }

@@ -26,6 +26,13 @@ impl Slot {
 }
 
 #[cfg(test)]
+impl From<u16> for Slot {
+    fn from(number: u16) -> Self {
+        Self(number)
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

@@ -13,7 +13,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 /// The first connection may take this long, even if calls have less: names are resolved, TLS keys are agreed on.
-const FIRST_CONNECTION: Duration = Duration::from_secs(2);
+pub(super) const FIRST_CONNECTION: Duration = Duration::from_secs(2);
 
 /// The first major version with RESP3 and client tracking.
 const OLDEST_VERSION: u32 = 6;
@@ -21,8 +21,8 @@ const OLDEST_VERSION: u32 = 6;
 const NOT_A_URL: &str =
     "redis.url is not a Redis URL: write redis://[user:password@]host[:port][/number], or rediss:// for TLS";
 
-fn unreachable(at: &str, reason: impl Display) -> StartError {
-    StartError(format!("Redis at {at} cannot be reached ({reason}): check redis.url, and that Redis runs"))
+pub(super) fn unreachable(at: &str, reason: impl Display) -> StartError {
+    StartError(format!("Redis at {at} cannot be reached ({reason}): check its address in [redis], and that it runs"))
 }
 
 fn too_old(at: &str, version: &str) -> StartError {
@@ -30,7 +30,7 @@ fn too_old(at: &str, version: &str) -> StartError {
 }
 
 fn replica(at: &str) -> StartError {
-    StartError(format!("Redis at {at} is a replica: point redis.url to the primary"))
+    StartError(format!("Redis at {at} is a replica: the addresses in [redis] must lead to the primary"))
 }
 
 /// Parses the URL of a primary.
@@ -45,7 +45,7 @@ pub(super) fn client(info: ConnectionInfo) -> Result<Client, StartError> {
 }
 
 /// Examines version, rights, role, cluster mode and eviction.
-pub(super) async fn examine(client: &Client, time_out: Duration) -> Result<(), StartError> {
+pub(super) async fn examine(client: &Client, time_out: Duration, kind: Kind) -> Result<(), StartError> {
     let at = &client.get_connection_info().addr().to_string();
     let examination = async {
         let config = connection_config(time_out.max(FIRST_CONNECTION));
@@ -55,7 +55,7 @@ pub(super) async fn examine(client: &Client, time_out: Duration) -> Result<(), S
         if info.is_empty() {
             tracing::warn!("Redis does not allow INFO: make sure that maxmemory-policy is noeviction");
         }
-        judge(at, &info)?;
+        judge(at, &info, kind)?;
         role::ensure_primary(&mut connection)
             .await
             .map_err(|error| if role::is_replica(&error) { replica(at) } else { unreachable(at, error) })?;
@@ -66,8 +66,8 @@ pub(super) async fn examine(client: &Client, time_out: Duration) -> Result<(), S
 }
 
 /// Why the connection was refused.
-fn refused(at: &str, error: &RedisError) -> StartError {
-    let password = || StartError(format!("Redis at {at} refuses the user or password: correct them in redis.url"));
+pub(super) fn refused(at: &str, error: &RedisError) -> StartError {
+    let password = || StartError(format!("Redis at {at} refuses the user or password: correct them in [redis]"));
     match error.kind() {
         ErrorKind::AuthenticationFailed => password(),
         _ if matches!(error.code(), Some("NOAUTH" | "WRONGPASS")) => password(),
@@ -79,8 +79,20 @@ fn refused(at: &str, error: &RedisError) -> StartError {
     }
 }
 
+/// What a server must be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// It has all keys.
+    Alone,
+    NodeOfCluster,
+}
+
+pub(super) fn no_cluster(at: &str) -> StartError {
+    StartError(format!("Redis at {at} is no node of a cluster: write its address to redis.url, not to redis.cluster"))
+}
+
 /// Judges the text of `INFO`. A field that is missing passes.
-pub(super) fn judge(at: &str, info: &str) -> Result<(), StartError> {
+pub(super) fn judge(at: &str, info: &str, kind: Kind) -> Result<(), StartError> {
     let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
     if let Some(version) = field("redis_version") {
         let major = version.split('.').next().and_then(|major| major.parse::<u32>().ok());
@@ -88,13 +100,17 @@ pub(super) fn judge(at: &str, info: &str) -> Result<(), StartError> {
             return Err(too_old(at, version));
         }
     }
+    match (field("cluster_enabled"), kind) {
+        (Some("1"), Kind::Alone) => {
+            return Err(StartError(format!(
+                "Redis at {at} is a node of a cluster: write the addresses of some nodes to redis.cluster"
+            )));
+        }
+        (Some("0"), Kind::NodeOfCluster) => return Err(no_cluster(at)),
+        _ => {}
+    }
     if field("role") == Some("slave") {
         return Err(replica(at));
-    }
-    if field("cluster_enabled") == Some("1") {
-        return Err(StartError(format!(
-            "Redis at {at} is a node of a cluster, which is not supported: set cluster-enabled no, or use another Redis"
-        )));
     }
     match field("maxmemory_policy") {
         Some(policy) if policy != "noeviction" => Err(StartError(format!(
@@ -134,13 +150,15 @@ mod tests {
 
     #[test]
     fn a_redis_that_cannot_serve_is_refused_in_words() {
-        let refused = |info: &str| judge("here:6379", info).map_err(|error| error.to_string());
+        let refused = |info: &str| judge("here:6379", info, Kind::Alone).map_err(|error| error.to_string());
         assert_eq!(refused("redis_version:7.0.15\r\nmaxmemory_policy:noeviction\r\n"), Ok(()));
         assert_eq!(refused(""), Ok(()));
         assert!(refused("redis_version:5.0.14\r\n").is_err_and(|line| line.contains("too old (5.0.14)")));
         assert!(refused("role:slave\r\n").is_err_and(|line| line.contains("the primary")));
         assert_eq!(refused("role:master\r\ncluster_enabled:0\r\n"), Ok(()));
-        assert!(refused("cluster_enabled:1\r\n").is_err_and(|line| line.contains("of a cluster")));
+        assert!(refused("cluster_enabled:1\r\nrole:slave\r\n").is_err_and(|line| line.contains("redis.cluster")));
+        let refused_in_cluster = |info: &str| judge("here:6379", info, Kind::NodeOfCluster).is_err();
+        assert!(refused_in_cluster("cluster_enabled:0\r\n") && !refused_in_cluster("cluster_enabled:1\r\n"));
         assert!(refused("maxmemory_policy:allkeys-lru\r\n").is_err_and(|line| line.contains("noeviction")));
     }
 

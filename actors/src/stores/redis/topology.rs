@@ -1,7 +1,7 @@
 //! Which primary holds which keys: one has all, or those of a cluster have some slots each.
 
 use super::shard::Shard;
-use super::slot::{SLOTS, Slot};
+use super::slot::Slot;
 use std::sync::Arc;
 
 /// The primaries that are in force. It is replaced as a whole.
@@ -10,6 +10,7 @@ pub(super) struct Topology {
     slots: Slots,
 }
 
+#[derive(PartialEq, Eq)]
 enum Slots {
     /// The only primary has all.
     One,
@@ -17,7 +18,7 @@ enum Slots {
     Cluster(Vec<u16>),
 }
 
-const UNCOVERED: u16 = u16::MAX;
+pub(super) const UNCOVERED: u16 = u16::MAX;
 
 impl Topology {
     /// One primary has all keys.
@@ -25,15 +26,9 @@ impl Topology {
         Self { shards: vec![shard], slots: Slots::One }
     }
 
-    /// The primaries of a cluster, each with its slots as ranges, ends included.
-    pub(super) fn cluster(parts: Vec<(Arc<Shard>, Vec<(u16, u16)>)>) -> Self {
-        let mut slots = vec![UNCOVERED; SLOTS.into()];
-        for (position, (_, ranges)) in (0..).zip(&parts) {
-            for &(first, last) in ranges {
-                slots[usize::from(first)..=usize::from(last)].fill(position);
-            }
-        }
-        Self { shards: parts.into_iter().map(|(shard, _)| shard).collect(), slots: Slots::Cluster(slots) }
+    /// The primaries of a cluster; for each slot the position of its primary, or [`UNCOVERED`].
+    pub(super) fn cluster(shards: Vec<Arc<Shard>>, slots: Vec<u16>) -> Self {
+        Self { shards, slots: Slots::Cluster(slots) }
     }
 
     pub(super) fn shards(&self) -> &[Arc<Shard>] {
@@ -42,15 +37,36 @@ impl Topology {
 
     /// The primary of a slot; `None` if the cluster has none.
     pub(super) fn shard(&self, slot: Slot) -> Option<&Arc<Shard>> {
+        self.shards.get(self.position(slot))
+    }
+
+    /// The number of that primary.
+    pub(super) fn position(&self, slot: Slot) -> usize {
         match &self.slots {
-            Slots::One => self.shards.first(),
-            Slots::Cluster(slots) => self.shards.get(usize::from(slots[slot.position()])),
+            Slots::One => 0,
+            Slots::Cluster(slots) => slots[slot.position()].into(),
         }
     }
 
-    /// Whether a slot of the cluster has no primary.
-    pub(super) fn has_gap(&self) -> bool {
-        matches!(&self.slots, Slots::Cluster(slots) if slots.contains(&UNCOVERED))
+    /// The first slot of the cluster that has no primary.
+    pub(super) fn gap(&self) -> Option<usize> {
+        match &self.slots {
+            Slots::One => None,
+            Slots::Cluster(slots) => slots.iter().position(|holder| *holder == UNCOVERED),
+        }
+    }
+
+    /// Whether both say the same of the same shards.
+    pub(super) fn is(&self, other: &Self) -> bool {
+        let same = |(one, another): (&Arc<Shard>, &Arc<Shard>)| Arc::ptr_eq(one, another);
+        self.slots == other.slots
+            && self.shards.len() == other.shards.len()
+            && self.shards.iter().zip(&other.shards).all(same)
+    }
+
+    /// Whether one script may touch keys of both slots.
+    pub(super) fn is_one_step(&self, one: Slot, another: Slot) -> bool {
+        one == another || matches!(self.slots, Slots::One)
     }
 
     /// Whether this shard holds the slot.

@@ -145,6 +145,9 @@ async fn check_health(store: &RedisTokenStore, shard: &Shard, connection: &mut T
 /// Checks that Redis answers and is a primary, and reads its clock, by which sessions expire.
 async fn examine(store: &RedisTokenStore, shard: &Shard, connection: &mut TrackedConnection) -> Result<(), RedisError> {
     shard.pool.replicas.note(role::replicas(redis::cmd("ROLE").query_async(&mut connection.connection).await)?);
+    if store.0.settings.servers.is_cluster() {
+        role::ensure_in_cluster(&mut connection.connection).await?;
+    }
     let (secs, micros): (i64, i64) = redis::cmd("TIME").query_async(&mut connection.connection).await?;
     let ours = store.0.clock.now().millis() - store.0.clock.offset_millis();
     shard.set_clock_skew(secs * 1000 + micros / 1000 - ours);

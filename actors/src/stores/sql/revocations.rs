@@ -16,11 +16,13 @@ const KEPT: Duration = Duration::from_secs(86_400);
 
 #[async_trait]
 impl RevocationStore for SqlStore {
-    async fn pending(&self, limit: u32) -> StoreResult<Vec<Revocation>> {
+    async fn pending_after(&self, id: i64, limit: u32) -> StoreResult<Vec<Revocation>> {
         self.read(async |c| {
             let rows = sqlx::query(
-                "SELECT id, user_id, epoch, keep, created FROM revocations WHERE applied IS NULL ORDER BY id LIMIT $1",
+                "SELECT id, user_id, epoch, keep, created FROM revocations WHERE applied IS NULL AND id > $1 \
+                 ORDER BY id LIMIT $2",
             )
+            .bind(id)
             .bind(i64::from(limit))
             .fetch_all(c)
             .await?;

@@ -1,0 +1,106 @@
+//! Sends each call to the primary of its slot, and again where a cluster redirects it. A call that is redirected has not
+//! run, so it may be repeated.
+
+use super::super::StoreResult;
+use super::pool::{Asking, late};
+use super::shard::Shard;
+use super::slot::Slot;
+use super::{RedisTokenStore, cluster};
+use crate::error::StoreError;
+use deadpool::managed::PoolError;
+use redis::{ErrorKind, RedisError, ServerErrorKind};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::time::{Instant, sleep, timeout_at};
+
+/// Before a call is repeated that could not be redirected: keys of one script are on their way to another primary, or the
+/// nodes do not yet agree who has the slot.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// What a cluster tells instead of running a call.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Redirection {
+    /// Another primary has the slot.
+    Moved,
+    /// The key is no more here, and the slot is on its way there: host, if it is another one, and port.
+    Ask(String),
+    /// Some of the keys are no more here.
+    TryAgain,
+    /// Another primary has taken the place of this one, whose pool is closed.
+    Replaced,
+}
+
+impl Redirection {
+    /// What the cause of an error tells.
+    fn of_cause(cause: &(dyn std::error::Error + Send + Sync + 'static)) -> Option<Self> {
+        match cause.downcast_ref() {
+            Some(PoolError::<RedisError>::Closed) => Some(Self::Replaced),
+            _ => cause.downcast_ref().and_then(Self::of),
+        }
+    }
+
+    pub(super) fn of(error: &RedisError) -> Option<Self> {
+        match error.kind() {
+            ErrorKind::Server(ServerErrorKind::Moved) => Some(Self::Moved),
+            ErrorKind::Server(ServerErrorKind::Ask) => {
+                error.redirect_node().map(|(address, _)| Self::Ask(address.to_owned()))
+            }
+            ErrorKind::Server(ServerErrorKind::TryAgain) => Some(Self::TryAgain),
+            _ => None,
+        }
+    }
+}
+
+/// Where a call goes next.
+pub(super) struct Route<'a> {
+    store: &'a RedisTokenStore,
+    slot: Slot,
+    pub(super) shard: Arc<Shard>,
+    pub(super) asking: Asking,
+    ends: Instant,
+    /// None until it is redirected.
+    pause: Option<Duration>,
+}
+
+impl<'a> Route<'a> {
+    /// To the primary that has this slot.
+    pub(super) fn to(store: &'a RedisTokenStore, slot: Slot) -> StoreResult<Self> {
+        let (shard, ends) = (store.shard(slot)?, Instant::now() + store.0.timeout);
+        Ok(Self { store, slot, shard, asking: Asking::No, ends, pause: None })
+    }
+
+    /// Awaits a call, which has a time-out of its own. All calls of a route end within the time-out of one.
+    pub(super) async fn within<T>(&self, call: impl Future<Output = StoreResult<T>>) -> StoreResult<T> {
+        match self.pause {
+            None => call.await,
+            Some(_) => timeout_at(self.ends, call).await.unwrap_or_else(|_| Err(late(self.store.0.timeout))),
+        }
+    }
+
+    /// Leads where this error redirects to. The call may be repeated then.
+    ///
+    /// # Errors
+    /// The error itself, if it is no redirection; the time is over; nobody has the slot.
+    pub(super) async fn follow(&mut self, error: StoreError) -> StoreResult<()> {
+        let redirection = Redirection::of_cause(&*error.source).ok_or(error)?;
+        let pause = self.pause.replace(PAUSE).unwrap_or_default();
+        let turn = async {
+            match redirection {
+                Redirection::Ask(address) => {
+                    let node = cluster::node(self.store, &self.shard, &address)?;
+                    return Ok((node, Asking::Yes));
+                }
+                Redirection::Moved => {
+                    sleep(pause).await;
+                    cluster::renew(self.store, Instant::now()).await;
+                }
+                Redirection::TryAgain => sleep(PAUSE).await,
+                Redirection::Replaced => sleep(pause).await,
+            }
+            Ok((self.store.shard(self.slot)?, Asking::No))
+        };
+        let turn = timeout_at(self.ends, turn).await.unwrap_or_else(|_| Err(late(self.store.0.timeout)));
+        (self.shard, self.asking) = turn?;
+        Ok(())
+    }
+}
