@@ -127,7 +127,7 @@ fn redis_servers(redis: &RedisConfig, checks: &mut Checks<'_>) {
         "must be empty with redis.sentinels or redis.cluster, which exclude each other",
     );
     for url in sentinels {
-        checks.report("redis.sentinels", urls::redis_fault(url.expose()));
+        checks.report("redis.sentinels", urls::sentinel_fault(url.expose()));
     }
     for url in cluster {
         checks.report("redis.cluster", urls::redis_fault(url.expose()));

@@ -87,6 +87,13 @@ pub(super) fn redis_fault(text: &str) -> Option<String> {
     })
 }
 
+/// Why this is not a valid URL of a sentinel. It names the port, because a URL without one means that of Redis.
+pub(super) fn sentinel_fault(text: &str) -> Option<String> {
+    let has_port = Url::parse(text).is_ok_and(|url| url.port().is_some());
+    let port = (!has_port).then(|| "must have a port, usually 26379".to_owned());
+    redis_fault(text).or(port)
+}
+
 /// Why this is not a valid URL of an SMTP server.
 pub(super) fn smtp_fault(text: &str) -> Option<String> {
     let example = "smtps://user:password@host, or smtp://user:password@host:587?tls=required";

@@ -123,7 +123,7 @@ async fn a_script_touches_one_slot() {
     }
     let (cleared, refunded) = (counters[..9].to_vec(), counters[9..].to_vec());
     for user in users(&cluster, 3).await {
-        let own = vec![Counter::of(user, "test", digest("own"))];
+        let own = [Counter::of(user, "test", digest("own"))];
         let forgiven = Forgiven { cleared: [&own[..], &cleared].concat(), refunded: refunded.clone() };
         store.open(NewSession { forgiven, ..new_session(user, "a", 0) }).await.expect("a slot at a time");
     }

@@ -8,6 +8,7 @@ mod expiry;
 mod faults;
 mod full;
 mod role;
+mod sentinel;
 mod size;
 mod start;
 mod tracking;

@@ -106,7 +106,11 @@ async fn what_many_nodes_have_read_takes_no_memory_of_redis() {
     let redis = Redis::start().await;
     let store = connect(&redis.url()).await;
     let empty = redis.info("used_memory").await;
-    stream::iter(1..=USERS).for_each_concurrent(32, async |user| drop(open(&store, UserId(user), user).await)).await;
+    stream::iter(1..=USERS)
+        .for_each_concurrent(32, async |user| {
+            open(&store, UserId(user), user).await;
+        })
+        .await;
     let sessions = redis.info("used_memory").await - empty;
     let nodes: Vec<_> = join_all((0..40).map(async |_| connect(&redis.url()).await.for_worker())).await;
     for node in &nodes {

@@ -20,6 +20,7 @@ mod releases;
 mod replay;
 mod rights;
 mod rolling;
+mod sentinel;
 mod upgrade;
 
 use crate::http::{Answer, call};

@@ -1,7 +1,7 @@
 //! The test kit: real servers on free ports, the users and applications that tests start from, and one way to wait.
 //!
 //! A server of the kit has a temporary folder of its own and ends when it is dropped. `browser`, `collector`, `gate`,
-//! `haproxy`, `http`, `postgres`, `proxy`, `redis`, `sms`, `smtp` and `tools` contain nothing of Portcullis; `accounts`, `deliveries`,
+//! `haproxy`, `http`, `postgres`, `proxy`, `redis`, `sentinel`, `sms`, `smtp` and `tools` contain nothing of Portcullis; `accounts`, `deliveries`,
 //! `live`, `server` and `stores` do.
 
 #![expect(clippy::disallowed_methods, reason = "tests start processes and tasks of their own")]
@@ -20,6 +20,7 @@ pub mod postgres;
 pub mod proxy;
 pub mod redis;
 pub mod redis_cluster;
+pub mod sentinel;
 pub mod server;
 pub mod sms;
 pub mod smtp;

@@ -8,6 +8,7 @@ use super::shard::Shard;
 use super::slot::Slot;
 use super::{RedisTokenStore, cluster};
 use crate::error::StoreError;
+use deadpool::managed::PoolError;
 use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, ServerErrorKind};
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,6 +27,8 @@ pub(super) enum Redirection {
     Ask(String),
     /// Some of the keys are no more here.
     TryAgain,
+    /// Another primary has taken the place of this one, whose pool is closed.
+    Replaced,
 }
 
 impl Redirection {
@@ -41,7 +44,10 @@ impl Redirection {
     }
 
     pub(super) fn behind(error: &StoreError) -> Option<Self> {
-        error.source.downcast_ref().and_then(Self::of)
+        match error.source.downcast_ref() {
+            Some(PoolError::<RedisError>::Closed) => Some(Self::Replaced),
+            _ => error.source.downcast_ref().and_then(Self::of),
+        }
     }
 }
 
@@ -124,6 +130,7 @@ impl<'a> Route<'a> {
                     cluster::renew(self.store, Instant::now()).await;
                 }
                 Redirection::TryAgain => sleep(PAUSE).await,
+                Redirection::Replaced => sleep(pause).await,
             }
             Ok((self.store.shard(self.slot)?, Asking::No))
         };

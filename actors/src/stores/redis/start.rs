@@ -30,7 +30,7 @@ fn too_old(at: &str, version: &str) -> StartError {
 }
 
 fn replica(at: &str) -> StartError {
-    StartError(format!("Redis at {at} is a replica: point redis.url to the primary"))
+    StartError(format!("Redis at {at} is a replica: the addresses in [redis] must lead to the primary"))
 }
 
 /// Parses the URL of a primary.

@@ -123,11 +123,7 @@ async fn connect(
 /// change is handled before any reply that comes after it.
 fn receive(store: &RedisTokenStore, shard: &Arc<Shard>, number: u64, push: &PushInfo) {
     match push.kind {
-        PushKind::Invalidate => {
-            if !store.0.caches.invalidate(push) {
-                store.forget_users_of(shard);
-            }
-        }
+        PushKind::Invalidate if !store.0.caches.invalidate(push) => store.forget_users_of(shard),
         PushKind::Disconnection => store.stop_serving(shard, number),
         _ => {}
     }
