@@ -2,12 +2,11 @@
 //! where that says so.
 
 use crate::admin::{self, Sources};
-use crate::app::{Clocks, Database, NodeLife, keep_closed};
+use crate::app::{Clocks, Database, FollowedClosings, NodeLife, keep_closed};
 use futures_util::future::OptionFuture;
 use portcullis_actors::account::Revoker;
 use portcullis_actors::hashing::HashingPool;
 use portcullis_actors::session::Applications;
-use portcullis_actors::stores::redis::FollowedClosings;
 use portcullis_actors::stores::{AccountStore as _, Pulse, Pulses, next_pulse, publish_pulses};
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,6 +1,7 @@
 //! What other nodes close, while this one runs.
 
-use portcullis_actors::stores::redis::{CLOSINGS_OVERLAP, FollowedClosings};
+use portcullis_actors::stores::redis::CLOSINGS_OVERLAP;
+pub(crate) use portcullis_actors::stores::redis::FollowedClosings;
 use portcullis_actors::stores::{Pulses, next_pulse};
 use std::time::{Duration, Instant};
 

@@ -2,7 +2,7 @@
 //! credential and setting in them is accepted by the configuration of the server.
 
 use super::{beside, command, run};
-use portcullis::config::{Config, ConfigError, Profile, Sources};
+use portcullis::config::{Config, ConfigError, Sources};
 use portcullis::http::OPERATIONS;
 use portcullis_testkit::redis::Redis;
 use portcullis_testkit::wait::eventually;
@@ -43,22 +43,11 @@ fn sources(variables: &BTreeMap<String, String>, file: Option<&Path>) -> Sources
     Sources::read(variables, file).expect("a profile")
 }
 
-/// Keys in the files that this server does not have yet. Whoever adds one deletes it here.
-const AWAITED: [&str; 4] = ["server.drain_secs", "database.migrate", "redis.sentinels", "redis.master_name"];
-
-#[test]
-fn what_is_awaited_is_not_there_yet() {
-    for key in AWAITED {
-        let loaded = Config::load(&Sources::of(Profile::Development).with(key, ""));
-        assert!(loaded.is_err_and(|error| error.to_string().ends_with("unknown key")), "{key} is there");
-    }
-}
-
-/// The keys that the server does not accept, without those that are awaited.
+/// The keys that the server does not accept.
 fn refused(loaded: Result<Config, ConfigError>) -> Vec<String> {
     let faults = loaded.err().map_or(Vec::new(), |error| error.0);
     let keys = faults.into_iter().map(|fault| fault.0.split('`').nth(1).unwrap_or(&fault.0).to_owned());
-    keys.filter(|key| !AWAITED.contains(&key.as_str())).collect()
+    keys.collect()
 }
 
 /// The objects that the folder is rendered to.
@@ -234,9 +223,8 @@ async fn the_variables_of_the_compose_file_are_accepted() {
         refused(Config::load(&sources(&variables, None)))
     };
     assert_eq!(refused_with(&[]).await, [""; 0]);
-    // Sentinels are enough instead of a URL, once they can be set.
-    let missing = if AWAITED.contains(&"redis.sentinels") { &["redis.url"][..] } else { &[] };
-    assert_eq!(refused_with(&SENTINELS).await, missing);
+    // Sentinels are enough instead of a URL.
+    assert_eq!(refused_with(&SENTINELS).await, [""; 0]);
     let file = std::fs::read_to_string(top("docker-compose.yml")).expect("readable");
     for (name, value) in SENTINELS {
         assert!(file.contains(&format!("{name}={value}")), "its top says something else about {name}");

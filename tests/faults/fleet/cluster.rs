@@ -24,13 +24,16 @@ struct User {
     token: String,
 }
 
+/// The user, the call and the status.
+type Refused = (i64, &'static str, u16);
+
 /// Checks and sign-ins on both nodes, until it is ended.
 struct Load {
     ends: Arc<AtomicBool>,
     checks: Arc<AtomicU32>,
     sign_outs: Arc<AtomicU32>,
     /// Each call that failed: the user, what, and how.
-    errors: Arc<Mutex<Vec<(i64, &'static str, u16)>>>,
+    errors: Arc<Mutex<Vec<Refused>>>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -69,7 +72,7 @@ impl Load {
                 }
                 let token = signed_in.text("token");
                 // It is in the cache of both nodes.
-                let _ = nodes.iter().map(|node| check(node, &token)).count();
+                nodes.iter().for_each(|node| drop(check(node, &token)));
                 let signed_out = ask(&nodes[1], "DELETE", &format!("/tokens/{}", user.id), &token, "").status;
                 if signed_out != 200 {
                     failed("sign-out", signed_out);
