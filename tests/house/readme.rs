@@ -24,6 +24,19 @@ fn codes_of_row(line: &str) -> Vec<(u16, String)> {
     codes.map(|code| (status, code.to_owned())).collect()
 }
 
+/// Whoever is called by an alert finds what to do.
+#[test]
+fn the_runbook_has_every_alert() {
+    let read = |name: &str| std::fs::read_to_string(tree::top().join(name)).expect("it is there");
+    let (readme, rules) = (read("README.md"), read("config/prometheus/alerts.yml"));
+    let runbook = readme.split("### Runbook\n").nth(1).and_then(|rest| rest.split("\n### ").next()).expect("a runbook");
+    let row = |line: &str| Some(line.strip_prefix("| `")?.split('`').next()?.to_owned());
+    let told: BTreeSet<String> = runbook.lines().filter_map(row).collect();
+    let held: BTreeSet<String> =
+        rules.lines().filter_map(|line| Some(line.trim().strip_prefix("- alert: ")?.to_owned())).collect();
+    assert_eq!(told, held, "the README's runbook (left) is not about the alerts (right)");
+}
+
 /// Of every call the path, the credential, the parameters and the answer. The failure shows the table as it should be.
 #[test]
 fn the_table_of_calls_is_that_of_the_declarations() {

@@ -42,7 +42,7 @@ const YEARS: &str = "
 async fn scans(database: &Database) -> HashMap<String, (i64, i64)> {
     let rows = database.rows(
         "SELECT relname::TEXT, seq_scan, COALESCE(idx_scan, 0) FROM pg_stat_user_tables \
-         WHERE relname NOT IN ('applications', 'installation', 'nodes', '_sqlx_migrations')",
+         WHERE relname NOT IN ('applications', 'installation', 'nodes', 'closings', 'schema_steps', '_sqlx_migrations')",
     );
     rows.await.into_iter().map(|(table, sequential, by_index)| (table, (sequential, by_index))).collect()
 }

@@ -72,7 +72,9 @@ impl Load {
                 }
                 let token = signed_in.text("token");
                 // It is in the cache of both nodes.
-                nodes.iter().for_each(|node| drop(check(node, &token)));
+                for node in nodes.iter() {
+                    check(node, &token);
+                }
                 let signed_out = ask(&nodes[1], "DELETE", &format!("/tokens/{}", user.id), &token, "").status;
                 if signed_out != 200 {
                     failed("sign-out", signed_out);

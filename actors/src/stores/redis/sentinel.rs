@@ -75,7 +75,7 @@ pub(super) async fn find(
     let shard = shard(&newest, servers, settings, metrics)?;
     let serves = start::examine(&shard.client, settings.timeout, settings.servers.kind()).await;
     serves.map_err(|StartError(line)| StartError(format!("the sentinels name a master that cannot serve: {line}")))?;
-    Ok(Topology::one(Arc::new(shard)))
+    Ok(Topology::named(Arc::new(shard), newest.epoch))
 }
 
 async fn first_answer(client: &Client, name: &str) -> Result<Named, StartError> {
@@ -113,11 +113,10 @@ pub(super) async fn follow(store: Weak<Inner>, servers: SentinelSettings) {
     let (tell, mut told) = mpsc::channel(clients.len());
     let listen = join_all(clients.iter().map(|client| listen(client, &servers.master_name, tell.clone())));
     let follow = async {
-        let mut newest = 0;
         while let Some(named) = told.recv().await {
             let Some(store) = store.upgrade().map(RedisTokenStore) else { return };
-            if named.epoch >= newest && switch(&store, &servers, &named).await {
-                newest = named.epoch;
+            if named.epoch >= store.topology().epoch {
+                switch(&store, &servers, &named).await;
             }
         }
     };
@@ -177,11 +176,11 @@ async fn ask(connection: &mut MultiplexedConnection, name: &str) -> RedisResult<
     named().ok_or_else(|| (ErrorKind::Parse, "SENTINEL MASTER is not as expected").into())
 }
 
-/// Puts this primary in force, if it is not yet and is one. Returns whether it is in force now.
-async fn switch(store: &RedisTokenStore, servers: &SentinelSettings, named: &Named) -> bool {
-    let Ok(shard) = shard(named, servers, &store.0.settings, &store.0.metrics) else { return false };
+/// Puts this primary in force, if it is not yet and is one.
+async fn switch(store: &RedisTokenStore, servers: &SentinelSettings, named: &Named) {
+    let Ok(shard) = shard(named, servers, &store.0.settings, &store.0.metrics) else { return };
     if store.topology().shards().iter().any(|known| known.at == shard.at) {
-        return true;
+        return;
     }
     let is_primary = async {
         let config = connection_config(store.0.timeout);
@@ -191,15 +190,13 @@ async fn switch(store: &RedisTokenStore, servers: &SentinelSettings, named: &Nam
     match timeout(store.0.timeout, is_primary).await {
         Ok(Ok(())) => {
             tracing::info!(redis = %shard.at, "the sentinels name another primary");
-            store.put_in_force(Topology::one(Arc::new(shard)));
-            true
+            store.put_in_force(Topology::named(Arc::new(shard), named.epoch));
         }
         refused => {
             let reason = refused.map_or("no answer in time".to_owned(), |refused| {
                 refused.map_or_else(|error| error.to_string(), |()| String::new())
             });
             tracing::warn!(redis = %shard.at, reason, "the sentinels name a primary that is none");
-            false
         }
     }
 }

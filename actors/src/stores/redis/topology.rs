@@ -8,6 +8,8 @@ use std::sync::Arc;
 pub(super) struct Topology {
     shards: Vec<Arc<Shard>>,
     slots: Slots,
+    /// Of the failover that put it in force; 0 without sentinels.
+    pub(super) epoch: u64,
 }
 
 #[derive(PartialEq, Eq)]
@@ -23,12 +25,17 @@ pub(super) const UNCOVERED: u16 = u16::MAX;
 impl Topology {
     /// One primary has all keys.
     pub(super) fn one(shard: Arc<Shard>) -> Self {
-        Self { shards: vec![shard], slots: Slots::One }
+        Self { shards: vec![shard], slots: Slots::One, epoch: 0 }
     }
 
     /// The primaries of a cluster; for each slot the position of its primary, or [`UNCOVERED`].
     pub(super) fn cluster(shards: Vec<Arc<Shard>>, slots: Vec<u16>) -> Self {
-        Self { shards, slots: Slots::Cluster(slots) }
+        Self { shards, slots: Slots::Cluster(slots), epoch: 0 }
+    }
+
+    /// The one that sentinels named with this epoch.
+    pub(super) fn named(shard: Arc<Shard>, epoch: u64) -> Self {
+        Self { epoch, ..Self::one(shard) }
     }
 
     pub(super) fn shards(&self) -> &[Arc<Shard>] {

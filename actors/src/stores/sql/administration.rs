@@ -1,5 +1,6 @@
 //! [`AdministrationStore`] on SQL, with the statements that only operators use.
 
+use super::addresses::is_read_only;
 use super::rows::time;
 use super::{Dialect, SqlStore, keys, users};
 use crate::clock::Timestamp;
@@ -93,11 +94,14 @@ pub fn reason(error: &StoreError) -> &'static str {
         // The only other failure of a call.
         return "no answer in time";
     };
+    if is_read_only(error) {
+        return "it is read-only";
+    }
     // The codes of PostgreSQL (SQLSTATE), and those of SQLite, whose lower byte is the kind of error.
     let code = error.as_database_error().and_then(|error| error.code()).unwrap_or_default();
     let kind = code.parse::<u32>().map(|code| code & 0xff);
     match (&*code, kind, error) {
-        ("25006", ..) | (_, Ok(8), _) => "it is read-only",
+        (_, Ok(8), _) => "it is read-only",
         ("55P03", ..) => "somebody holds a lock on the table users",
         (_, Ok(5 | 6), _) => "another program holds the lock on the file",
         ("53100", ..) | (_, Ok(13), _) => "its disk is full",
