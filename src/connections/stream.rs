@@ -9,8 +9,10 @@ use super::admission::Admitted;
 use crate::http::error::Problem;
 use crate::http::without_request;
 use actix_web::http::StatusCode;
+use socket2::SockRef;
 use std::cell::Cell;
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker, ready};
@@ -178,6 +180,11 @@ impl Stream {
         Poll::Pending
     }
 
+    /// Whether there is something to read. The kernel is asked: tokio may not yet have been told of what has just arrived.
+    fn has_arrived(&self) -> bool {
+        SockRef::from(&self.tcp).peek(&mut [MaybeUninit::uninit()]).is_ok_and(|bytes| bytes > 0)
+    }
+
     fn time_out(&self) -> io::Error {
         let Inner { phase, write_end, closing, .. } = &*self.deadlines.0;
         if write_end.get().is_some_and(|end| end <= Instant::now()) {
@@ -252,7 +259,7 @@ impl AsyncRead for Stream {
             return Poll::Ready(read);
         }
         self.poll_closed(cx);
-        if self.deadlines.is_over() {
+        if self.deadlines.is_over() && !self.has_arrived() {
             return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
         }
         Poll::Ready(Err(ready!(self.poll_deadline(cx))))
