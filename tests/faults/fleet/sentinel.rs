@@ -6,6 +6,7 @@ use portcullis_testkit::redis::Redis;
 use portcullis_testkit::sentinel::{MASTER, Sentinel};
 use portcullis_testkit::server::Server;
 use portcullis_testkit::wait::eventually;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -84,37 +85,31 @@ async fn a_killed_primary_is_replaced_under_three_nodes() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_planned_failover_leaves_nothing_with_the_demoted_primary() {
-    let world = World::new().await;
+    let world = Arc::new(World::new().await);
     let user = world.fleet.user("bob");
-    let over = AtomicBool::new(false);
-    let (switched, took, acknowledged) = std::thread::scope(|scope| {
-        let work = scope.spawn(|| {
-            // Each sign-in that is acknowledged, and when.
-            let mut acknowledged = vec![];
-            for node in world.nodes.iter().cycle() {
-                if over.load(Ordering::SeqCst) {
-                    break;
-                }
-                if let answer = try_sign_in(node, "bob", PASSWORD)
-                    && answer.status == 200
-                {
-                    acknowledged.push((answer.text("token"), Instant::now()));
-                }
+    let over = Arc::new(AtomicBool::new(false));
+    let (signing_in, ended) = (Arc::clone(&world), Arc::clone(&over));
+    // Each sign-in that is acknowledged, and when.
+    let work = std::thread::spawn(move || {
+        let mut acknowledged = vec![];
+        for node in signing_in.nodes.iter().cycle() {
+            if ended.load(Ordering::SeqCst) {
+                break;
             }
-            acknowledged
-        });
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-        let switched = runtime.block_on(async {
-            assert_eq!(world.sentinels[0].command(&["SENTINEL", "FAILOVER", MASTER]).await.trim(), "OK");
-            eventually("the switch", async || world.sentinels[0].primary().await == Some(world.replica.address()))
-                .await;
-            Instant::now()
-        });
-        let took = world.all_serve();
-        std::thread::sleep(Duration::from_secs(2));
-        over.store(true, Ordering::SeqCst);
-        (switched, took, work.join().expect("it ends"))
+            let answer = try_sign_in(node, "bob", PASSWORD);
+            if answer.status == 200 {
+                acknowledged.push((answer.text("token"), Instant::now()));
+            }
+        }
+        acknowledged
     });
+    assert_eq!(world.sentinels[0].command(&["SENTINEL", "FAILOVER", MASTER]).await.trim(), "OK");
+    eventually("the switch", async || world.sentinels[0].primary().await == Some(world.replica.address())).await;
+    let switched = Instant::now();
+    let took = world.all_serve();
+    std::thread::sleep(Duration::from_secs(2));
+    over.store(true, Ordering::SeqCst);
+    let acknowledged = work.join().expect("it ends");
     println!("all nodes served again {took:?} after the switch");
     assert!(took < Duration::from_secs(1), "{took:?}");
     let late: Vec<_> = acknowledged
