@@ -123,6 +123,8 @@ async fn a_planned_failover_leaves_nothing_with_the_demoted_primary() {
         assert!(world.nodes.iter().all(|node| check(node, token) == 200), "acknowledged by the demoted primary");
     }
     assert_eq!(world.sessions(&world.replica, user).await, ":20");
-    let role = world.primary.command(&["INFO", "replication"]).await.expect("it runs");
-    assert!(role.contains("role:slave"), "the old primary follows the new one");
+    eventually("the old primary follows the new one", async || {
+        world.primary.command(&["INFO", "replication"]).await.is_ok_and(|role| role.contains("role:slave"))
+    })
+    .await;
 }
