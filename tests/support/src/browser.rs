@@ -130,6 +130,19 @@ impl Browser {
         assert!(opened.is_null(), "{url}: {opened}");
     }
 
+    /// Goes one step back in the history, and waits until that page is loaded: a step that a script asks for while a page
+    /// loads may be lost.
+    pub async fn back(&self) {
+        let done = self.command(Method::POST, "/back", Some(json!({}))).await;
+        assert!(done.is_null(), "back: {done}");
+    }
+
+    /// The same forward.
+    pub async fn forward(&self) {
+        let done = self.command(Method::POST, "/forward", Some(json!({}))).await;
+        assert!(done.is_null(), "forward: {done}");
+    }
+
     /// The address of the page.
     pub async fn url(&self) -> String {
         self.command(Method::GET, "/url", None).await.as_str().unwrap_or_default().to_owned()
