@@ -81,7 +81,10 @@ pub enum Database {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum Sessions {
+    /// With a replica, as a fleet has it.
     Redis,
+    /// Without one, so that each session which is closed is also a row in SQL.
+    RedisAlone,
     Embedded,
 }
 

@@ -83,6 +83,7 @@ pub struct Own {
     /// How it is started again.
     pub setup: Setup,
     pub redis: Option<Redis>,
+    _replica: Option<Redis>,
     _postgres: Option<Postgres>,
     _folder: TempDir,
 }
@@ -111,7 +112,7 @@ impl Start<'_> {
             .canonicalize()
             .map_err(|_| format!("{} is not there: cargo build --release --workspace builds it", binary.display()))?;
         let folder = TempDir::new()?;
-        let redis = (self.sessions == Sessions::Redis).then(|| self.runtime.block_on(Redis::start()));
+        let redis = (self.sessions != Sessions::Embedded).then(|| self.runtime.block_on(Redis::start()));
         let postgres =
             (self.options.database == Database::Postgres).then(|| self.runtime.block_on(Postgres::start_durable()));
         let mut settings: Vec<_> = self.settings.iter().map(|(key, value)| (*key, (*value).to_owned())).collect();
@@ -127,16 +128,22 @@ impl Start<'_> {
         setup.run(&["users", "generate", "--count", &self.users.to_string(), "--tokens", "users.ndjson"], "")?;
         let users = read_users(&folder.path().join("users.ndjson"), None)?;
         let version = setup.run(&["--version"], "")?;
+        let with_replica = redis.as_ref().filter(|_| self.sessions == Sessions::Redis);
+        let replica = with_replica.map(|redis| self.runtime.block_on(redis.replica()));
         let server = pinning::on(self.cores.map_or(&[], |cores| &cores.server), || Ok(setup.start()?))?;
         let database = if postgres.is_some() { "PostgreSQL (durable)" } else { "SQLite" };
-        let sessions = if redis.is_some() { "Redis" } else { "embedded sessions" };
+        let sessions = match self.sessions {
+            Sessions::Redis => "Redis with a replica",
+            Sessions::RedisAlone => "Redis without a replica",
+            Sessions::Embedded => "embedded sessions",
+        };
         let limited = self.settings.contains(&("limits.enabled", "true"));
         let limits = if limited { "with limits" } else { "without limits" };
         Ok(Target {
             endpoint: Endpoint::at(server.address()),
             users: Arc::new(users),
             text: results::Target::Own(format!("{}, {database}, {sessions}, {limits}", version.trim())),
-            own: Some(Own { server, setup, redis, _postgres: postgres, _folder: folder }),
+            own: Some(Own { server, setup, redis, _replica: replica, _postgres: postgres, _folder: folder }),
         })
     }
 }

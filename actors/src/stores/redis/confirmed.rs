@@ -40,7 +40,8 @@ impl BoundedPool {
         span.end(self.bounded(within, call).await)
     }
 
-    /// `ROLE` comes last, so that a replica that has just arrived is not missed.
+    /// Asks for confirmation only if there can be one. `ROLE` comes last, so that a replica that has just arrived is not
+    /// missed.
     async fn exchange<T: FromRedisValue>(
         &self,
         script: &Call<'_>,
@@ -53,11 +54,14 @@ impl BoundedPool {
             pipeline.cmd("ASKING");
         }
         pipeline.invoke_script(script);
-        let asked = self.replicas.expected().unwrap_or(0);
+        let expected = self.replicas.expected();
+        let asked = expected.unwrap_or(0);
         if asked > 0 {
             pipeline.cmd("WAIT").arg(asked).arg(WAIT_MILLIS);
         }
-        pipeline.cmd("ROLE");
+        if expected.is_some() {
+            pipeline.cmd("ROLE");
+        }
         let answers: Vec<RedisResult<Value>> = pipeline.query_async(connection).await?;
         let mut answers = answers.into_iter();
         let mut next = || answers.next().unwrap_or_else(|| Err(missing()));
@@ -65,6 +69,9 @@ impl BoundedPool {
             next()?;
         }
         let changed = T::from_redis_value(next()?)?;
+        if expected.is_none() {
+            return Ok((changed, false));
+        }
         let acknowledged = if asked > 0 { next().and_then(number).unwrap_or(0) } else { 0 };
         // Whatever else these answers say: the script has run.
         let connected = role::replicas(next().and_then(|role| Ok(Vec::from_redis_value(role)?))).unwrap_or(None);

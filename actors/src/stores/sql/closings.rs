@@ -19,7 +19,9 @@ impl ClosingStore for SqlStore {
         let rows: Vec<_> = (3..).take(sessions.len()).map(|place| format!("($1, ${place}, $2)")).collect();
         let statement = format!("INSERT INTO closings (user_id, digest, created) VALUES {}", rows.join(", "));
         self.write(async |c| {
-            let insert = sqlx::query(AssertSqlSafe(statement)).persistent(false).bind(user.0).bind(now.millis());
+            // Most replace one device's session; the driver keeps only that statement prepared.
+            let insert = sqlx::query(AssertSqlSafe(statement)).persistent(sessions.len() == 1);
+            let insert = insert.bind(user.0).bind(now.millis());
             let insert = sessions.iter().fold(insert, |insert, session| insert.bind(session.as_bytes().to_vec()));
             insert.execute(c).await.map(drop)
         })

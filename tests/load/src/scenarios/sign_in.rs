@@ -1,12 +1,13 @@
 //! Sign-ins beside a bare argon2 loop on as many cores as the server has: at 16 clients, with the CPU time of all but
-//! hashing, and at ten times what can be hashed. With the limits and the log of production.
+//! hashing, and at ten times what can be hashed. With the limits and the log of production. Each sign-in replaces the session
+//! of its device.
 
 use crate::baselines::argon2;
-use crate::engine::Pace;
+use crate::engine::{Measured, Pace};
 use crate::kit::{AS_IN_PRODUCTION, Kit};
 use crate::measure::{Outcome, median};
-use crate::options::Database;
-use crate::results::{Aim, Run};
+use crate::options::{Database, Sessions};
+use crate::results::{Aim, Baseline, Run};
 use crate::sources::{Pick, sign_in, stream};
 use crate::turns::figure;
 
@@ -34,9 +35,7 @@ pub fn run(kit: &Kit) -> Outcome<Run> {
     let (baseline, notes) = kit.ratio(names, Some(Aim::RatioAtLeast(0.95)), &turns);
     run.baselines.push(baseline);
     run.notes.extend(notes);
-    let beside = turns.ours.cpu_beside_hashing() / turns.ours.answers() as f64;
-    let name = format!("CPU time of a sign-in beside its hash{on}");
-    run.baselines.push(figure(&name, "ms", 1e3 * beside, Some(0.5)));
+    run.baselines.push(beside_hash(on, &turns.ours, Some(0.5)));
 
     let flood = kit.open(OVERLOAD * median(turns.rounds.iter().map(|(_, bare)| bare.rate)));
     let turns = kit.in_turns(|| kit.measure("sign-in, 10×", &target, sign_ins(flood), length), bare)?;
@@ -44,5 +43,19 @@ pub fn run(kit: &Kit) -> Outcome<Run> {
     let (baseline, notes) = kit.ratio(names, Some(Aim::RatioAtLeast(0.93)), &turns);
     run.baselines.push(baseline);
     run.notes.extend(notes);
+
+    if kit.options.sessions == Sessions::Redis {
+        drop(target);
+        let target = kit.own(kit.options.users.unwrap_or(USERS), Sessions::RedisAlone, &AS_IN_PRODUCTION)?;
+        let streams = vec![stream(&target, &["sign-in"], load, Pick::all(&target), sign_in)];
+        let measured = kit.measure("sign-in, no replica", &target, streams, length)?;
+        run.baselines.push(beside_hash(&format!("{on}, Redis without a replica"), &measured, None));
+    }
     Ok(run)
+}
+
+/// The CPU time of a sign-in without its hash.
+fn beside_hash(of: &str, measured: &Measured, aim: Option<f64>) -> Baseline {
+    let beside = measured.cpu_beside_hashing() / measured.answers() as f64;
+    figure(&format!("CPU time of a sign-in beside its hash{of}"), "ms", 1e3 * beside, aim)
 }
