@@ -3,6 +3,7 @@
 use super::{Context, Failure};
 use crate::app;
 use clap::Args;
+use portcullis_actors::error::StartError;
 use serde_json::json;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
@@ -18,7 +19,8 @@ pub(super) struct MigrateArguments {
     /// Change nothing, and fail if a step of the schema is missing.
     #[arg(long)]
     check: bool,
-    /// Change nothing, and wait until another process has brought the schema up to date: 5 minutes at most.
+    /// Change nothing, and wait until another process has brought the schema up to date, also for a server that does not
+    /// answer yet: 5 minutes at most.
     #[arg(long)]
     wait: bool,
 }
@@ -27,7 +29,11 @@ pub(super) async fn run(context: &Context, arguments: &MigrateArguments) -> Resu
     let config = context.config(&["database"])?;
     if arguments.check || arguments.wait {
         let (began, progress) = (Instant::now(), context.output.progress(PATIENCE.as_secs(), "{elapsed} of 5m: {msg}"));
-        while let Some(lacks) = app::schema_lacks(&config).await? {
+        while let Some(lacks) = match app::schema_lacks(&config).await {
+            // It may be starting.
+            Err(StartError(fault)) if arguments.wait => Some(fault),
+            looked => looked?,
+        } {
             if arguments.check || began.elapsed() > PATIENCE {
                 return Err(Failure(lacks));
             }

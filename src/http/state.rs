@@ -179,7 +179,7 @@ pub enum Ready {
     Yes,
     /// It stops soon. Until then it serves all requests.
     Draining,
-    /// This store, which every request needs, did not answer within half a second.
+    /// This store, which every request needs, does not answer in time.
     Without(Dependency),
 }
 

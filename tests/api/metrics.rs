@@ -312,7 +312,10 @@ async fn the_dashboard_and_the_alerts_name_metrics_that_exist() {
     let exported = scrape.names();
     let (dashboard, alerts) = (config("grafana/portcullis.json"), config("prometheus/alerts.yml"));
     let panels = serde_json::from_str::<serde_json::Value>(&dashboard).expect("JSON");
-    let asked = panels["panels"].as_array().expect("panels").iter().flat_map(|panel| {
+    let panels = panels["panels"].as_array().expect("panels");
+    let ids: BTreeSet<_> = panels.iter().filter_map(|panel| panel["id"].as_u64()).collect();
+    assert_eq!(ids.len(), panels.len(), "each panel has an id of its own");
+    let asked = panels.iter().flat_map(|panel| {
         let targets = panel["targets"].as_array().into_iter().flatten();
         targets.filter_map(|target| target["expr"].as_str())
     });

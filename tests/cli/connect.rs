@@ -4,6 +4,7 @@ use super::production::production;
 use super::shell::Shell;
 use portcullis_testkit::postgres::{Postgres, shared_database};
 use portcullis_testkit::redis::Redis;
+use portcullis_testkit::sentinel::{MASTER, Sentinel};
 use portcullis_testkit::sms::{Answer, SmsApi};
 use portcullis_testkit::smtp::{Behaviour, SmtpServer};
 use serde_json::json;
@@ -73,6 +74,27 @@ async fn what_would_not_is_a_line_each() {
     made.json(&["apps", "add", "driver"]);
     let lines = told(&postgres.url("other").replace("postgres@", "fleet:r1ght@"));
     assert!(lines.contains("lacks rights"), "{lines}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_primary_is_found_through_its_sentinels() {
+    let (mut primary, database) = (Redis::start().await, shared_database().await);
+    let sentinels = Sentinel::three(&primary, 0).await;
+    let (smtp, sms) = (SmtpServer::start().await, SmsApi::start());
+    let urls: Vec<_> = sentinels.iter().map(Sentinel::url).collect();
+    let of = |name: &str| {
+        let shell = all_of("", database.url(), &smtp.url(), &sms.url()).with("redis.sentinels", &urls.join(","));
+        shell.with("redis.master_name", name)
+    };
+    let answer = of(MASTER).json(&CHECK);
+    assert_eq!(answer["connected"], json!(["database.url", "redis.sentinels", "mail.smtp_url", "sms"]));
+    let line = of("other").refused(&CHECK);
+    assert!(line.contains("`redis.sentinels`: the sentinel at 127.0.0.1:"), "{line}");
+    assert!(line.contains("knows no master of that name"), "{line}");
+    primary.kill().await;
+    let line = of(MASTER).refused(&CHECK);
+    assert!(line.contains("the sentinels name a master that cannot serve"), "{line}");
+    assert!(line.contains("cannot be reached"), "{line}");
 }
 
 #[tokio::test]

@@ -3,19 +3,15 @@
 use crate::clock::Timestamp;
 use crate::domain::UserId;
 use crate::error::StoreError;
-use crate::stores::{Revocation, RevocationStore, SessionStore};
+use crate::stores::{REPLAYED, Revocation, RevocationStore, SessionStore};
 use futures_util::future::ready;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
 
 /// How many are read at a time, and how many are applied at the same time.
 const BATCH: u32 = 500;
 const CONCURRENT: usize = 8;
-
-/// How far back a failover of the token store may lose writes. Replicas that lag by minutes are not promoted.
-const LOOK_BACK: Duration = Duration::from_secs(600);
 
 /// Applies revocations.
 #[derive(Clone)]
@@ -70,15 +66,15 @@ impl Revoker {
         }
     }
 
-    /// Applies again what the token store may have lost in a failover: all of the last ten minutes that are about these
-    /// users, then all that are pending and are about them.
+    /// Applies again what the token store may have lost in a failover: all of the last day that are about these users,
+    /// then all that are pending and are about them.
     ///
     /// # Errors
     /// A store that does not answer; some may have been applied.
     pub async fn replay(&self, now: Timestamp, users: &(dyn Fn(UserId) -> bool + Sync)) -> Result<(), StoreError> {
         let (mut applied, mut last) = (0, None);
         loop {
-            let page = self.revocations.since(now.minus(LOOK_BACK), last.as_ref(), BATCH).await?;
+            let page = self.revocations.since(now.minus(REPLAYED), last.as_ref(), BATCH).await?;
             let all = stream::iter(page.iter().filter(|revocation| users(revocation.user))).map(Ok);
             all.try_for_each_concurrent(CONCURRENT, |revocation| self.revoke(revocation)).await?;
             applied += page.len();

@@ -7,8 +7,9 @@ use crate::domain::{Digest, UserId};
 use async_trait::async_trait;
 use std::time::Duration;
 
-/// How long a closing is kept: far longer than what a failover of the token store can lose.
-pub const CLOSINGS_KEPT: Duration = Duration::from_secs(86_400);
+/// How long closings and revocations are kept, and how far back they are applied again: far longer than what a failover of the
+/// token store can lose.
+pub const REPLAYED: Duration = Duration::from_secs(86_400);
 
 /// One closed session. To apply it again changes nothing, and touches no session that was opened later.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +32,6 @@ pub trait ClosingStore: Send + Sync {
     /// Rows of the same time may be committed in any order, so one may appear on a page that was read before.
     async fn closed_since(&self, since: Timestamp, after: Option<&Closing>, limit: u32) -> StoreResult<Vec<Closing>>;
 
-    /// Deletes up to `limit` that are older than [`CLOSINGS_KEPT`]. Returns how many.
+    /// Deletes up to `limit` that are older than [`REPLAYED`]. Returns how many.
     async fn forget_closed(&self, limit: u32) -> StoreResult<u64>;
 }

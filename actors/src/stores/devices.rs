@@ -127,12 +127,7 @@ pub struct Revocation {
 /// Revocations connect the two sides.
 #[async_trait]
 pub trait RevocationStore: Send + Sync {
-    /// Up to `limit` that are not acknowledged yet, oldest first.
-    async fn pending(&self, limit: u32) -> StoreResult<Vec<Revocation>> {
-        self.pending_after(0, limit).await
-    }
-
-    /// The same, of those that come after the one with this id.
+    /// Up to `limit` that are not acknowledged yet and come after the one with this id, oldest first. Ids begin with 1.
     async fn pending_after(&self, id: i64, limit: u32) -> StoreResult<Vec<Revocation>>;
 
     /// Up to `limit` that were written since `since` (at most a day ago), acknowledged or not, oldest first. A failover

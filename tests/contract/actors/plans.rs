@@ -101,7 +101,7 @@ async fn sign_in_and_out(house: &House) {
     {
         store.since(now.minus(Duration::from_secs(600)), after.as_ref(), 5).await.expect("read");
     }
-    store.pending(500).await.expect("read");
+    store.pending_after(0, 500).await.expect("read");
     store.acknowledge(1).await.expect("noted");
     store.disable_user(user).await.expect("disabled");
     store.enable_user(user).await.expect("enabled");

@@ -83,7 +83,12 @@ async fn what_a_replica_has_needs_no_row() {
     let (primary, _replica) = pair().await;
     let (store, closings) = connect(&primary.url(), PATIENT).await;
     assert_eq!(primary.command(&["SCRIPT", "FLUSH"]).await.expect("Redis answers"), "+OK");
-    close_in_every_way(&store, |_| assert_eq!(noted(&closings), named([]))).await;
+    // On a busy machine the replica may be late now and then.
+    eventually("all is confirmed", async || {
+        close_in_every_way(&store, |_| {}).await;
+        noted(&closings).is_empty()
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -189,6 +194,16 @@ async fn without_sql_a_sign_out_works_that_a_replica_confirms() {
     replica.stall().await;
     let error = store.close(ADA, Close::All).await.expect_err("neither the replica nor SQL has it");
     assert_eq!(error.dependency, Dependency::Database);
+
+    // Who tries again finds nothing to close. SQL gets the row nevertheless.
+    assert_eq!(store.close(ADA, Close::All).await.expect("nothing is left"), 0);
+    let followed = store.follow_closings();
+    followed.write_missing().await.expect_err("SQL is still gone");
+    closings.fail(false);
+    followed.write_missing().await.expect("written");
+    assert_eq!(noted(&closings), named(["b"]));
+    followed.write_missing().await.expect("nothing is left");
+    assert_eq!(noted(&closings), named([]));
 }
 
 #[tokio::test]

@@ -327,3 +327,50 @@ async fn a_replica_that_takes_over_serves_without_a_restart() {
     assert!(worker.find(users[0], digest("a")).await.expect("answered").is_none());
     eventually("all are ready", async || worker.ping().await.is_ok()).await;
 }
+
+/// It answers again as if nothing had happened, until it hears that it was replaced.
+#[tokio::test]
+async fn a_replaced_primary_that_wakes_up_is_not_believed() {
+    let cluster = RedisCluster::start_with_replicas(3).await;
+    let store = connect_within(&cluster, SHORT, Arc::default()).await;
+    let worker = store.for_worker();
+    let user = users(&cluster, 3).await[0];
+    for name in ["stays", "goes"] {
+        open(&store, user, name).await;
+        assert!(worker.find(user, digest(name)).await.expect("answered").is_some());
+    }
+    cluster.nodes[0].stall().await;
+    let lives = async |name: &str| worker.find(user, digest(name)).await.is_ok_and(|found| found.is_some());
+    eventually("the replica takes over", async || {
+        matches!(store.close(user, Close::One(digest("goes"))).await, Ok(1)) && lives("stays").await
+    })
+    .await;
+    cluster.nodes[0].resume().await;
+    let awake = Instant::now();
+    while awake.elapsed() < Duration::from_secs(2) {
+        assert!(!lives("goes").await, "the old primary is believed");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+    assert!(lives("stays").await);
+}
+
+#[tokio::test]
+async fn a_planned_failover_is_followed() {
+    let cluster = RedisCluster::start_with_replicas(3).await;
+    let (store, other) = (connect(&cluster).await, connect(&cluster).await);
+    let worker = store.for_worker();
+    let user = users(&cluster, 3).await[0];
+    open(&store, user, "a").await;
+    assert!(worker.find(user, digest("a")).await.expect("answered").is_some());
+    let told = cluster.nodes[3].command(&["CLUSTER", "FAILOVER"]).await;
+    assert_eq!(told.expect("Redis answers"), "+OK");
+    eventually("the replica is the primary", async || {
+        cluster.nodes[3].command(&["INFO", "replication"]).await.is_ok_and(|role| role.contains("role:master"))
+    })
+    .await;
+    assert_eq!(other.close(user, Close::All).await.expect("redirected"), 1);
+    eventually("the sign-out is seen", async || worker.find(user, digest("a")).await.is_ok_and(|found| found.is_none()))
+        .await;
+    open(&store, user, "b").await;
+    assert!(worker.find(user, digest("b")).await.expect("answered").is_some());
+}

@@ -100,7 +100,7 @@ async fn a_planned_failover_is_followed_and_nothing_is_lost() {
 
 #[tokio::test]
 async fn sentinels_that_know_or_name_no_primary_let_nobody_in() {
-    let primary = Redis::start().await;
+    let mut primary = Redis::start().await;
     let sentinels = Sentinel::three(&primary, 0).await;
     let known = urls(&sentinels);
     assert!(refusal(&known, "other").await.contains("knows no master of that name: correct redis.master_name"));
@@ -111,6 +111,16 @@ async fn sentinels_that_know_or_name_no_primary_let_nobody_in() {
     let some = [nobody[0].clone(), known[2].clone()];
     try_connect(settings(&some, MASTER)).await.unwrap_or_else(|error| panic!("{error}"));
 
+    // A sentinel that was given a password.
+    assert_eq!(sentinels[1].command(&["ACL", "SETUSER", "default", "resetpass", ">secret"]).await.trim(), "OK");
+    let with = |password: &str| known[1].replace("redis://", &format!("redis://:{password}@"));
+    for url in [known[1].clone(), with("hunter2")] {
+        let line = refusal(&[url], MASTER).await;
+        assert!(line.contains("refuses the user or password: correct them in redis.sentinels"), "{line}");
+        assert!(!line.contains("hunter2"), "{line}");
+    }
+    try_connect(settings(&[with("secret")], MASTER)).await.unwrap_or_else(|error| panic!("{error}"));
+
     // It is a replica now, and the sentinels have not noticed.
     let other = Redis::start().await;
     let demoted = primary.command(&["REPLICAOF", "127.0.0.1", &other.address().port().to_string()]).await;
@@ -118,6 +128,56 @@ async fn sentinels_that_know_or_name_no_primary_let_nobody_in() {
     let line = refusal(&known, MASTER).await;
     assert!(line.starts_with("the sentinels name a master that cannot serve: Redis at 127.0.0.1:"), "{line}");
     assert!(line.contains("is a replica"), "{line}");
+
+    // Nobody is there, and no replica can take its place.
+    primary.kill().await;
+    let line = refusal(&known, MASTER).await;
+    assert!(line.starts_with("the sentinels name a master that cannot serve: Redis at 127.0.0.1:"), "{line}");
+    assert!(line.contains("cannot be reached"), "{line}");
+}
+
+/// One that does not answer is asked by a task of its own, beside the calls.
+#[tokio::test]
+async fn a_sentinel_that_stalls_delays_no_call() {
+    let primary = Redis::start().await;
+    let sentinels = Sentinel::three(&primary, 0).await;
+    let store = try_connect(settings(&urls(&sentinels), MASTER)).await.unwrap_or_else(|error| panic!("{error}"));
+    let worker = store.for_worker();
+    open(&store, ADA, "a").await;
+    sentinels[0].stall().await;
+    let (stalled, mut longest) = (Instant::now(), Duration::ZERO);
+    // Longer than the time-out of a question to a sentinel, and than the pause before the next one.
+    while stalled.elapsed() < Duration::from_secs(2) {
+        let began = Instant::now();
+        open(&store, ADA, "b").await;
+        assert!(worker.find(ADA, digest("a")).await.expect("the primary answers").is_some());
+        longest = longest.max(began.elapsed());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    println!("a sign-in and a check took {longest:?} at most");
+    assert!(longest < Duration::from_millis(500), "{longest:?}");
+}
+
+#[tokio::test]
+async fn a_new_primary_that_may_evict_makes_a_node_not_ready() {
+    let primary = Redis::start().await;
+    let replica = primary.replica().await;
+    let policy = async |policy: &str| {
+        let set = replica.command(&["CONFIG", "SET", "maxmemory-policy", policy]).await;
+        assert_eq!(set.expect("Redis answers"), "+OK");
+    };
+    policy("allkeys-lru").await;
+    let sentinels = Sentinel::three(&primary, 1).await;
+    let store = try_connect(settings(&urls(&sentinels), MASTER)).await.unwrap_or_else(|error| panic!("{error}"));
+    let worker = store.for_worker();
+    eventually("ready", async || worker.ping().await.is_ok()).await;
+    assert_eq!(sentinels[0].command(&["SENTINEL", "FAILOVER", MASTER]).await.trim(), "OK");
+    eventually("the new primary is not good enough", async || {
+        worker.ping().await.is_err_and(|error| error.to_string().contains("set maxmemory-policy noeviction"))
+    })
+    .await;
+    policy("noeviction").await;
+    eventually("ready again", async || worker.ping().await.is_ok()).await;
 }
 
 #[tokio::test]
@@ -129,14 +189,16 @@ async fn a_lie_while_it_runs_is_not_followed() {
     let worker = store.for_worker();
     open(&store, ADA, "a").await;
     assert!(worker.find(ADA, digest("a")).await.expect("Redis answers").is_some());
-    let port = replica.address().port().to_string();
-    for words in [&["SENTINEL", "REMOVE", MASTER][..], &["SENTINEL", "MONITOR", MASTER, "127.0.0.1", &port, "2"]] {
-        assert_eq!(sentinels[0].command(words).await.trim(), "OK");
-    }
-    let asked = Instant::now();
-    while asked.elapsed() < Duration::from_millis(1200) {
-        open(&store, ADA, "b").await;
-        assert!(worker.find(ADA, digest("a")).await.expect("the primary answers").is_some());
-        tokio::time::sleep(Duration::from_millis(20)).await;
+    // A replica, and a port at which nobody listens.
+    for port in [replica.address().port().to_string(), "1".to_owned()] {
+        for words in [&["SENTINEL", "REMOVE", MASTER][..], &["SENTINEL", "MONITOR", MASTER, "127.0.0.1", &port, "2"]] {
+            assert_eq!(sentinels[0].command(words).await.trim(), "OK");
+        }
+        let asked = Instant::now();
+        while asked.elapsed() < Duration::from_millis(1200) {
+            open(&store, ADA, "b").await;
+            assert!(worker.find(ADA, digest("a")).await.expect("the primary answers").is_some());
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
     }
 }

@@ -91,7 +91,7 @@ pub(super) async fn nothing_is_left_of_an_account(backend: Backend) {
     assert_eq!(rows(&backend).await, one_of_each);
     assert!(store.user(user).await.expect("read").is_none());
     assert!(store.live_key(Digest::of(b"ada")).await.expect("read").is_none());
-    assert!(store.pending(100).await.expect("read").contains(&revocation), "it outlives the account");
+    assert!(store.pending_after(0, 100).await.expect("read").contains(&revocation), "it outlives the account");
     store.acknowledge(revocation.id).await.expect("acknowledged");
     assert!(store.delete_user(user, ChangedBy::Trusted).await.expect("asked").is_err(), "once");
 

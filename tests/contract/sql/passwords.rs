@@ -20,7 +20,7 @@ pub(super) async fn a_change_of_password_is_one_step(backend: Backend) {
     assert_eq!((revocation.user, revocation.epoch, revocation.keep), (user, 1, keep));
     let read = store.user(user).await.expect("read").expect("is there");
     assert_eq!((read.password_hash.as_str(), read.epoch, read.failures), ("new", 1, 0));
-    assert_eq!(store.pending(9).await.expect("read"), [revocation]);
+    assert_eq!(store.pending_after(0, 9).await.expect("read"), [revocation]);
     assert_eq!(backend.number("SELECT COUNT(*) FROM outbox WHERE kind = 'password_notice'").await, 1);
 
     assert_eq!(store.change_password(change(user, app, "old", "newer")).await.expect("asked"), None);
@@ -38,7 +38,7 @@ pub(super) async fn a_change_that_cannot_be_whole_is_nothing(backend: Backend) {
     backend.store.change_password(without_application).await.expect_err("the notice cannot be queued");
     let read = backend.store.user(user).await.expect("read").expect("is there");
     assert_eq!((read.password_hash.as_str(), read.epoch), ("old", 0));
-    assert_eq!(backend.store.pending(9).await.expect("read"), []);
+    assert_eq!(backend.store.pending_after(0, 9).await.expect("read"), []);
 }
 
 pub(super) async fn an_upgrade_never_undoes_a_change(backend: Backend) {
@@ -85,7 +85,7 @@ pub(super) async fn disabling_ends_everything_and_is_undone_by_enabling(backend:
     let second = store.disable_user(user).await.expect("disabled").expect("is there");
     assert_eq!((first.epoch, second.epoch, second.keep), (1, 2, None));
     assert_eq!(store.user(user).await.expect("read").expect("is there").disabled, disabled, "the first time counts");
-    assert_eq!(store.pending(9).await.expect("read"), [first, second]);
+    assert_eq!(store.pending_after(0, 9).await.expect("read"), [first, second]);
 
     assert!(store.enable_user(user).await.expect("enabled"));
     let read = store.user(user).await.expect("read").expect("is there");

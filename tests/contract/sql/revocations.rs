@@ -17,13 +17,13 @@ pub(super) async fn a_revocation_is_pending_until_acknowledged(backend: Backend)
     let user = backend.user("d").await;
     written.push(store.disable_user(user).await.expect("disabled").expect("is there"));
 
-    assert_eq!(store.pending(9).await.expect("read"), written, "oldest first");
-    assert_eq!(store.pending(2).await.expect("read"), written[..2]);
+    assert_eq!(store.pending_after(0, 9).await.expect("read"), written, "oldest first");
+    assert_eq!(store.pending_after(0, 2).await.expect("read"), written[..2]);
     store.acknowledge(written[1].id).await.expect("noted");
     store.acknowledge(written[1].id).await.expect("again is no matter");
     store.acknowledge(999).await.expect("nor is one that is not there");
     let left = [written[0].clone(), written[2].clone(), written[3].clone()];
-    assert_eq!(store.pending(9).await.expect("read"), left);
+    assert_eq!(store.pending_after(0, 9).await.expect("read"), left);
 
     store.acknowledge(written[3].id).await.expect("noted");
     assert_eq!(store.since(later, None, 9).await.expect("read"), written[3..], "acknowledged or not");

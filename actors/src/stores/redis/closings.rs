@@ -4,17 +4,18 @@
 //! spoke to a primary which was replaced may write one after that, so every node also follows what is written
 //! ([`FollowedClosings`]).
 
-use super::super::{CLOSINGS_KEPT, Closing, StoreResult};
+use super::super::{Closing, REPLAYED, SessionStore as _, StoreResult};
 use super::pool::BoundedPool;
 use super::routing::Redirection;
 use super::slot::Slot;
 use super::{RedisTokenStore, sessions_key};
 use crate::clock::Timestamp;
-use crate::domain::UserId;
+use crate::domain::{Digest, UserId};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use redis::Pipeline;
 use redis::aio::MultiplexedConnection;
 use std::collections::HashSet;
+use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 /// How many are read at a time, in one round trip to Redis, and how many round trips are made at the same time.
@@ -25,6 +26,9 @@ const CONCURRENT: usize = 4;
 /// How far back a node looks again for rows of other nodes: a row is visible only after its transaction, and clocks differ.
 pub const CLOSINGS_OVERLAP: Duration = Duration::from_secs(15);
 
+/// How many that SQL did not take are kept in memory: 24 bytes each.
+const UNWRITTEN: usize = 100_000;
+
 /// How many old ones are deleted in one statement.
 const FORGOTTEN: u32 = 5_000;
 
@@ -34,7 +38,7 @@ impl RedisTokenStore {
     /// # Errors
     /// A store does not answer; some may have been applied.
     pub async fn close_again(&self, users: &(dyn Fn(UserId) -> bool + Sync)) -> StoreResult<usize> {
-        let (since, mut last, mut applied) = (self.0.clock.now().minus(CLOSINGS_KEPT), None, 0);
+        let (since, mut last, mut applied) = (self.0.clock.now().minus(REPLAYED), None, 0);
         loop {
             let mut page = self.0.closings.closed_since(since, last.as_ref(), PAGE).await?;
             let end = page.last().filter(|_| page.len() == PAGE as usize).cloned();
@@ -47,6 +51,22 @@ impl RedisTokenStore {
             tracing::info!(applied, "closing sessions again before checks are served");
             last = end;
         }
+    }
+
+    /// Writes a row for each session that was closed, and is gone from Redis. A caller who tries again after a failure finds
+    /// nothing to close, so this process writes what SQL did not take ([`FollowedClosings::write_missing`]).
+    pub(super) async fn note_closed(&self, user: UserId, closed: &[Digest]) -> StoreResult<()> {
+        let noted = self.0.closings.note_closed(user, closed).await;
+        if noted.is_err() {
+            let mut unwritten = self.unwritten();
+            let room = UNWRITTEN.saturating_sub(unwritten.len());
+            unwritten.extend(closed.iter().take(room).map(|digest| (user, *digest)));
+        }
+        noted
+    }
+
+    fn unwritten(&self) -> MutexGuard<'_, Vec<(UserId, Digest)>> {
+        self.0.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn apply(&self, closings: &[Closing]) -> StoreResult<()> {
@@ -90,6 +110,7 @@ impl RedisTokenStore {
 }
 
 /// Applies what other nodes write.
+#[derive(Clone)]
 pub struct FollowedClosings {
     store: RedisTokenStore,
     since: Timestamp,
@@ -101,35 +122,57 @@ impl FollowedClosings {
     /// Applies what was written since the last call that succeeded.
     ///
     /// # Errors
-    /// A store does not answer. The next call does the same again.
+    /// A store does not answer. The next call does the same again, except for what the living primaries have taken.
     pub async fn apply(&mut self) -> StoreResult<()> {
         let began = self.store.0.clock.now();
-        let (mut last, mut seen) = (None, HashSet::new());
+        let (mut last, mut seen, mut outcome) = (None, HashSet::new(), Ok(()));
         loop {
             let mut page = self.store.0.closings.closed_since(self.since, last.as_ref(), PAGE).await?;
             let end = page.last().filter(|_| page.len() == PAGE as usize).cloned();
             seen.extend(page.iter().map(|closing| closing.id));
             page.retain(|closing| !self.applied.contains(&closing.id));
-            self.store.apply(&page).await?;
+            page.sort_by_key(|closing| self.store.part(closing.user));
+            for of_part in page.chunk_by(|one, next| self.store.part(one.user) == self.store.part(next.user)) {
+                match self.store.apply(of_part).await {
+                    Ok(()) => self.applied.extend(of_part.iter().map(|closing| closing.id)),
+                    // A primary that is lost does not hold up the others.
+                    refused => outcome = outcome.and(refused),
+                }
+            }
             if end.is_none() {
                 break;
             }
             last = end;
         }
+        outcome?;
         (self.since, self.applied) = (began.minus(CLOSINGS_OVERLAP), seen);
         Ok(())
     }
 
-    /// Deletes those that are older than a day. Reads again whether Redis itself remembers what it closes.
+    /// Writes what SQL did not take before.
     ///
     /// # Errors
-    /// A store does not answer.
-    pub async fn tidy(&self) -> StoreResult<()> {
-        while self.store.0.closings.forget_closed(FORGOTTEN).await? == u64::from(FORGOTTEN) {}
-        for shard in self.store.topology().shards() {
-            shard.pool.examine().await?;
+    /// It still does not. The next call does the same again.
+    pub async fn write_missing(&self) -> StoreResult<()> {
+        let missing = std::mem::take(&mut *self.store.unwritten());
+        let mut of_users = missing.chunk_by(|one, next| one.0 == next.0);
+        while let Some(of_user) = of_users.next() {
+            let digests: Vec<_> = of_user.iter().map(|(_, digest)| *digest).collect();
+            // What fails again is kept again.
+            if let Err(error) = self.store.note_closed(of_user[0].0, &digests).await {
+                self.store.unwritten().extend(of_users.flatten());
+                return Err(error);
+            }
         }
         Ok(())
+    }
+
+    /// Deletes some of those that are older than a day. True if there may be more.
+    ///
+    /// # Errors
+    /// SQL does not answer.
+    pub async fn forget_old(&self) -> StoreResult<bool> {
+        Ok(self.store.0.closings.forget_closed(FORGOTTEN).await? == u64::from(FORGOTTEN))
     }
 }
 

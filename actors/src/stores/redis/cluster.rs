@@ -120,7 +120,7 @@ pub(super) fn node(store: &RedisTokenStore, from: &Shard, address: &str) -> Resu
 
 /// Asks the primaries in force, and if none of them answers the seeds.
 async fn look(store: &RedisTokenStore, shards: &[Arc<Shard>]) -> Vec<Claim> {
-    let time_out = store.0.timeout;
+    let time_out = store.0.settings.timeout;
     let told = first_and_others(shards.iter().map(|shard| {
         async move {
             match shard.tracked() {

@@ -50,7 +50,7 @@ pub use closings::{CLOSINGS_OVERLAP, FollowedClosings};
 
 use super::{ClosingStore, Counter, StoreResult};
 use crate::clock::{Clock, ClockSkew, Timestamp};
-use crate::domain::UserId;
+use crate::domain::{Digest, UserId};
 use crate::error::{StartError, StoreError};
 use crate::metrics::StoreMetrics;
 use caches::Caches;
@@ -73,7 +73,7 @@ pub struct RedisSettings {
     pub servers: RedisServers,
     /// Connections to a primary for changes, at most.
     pub pool_size: usize,
-    /// How long any call may take, connecting included.
+    /// How long any call may take, connecting included; one that waits for replicas takes 150 ms more.
     pub timeout: Duration,
 }
 
@@ -126,16 +126,17 @@ pub struct RedisTokenStore(Arc<Inner>);
 struct Inner {
     topology: watch::Sender<Arc<Topology>>,
     caches: Caches,
-    /// The task that follows the primaries where they go.
-    following: OnceLock<AbortOnDropHandle<()>>,
+    /// The task that follows the primaries where they go; none if they do not move.
+    following: OnceLock<Option<AbortOnDropHandle<()>>>,
     /// The runtime that checks are read on; none if this process serves no checks.
     runtime: OnceLock<Handle>,
     /// When the map of the cluster was last asked for.
     renewed: Mutex<Option<Instant>>,
     settings: RedisSettings,
-    timeout: Duration,
     clock: Arc<dyn Clock>,
     closings: Arc<dyn ClosingStore>,
+    /// Closed in Redis, but SQL did not take the row: it is written when SQL answers again.
+    unwritten: std::sync::Mutex<Vec<(UserId, Digest)>>,
     before_serving: BeforeServing,
     metrics: Arc<StoreMetrics>,
     /// The clock of Redis minus ours, in milliseconds; of several primaries the one that is furthest ahead.
@@ -167,9 +168,9 @@ impl RedisTokenStore {
             runtime: OnceLock::new(),
             renewed: Mutex::default(),
             settings: settings.clone(),
-            timeout: settings.timeout,
             clock,
             closings,
+            unwritten: std::sync::Mutex::default(),
             before_serving,
             metrics,
             clock_skew: AtomicI64::new(0),
@@ -190,11 +191,11 @@ impl RedisTokenStore {
         self.0.runtime.get_or_init(Handle::current);
         self.0.following.get_or_init(|| {
             let store = Arc::downgrade(&self.0);
-            AbortOnDropHandle::new(match &self.0.settings.servers {
-                RedisServers::One(_) => tokio::spawn(async {}),
+            Some(AbortOnDropHandle::new(match &self.0.settings.servers {
+                RedisServers::One(_) => return None,
                 RedisServers::Sentinel(settings) => tokio::spawn(sentinel::follow(store, settings.clone())),
                 RedisServers::Cluster(_) => tokio::spawn(cluster::follow(store)),
-            })
+            }))
         });
         for shard in self.topology().shards() {
             self.maintain(shard);
@@ -293,10 +294,10 @@ impl RedisTokenStore {
     /// Waits until a primary serves checks, or another one takes its place.
     async fn serving(&self, shard: &Shard) {
         let mut topology = self.0.topology.subscribe();
-        topology.mark_unchanged();
+        let is_replaced = |now: &Arc<Topology>| !now.shards().iter().any(|held| std::ptr::eq(&**held, shard));
         tokio::select! {
             () = shard.serving() => {}
-            _ = topology.changed() => {}
+            _ = topology.wait_for(is_replaced) => {}
         }
     }
 

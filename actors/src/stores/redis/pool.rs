@@ -4,6 +4,7 @@
 use super::super::StoreResult;
 use super::replicas::Replicas;
 use super::role;
+use super::routing::Redirection;
 use super::scripts::Call;
 use crate::error::StoreError;
 use crate::metrics::{CallEnd, StoreMetrics};
@@ -130,7 +131,10 @@ impl BoundedPool {
             self.close_connections();
             Err((CallEnd::Timeout, late(limit)))
         });
-        self.metrics.record(ended.as_ref().map_or_else(|(end, _)| *end, |_| CallEnd::Ok), began.elapsed());
+        // A call that is redirected has not failed: where it goes next, it is counted.
+        if !ended.as_ref().is_err_and(|(_, error)| Redirection::behind(error).is_some()) {
+            self.metrics.record(ended.as_ref().map_or_else(|(end, _)| *end, |_| CallEnd::Ok), began.elapsed());
+        }
         ended.map_err(|(_, error)| error)
     }
 }

@@ -16,7 +16,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 /// Before a call is repeated that could not be redirected: keys of one script are on their way to another primary, or the
 /// nodes do not yet agree who has the slot.
-const PAUSE: Duration = Duration::from_millis(5);
+pub(super) const PAUSE: Duration = Duration::from_millis(5);
 
 /// What a cluster tells instead of running a call.
 #[derive(Debug, PartialEq, Eq)]
@@ -100,7 +100,7 @@ struct Route<'a> {
 impl<'a> Route<'a> {
     /// To the primary that has this slot.
     fn to(store: &'a RedisTokenStore, slot: Slot) -> StoreResult<Self> {
-        let (shard, ends) = (store.shard(slot)?, Instant::now() + store.0.timeout);
+        let (shard, ends) = (store.shard(slot)?, Instant::now() + store.0.settings.timeout);
         Ok(Self { store, slot, shard, asking: Asking::No, ends, pause: None })
     }
 
@@ -108,7 +108,7 @@ impl<'a> Route<'a> {
     async fn within<T>(&self, call: impl Future<Output = StoreResult<T>>) -> StoreResult<T> {
         match self.pause {
             None => call.await,
-            Some(_) => timeout_at(self.ends, call).await.unwrap_or_else(|_| Err(late(self.store.0.timeout))),
+            Some(_) => timeout_at(self.ends, call).await.unwrap_or_else(|_| Err(late(self.store.0.settings.timeout))),
         }
     }
 
@@ -134,7 +134,7 @@ impl<'a> Route<'a> {
             }
             Ok((self.store.shard(self.slot)?, Asking::No))
         };
-        let turn = timeout_at(self.ends, turn).await.unwrap_or_else(|_| Err(late(self.store.0.timeout)));
+        let turn = timeout_at(self.ends, turn).await.unwrap_or_else(|_| Err(late(self.store.0.settings.timeout)));
         (self.shard, self.asking) = turn?;
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! Follows the primary where sentinels say it is.
 //!
-//! One task for each sentinel asks it twice a second and whenever it announces a switch, so a sentinel that does not answer
-//! delays nothing. Of two answers the one with the higher epoch is the newer one: a failover gets a higher epoch by a vote.
+//! Each sentinel is asked twice a second and whenever it announces a switch, independently of the others: one that does not
+//! answer delays nothing. Of two answers the one with the higher epoch is the newer one: a failover gets a higher epoch by a vote.
 //! What a sentinel names is followed only if it says itself that it is a primary.
 
 use super::pool::connection_config;
@@ -113,10 +113,11 @@ pub(super) async fn follow(store: Weak<Inner>, servers: SentinelSettings) {
     let (tell, mut told) = mpsc::channel(clients.len());
     let listen = join_all(clients.iter().map(|client| listen(client, &servers.master_name, tell.clone())));
     let follow = async {
+        let mut refused = None;
         while let Some(named) = told.recv().await {
             let Some(store) = store.upgrade().map(RedisTokenStore) else { return };
             if named.epoch >= store.topology().epoch {
-                switch(&store, &servers, &named).await;
+                switch(&store, &servers, &named, &mut refused).await;
             }
         }
     };
@@ -176,27 +177,30 @@ async fn ask(connection: &mut MultiplexedConnection, name: &str) -> RedisResult<
     named().ok_or_else(|| (ErrorKind::Parse, "SENTINEL MASTER is not as expected").into())
 }
 
-/// Puts this primary in force, if it is not yet and is one.
-async fn switch(store: &RedisTokenStore, servers: &SentinelSettings, named: &Named) {
+/// Puts this primary in force, if it is not yet and is one. `refused` is the last one that was none: it is logged once.
+async fn switch(store: &RedisTokenStore, servers: &SentinelSettings, named: &Named, refused: &mut Option<String>) {
     let Ok(shard) = shard(named, servers, &store.0.settings, &store.0.metrics) else { return };
     if store.topology().shards().iter().any(|known| known.at == shard.at) {
         return;
     }
     let is_primary = async {
-        let config = connection_config(store.0.timeout);
+        let config = connection_config(store.0.settings.timeout);
         let mut connection = shard.client.get_multiplexed_async_connection_with_config(&config).await?;
         role::ensure_primary(&mut connection).await
     };
-    match timeout(store.0.timeout, is_primary).await {
+    match timeout(store.0.settings.timeout, is_primary).await {
         Ok(Ok(())) => {
+            *refused = None;
             tracing::info!(redis = %shard.at, "the sentinels name another primary");
             store.put_in_force(Topology::named(Arc::new(shard), named.epoch));
         }
-        refused => {
-            let reason = refused.map_or("no answer in time".to_owned(), |refused| {
-                refused.map_or_else(|error| error.to_string(), |()| String::new())
+        _ if refused.as_ref() == Some(&shard.at) => {}
+        outcome => {
+            let error = outcome.map_or("no answer in time".to_owned(), |outcome| {
+                outcome.map_or_else(|error| error.to_string(), |()| String::new())
             });
-            tracing::warn!(redis = %shard.at, reason, "the sentinels name a primary that is none");
+            tracing::warn!(redis = %shard.at, error, "the sentinels name a primary that is none");
+            *refused = Some(shard.at.clone());
         }
     }
 }

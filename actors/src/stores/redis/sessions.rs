@@ -15,6 +15,7 @@ use async_trait::async_trait;
 use futures_util::future::try_join_all;
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::timeout;
 
 impl RedisTokenStore {
     /// Runs a script that changes a user's sessions, and invalidates the user in the caches of this process. A script may
@@ -68,7 +69,7 @@ impl SessionStore for RedisTokenStore {
         }
         let Some((created, idle, absolute, Digests(closed))) = opened else { return Ok(Opening::StaleEpoch) };
         if !confirmed {
-            self.0.closings.note_closed(new.user, &closed).await?;
+            self.note_closed(new.user, &closed).await?;
         }
         Ok(Opening::Opened(Session {
             id: new.id,
@@ -124,7 +125,7 @@ impl SessionStore for RedisTokenStore {
         // Another node may have applied the rows before this script ran.
         closed.retain(|session| !noted.contains(session));
         if !confirmed {
-            self.0.closings.note_closed(user, &closed).await?;
+            self.note_closed(user, &closed).await?;
         }
         Ok((noted.len() + closed.len()) as u64)
     }
@@ -159,8 +160,13 @@ impl SessionStore for RedisTokenStore {
 
     /// Deletes a key that does not exist, on every primary. Redis refuses that if it cannot be written to (a replica, a
     /// disk that failed), but not if it is only full: checks and sign-outs still work then. It also repeats the check of
-    /// the start, since a restarted Redis with another configuration may evict sessions.
+    /// the start, since a restarted Redis with another configuration may evict sessions. A process that serves checks needs
+    /// a connection for them, too.
     async fn ping(&self) -> StoreResult<()> {
+        if self.0.runtime.get().is_some() {
+            let limit = self.0.settings.timeout;
+            timeout(limit, self.all_serving()).await.map_err(|_| no_checks(limit))?;
+        }
         let topology = self.topology();
         try_join_all(topology.shards().iter().map(|shard| self.ping_shard(&topology, shard))).await.map(drop)
     }
@@ -179,4 +185,9 @@ impl RedisTokenStore {
             StoreError::token_store(error)
         })
     }
+}
+
+fn no_checks(limit: Duration) -> StoreError {
+    let millis = limit.as_millis();
+    StoreError::token_store(format!("no connection to Redis for checks within {millis} ms (its opening also needs SQL)"))
 }

@@ -19,7 +19,7 @@ pub(super) const FIRST_CONNECTION: Duration = Duration::from_secs(2);
 const OLDEST_VERSION: u32 = 6;
 
 const NOT_A_URL: &str =
-    "redis.url is not a Redis URL: write redis://[user:password@]host[:port][/number], or rediss:// for TLS";
+    "an address in [redis] is not a Redis URL: write redis://[user:password@]host[:port][/number], or rediss:// for TLS";
 
 pub(super) fn unreachable(at: &str, reason: impl Display) -> StartError {
     StartError(format!("Redis at {at} cannot be reached ({reason}): check its address in [redis], and that it runs"))
@@ -33,7 +33,7 @@ fn replica(at: &str) -> StartError {
     StartError(format!("Redis at {at} is a replica: the addresses in [redis] must lead to the primary"))
 }
 
-/// Parses the URL of a primary.
+/// Parses the URL of a primary or a sentinel.
 pub(super) fn connection(url: &str) -> Result<ConnectionInfo, StartError> {
     url.into_connection_info().map_err(|_| StartError(NOT_A_URL.to_owned()))
 }

@@ -53,10 +53,10 @@ pub(super) async fn maintain(store: Weak<Inner>, shard: Weak<Shard>) {
             }
         }
         let Some((store, shard)) = alive(&store, &shard) else { return };
-        let failure = match timeout(store.0.timeout, connect(&store, &shard, number)).await {
+        let failure = match timeout(store.0.settings.timeout, connect(&store, &shard, number)).await {
             // A Redis that stalls still tells of changes when it continues. So the caches stay valid, and the old connection too.
-            Err(_) => late(store.0.timeout),
-            Ok(Err(error)) if error.is_timeout() => late(store.0.timeout),
+            Err(_) => late(store.0.settings.timeout),
+            Ok(Err(error)) if error.is_timeout() => late(store.0.settings.timeout),
             // An answer, even a refusal, shows that the old connection was dead.
             Ok(outcome) => {
                 if let Some((dead, _)) = serving.take() {
@@ -111,7 +111,7 @@ async fn connect(
         }
         Ok::<(), ()>(())
     };
-    let config = connection_config(store.0.timeout).set_push_sender(receive);
+    let config = connection_config(store.0.settings.timeout).set_push_sender(receive);
     let mut connection = shard.client.get_multiplexed_async_connection_with_config(&config).await?;
     start::tracking().exec_async(&mut connection).await?;
     let mut connection = TrackedConnection { number, connection };
@@ -130,7 +130,7 @@ fn receive(store: &RedisTokenStore, shard: &Arc<Shard>, number: u64, push: &Push
 }
 
 async fn check_health(store: &RedisTokenStore, shard: &Shard, connection: &mut TrackedConnection) -> Health {
-    match timeout(store.0.timeout, examine(store, shard, connection)).await {
+    match timeout(store.0.settings.timeout, examine(store, shard, connection)).await {
         Ok(Ok(())) => Health::Alive,
         Ok(Err(error)) if error.is_timeout() => Health::Late,
         Err(_) => Health::Late,

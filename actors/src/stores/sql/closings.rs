@@ -4,7 +4,7 @@ use super::SqlStore;
 use super::rows::{digest, time};
 use crate::clock::Timestamp;
 use crate::domain::{Digest, UserId};
-use crate::stores::{CLOSINGS_KEPT, Closing, ClosingStore, StoreResult};
+use crate::stores::{REPLAYED, Closing, ClosingStore, StoreResult};
 use async_trait::async_trait;
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row as _};
@@ -53,7 +53,7 @@ impl ClosingStore for SqlStore {
                 "DELETE FROM closings WHERE id IN \
                  (SELECT id FROM closings WHERE created < $1 ORDER BY created, id LIMIT $2)",
             )
-            .bind(now.minus(CLOSINGS_KEPT).millis())
+            .bind(now.minus(REPLAYED).millis())
             .bind(i64::from(limit))
             .execute(c)
             .await?;

@@ -4,15 +4,11 @@ use super::SqlStore;
 use super::rows::maybe_digest;
 use crate::clock::Timestamp;
 use crate::domain::{Digest, UserId};
-use crate::stores::{Revocation, RevocationStore, StoreResult};
+use crate::stores::{REPLAYED, Revocation, RevocationStore, StoreResult};
 use async_trait::async_trait;
 use sqlx::AnyConnection;
 use sqlx::Row as _;
 use sqlx::any::AnyRow;
-use std::time::Duration;
-
-/// How long an acknowledged revocation is kept: far longer than what a failover can lose.
-const KEPT: Duration = Duration::from_secs(86_400);
 
 #[async_trait]
 impl RevocationStore for SqlStore {
@@ -53,7 +49,7 @@ impl RevocationStore for SqlStore {
         let now = self.clock.now();
         self.transaction(async |c| {
             sqlx::query("DELETE FROM revocations WHERE created < $1 AND applied IS NOT NULL")
-                .bind(now.minus(KEPT).millis())
+                .bind(now.minus(REPLAYED).millis())
                 .execute(&mut *c)
                 .await?;
             sqlx::query("UPDATE revocations SET applied = $2 WHERE id = $1 AND applied IS NULL")

@@ -139,7 +139,10 @@ pub(super) fn explain(place: &str, error: &sqlx::Error) -> String {
              primary in database.url"
         ),
         (_, Some("42501")) => {
-            format!("{place}: the user of database.url lacks rights, grant it CREATE on the schema and its tables")
+            format!(
+                "{place}: the user of database.url lacks rights, grant it SELECT, INSERT, UPDATE and DELETE on the tables, \
+                 and CREATE on the schema if it migrates"
+            )
         }
         (_, Some("53300")) => format!("{place}: the server has no connection left, raise its max_connections"),
         (_, Some("26")) => format!("{place}: the file is not a SQLite database, move it away or correct database.url"),
