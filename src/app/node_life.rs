@@ -5,7 +5,7 @@ use super::stores::{Database, TokenStore};
 use crate::admin::Sources;
 use portcullis_actors::clock::{Clock, Timestamp};
 use portcullis_actors::error::{Dependency, StoreError};
-use portcullis_actors::stores::{AdministrationStore as _, Node, StoreResult, sql};
+use portcullis_actors::stores::{AdministrationStore as _, Node, StoreResult, redis, sql};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,7 +34,7 @@ pub(crate) struct Examined {
 
 impl NodeLife {
     /// The version of this program.
-    pub(crate) const VERSION: &str = env!("CARGO_PKG_VERSION");
+    pub(crate) const VERSION: &str = env!("BUILD_VERSION");
 
     /// Writes nothing yet. `address` is where clients reach this node.
     pub(crate) fn new(
@@ -66,10 +66,10 @@ impl NodeLife {
             started: self.started,
             seen: self.clock.now(),
         };
-        let (database, tokens) = (self.database.note_node(&node), self.tokens.sessions());
+        let (database, tokens) = (self.database.note_node(&node), self.tokens.try_write());
         let in_words = |error: &StoreError| sql::reason(error).to_owned();
         let database = self.examine(Dependency::Database, database, in_words);
-        let tokens = self.examine(Dependency::TokenStore, tokens.ping(), |error| error.source.to_string());
+        let tokens = self.examine(Dependency::TokenStore, tokens, redis::reason);
         let (database, tokens) = futures_util::join!(database, tokens);
         [database, tokens]
     }

@@ -153,6 +153,14 @@ impl TokenStore {
         }
     }
 
+    /// Succeeds if it takes something new.
+    pub(crate) async fn try_write(&self) -> StoreResult<()> {
+        match self {
+            Self::Embedded(store) => store.ping().await,
+            Self::Redis(store) => store.try_write().await,
+        }
+    }
+
     /// Sessions with the cache of one HTTP thread. Must be called on that thread.
     pub(crate) fn sessions_of_worker(&self) -> Arc<dyn SessionStore> {
         match self {

@@ -2,6 +2,7 @@
 
 use super::{Context, Failure};
 use crate::app;
+use crate::telemetry;
 use clap::Args;
 use portcullis_actors::error::StartError;
 use serde_json::json;
@@ -27,6 +28,8 @@ pub(super) struct MigrateArguments {
 
 pub(super) async fn run(context: &Context, arguments: &MigrateArguments) -> Result<(), Failure> {
     let config = context.config(&["database"])?;
+    // Nobody may sit before it: what holds it up is said in the log of a job.
+    telemetry::init("warn", config.log.format).map_err(Failure)?;
     if arguments.check || arguments.wait {
         let (began, progress) = (Instant::now(), context.output.progress(PATIENCE.as_secs(), "{elapsed} of 5m: {msg}"));
         while let Some(lacks) = match app::schema_lacks(&config).await {
@@ -36,6 +39,9 @@ pub(super) async fn run(context: &Context, arguments: &MigrateArguments) -> Resu
         } {
             if arguments.check || began.elapsed() > PATIENCE {
                 return Err(Failure(lacks));
+            }
+            if progress.message() != lacks {
+                tracing::warn!(reason = lacks, "waiting for the schema");
             }
             progress.set_message(lacks);
             sleep(PAUSE).await;

@@ -35,8 +35,15 @@ pub(super) async fn run(context: &Context, arguments: &ServeArguments) -> Result
     let (profile, has_inbox) = (config.profile, demo::has_inbox(&config));
     warn(&config);
     connections::open_files::raise_limit();
-    let signals = Signals::catch().map_err(|error| Failure(format!("cannot wait for signals: {error}")))?;
-    let server = Server::build(config, Arc::new(SystemClock)).await?;
+    let mut signals = Signals::catch().map_err(|error| Failure(format!("cannot wait for signals: {error}")))?;
+    // A start may wait long for a lock on a table.
+    let server = tokio::select! {
+        built = Server::build(config, Arc::new(SystemClock)) => built?,
+        () = signals.next() => {
+            tracing::info!("stopped before it served anything");
+            return Ok(());
+        }
+    };
     let watch = actix_web::rt::spawn(signals.stop(server.stopper()));
     let url = format!("http://{}", server.address());
     let metrics = server.admin_address().map(|address| format!("http://{address}/metrics"));

@@ -121,22 +121,24 @@ fn redis_servers(redis: &RedisConfig, checks: &mut Checks<'_>) {
     }
     let one =
         [!redis.url.is_empty(), !sentinels.is_empty(), !cluster.is_empty()].into_iter().filter(|set| *set).count();
-    checks.require(
-        one <= 1,
-        "redis.url",
-        "must be empty with redis.sentinels or redis.cluster, which exclude each other",
-    );
+    let key = if redis.url.is_empty() { "redis.cluster" } else { "redis.url" };
+    checks.require(one <= 1, key, "must be empty: redis.url, redis.sentinels and redis.cluster exclude each other");
     for url in sentinels {
         checks.report("redis.sentinels", urls::sentinel_fault(url.expose()));
     }
     for url in cluster {
-        checks.report("redis.cluster", urls::redis_fault(url.expose()));
+        checks.report("redis.cluster", urls::cluster_fault(url.expose()));
     }
     let named = sentinels.is_empty() == redis.master_name.is_empty();
     checks.require(named, "redis.master_name", "must be set together with redis.sentinels");
-    let plain = redis.user.is_empty() && redis.password.is_empty() && !redis.tls;
     let says = "is for the master that redis.sentinels tell of: write it into redis.url or redis.cluster otherwise";
-    checks.require(plain || !sentinels.is_empty(), "redis.password", says);
+    for (key, set) in [
+        ("redis.user", !redis.user.is_empty()),
+        ("redis.password", !redis.password.is_empty()),
+        ("redis.tls", redis.tls),
+    ] {
+        checks.require(!set || !sentinels.is_empty(), key, says);
+    }
 }
 
 fn mail(config: &Config, checks: &mut Checks<'_>) {
@@ -273,7 +275,11 @@ fn production(config: &Config, checks: &mut Checks<'_>) {
     let keyed = !config.secrets.keys.is_empty();
     checks.require(keyed, "secrets.keys", "must be set in production (openssl rand -base64 32)");
     let shared = config.redis.is_used() || config.server.single_node;
-    checks.require(shared, "redis.url", "must be set in production, unless server.single_node = true");
+    checks.require(
+        shared,
+        "redis.url",
+        "must be set in production, or redis.sentinels or redis.cluster, unless server.single_node = true",
+    );
     let mails = config.mail.transport != MailTransport::Inbox;
     checks.require(mails, "mail.transport", "must be smtp in production: an inbox sends no mail");
     let texts = config.sms.transport != SmsTransport::Inbox;

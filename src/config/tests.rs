@@ -51,22 +51,28 @@ fn the_numbers_are_those_of_the_policy() {
 fn redis_is_found_in_one_way() {
     let of = |values: &[(&str, &str)]| {
         let sources = values.iter().fold(Sources::of(Profile::Development), |all, (key, value)| all.with(key, value));
-        faults(&sources).into_iter().map(|fault| fault.split('`').nth(1).unwrap_or_default().to_owned()).collect::<Vec<_>>()
+        faults(&sources)
+            .into_iter()
+            .map(|fault| fault.split('`').nth(1).unwrap_or_default().to_owned())
+            .collect::<Vec<_>>()
     };
     let (url, sentinels) = (("redis.url", "redis://r:6379"), ("redis.sentinels", "redis://s1:26379,redis://s2:26379"));
     let (name, cluster) = (("redis.master_name", "main"), ("redis.cluster", "redis://c1:6379,redis://c2:6379"));
     for right in [&[url][..], &[sentinels, name], &[sentinels, name, ("redis.tls", "true")], &[cluster]] {
         assert!(of(right).is_empty(), "{right:?}");
     }
-    let wrong: [(&[_], &[&str]); 9] = [
+    let wrong: [(&[_], &[&str]); 12] = [
         (&[url, cluster], &["redis.url"]),
         (&[url, sentinels, name], &["redis.url"]),
-        (&[sentinels, name, cluster], &["redis.url"]),
+        (&[sentinels, name, cluster], &["redis.cluster"]),
         (&[sentinels], &["redis.master_name"]),
         (&[url, name], &["redis.master_name"]),
         (&[("redis.sentinels", "redis://s1:26379,redis://s2"), name], &["redis.sentinels"]),
         (&[("redis.sentinels", "s1:26379"), name], &["redis.sentinels"]),
+        (&[("redis.sentinels", "redis://s1:26379/3"), name], &["redis.sentinels"]),
         (&[("redis.cluster", "c1:6379")], &["redis.cluster"]),
+        (&[("redis.cluster", "redis://c1:6379/3")], &["redis.cluster"]),
+        (&[url, ("redis.tls", "true")], &["redis.tls"]),
         (&[cluster, ("redis.password", "hunter2")], &["redis.password"]),
     ];
     for (values, keys) in wrong {

@@ -91,7 +91,18 @@ pub(super) fn redis_fault(text: &str) -> Option<String> {
 pub(super) fn sentinel_fault(text: &str) -> Option<String> {
     let has_port = Url::parse(text).is_ok_and(|url| url.port().is_some());
     let port = (!has_port).then(|| "must have a port, usually 26379".to_owned());
-    redis_fault(text).or(port)
+    redis_fault(text).or(port).or_else(|| number_fault(text))
+}
+
+/// Why this is not a valid URL of a node of a cluster.
+pub(super) fn cluster_fault(text: &str) -> Option<String> {
+    redis_fault(text).or_else(|| number_fault(text))
+}
+
+/// Sentinels have no numbered databases, and a cluster has only the first one.
+fn number_fault(text: &str) -> Option<String> {
+    let numbered = Url::parse(text).is_ok_and(|url| !matches!(url.path(), "" | "/" | "/0"));
+    numbered.then(|| "must have no number of a database: redis://user:password@host:port".to_owned())
 }
 
 /// Why this is not a valid URL of an SMTP server.

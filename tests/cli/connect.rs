@@ -91,6 +91,11 @@ async fn a_primary_is_found_through_its_sentinels() {
     let line = of("other").refused(&CHECK);
     assert!(line.contains("`redis.sentinels`: the sentinel at 127.0.0.1:"), "{line}");
     assert!(line.contains("knows no master of that name"), "{line}");
+    // One of them is enough for a server, and a fault for who asks.
+    assert_eq!(sentinels[2].command(&["ACL", "SETUSER", "default", "resetpass", ">secret"]).await.trim(), "OK");
+    let line = of(MASTER).refused(&CHECK);
+    assert!(line.contains("refuses the user or password"), "{line}");
+    assert_eq!(sentinels[2].command(&["-a", "secret", "ACL", "SETUSER", "default", "nopass"]).await.trim(), "OK");
     primary.kill().await;
     let line = of(MASTER).refused(&CHECK);
     assert!(line.contains("the sentinels name a master that cannot serve"), "{line}");

@@ -2,9 +2,11 @@
 
 use super::shell::Shell;
 use portcullis_testkit::postgres::{Database, shared_database};
-use portcullis_testkit::wait::eventually_blocking;
+use portcullis_testkit::wait::{eventually, eventually_blocking};
 use serde_json::json;
-use std::process::Stdio;
+use sqlx::{Connection as _, PgConnection};
+use std::io::{BufRead as _, BufReader};
+use std::process::{Command, Stdio};
 
 /// On SQLite, and on PostgreSQL.
 fn shells(database: &Database) -> [Shell; 2] {
@@ -49,4 +51,51 @@ async fn who_may_not_migrate_waits_for_who_does() {
         shell.json(&["apps", "add", "driver"]);
         drop(shell.serve());
     }
+}
+
+#[tokio::test]
+async fn who_waits_says_for_what_and_a_signal_ends_a_start() {
+    let database = shared_database().await;
+    let shell = Shell::new("loadtest").with("database.url", database.url());
+    shell.json(&["migrate"]);
+    // A step is missing, and somebody holds a lock that it needs.
+    let mut holder = PgConnection::connect(database.url()).await.expect("connects");
+    let missing =
+        "DELETE FROM schema_steps WHERE step = '0008_outbox_scale'; BEGIN; LOCK TABLE outbox IN ACCESS SHARE MODE";
+    sqlx::raw_sql(missing).execute(&mut holder).await.expect("held");
+    for signal in ["TERM", "INT"] {
+        let mut start = shell.command(&["serve"]);
+        let mut starting = start.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+        let waits = "SELECT count(*) FROM pg_locks WHERE relation = 'outbox'::regclass AND NOT granted";
+        eventually("it waits for the lock", async || {
+            sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut holder).await.expect("a number") > 0
+        })
+        .await;
+        Command::new("kill").args(["-s", signal, &starting.id().to_string()]).status().expect("kill can be run");
+        eventually("it ends", async || starting.try_wait().expect("a child").is_some()).await;
+        let ended = starting.wait_with_output().expect("its output");
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert!(ended.status.success() && said.contains("stopped before it served anything"), "{said}");
+    }
+    let mut wait = shell.command(&["migrate", "--wait"]);
+    let mut waiting = wait.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut first = String::new();
+    BufReader::new(waiting.stderr.as_mut().expect("a pipe")).read_line(&mut first).expect("a line");
+    assert!(first.contains("waiting for the schema") && first.contains("0008_outbox_scale"), "{first}");
+    waiting.kill().expect("it runs");
+    waiting.wait().expect("a child");
+}
+
+#[test]
+fn who_waits_waits_for_a_server_too() {
+    let shell = Shell::new("loadtest").with("database.url", "postgres://127.0.0.1:1/x");
+    let mut wait = shell.command(&["migrate", "--wait"]);
+    let mut waiting = wait.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+    let mut first = String::new();
+    BufReader::new(waiting.stderr.as_mut().expect("a pipe")).read_line(&mut first).expect("a line");
+    assert!(first.contains("waiting for the schema") && first.contains("cannot be reached"), "{first}");
+    assert!(waiting.try_wait().expect("a child").is_none(), "it waits");
+    waiting.kill().expect("it runs");
+    waiting.wait().expect("a child");
+    assert_eq!(shell.run(&["migrate", "--check"]).code, 1);
 }

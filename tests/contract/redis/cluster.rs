@@ -4,14 +4,16 @@
 
 use super::{Revocations, digest, new_session, open, phone_ask, try_connect, try_connect_to};
 use portcullis_actors::account::Revoker;
-use portcullis_actors::domain::UserId;
-use portcullis_actors::stores::redis::{RedisServers, RedisTokenStore};
+use portcullis_actors::clock::ShiftedClock;
+use portcullis_actors::domain::{Digest, UserId};
+use portcullis_actors::stores::redis::{RedisServers, RedisSettings, RedisTokenStore, Users};
 use portcullis_actors::stores::{
-    Budget, ChallengeStore, Close, Counter, Forgiven, LimitStore, NewSession, PhoneIssue, Rate, SessionStore, Verdict,
+    Budget, ChallengeStore, Close, ClosingStore as _, Counter, Forgiven, LimitStore, NewSession, PhoneIssue, Rate,
+    SessionStore, Verdict,
 };
 use portcullis_testkit::redis::Redis;
 use portcullis_testkit::redis_cluster::RedisCluster;
-use portcullis_testkit::stores::PATIENT;
+use portcullis_testkit::stores::{Closings, PATIENT};
 use portcullis_testkit::wait::eventually;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -19,6 +21,18 @@ use std::time::{Duration, Instant};
 
 /// For calls to a primary that is not there.
 const SHORT: Duration = Duration::from_secs(1);
+
+/// A store whose checks begin after closings were applied again, and its rows.
+async fn connect_with_rows(cluster: &RedisCluster) -> (RedisTokenStore, Arc<Closings>) {
+    let servers = RedisServers::Cluster(cluster.urls());
+    let settings = RedisSettings { servers, pool_size: 8, timeout: SHORT };
+    let (clock, closings) = (Arc::new(ShiftedClock::default()), Arc::<Closings>::default());
+    let replay = Arc::new(|store: RedisTokenStore, users: Users| -> futures_util::future::BoxFuture<'static, _> {
+        Box::pin(async move { store.close_again(&*users).await.map(drop) })
+    });
+    let store = RedisTokenStore::connect(&settings, clock, closings.clone(), replay).await;
+    (store.unwrap_or_else(|error| panic!("{error}")), closings)
+}
 
 async fn connect_within(cluster: &RedisCluster, timeout: Duration, revocations: Arc<Revocations>) -> RedisTokenStore {
     let servers = RedisServers::Cluster(cluster.urls());
@@ -176,6 +190,10 @@ async fn calls_follow_a_slot_that_moves() {
     assert_eq!(there.close(user, Close::All).await.expect("redirected"), 1);
     assert_eq!(lives(stays.id).await.last(), Some(&false), "where it was closed, it is closed at once");
     eventually("the other one sees it too", async || lives(stays.id).await == [false, false]).await;
+    for store in [&here, &there] {
+        let calls = store.metrics().read();
+        assert_eq!((calls.timeouts, calls.unavailable), (0, 0), "a redirection is no failure");
+    }
 }
 
 /// A process that serves no checks has nobody who looks at the cluster regularly.
@@ -369,8 +387,80 @@ async fn a_planned_failover_is_followed() {
     })
     .await;
     assert_eq!(other.close(user, Close::All).await.expect("redirected"), 1);
-    eventually("the sign-out is seen", async || worker.find(user, digest("a")).await.is_ok_and(|found| found.is_none()))
-        .await;
+    eventually("the sign-out is seen", async || {
+        worker.find(user, digest("a")).await.is_ok_and(|found| found.is_none())
+    })
+    .await;
     open(&store, user, "b").await;
     assert!(worker.find(user, digest("b")).await.expect("answered").is_some());
+}
+
+/// The replica had not heard of the sign-out. Redirected checks wait until it is applied there.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_check_that_is_redirected_finds_nothing_that_was_closed() {
+    let cluster = RedisCluster::start_with_replicas(3).await;
+    let (store, closings) = connect_with_rows(&cluster).await;
+    let workers: Vec<_> = (0..8).map(|_| Arc::new(store.for_worker())).collect();
+    let user = users(&cluster, 3).await[0];
+    let ids: Vec<Digest> = (0..10).map(|number| digest(format!("goes {number}"))).collect();
+    for number in 0..10 {
+        open(&store, user, format!("goes {number}")).await;
+    }
+    open(&store, user, "stays").await;
+    let (primary, replica) = (&cluster.nodes[0], &cluster.nodes[3]);
+    eventually("the replica has all", async || {
+        replica.info("slave_repl_offset").await == primary.info("master_repl_offset").await
+    })
+    .await;
+    // It may not follow any more.
+    assert_eq!(primary.command(&["ACL", "SETUSER", "default", "-psync", "-sync"]).await.expect("answers"), "+OK");
+    assert_eq!(primary.command(&["CLIENT", "KILL", "TYPE", "replica"]).await.expect("answers"), ":1");
+    assert_eq!(store.close(user, Close::Others(digest("stays"))).await.expect("closed"), 10);
+    let over = Arc::new(AtomicBool::new(false));
+    let checks: Vec<_> = workers
+        .into_iter()
+        .map(|worker| {
+            let (over, ids) = (over.clone(), ids.clone());
+            tokio::spawn(async move {
+                for id in ids.iter().cycle() {
+                    if over.load(Ordering::SeqCst) {
+                        break;
+                    }
+                    let found = worker.find(user, *id).await.unwrap_or_default();
+                    assert!(found.is_none(), "a closed session is accepted");
+                    tokio::task::yield_now().await;
+                }
+            })
+        })
+        .collect();
+    assert_eq!(replica.command(&["CLUSTER", "FAILOVER", "TAKEOVER"]).await.expect("answers"), "+OK");
+    let worker = store.for_worker();
+    eventually("the replica serves", async || {
+        let owner = replica.command(&["EXISTS", &sessions_of(user)]).await;
+        owner.is_ok_and(|answer| answer == ":1")
+            && worker.find(user, digest("stays")).await.is_ok_and(|found| found.is_some())
+    })
+    .await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    over.store(true, Ordering::SeqCst);
+    for check in checks {
+        check.await.expect("none was accepted");
+    }
+    assert_eq!(closings.take().len(), 10, "the replica did lag");
+}
+
+#[tokio::test]
+async fn what_others_close_is_followed_beside_a_lost_primary() {
+    let mut cluster = RedisCluster::start(3).await;
+    let (store, closings) = connect_with_rows(&cluster).await;
+    let users = users(&cluster, 3).await;
+    open(&store, users[1], "a").await;
+    let mut followed = store.follow_closings();
+    cluster.nodes[0].kill().await;
+    // More than are read at a time, and they come first.
+    let lost: Vec<Digest> = (0..6_000).map(digest).collect();
+    closings.note_closed(users[0], &lost).await.expect("written");
+    closings.note_closed(users[1], &[digest("a")]).await.expect("written");
+    followed.apply().await.expect_err("one primary is lost");
+    assert_eq!(store.list(users[1]).await.expect("answered"), []);
 }

@@ -2,6 +2,7 @@
 
 use super::{ADA, connect, digest, new_session, open, phone_ask, reset_ask};
 use portcullis_actors::domain::UserId;
+use portcullis_actors::stores::redis::reason;
 use portcullis_actors::stores::{ChallengeStore, Close, NewSession, Opening, PhoneRequest, ResetRequest, SessionStore};
 use portcullis_testkit::redis::Redis;
 
@@ -23,6 +24,8 @@ async fn sign_in_is_refused_and_signing_out_works() {
     assert_eq!(store.close(ADA, Close::Others(digest("b"))).await.expect("works on a full store"), 1);
     assert_eq!(store.list(ADA).await.expect("reads work")[0].id, digest("b"));
     store.ping().await.expect("a full store still serves checks and sign-outs");
+    let full = store.try_write().await.expect_err("it takes nothing new");
+    assert_eq!(reason(&full), "it is full");
 }
 
 #[tokio::test]

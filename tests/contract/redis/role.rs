@@ -117,3 +117,20 @@ async fn a_user_who_may_not_ask_for_the_role_is_served() {
     assert_eq!(worker.find(ADA, digest("none")).await.expect("Redis answers"), None);
     worker.ping().await.expect("ready");
 }
+
+/// Its user lost a right: calls of the pool go on, and no check can be read.
+#[tokio::test]
+async fn a_node_without_a_connection_for_checks_is_not_ready() {
+    let redis = Redis::start().await;
+    let store = connect_within(&redis.url(), SHORT).await;
+    let worker = store.for_worker();
+    eventually("it is ready", async || store.ping().await.is_ok()).await;
+    told(&redis, &["ACL", "SETUSER", "default", "-client|tracking"]).await;
+    redis.command(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).await.expect("Redis answers");
+    eventually("it is not ready", async || store.ping().await.is_err()).await;
+    open(&store, ADA, "a").await;
+    assert!(worker.find(ADA, digest("a")).await.is_err());
+    assert!(store.ping().await.expect_err("not ready").to_string().contains("for checks"));
+    told(&redis, &["ACL", "SETUSER", "default", "+client|tracking"]).await;
+    eventually("it is ready again", async || store.ping().await.is_ok()).await;
+}

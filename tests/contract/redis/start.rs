@@ -2,6 +2,7 @@
 
 use super::{IMPATIENT, connect, try_connect};
 use portcullis_testkit::redis::Redis;
+use portcullis_testkit::sentinel::Sentinel;
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::Arc;
 
@@ -72,4 +73,11 @@ async fn a_replica_is_one_clear_line() {
     let told = replica.command(&["REPLICAOF", "127.0.0.1", &port]).await;
     assert_eq!(told.expect("Redis answers"), "+OK");
     assert!(refusal(&replica.url()).await.contains("is a replica"));
+}
+
+#[tokio::test]
+async fn a_sentinel_is_one_clear_line() {
+    let primary = Redis::start().await;
+    let sentinels = Sentinel::three(&primary, 0).await;
+    assert!(refusal(&sentinels[0].url()).await.contains("is a sentinel: write its address to redis.sentinels"));
 }

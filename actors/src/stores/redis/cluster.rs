@@ -44,19 +44,7 @@ pub(super) async fn find(
     settings: &RedisSettings,
     metrics: &Arc<StoreMetrics>,
 ) -> Result<Topology, StartError> {
-    let clients: Vec<Client> =
-        seeds.iter().map(|seed| start::connection(seed).and_then(start::client)).collect::<Result<_, _>>()?;
-    let time_out = settings.timeout.max(start::FIRST_CONNECTION);
-    let asked = join_all(clients.iter().map(async |client| {
-        let at = client.get_connection_info().addr().to_string();
-        match timeout(time_out, ask_by(client, time_out)).await {
-            Ok(Ok(claims)) => Ok(claims),
-            Ok(Err(error)) if is_no_cluster(&error) => Err(start::no_cluster(&at)),
-            Ok(Err(error)) => Err(start::refused(&at, &error)),
-            Err(_) => Err(start::unreachable(&at, "no answer in time")),
-        }
-    }));
-    let (told, refused): (Vec<_>, Vec<_>) = asked.await.into_iter().partition(Result::is_ok);
+    let (told, refused): (Vec<_>, Vec<_>) = ask_all(seeds, settings).await?.into_iter().partition(Result::is_ok);
     let refusal = refused.into_iter().find_map(Result::err);
     let claims: Vec<Claim> = told.into_iter().flatten().flatten().collect();
     if claims.is_empty() {
@@ -73,6 +61,30 @@ pub(super) async fn find(
     let kind = settings.servers.kind();
     try_join_all(topology.shards().iter().map(|shard| start::examine(&shard.client, settings.timeout, kind))).await?;
     Ok(topology)
+}
+
+/// Asks every seed, also those that [`find`] does not need.
+pub(super) async fn examine(seeds: &[String], settings: &RedisSettings) -> Result<(), StartError> {
+    ask_all(seeds, settings).await?.into_iter().try_for_each(|answer| answer.map(drop))
+}
+
+async fn ask_all(
+    seeds: &[String],
+    settings: &RedisSettings,
+) -> Result<Vec<Result<Vec<Claim>, StartError>>, StartError> {
+    let clients: Vec<Client> =
+        seeds.iter().map(|seed| start::connection(seed).and_then(start::client)).collect::<Result<_, _>>()?;
+    let time_out = settings.timeout.max(start::FIRST_CONNECTION);
+    let asked = clients.iter().map(async |client| {
+        let at = client.get_connection_info().addr().to_string();
+        match timeout(time_out, ask_by(client, time_out)).await {
+            Ok(Ok(claims)) => Ok(claims),
+            Ok(Err(error)) if is_no_cluster(&error) => Err(start::no_cluster(&at)),
+            Ok(Err(error)) => Err(start::refused(&at, &error)),
+            Err(_) => Err(start::unreachable(&at, "no answer in time")),
+        }
+    });
+    Ok(join_all(asked).await)
 }
 
 /// Puts another topology in force whenever the cluster changes. Runs until the store is dropped.

@@ -47,6 +47,7 @@ mod tracking;
 
 pub use cached_sessions::CachedSessions;
 pub use closings::{CLOSINGS_OVERLAP, FollowedClosings};
+pub use role::reason;
 
 use super::{ClosingStore, Counter, StoreResult};
 use crate::clock::{Clock, ClockSkew, Timestamp};
@@ -182,7 +183,12 @@ impl RedisTokenStore {
     /// # Errors
     /// As [`RedisTokenStore::connect`].
     pub async fn examine(settings: &RedisSettings) -> Result<(), StartError> {
-        find(settings, &Arc::default()).await.map(drop)
+        find(settings, &Arc::default()).await?;
+        match &settings.servers {
+            RedisServers::One(_) => Ok(()),
+            RedisServers::Sentinel(servers) => sentinel::examine(servers).await,
+            RedisServers::Cluster(seeds) => cluster::examine(seeds, settings).await,
+        }
     }
 
     /// Connects for checks and follows the primaries, on this runtime. Without it, the first worker does so on its own.

@@ -1,6 +1,8 @@
 //! Whether a Redis is a primary. Only a primary may serve: a demoted one loses new writes, and drops its data while it
 //! copies its new primary.
 
+use crate::error::StoreError;
+use deadpool::managed::PoolError;
 use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, RedisError, RedisResult, ServerErrorKind, Value, cmd};
 
@@ -51,6 +53,32 @@ pub(super) fn is_replica(error: &RedisError) -> bool {
     let by_kind = matches!(error.kind(), ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown));
     // Redis 6 reports an error within a script as an error of the script.
     by_kind || error.detail().is_some_and(|detail| detail.contains("READONLY"))
+}
+
+/// Why a call failed, in a few words.
+pub fn reason(error: &StoreError) -> String {
+    let refusal = match error.source.downcast_ref::<PoolError<RedisError>>() {
+        Some(PoolError::Backend(error)) => Some(error),
+        Some(PoolError::Timeout(_)) => return "no answer in time".to_owned(),
+        Some(_) => return "it is not a primary any more".to_owned(),
+        None => error.source.downcast_ref::<RedisError>(),
+    };
+    let Some(refusal) = refusal else { return error.source.to_string() };
+    let words = match refusal.code() {
+        _ if is_replica(refusal) => "it is a replica",
+        _ if refusal.is_timeout() => "no answer in time",
+        _ if refusal.is_io_error() || refusal.is_connection_dropped() => "it cannot be reached",
+        Some("NOAUTH" | "WRONGPASS") => "it refuses the user or password",
+        _ if refusal.kind() == ErrorKind::AuthenticationFailed => "it refuses the user or password",
+        Some("OOM") => "it is full",
+        Some("NOREPLICAS") => "it has too few replicas (min-replicas-to-write)",
+        Some("NOPERM") => "its user may not write",
+        Some("LOADING") => "it loads its data",
+        Some("MISCONF") => "it cannot write to its disk",
+        Some("CLUSTERDOWN") => "its cluster is down",
+        _ => "it refuses; the log of the node has its words",
+    };
+    words.to_owned()
 }
 
 fn is_forbidden(error: &RedisError) -> bool {

@@ -78,6 +78,13 @@ pub(super) async fn find(
     Ok(Topology::named(Arc::new(shard), newest.epoch))
 }
 
+/// Asks every sentinel, also those that [`find`] does not need.
+pub(super) async fn examine(servers: &SentinelSettings) -> Result<(), StartError> {
+    let clients = clients(servers)?;
+    let answers = join_all(clients.iter().map(|client| first_answer(client, &servers.master_name))).await;
+    answers.into_iter().try_for_each(|answer| answer.map(drop))
+}
+
 async fn first_answer(client: &Client, name: &str) -> Result<Named, StartError> {
     let at = client.get_connection_info().addr().to_string();
     let answer = async {

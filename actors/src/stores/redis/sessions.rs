@@ -13,6 +13,7 @@ use crate::domain::{DeviceId, Digest, UserId};
 use crate::error::StoreError;
 use async_trait::async_trait;
 use futures_util::future::try_join_all;
+use redis::Cmd;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::timeout;
@@ -163,21 +164,40 @@ impl SessionStore for RedisTokenStore {
     /// the start, since a restarted Redis with another configuration may evict sessions. A process that serves checks needs
     /// a connection for them, too.
     async fn ping(&self) -> StoreResult<()> {
+        self.probe(|key| redis::cmd("DEL").arg(key).to_owned()).await
+    }
+}
+
+impl RedisTokenStore {
+    /// As [`SessionStore::ping`], and also fails if a Redis is full.
+    ///
+    /// # Errors
+    /// One of the primaries does not answer, or refuses.
+    pub async fn try_write(&self) -> StoreResult<()> {
+        self.probe(|key| redis::cmd("SET").arg(key).arg("").arg("PX").arg(1).to_owned()).await
+    }
+
+    /// Runs this command on a key of each primary.
+    async fn probe(&self, command: impl Fn(&str) -> Cmd + Sync) -> StoreResult<()> {
         if self.0.runtime.get().is_some() {
             let limit = self.0.settings.timeout;
             timeout(limit, self.all_serving()).await.map_err(|_| no_checks(limit))?;
         }
         let topology = self.topology();
-        try_join_all(topology.shards().iter().map(|shard| self.ping_shard(&topology, shard))).await.map(drop)
+        let probes = topology.shards().iter().map(|shard| self.probe_shard(&topology, shard, &command));
+        try_join_all(probes).await.map(drop)
     }
-}
 
-impl RedisTokenStore {
-    async fn ping_shard(&self, topology: &Topology, shard: &Arc<Shard>) -> StoreResult<()> {
+    async fn probe_shard(
+        &self,
+        topology: &Topology,
+        shard: &Arc<Shard>,
+        command: &(impl Fn(&str) -> Cmd + Sync),
+    ) -> StoreResult<()> {
         // One that is in a slot of this shard: a shard has one slot of 16384 at least.
         let mut keys = (0..1_000_000).map(|n| format!("pc:ping:{{{n}}}"));
         if let Some(key) = keys.find(|key| topology.holds(shard, Slot::of(key))) {
-            self.command::<()>(Slot::of(&key), redis::cmd("DEL").arg(key)).await?;
+            self.command::<()>(Slot::of(&key), &command(&key)).await?;
         }
         shard.pool.examine().await?;
         start::judge(&shard.at, &shard.pool.info().await?, self.0.settings.servers.kind()).map_err(|error| {
@@ -189,5 +209,7 @@ impl RedisTokenStore {
 
 fn no_checks(limit: Duration) -> StoreError {
     let millis = limit.as_millis();
-    StoreError::token_store(format!("no connection to Redis for checks within {millis} ms (its opening also needs SQL)"))
+    StoreError::token_store(format!(
+        "no connection to Redis for checks within {millis} ms (its opening also needs SQL)"
+    ))
 }

@@ -18,11 +18,13 @@ pub(super) const FIRST_CONNECTION: Duration = Duration::from_secs(2);
 /// The first major version with RESP3 and client tracking.
 const OLDEST_VERSION: u32 = 6;
 
-const NOT_A_URL: &str =
-    "an address in [redis] is not a Redis URL: write redis://[user:password@]host[:port][/number], or rediss:// for TLS";
+const NOT_A_URL: &str = "an address in [redis] is not a Redis URL: write redis://[user:password@]host[:port][/number], or rediss:// for TLS";
 
 pub(super) fn unreachable(at: &str, reason: impl Display) -> StartError {
-    StartError(format!("Redis at {at} cannot be reached ({reason}): check its address in [redis], and that it runs"))
+    let reason = reason.to_string().split_whitespace().collect::<Vec<_>>().join(" ");
+    StartError(format!(
+        "Redis at {at} cannot be reached ({reason}): check that it runs, and its address and TLS in [redis]"
+    ))
 }
 
 fn too_old(at: &str, version: &str) -> StartError {
@@ -100,6 +102,9 @@ pub(super) fn judge(at: &str, info: &str, kind: Kind) -> Result<(), StartError> 
             return Err(too_old(at, version));
         }
     }
+    if field("redis_mode") == Some("sentinel") {
+        return Err(StartError(format!("the server at {at} is a sentinel: write its address to redis.sentinels")));
+    }
     match (field("cluster_enabled"), kind) {
         (Some("1"), Kind::Alone) => {
             return Err(StartError(format!(
@@ -156,6 +161,7 @@ mod tests {
         assert!(refused("redis_version:5.0.14\r\n").is_err_and(|line| line.contains("too old (5.0.14)")));
         assert!(refused("role:slave\r\n").is_err_and(|line| line.contains("the primary")));
         assert_eq!(refused("role:master\r\ncluster_enabled:0\r\n"), Ok(()));
+        assert!(refused("redis_mode:sentinel\r\n").is_err_and(|line| line.contains("redis.sentinels")));
         assert!(refused("cluster_enabled:1\r\nrole:slave\r\n").is_err_and(|line| line.contains("redis.cluster")));
         let refused_in_cluster = |info: &str| judge("here:6379", info, Kind::NodeOfCluster).is_err();
         assert!(refused_in_cluster("cluster_enabled:0\r\n") && !refused_in_cluster("cluster_enabled:1\r\n"));

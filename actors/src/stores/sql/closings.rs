@@ -4,7 +4,7 @@ use super::SqlStore;
 use super::rows::{digest, time};
 use crate::clock::Timestamp;
 use crate::domain::{Digest, UserId};
-use crate::stores::{REPLAYED, Closing, ClosingStore, StoreResult};
+use crate::stores::{Closing, ClosingStore, REPLAYED, StoreResult};
 use async_trait::async_trait;
 use sqlx::any::AnyRow;
 use sqlx::{AssertSqlSafe, Row as _};
