@@ -2,7 +2,7 @@
 //! where that says so.
 
 use crate::admin::{self, Sources};
-use crate::app::{Clocks, Database, FollowedClosings, NodeLife, keep_closed};
+use crate::app::{Clocks, Database, Followed, NodeLife, keep_closed};
 use futures_util::future::OptionFuture;
 use portcullis_actors::account::Revoker;
 use portcullis_actors::hashing::HashingPool;
@@ -33,7 +33,7 @@ pub(crate) struct Maintenance {
     pub(crate) hashing: HashingPool,
     pub(crate) applications: Arc<Applications>,
     pub(crate) clocks: Clocks,
-    pub(crate) closings: Option<FollowedClosings>,
+    pub(crate) followed: Option<Followed>,
     pub(crate) life: NodeLife,
     /// The counters whose last hour is kept for the console; `None` without one.
     pub(crate) console: Option<Arc<Sources>>,
@@ -42,16 +42,16 @@ pub(crate) struct Maintenance {
 impl Maintenance {
     /// Works until it is dropped. No part of it delays another.
     pub(crate) async fn run(self) {
-        let Self { database, pulse_interval, pulse, revoker, hashing, applications, clocks, closings, life, console } =
+        let Self { database, pulse_interval, pulse, revoker, hashing, applications, clocks, followed, life, console } =
             self;
         let pulses = || pulse.subscribe();
         let history = OptionFuture::from(console.as_deref().map(keep_history));
-        let closings = OptionFuture::from(closings.map(|closings| keep_closed(pulses(), closings)));
+        let followed = OptionFuture::from(followed.map(|followed| keep_closed(pulses(), followed)));
         futures_util::join!(
             follow(pulses(), revoker, hashing),
             keep_fresh(pulses(), &applications),
             clocks.watch(pulses()),
-            closings,
+            followed,
             publish_pulses(&database, pulse_interval, pulse),
             close_idle(&database),
             forget_unknown_addresses(&database),

@@ -2,8 +2,8 @@
 
 use crate::admin::{self, Sources};
 use crate::app::{
-    self, Access, Clocks, Database, NodeClaim, NodeLife, NodeReadiness, ServerInstruments, TokenStore, TraceExporter,
-    WorkerFactory,
+    self, Access, Clocks, Database, Followed, NodeClaim, NodeLife, NodeReadiness, ServerInstruments, TokenStore,
+    TraceExporter, WorkerFactory,
 };
 use crate::config::{Config, Profile};
 use crate::connections::{self, ConnectionMetrics, ConnectionPolicy, Stopping, open_files};
@@ -161,6 +161,11 @@ impl Server {
         let (tracker, stopping) = (TaskTracker::new(), Stopping::default());
         let applications = Arc::new(Applications::new(Arc::new(database.clone())));
         with_retries(async || applications.refresh().await).await?;
+        let followed = tokens.follow_closings().map(|closings| Followed {
+            closings,
+            revocations: revoker.follow(clock.now()),
+            clock: Arc::clone(&clock),
+        });
         let maintenance = Maintenance {
             database: database.clone(),
             pulse_interval: PULSE_INTERVAL.min(config.delivery.poll()),
@@ -169,13 +174,17 @@ impl Server {
             hashing: hashing.clone(),
             applications: Arc::clone(&applications),
             clocks,
-            closings: tokens.follow_closings(),
+            followed,
             life: life.clone(),
             console: operators.map(|_| Arc::clone(&sources)),
         };
         let workers = WorkerFactory {
             settings: Settings { public_url, development, ..Settings::from(&*config) },
-            readiness: Arc::new(NodeReadiness { sessions: tokens.sessions(), stopping: stopping.clone() }),
+            readiness: Arc::new(NodeReadiness {
+                sessions: tokens.sessions(),
+                stopping: stopping.clone(),
+                last: Default::default(),
+            }),
             instruments,
             config: Arc::clone(&config),
             database: database.clone(),

@@ -1,35 +1,39 @@
 //! What other nodes close, while this one runs.
 
-use portcullis_actors::stores::redis::CLOSINGS_OVERLAP;
-pub(crate) use portcullis_actors::stores::redis::FollowedClosings;
-use portcullis_actors::stores::{Pulses, next_pulse};
+use portcullis_actors::account::FollowedRevocations;
+use portcullis_actors::clock::Clock;
+use portcullis_actors::stores::redis::FollowedClosings;
+use portcullis_actors::stores::{OVERLAP, Pulses, StoreResult, next_pulse};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::time::sleep;
 
 /// How often closings of a day ago are deleted.
 const CLEANUP_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Closes what other nodes have closed, and writes what SQL did not take. Deletes what is old.
-pub(crate) async fn keep_closed(pulses: Pulses, closings: FollowedClosings) {
-    let old = closings.clone();
-    futures_util::join!(follow(pulses, closings), forget(old));
+/// What other nodes close and revoke; none if no other node can use the token store.
+pub(crate) struct Followed {
+    pub(crate) closings: FollowedClosings,
+    pub(crate) revocations: FollowedRevocations,
+    pub(crate) clock: Arc<dyn Clock>,
 }
 
-async fn follow(mut pulses: Pulses, mut closings: FollowedClosings) {
-    let (mut newest, mut last_news, mut warned) = (0, None, false);
+/// Closes what other nodes have closed. Deletes what is old.
+pub(crate) async fn keep_closed(pulses: Pulses, followed: Followed) {
+    let old = followed.closings.clone();
+    futures_util::join!(follow(pulses, followed), forget(old));
+}
+
+async fn follow(mut pulses: Pulses, mut followed: Followed) {
+    let (mut closings, mut revocations, mut warned) = (News::default(), News::default(), false);
     loop {
         let pulse = next_pulse(&mut pulses).await;
-        if std::mem::replace(&mut newest, pulse.newest_closing) != pulse.newest_closing {
-            last_news = Some(Instant::now());
+        let mut outcome = followed.closings.look_at_replicas().await;
+        if closings.are_fresh(pulse.newest_closing) {
+            outcome = outcome.and(closings.applied(followed.closings.apply().await));
         }
-        let mut outcome = closings.write_missing().await;
-        // An older one may be committed after a newer one, so it is looked again for a while.
-        if last_news.is_some_and(|news| news.elapsed() < CLOSINGS_OVERLAP) {
-            let applied = closings.apply().await;
-            if applied.is_err() {
-                last_news = Some(Instant::now());
-            }
-            outcome = outcome.and(applied);
+        if revocations.are_fresh(pulse.newest_revocation) {
+            outcome = outcome.and(revocations.applied(followed.revocations.apply(followed.clock.now()).await));
         }
         match outcome {
             Ok(()) => warned = false,
@@ -38,6 +42,30 @@ async fn follow(mut pulses: Pulses, mut closings: FollowedClosings) {
             }
             Err(_) => {}
         }
+    }
+}
+
+/// Whether rows are new. An older one may be committed after a newer one, so they are looked at for a while.
+#[derive(Default)]
+struct News {
+    newest: i64,
+    last: Option<Instant>,
+}
+
+impl News {
+    fn are_fresh(&mut self, newest: i64) -> bool {
+        if std::mem::replace(&mut self.newest, newest) != newest {
+            self.last = Some(Instant::now());
+        }
+        self.last.is_some_and(|last| last.elapsed() < OVERLAP)
+    }
+
+    /// What failed is looked at again.
+    fn applied(&mut self, outcome: StoreResult<()>) -> StoreResult<()> {
+        if outcome.is_err() {
+            self.last = Some(Instant::now());
+        }
+        outcome
     }
 }
 

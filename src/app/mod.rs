@@ -19,7 +19,7 @@ mod transports;
 mod worker;
 
 pub(crate) use clocks::{Clocks, database_skew};
-pub(crate) use closings::{FollowedClosings, keep_closed};
+pub(crate) use closings::{Followed, keep_closed};
 pub(crate) use default_application::ensure_default_application;
 pub(crate) use instruments::ServerInstruments;
 pub(crate) use node_life::NodeLife;

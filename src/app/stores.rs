@@ -19,6 +19,7 @@ use portcullis_actors::stores::{
 };
 use std::sync::Arc;
 use std::time::Duration;
+use tokio::time::Instant;
 
 /// The SQL store of the server and of the command line.
 pub(crate) type Database = SqlStore;
@@ -236,10 +237,14 @@ fn replay(revocations: Arc<dyn RevocationStore>, clock: Arc<dyn Clock>) -> Befor
     })
 }
 
+/// How long an answer is valid for all who ask: anybody may.
+const READY_FOR: Duration = Duration::from_millis(200);
+
 /// A node without SQL still answers checks, which are most requests.
 pub(crate) struct NodeReadiness {
     pub(crate) sessions: Arc<dyn SessionStore>,
     pub(crate) stopping: Stopping,
+    pub(crate) last: tokio::sync::Mutex<Option<(Instant, Ready)>>,
 }
 
 #[async_trait]
@@ -248,9 +253,17 @@ impl Readiness for NodeReadiness {
         if self.stopping.is_draining() {
             return Ready::Draining;
         }
-        match self.sessions.ping().await {
+        let mut last = self.last.lock().await;
+        if let Some((asked, ready)) = *last
+            && asked.elapsed() < READY_FOR
+        {
+            return ready;
+        }
+        let ready = match self.sessions.ping().await {
             Ok(()) => Ready::Yes,
             Err(error) => Ready::Without(error.dependency),
-        }
+        };
+        *last = Some((Instant::now(), ready));
+        ready
     }
 }

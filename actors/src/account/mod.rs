@@ -16,7 +16,7 @@ mod setter;
 pub use keys::MOST_LIVE_KEYS;
 pub use messages::*;
 pub use policy::PasswordPolicy;
-pub use revocations::Revoker;
+pub use revocations::{FollowedRevocations, Revoker};
 pub use setter::{PasswordSetter, password_change};
 
 use crate::flows::{self, Flows};

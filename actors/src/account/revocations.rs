@@ -3,10 +3,10 @@
 use crate::clock::Timestamp;
 use crate::domain::UserId;
 use crate::error::StoreError;
-use crate::stores::{REPLAYED, Revocation, RevocationStore, SessionStore};
+use crate::stores::{OVERLAP, REPLAYED, Revocation, RevocationStore, SessionStore};
 use futures_util::future::ready;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// How many are read at a time, and how many are applied at the same time.
@@ -94,6 +94,11 @@ impl Revoker {
         }
     }
 
+    /// What is revoked from now on, by any node.
+    pub fn follow(&self, now: Timestamp) -> FollowedRevocations {
+        FollowedRevocations { revoker: self.clone(), since: now.minus(OVERLAP), applied: HashSet::new() }
+    }
+
     /// Applies one now.
     ///
     /// # Errors
@@ -105,5 +110,43 @@ impl Revoker {
 
     async fn revoke(&self, &Revocation { user, epoch, keep, .. }: &Revocation) -> Result<(), StoreError> {
         self.sessions.revoke(user, epoch, keep).await
+    }
+}
+
+/// Applies what other nodes have applied, too: they may have done it on a primary that was replaced.
+pub struct FollowedRevocations {
+    revoker: Revoker,
+    since: Timestamp,
+    /// Those since then that were applied here.
+    applied: HashSet<i64>,
+}
+
+impl FollowedRevocations {
+    /// Applies what was written since the last call that succeeded.
+    ///
+    /// # Errors
+    /// A store does not answer. The next call does the same again, except for what was applied.
+    pub async fn apply(&mut self, now: Timestamp) -> Result<(), StoreError> {
+        let (mut seen, mut last, mut outcome) = (HashSet::new(), None, Ok(()));
+        loop {
+            let page = self.revoker.revocations.since(self.since, last.as_ref(), BATCH).await?;
+            for revocation in &page {
+                seen.insert(revocation.id);
+                if self.applied.contains(&revocation.id) {
+                    continue;
+                }
+                match self.revoker.revoke(revocation).await {
+                    Ok(()) => drop(self.applied.insert(revocation.id)),
+                    refused => outcome = outcome.and(refused),
+                }
+            }
+            if page.len() < BATCH as usize {
+                break;
+            }
+            last = page.into_iter().next_back();
+        }
+        outcome?;
+        (self.since, self.applied) = (now.minus(OVERLAP), seen);
+        Ok(())
     }
 }

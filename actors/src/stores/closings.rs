@@ -11,6 +11,9 @@ use std::time::Duration;
 /// token store can lose.
 pub const REPLAYED: Duration = Duration::from_secs(86_400);
 
+/// How far back a node looks again for rows of other nodes: a row is visible only after its transaction, and clocks differ.
+pub const OVERLAP: Duration = Duration::from_secs(15);
+
 /// One closed session. To apply it again changes nothing, and touches no session that was opened later.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Closing {

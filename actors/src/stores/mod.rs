@@ -48,7 +48,7 @@ pub use accounts::{
     ImportedUser, KeyRecord, NewApplication, NewKey, NewUser, PasswordChange, Unchanged, User, UserChange,
 };
 pub use administration::{AdministrationStore, Node, UserSearch};
-pub use closings::{Closing, ClosingStore, REPLAYED};
+pub use closings::{Closing, ClosingStore, OVERLAP, REPLAYED};
 pub use counters::{
     AddressCharges, Admission, AttemptCharges, Backoff, Budget, Counter, Forgiven, LimitStore, Rate, Verdict, Waits,
 };

@@ -17,6 +17,8 @@ pub struct Pulse {
     pub clock_skew: Option<ClockSkew>,
     /// Whether a revocation is not yet applied.
     pub revocations_pending: bool,
+    /// The number of the newest revocation that is kept; 0 if there is none.
+    pub newest_revocation: i64,
     /// The number of the newest closing that is kept; 0 if there is none.
     pub newest_closing: i64,
     /// As [`AccountStore::costliest_import`](super::AccountStore::costliest_import).

@@ -1,11 +1,12 @@
 //! An acknowledged sign-out is final: the replicas have it, or the disk, or a row in SQL.
 
-use super::{ADA, IMPATIENT, digest, new_session, open};
-use portcullis_actors::clock::SystemClock;
+use super::{ADA, IMPATIENT, Revocations, connect_with, digest, new_session, open};
+use portcullis_actors::account::Revoker;
+use portcullis_actors::clock::{Clock as _, SystemClock};
 use portcullis_actors::domain::{AppId, DeviceId, Digest, UserId};
 use portcullis_actors::error::Dependency;
 use portcullis_actors::stores::redis::{RedisServers, RedisSettings, RedisTokenStore, Users};
-use portcullis_actors::stores::{Close, ClosingStore as _, NewSession, Opening, SessionStore};
+use portcullis_actors::stores::{Close, ClosingStore as _, NewSession, Opening, RevocationStore as _, SessionStore};
 use portcullis_testkit::gate::Gate;
 use portcullis_testkit::redis::Redis;
 use portcullis_testkit::stores::{Closings, PATIENT};
@@ -136,7 +137,9 @@ async fn a_stalled_replica_holds_nobody_up_for_long() {
     assert_eq!(noted(&closings), named([]));
 
     replica.resume().await;
+    let followed = store.follow_closings();
     eventually("it confirms again", async || {
+        followed.look_at_replicas().await.expect("Redis answers");
         open(&store, ADA, "again").await;
         store.close(ADA, Close::All).await.expect("closed");
         noted(&closings).is_empty()
@@ -180,7 +183,7 @@ async fn without_sql_a_sign_out_that_needs_it_fails_and_can_be_repeated() {
     closings.fail(true);
     let error = store.open(on_device("new")).await.expect_err("nobody would remember that the old one is closed");
     assert_eq!(error.dependency, Dependency::Database);
-    open(&store, ADA, "of no device").await;
+    open(&store, UserId(7), "of no device").await;
 }
 
 #[tokio::test]
@@ -190,20 +193,57 @@ async fn without_sql_a_sign_out_works_that_a_replica_confirms() {
     open(&store, ADA, "a").await;
     open(&store, ADA, "b").await;
     closings.fail(true);
-    eventually("it is confirmed", async || store.close(ADA, Close::One(digest("a"))).await.is_ok()).await;
+    let followed = store.follow_closings();
+    eventually("it is confirmed", async || {
+        followed.look_at_replicas().await.expect("Redis answers");
+        store.close(ADA, Close::One(digest("a"))).await.is_ok()
+    })
+    .await;
     replica.stall().await;
     let error = store.close(ADA, Close::All).await.expect_err("neither the replica nor SQL has it");
     assert_eq!(error.dependency, Dependency::Database);
 
-    // Who tries again finds nothing to close. SQL gets the row nevertheless.
-    assert_eq!(store.close(ADA, Close::All).await.expect("nothing is left"), 0);
-    let followed = store.follow_closings();
-    followed.write_missing().await.expect_err("SQL is still gone");
+    // Who tries again finds nothing to close, here and on another node, and gets no other answer until SQL has the row.
+    let elsewhere = connect_to(&primary.url(), IMPATIENT, &closings).await;
+    for store in [&store, &elsewhere, &store] {
+        store.close(ADA, Close::All).await.expect_err("still nobody has it");
+        store
+            .open(NewSession { device: Some(DeviceId(5)), ..new_session(ADA, "c", 0) })
+            .await
+            .expect_err("nobody has it");
+        store.close(ADA, Close::One(digest("c"))).await.expect_err("still nobody has it");
+    }
     closings.fail(false);
-    followed.write_missing().await.expect("written");
-    assert_eq!(noted(&closings), named(["b"]));
-    followed.write_missing().await.expect("nothing is left");
-    assert_eq!(noted(&closings), named([]));
+    elsewhere.close(ADA, Close::All).await.expect("noted");
+    assert!(noted(&closings).is_superset(&named(["b"])));
+    elsewhere.close(ADA, Close::All).await.expect("nothing is left");
+    assert_eq!(noted(&closings), named([]), "a row for each is enough");
+}
+
+/// A primary that restarts before its replica takes over would go back to its snapshot, and take the replica with it.
+#[tokio::test]
+async fn beside_an_old_snapshot_what_a_replica_has_is_a_row_too() {
+    let primary = Redis::start_with(&["--save", "3600 1"]).await;
+    let _replica = primary.replica().await;
+    let (store, closings) = connect(&primary.url(), PATIENT).await;
+    close_in_every_way(&store, |closed| assert_eq!(noted(&closings), closed)).await;
+}
+
+/// The other node has changed a password, and spoke to a primary that had been replaced.
+#[tokio::test]
+async fn what_another_node_revokes_elsewhere_is_revoked_here() {
+    let redis = Redis::start().await;
+    let revocations = Arc::<Revocations>::default();
+    let store = connect_with(&redis.url(), revocations.clone()).await;
+    let revoker = Revoker { revocations: revocations.clone(), sessions: Arc::new(store.clone()) };
+    let mut followed = revoker.follow(SystemClock.now());
+    open(&store, ADA, "a").await;
+    followed.apply(SystemClock.now()).await.expect("nothing to apply");
+    assert_eq!(store.list(ADA).await.expect("Redis answers").len(), 1);
+    revocations.write(ADA, 1);
+    revocations.acknowledge(1).await.expect("it is applied elsewhere");
+    followed.apply(SystemClock.now()).await.expect("applied");
+    assert_eq!(store.list(ADA).await.expect("Redis answers"), []);
 }
 
 #[tokio::test]

@@ -189,8 +189,8 @@ async fn a_lie_while_it_runs_is_not_followed() {
     let worker = store.for_worker();
     open(&store, ADA, "a").await;
     assert!(worker.find(ADA, digest("a")).await.expect("Redis answers").is_some());
-    // A replica, and a port at which nobody listens.
-    for port in [replica.address().port().to_string(), "1".to_owned()] {
+    // A replica, a port at which nobody listens, and another primary, without a failover.
+    for port in [replica.address().port().to_string(), "1".to_owned(), other.address().port().to_string()] {
         for words in [&["SENTINEL", "REMOVE", MASTER][..], &["SENTINEL", "MONITOR", MASTER, "127.0.0.1", &port, "2"]] {
             assert_eq!(sentinels[0].command(words).await.trim(), "OK");
         }

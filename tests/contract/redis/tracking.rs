@@ -179,7 +179,7 @@ async fn a_flush_is_noticed_at_once() {
 
 #[tokio::test]
 async fn no_check_is_served_before_lost_revocations_are_applied_again() {
-    let redis = Redis::start().await;
+    let redis = Redis::start_with(&["--enable-debug-command", "yes"]).await;
     let revocations = Arc::new(Revocations::default());
     let store = connect_with(&redis.url(), revocations.clone()).await;
     open(&store, ADA, "old").await;
@@ -196,6 +196,7 @@ async fn no_check_is_served_before_lost_revocations_are_applied_again() {
     for _ in 0..10 {
         redis.command(&["FLUSHALL"]).await.expect("Redis answers");
         open(&store, ADA, "old").await;
+        assert_eq!(redis.command(&["DEBUG", "CHANGE-REPL-ID"]).await.expect("Redis answers"), "+OK");
         redis.command(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).await.expect("Redis answers");
         eventually("it answers again", async || worker.find(ADA, digest("old")).await.is_ok()).await;
         eventually("the revocation is applied again", async || {
@@ -222,4 +223,28 @@ async fn many_revocations_are_applied_again_page_by_page() {
         assert_eq!(worker.find(UserId(user), digest("old")).await.expect("Redis answers"), None, "{user}");
     }
     assert_eq!(revocations.pages.load(Ordering::SeqCst), 3, "no page is larger than five hundred");
+}
+
+#[tokio::test]
+async fn what_a_redis_has_not_lost_is_not_applied_again() {
+    let mut redis = Redis::start().await;
+    let revocations = Arc::<Revocations>::default();
+    let store = connect_with(&redis.url(), revocations.clone()).await;
+    let worker = store.for_worker();
+    let pages = || revocations.pages.load(Ordering::SeqCst);
+    eventually("checks are served", async || worker.ping().await.is_ok()).await;
+    assert_eq!(pages(), 1);
+    open(&store, ADA, "a").await;
+    for _ in 0..3 {
+        redis.command(&["CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes"]).await.expect("Redis answers");
+        eventually("checks are served again", async || {
+            worker.find(ADA, digest("a")).await.is_ok_and(|found| found.is_some())
+        })
+        .await;
+    }
+    assert_eq!(pages(), 1, "it is the same process");
+    redis.kill().await;
+    redis.restart().await;
+    eventually("checks are served again", async || worker.find(ADA, digest("a")).await.is_ok()).await;
+    assert_eq!(pages(), 2, "it may have lost something");
 }

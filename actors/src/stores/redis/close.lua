@@ -1,10 +1,11 @@
--- Closes sessions. It only deletes, so it works on a full store.
+-- Closes sessions. Deleting comes first, so it works on a full store.
 --
 -- KEYS[1]  pc:{user}:sessions (see sessions.lua)
+-- KEYS[2]  pc:{user}:closed (see closed.lua)
 -- ARGV     2 one | others | app | all · 3 the digest, the digest to keep, the application, or nothing
--- returns  the digests of the live sessions that were closed
+-- returns  {how many live sessions were closed, their digests and those that were closed in the last minutes}
 
-local closed = {}
+local closed, deleted = {}, false
 for _, session in ipairs((read())) do
   local selected = ARGV[2] == 'all'
     or (ARGV[2] == 'one' and session.id == ARGV[3])
@@ -12,10 +13,13 @@ for _, session in ipairs((read())) do
     or (ARGV[2] == 'app' and session.app == ARGV[3])
   if selected then
     redis.call('HDEL', KEYS[1], session.id)
+    deleted = true
     if session.live then
       closed[#closed + 1] = session.id
     end
   end
 end
-set_expiry()
-return closed
+if deleted then
+  set_expiry()
+end
+return {#closed, remember(closed)}

@@ -4,30 +4,22 @@
 //! spoke to a primary which was replaced may write one after that, so every node also follows what is written
 //! ([`FollowedClosings`]).
 
-use super::super::{Closing, REPLAYED, SessionStore as _, StoreResult};
+use super::super::{Closing, OVERLAP, REPLAYED, SessionStore as _, StoreResult};
 use super::pool::BoundedPool;
 use super::routing::Redirection;
 use super::slot::Slot;
-use super::{RedisTokenStore, sessions_key};
+use super::{RedisTokenStore, closed_key, sessions_key};
 use crate::clock::Timestamp;
 use crate::domain::{Digest, UserId};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use redis::Pipeline;
 use redis::aio::MultiplexedConnection;
 use std::collections::HashSet;
-use std::sync::{MutexGuard, PoisonError};
-use std::time::Duration;
 
 /// How many are read at a time, in one round trip to Redis, and how many round trips are made at the same time.
 const PAGE: u32 = 5_000;
 const BATCH: usize = 500;
 const CONCURRENT: usize = 4;
-
-/// How far back a node looks again for rows of other nodes: a row is visible only after its transaction, and clocks differ.
-pub const CLOSINGS_OVERLAP: Duration = Duration::from_secs(15);
-
-/// How many that SQL did not take are kept in memory: 24 bytes each.
-const UNWRITTEN: usize = 100_000;
 
 /// How many old ones are deleted in one statement.
 const FORGOTTEN: u32 = 5_000;
@@ -53,20 +45,21 @@ impl RedisTokenStore {
         }
     }
 
-    /// Writes a row for each session that was closed, and is gone from Redis. A caller who tries again after a failure finds
-    /// nothing to close, so this process writes what SQL did not take ([`FollowedClosings::write_missing`]).
-    pub(super) async fn note_closed(&self, user: UserId, closed: &[Digest]) -> StoreResult<()> {
-        let noted = self.0.closings.note_closed(user, closed).await;
-        if noted.is_err() {
-            let mut unwritten = self.unwritten();
-            let room = UNWRITTEN.saturating_sub(unwritten.len());
-            unwritten.extend(closed.iter().take(room).map(|digest| (user, *digest)));
+    /// Writes a row for each session that was closed, and is gone from Redis, unless it has one. Then whoever closes next need
+    /// not learn of it.
+    pub(super) async fn note_closed(&self, user: UserId, closed: &[Digest], noted: &[Digest]) -> StoreResult<()> {
+        if closed.is_empty() {
+            return Ok(());
         }
-        noted
-    }
-
-    fn unwritten(&self) -> MutexGuard<'_, Vec<(UserId, Digest)>> {
-        self.0.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
+        let new: Vec<Digest> = closed.iter().filter(|digest| !noted.contains(digest)).copied().collect();
+        self.0.closings.note_closed(user, &new).await?;
+        let key = closed_key(user);
+        let (slot, mut command) = (Slot::of(&key), redis::cmd("ZREM"));
+        closed.iter().fold(command.arg(key), |command, digest| command.arg(digest.as_bytes().as_slice()));
+        if let Err(error) = self.command::<()>(slot, &command).await {
+            tracing::debug!(%error, "who closes next writes the same rows again");
+        }
+        Ok(())
     }
 
     async fn apply(&self, closings: &[Closing]) -> StoreResult<()> {
@@ -101,11 +94,7 @@ impl RedisTokenStore {
 
     /// What other nodes close from now on.
     pub fn follow_closings(&self) -> FollowedClosings {
-        FollowedClosings {
-            store: self.clone(),
-            since: self.0.clock.now().minus(CLOSINGS_OVERLAP),
-            applied: HashSet::new(),
-        }
+        FollowedClosings { store: self.clone(), since: self.0.clock.now().minus(OVERLAP), applied: HashSet::new() }
     }
 }
 
@@ -145,24 +134,17 @@ impl FollowedClosings {
             last = end;
         }
         outcome?;
-        (self.since, self.applied) = (began.minus(CLOSINGS_OVERLAP), seen);
+        (self.since, self.applied) = (began.minus(OVERLAP), seen);
         Ok(())
     }
 
-    /// Writes what SQL did not take before.
+    /// Asks the replicas that were late whether they have all now. Until they do, closings are rows.
     ///
     /// # Errors
-    /// It still does not. The next call does the same again.
-    pub async fn write_missing(&self) -> StoreResult<()> {
-        let missing = std::mem::take(&mut *self.store.unwritten());
-        let mut of_users = missing.chunk_by(|one, next| one.0 == next.0);
-        while let Some(of_user) = of_users.next() {
-            let digests: Vec<_> = of_user.iter().map(|(_, digest)| *digest).collect();
-            // What fails again is kept again.
-            if let Err(error) = self.store.note_closed(of_user[0].0, &digests).await {
-                self.store.unwritten().extend(of_users.flatten());
-                return Err(error);
-            }
+    /// A primary does not answer.
+    pub async fn look_at_replicas(&self) -> StoreResult<()> {
+        for shard in self.store.topology().shards().iter().filter(|shard| shard.pool.replicas.are_late()) {
+            shard.pool.examine().await?;
         }
         Ok(())
     }

@@ -1,19 +1,18 @@
 //! Changes that must outlive this primary: a script and `WAIT` for its replicas in one write.
 //!
 //! A change is *confirmed* if every replica has it, or if there is none and Redis had it on its disk before it answered
-//! (`appendfsync always`); see `replicas`.
+//! (`appendfsync always`); see `replicas`. With it all that was changed before is confirmed, too: `WAIT` counts replicas that
+//! have everything until now.
 
 use super::super::StoreResult;
 use super::pool::{Asking, BoundedPool};
+use super::replicas::WAIT_MILLIS;
 use super::role;
 use super::scripts::Call;
 use crate::trace;
 use redis::aio::MultiplexedConnection;
 use redis::{ErrorKind, FromRedisValue, Pipeline, RedisError, RedisResult, ServerErrorKind, Value};
 use std::time::Duration;
-
-/// How long Redis waits for its replicas, in milliseconds.
-const WAIT_MILLIS: u64 = 50;
 
 /// How much longer a call may take for that. An idle Redis looks at its waiting clients ten times a second.
 const WAIT_AT_MOST: Duration = Duration::from_millis(150);
@@ -76,7 +75,7 @@ impl BoundedPool {
         // Whatever else these answers say: the script has run.
         let connected = role::replicas(next().and_then(|role| Ok(Vec::from_redis_value(role)?))).unwrap_or(None);
         self.replicas.note(connected);
-        Ok((changed, self.replicas.expected().is_some_and(|expected| acknowledged >= expected)))
+        Ok((changed, self.replicas.confirm(acknowledged)))
     }
 
     /// Reads again what may have changed while Redis runs. Call it regularly.

@@ -46,12 +46,12 @@ mod topology;
 mod tracking;
 
 pub use cached_sessions::CachedSessions;
-pub use closings::{CLOSINGS_OVERLAP, FollowedClosings};
+pub use closings::FollowedClosings;
 pub use role::reason;
 
 use super::{ClosingStore, Counter, StoreResult};
 use crate::clock::{Clock, ClockSkew, Timestamp};
-use crate::domain::{Digest, UserId};
+use crate::domain::UserId;
 use crate::error::{StartError, StoreError};
 use crate::metrics::StoreMetrics;
 use caches::Caches;
@@ -136,8 +136,6 @@ struct Inner {
     settings: RedisSettings,
     clock: Arc<dyn Clock>,
     closings: Arc<dyn ClosingStore>,
-    /// Closed in Redis, but SQL did not take the row: it is written when SQL answers again.
-    unwritten: std::sync::Mutex<Vec<(UserId, Digest)>>,
     before_serving: BeforeServing,
     metrics: Arc<StoreMetrics>,
     /// The clock of Redis minus ours, in milliseconds; of several primaries the one that is furthest ahead.
@@ -171,7 +169,6 @@ impl RedisTokenStore {
             settings: settings.clone(),
             clock,
             closings,
-            unwritten: std::sync::Mutex::default(),
             before_serving,
             metrics,
             clock_skew: AtomicI64::new(0),
@@ -366,6 +363,10 @@ fn counter_key(counter: &Counter) -> String {
 
 fn sessions_key(user: UserId) -> String {
     format!("pc:{{{user}}}:sessions")
+}
+
+fn closed_key(user: UserId) -> String {
+    format!("pc:{{{user}}}:closed")
 }
 
 fn phone_key(user: UserId) -> String {

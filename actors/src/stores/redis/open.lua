@@ -2,22 +2,23 @@
 -- closes the oldest; sessions of pages and of applications are counted apart. Forgives the charges of the attempt, also if the epoch is too old: the password was right.
 --
 -- KEYS[1]  pc:{user}:sessions (see sessions.lua)
--- KEYS[2]  … counters (see counter.lua): first those to forget
+-- KEYS[2]  pc:{user}:closed (see closed.lua)
+-- KEYS[3]  … counters (see counter.lua): first those to forget
 -- ARGV     2 digest · 3 app, 0 for pages · 4 device, 0 is none · 5 epoch · 6 idle life, s · 7 absolute life, s ·
 --          8 live sessions, at most · 9 how many of the counters to forget
--- returns  {created, idle end, absolute end, {digest of a live session that was closed, …}} with times in Unix seconds, or
---          nil if the epoch is too old
+-- returns  {created, idle end, absolute end, digests of live sessions that were closed now and in the last minutes} with times
+--          in Unix seconds, or nil if the epoch is too old
 
 local all, epoch = read()
 if tonumber(ARGV[5]) < epoch then
-  forgive(2, tonumber(ARGV[9]))
+  forgive(3, tonumber(ARGV[9]))
   return false
 end
 
 -- Writing comes first: then a full store refuses the whole sign-in and closes nothing.
 local idle, absolute = seconds + ARGV[6], seconds + ARGV[7]
 redis.call('HSET', KEYS[1], ARGV[2], value(ARGV[3], ARGV[4], seconds, idle, absolute, ARGV[5], ''))
-forgive(2, tonumber(ARGV[9]))
+forgive(3, tonumber(ARGV[9]))
 
 local others, closed = {}, {}
 local function close(session)
@@ -48,4 +49,4 @@ for i = 1, #others + 1 - tonumber(ARGV[8]) do
 end
 
 set_expiry()
-return {seconds, idle, absolute, closed}
+return {seconds, idle, absolute, remember(closed)}

@@ -48,6 +48,13 @@ pub(super) async fn info(connection: &mut MultiplexedConnection) -> RedisResult<
     }
 }
 
+/// The process and the history of its data, which is another one after each promotion; none for a user who may not run `INFO`.
+pub(super) async fn history(connection: &mut MultiplexedConnection) -> RedisResult<Option<String>> {
+    let info = info(connection).await?;
+    let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    Ok(field("run_id:").zip(field("master_replid:")).map(|(process, data)| format!("{process} {data}")))
+}
+
 /// Whether this error says that Redis is a replica.
 pub(super) fn is_replica(error: &RedisError) -> bool {
     let by_kind = matches!(error.kind(), ErrorKind::Server(ServerErrorKind::ReadOnly | ServerErrorKind::MasterDown));

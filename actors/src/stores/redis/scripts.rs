@@ -67,10 +67,10 @@ macro_rules! scripts {
 }
 
 scripts! {
-    OPEN = "sessions.lua" "counter.lua" "open.lua";
+    OPEN = "sessions.lua" "closed.lua" "counter.lua" "open.lua";
     TOUCH = "sessions.lua" "touch.lua";
     LIST = "sessions.lua" "list.lua";
-    CLOSE = "sessions.lua" "close.lua";
+    CLOSE = "sessions.lua" "closed.lua" "close.lua";
     FORGET = "sessions.lua" "forget.lua";
     REVOKE = "sessions.lua" "revoke.lua";
     PHONE_ISSUE = "phone_issue.lua";

@@ -43,6 +43,8 @@ struct Named {
     epoch: u64,
     host: String,
     port: u16,
+    /// Also those that do not answer.
+    replicas: usize,
 }
 
 /// Asks the sentinels for the primary, and examines whether it can serve.
@@ -123,7 +125,7 @@ pub(super) async fn follow(store: Weak<Inner>, servers: SentinelSettings) {
         let mut refused = None;
         while let Some(named) = told.recv().await {
             let Some(store) = store.upgrade().map(RedisTokenStore) else { return };
-            if named.epoch >= store.topology().epoch {
+            if is_newer(&store.topology(), &named) {
                 switch(&store, &servers, &named, &mut refused).await;
             }
         }
@@ -179,15 +181,27 @@ async fn ask(connection: &mut MultiplexedConnection, name: &str) -> RedisResult<
     let named = || {
         let field = |name: &str| told.get(name);
         let (host, port, epoch) = (field("ip")?, field("port")?, field("config-epoch")?);
-        Some(Named { epoch: epoch.parse().ok()?, host: host.clone(), port: port.parse().ok()? })
+        let replicas = field("num-slaves").and_then(|count| count.parse().ok()).unwrap_or_default();
+        Some(Named { epoch: epoch.parse().ok()?, host: host.clone(), port: port.parse().ok()?, replicas })
     };
     named().ok_or_else(|| (ErrorKind::Parse, "SENTINEL MASTER is not as expected").into())
+}
+
+/// Whether this answer may change something. Of two sentinels with the same epoch neither is newer (one may tell host names, or
+/// they watch different masters): the other one's is followed only if the primary in force does not serve.
+fn is_newer(now: &Topology, named: &Named) -> bool {
+    let serves = || now.shards().iter().any(|shard| shard.tracked().is_some());
+    named.epoch > now.epoch || named.epoch == now.epoch && (now.is_at(&named.host, named.port) || !serves())
 }
 
 /// Puts this primary in force, if it is not yet and is one. `refused` is the last one that was none: it is logged once.
 async fn switch(store: &RedisTokenStore, servers: &SentinelSettings, named: &Named, refused: &mut Option<String>) {
     let Ok(shard) = shard(named, servers, &store.0.settings, &store.0.metrics) else { return };
-    if store.topology().shards().iter().any(|known| known.at == shard.at) {
+    if let Some(known) = store.topology().shards().iter().find(|known| known.at == shard.at) {
+        known.pool.replicas.require(named.replicas);
+        if named.epoch > store.topology().epoch {
+            store.put_in_force(Topology::named(Arc::clone(known), named.epoch));
+        }
         return;
     }
     let is_primary = async {
@@ -237,5 +251,7 @@ fn shard(
     }
     let wrong = |error: RedisError| StartError(format!("the sentinels name an address that is none ({error})"));
     let info: ConnectionInfo = address.into_connection_info().map_err(wrong)?;
-    Shard::new(info.set_redis_settings(login), settings.pool_size, settings.timeout, metrics)
+    let shard = Shard::new(info.set_redis_settings(login), settings.pool_size, settings.timeout, metrics)?;
+    shard.pool.replicas.require(named.replicas);
+    Ok(shard)
 }

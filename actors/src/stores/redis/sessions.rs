@@ -7,7 +7,7 @@ use super::limits::add_forgiven;
 use super::shard::Shard;
 use super::slot::Slot;
 use super::topology::Topology;
-use super::{RedisTokenStore, counter_key, phone_key, record, reset_key, scripts, sessions_key, start};
+use super::{RedisTokenStore, closed_key, counter_key, phone_key, record, reset_key, scripts, sessions_key, start};
 use crate::clock::Timestamp;
 use crate::domain::{DeviceId, Digest, UserId};
 use crate::error::StoreError;
@@ -55,7 +55,7 @@ impl redis::FromRedisValue for Digests {
 impl SessionStore for RedisTokenStore {
     async fn open(&self, new: NewSession) -> StoreResult<Opening> {
         let mut call = scripts::OPEN.prepare_invoke();
-        call.key(sessions_key(new.user)).arg(self.offset()).arg(new.id.as_bytes().as_slice());
+        call.key(sessions_key(new.user)).key(closed_key(new.user)).arg(self.offset()).arg(new.id.as_bytes().as_slice());
         call.arg(new.app.0).arg(new.device.map_or(0, |DeviceId(device)| device)).arg(new.epoch);
         call.arg(new.idle.as_secs()).arg(new.absolute.as_secs()).arg(new.max_sessions);
         let own = Slot::of(&sessions_key(new.user));
@@ -70,7 +70,7 @@ impl SessionStore for RedisTokenStore {
         }
         let Some((created, idle, absolute, Digests(closed))) = opened else { return Ok(Opening::StaleEpoch) };
         if !confirmed {
-            self.note_closed(new.user, &closed).await?;
+            self.note_closed(new.user, &closed, &[]).await?;
         }
         Ok(Opening::Opened(Session {
             id: new.id,
@@ -115,20 +115,19 @@ impl SessionStore for RedisTokenStore {
             self.0.closings.note_closed(user, &noted).await?;
         }
         let mut call = scripts::CLOSE.prepare_invoke();
-        call.key(sessions_key(user)).arg(self.offset());
+        call.key(sessions_key(user)).key(closed_key(user)).arg(self.offset());
         match which {
             Close::One(id) => call.arg("one").arg(id.as_bytes().as_slice()),
             Close::Others(id) => call.arg("others").arg(id.as_bytes().as_slice()),
             Close::InApp(app) => call.arg("app").arg(app.0),
             Close::All => call.arg("all").arg(""),
         };
-        let (Digests(mut closed), confirmed) = self.close_by(user, &call).await?;
-        // Another node may have applied the rows before this script ran.
-        closed.retain(|session| !noted.contains(session));
+        let ((count, Digests(closed)), confirmed): ((u64, _), _) = self.close_by(user, &call).await?;
         if !confirmed {
-            self.note_closed(user, &closed).await?;
+            self.note_closed(user, &closed, &noted).await?;
         }
-        Ok((noted.len() + closed.len()) as u64)
+        // Another node may have applied the rows before this script ran.
+        Ok(count.max(noted.len() as u64))
     }
 
     async fn revoke(&self, user: UserId, epoch: i64, keep: Option<Digest>) -> StoreResult<()> {

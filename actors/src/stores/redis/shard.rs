@@ -6,9 +6,8 @@ use crate::error::StartError;
 use crate::metrics::StoreMetrics;
 use redis::aio::MultiplexedConnection;
 use redis::{Client, ConnectionInfo};
-use std::sync::Arc;
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio_util::task::AbortOnDropHandle;
@@ -23,6 +22,8 @@ pub(super) struct Shard {
     tracked: watch::Sender<Option<TrackedConnection>>,
     /// The clock of this Redis minus ours, in milliseconds.
     clock_skew: AtomicI64,
+    /// Its history when closings were last applied to it.
+    prepared: Mutex<Option<String>>,
     /// The task that maintains the tracked connection. Ends with the shard.
     pub(super) maintenance: OnceLock<AbortOnDropHandle<()>>,
 }
@@ -49,6 +50,7 @@ impl Shard {
             client,
             tracked: watch::Sender::new(None),
             clock_skew: AtomicI64::new(0),
+            prepared: Mutex::default(),
             maintenance: OnceLock::new(),
         })
     }
@@ -71,6 +73,15 @@ impl Shard {
     pub(super) async fn serving(&self) {
         // The sender lives as long as `self`, so waiting cannot fail.
         let _ = self.tracked.subscribe().wait_for(Option::is_some).await;
+    }
+
+    /// The history of its data when what it may have lost was last applied.
+    pub(super) fn prepared(&self) -> Option<String> {
+        self.prepared.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn set_prepared(&self, history: Option<String>) {
+        *self.prepared.lock().unwrap_or_else(PoisonError::into_inner) = history;
     }
 
     pub(super) fn clock_skew(&self) -> i64 {

@@ -38,6 +38,12 @@ impl Topology {
         Self { epoch, ..Self::one(shard) }
     }
 
+    /// Whether this address is one of its primaries.
+    pub(super) fn is_at(&self, host: &str, port: u16) -> bool {
+        let at = format!("{host}:{port}");
+        self.shards.iter().any(|shard| shard.at == at)
+    }
+
     pub(super) fn shards(&self) -> &[Arc<Shard>] {
         &self.shards
     }

@@ -10,6 +10,7 @@
 //! The connection is kept healthy here: a task connects, prepares, and checks regularly that Redis still answers and is
 //! still a primary.
 
+use super::super::StoreResult;
 use super::pool::{connection_config, late};
 use super::shard::{Shard, TrackedConnection};
 use super::{Inner, RedisTokenStore, role, start};
@@ -67,7 +68,7 @@ pub(super) async fn maintain(store: Weak<Inner>, shard: Weak<Shard>) {
                         shard.pool.close_connections();
                         StoreError::token_store(error)
                     }
-                    Ok(fresh) => match (store.0.before_serving)(store.clone(), store.users_of(&shard)).await {
+                    Ok((fresh, history)) => match prepare(&store, &shard, history).await {
                         Err(error) => error,
                         Ok(()) => {
                             shard.serve(fresh.0.clone());
@@ -90,16 +91,27 @@ pub(super) async fn maintain(store: Weak<Inner>, shard: Weak<Shard>) {
     }
 }
 
+/// Applies again what this primary may have lost. It has lost nothing if it is the same process with the same history as
+/// when that was done last.
+async fn prepare(store: &RedisTokenStore, shard: &Arc<Shard>, history: Option<String>) -> StoreResult<()> {
+    if history.is_some() && shard.prepared() == history {
+        return Ok(());
+    }
+    (store.0.before_serving)(store.clone(), store.users_of(shard)).await?;
+    shard.set_prepared(history);
+    Ok(())
+}
+
 fn alive(store: &Weak<Inner>, shard: &Weak<Shard>) -> Option<(RedisTokenStore, Arc<Shard>)> {
     Some((RedisTokenStore(store.upgrade()?), shard.upgrade()?))
 }
 
-/// A new tracked connection, and a notification of its end.
+/// A new tracked connection with a notification of its end, and the history of the primary.
 async fn connect(
     store: &RedisTokenStore,
     shard: &Arc<Shard>,
     number: u64,
-) -> RedisResult<(TrackedConnection, Arc<Notify>)> {
+) -> RedisResult<((TrackedConnection, Arc<Notify>), Option<String>)> {
     let ended = Arc::new(Notify::new());
     let (receiver, holder, end) = (Arc::downgrade(&store.0), Arc::downgrade(shard), ended.clone());
     let receive = move |push: PushInfo| {
@@ -114,9 +126,10 @@ async fn connect(
     let config = connection_config(store.0.settings.timeout).set_push_sender(receive);
     let mut connection = shard.client.get_multiplexed_async_connection_with_config(&config).await?;
     start::tracking().exec_async(&mut connection).await?;
+    let history = role::history(&mut connection).await?;
     let mut connection = TrackedConnection { number, connection };
     examine(store, shard, &mut connection).await?;
-    Ok((connection, ended))
+    Ok(((connection, ended), history))
 }
 
 /// Handles what Redis pushes on a connection, and the driver's message about its end. Called in the order of arrival: a

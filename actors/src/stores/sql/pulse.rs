@@ -31,6 +31,7 @@ impl PulseStore for SqlStore {
                 began,
                 clock_skew: (self.dialect == Dialect::Postgres).then_some(skew),
                 revocations_pending: row.try_get::<i64, _>("revocations")? > 0,
+                newest_revocation: row.try_get::<Option<i64>, _>("revocation")?.unwrap_or(0),
                 newest_closing: row.try_get::<Option<i64>, _>("closing")?.unwrap_or(0),
                 costliest_import: row.try_get::<Option<i64>, _>("import")?.and_then(|n| n.try_into().ok()).unwrap_or(0),
                 applications: row.try_get::<Option<String>, _>("applications")?.unwrap_or_default(),
@@ -54,7 +55,7 @@ fn question(time: StatementTime) -> String {
     let mut question = format!(
         "SELECT {} AS now, ({applications}) AS applications, \
          (SELECT COUNT(*) FROM (SELECT 1 FROM revocations WHERE applied IS NULL LIMIT 1) AS first) AS revocations, \
-         (SELECT MAX(id) FROM closings) AS closing, \
+         (SELECT MAX(id) FROM revocations) AS revocation, (SELECT MAX(id) FROM closings) AS closing, \
          (SELECT MAX(hash_work) FROM users WHERE hash_work > 0) AS import, \
          (SELECT MIN(expires) FROM outbox WHERE due IS NOT NULL AND expires >= $2) AS expires",
         time.text(1)
