@@ -3,6 +3,7 @@
 //! | key | type | holds | expires |
 //! | --- | --- | --- | --- |
 //! | `pc:{42}:sessions` | hash | a user's sessions, `sessions.lua` | with the last session |
+//! | `pc:{42}:closed` | sorted set | which of them were closed lately, `closed.lua` | 10 minutes after the last one |
 //! | `pc:{42}:phone` | hash | a phone code, `phone_issue.lua` | with the code |
 //! | `pc:{42}:reset` | hash | a reset link, `reset_issue.lua` | with the link |
 //! | `pc:{42}:limit:<scope>:<digest>` | string | a counter of the account, `counter.lua` | when it no longer counts |
@@ -22,7 +23,7 @@
 //! | `tracking`, `caches`, `cached_sessions` | *checks*: one connection of this process for each primary, and a cache for each HTTP thread, which Redis invalidates over it |
 //! | `start`, `role` | whether a Redis can serve, and whether it is a primary now |
 //!
-//! Before a new connection serves checks, [`BeforeServing`] runs.
+//! Before a connection serves checks, [`BeforeServing`] runs, unless it leads to a process that has lost nothing since then.
 
 mod cached_sessions;
 mod caches;
