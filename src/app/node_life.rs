@@ -5,7 +5,7 @@ use super::stores::{Database, TokenStore};
 use crate::admin::Sources;
 use portcullis_actors::clock::{Clock, Timestamp};
 use portcullis_actors::error::{Dependency, StoreError};
-use portcullis_actors::stores::{AdministrationStore as _, Node, StoreResult, redis, sql};
+use portcullis_actors::stores::{AdministrationStore as _, Node, StoreResult, sql};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,7 +69,7 @@ impl NodeLife {
         let (database, tokens) = (self.database.note_node(&node), self.tokens.try_write());
         let in_words = |error: &StoreError| sql::reason(error).to_owned();
         let database = self.examine(Dependency::Database, database, in_words);
-        let tokens = self.examine(Dependency::TokenStore, tokens, redis::reason);
+        let tokens = self.examine(Dependency::TokenStore, tokens, TokenStore::reason);
         let (database, tokens) = futures_util::join!(database, tokens);
         [database, tokens]
     }

@@ -7,11 +7,11 @@ use async_trait::async_trait;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use portcullis_actors::account::Revoker;
 use portcullis_actors::clock::{Clock, ClockSkew};
-use portcullis_actors::error::StartError;
+use portcullis_actors::error::{StartError, StoreError};
 use portcullis_actors::metrics::StoreMetrics;
 use portcullis_actors::stores::embedded::EmbeddedTokenStore;
 use portcullis_actors::stores::redis::{
-    BeforeServing, FollowedClosings, RedisServers, RedisSettings, RedisTokenStore, SentinelSettings,
+    BeforeServing, FollowedClosings, Lost, RedisServers, RedisSettings, RedisTokenStore, SentinelSettings, reason,
 };
 use portcullis_actors::stores::sql::{SqlSettings, SqlStore};
 use portcullis_actors::stores::{
@@ -154,6 +154,11 @@ impl TokenStore {
         }
     }
 
+    /// Why a call to it failed, in a few words.
+    pub(crate) fn reason(error: &StoreError) -> String {
+        reason(error)
+    }
+
     /// Succeeds if it takes something new.
     pub(crate) async fn try_write(&self) -> StoreResult<()> {
         match self {
@@ -227,12 +232,18 @@ impl TokenStore {
 
 /// Revocations and closings that Redis may have lost are applied again before it serves checks.
 fn replay(revocations: Arc<dyn RevocationStore>, clock: Arc<dyn Clock>) -> BeforeServing {
-    Arc::new(move |store, users| {
+    Arc::new(move |store, users, lost| {
         let revoker = Revoker { revocations: Arc::clone(&revocations), sessions: Arc::new(store.clone()) };
         let now = clock.now();
         Box::pin(async move {
-            revoker.replay(now, &*users).await?;
-            store.close_again(&*users).await.map(drop)
+            match lost {
+                // Closings of other nodes are followed all the time.
+                Lost::Nothing => revoker.apply_pending_of(&*users).await,
+                Lost::Unknown => {
+                    revoker.replay(now, &*users).await?;
+                    store.close_again(&*users).await.map(drop)
+                }
+            }
         })
     })
 }

@@ -28,8 +28,8 @@ pub(super) struct MigrateArguments {
 
 pub(super) async fn run(context: &Context, arguments: &MigrateArguments) -> Result<(), Failure> {
     let config = context.config(&["database"])?;
-    // Nobody may sit before it: what holds it up is said in the log of a job.
-    telemetry::init("warn", config.log.format).map_err(Failure)?;
+    // Nobody may be watching it: what holds it up is then said in the log of a job.
+    telemetry::init("portcullis=warn,portcullis_actors=warn", config.log.format).map_err(Failure)?;
     if arguments.check || arguments.wait {
         let (began, progress) = (Instant::now(), context.output.progress(PATIENCE.as_secs(), "{elapsed} of 5m: {msg}"));
         while let Some(lacks) = match app::schema_lacks(&config).await {

@@ -23,7 +23,7 @@ pub async fn redis_store() -> (Redis, RedisTokenStore) {
         &settings,
         Arc::new(SystemClock),
         Arc::<Closings>::default(),
-        Arc::new(|_, _| Box::pin(async { Ok(()) })),
+        Arc::new(|_, _, _| Box::pin(async { Ok(()) })),
     );
     let store = store.await.expect("Redis serves");
     (redis, store)

@@ -60,22 +60,29 @@ async fn who_waits_says_for_what_and_a_signal_ends_a_start() {
     shell.json(&["migrate"]);
     // A step is missing, and somebody holds a lock that it needs.
     let mut holder = PgConnection::connect(database.url()).await.expect("connects");
-    let missing =
-        "DELETE FROM schema_steps WHERE step = '0008_outbox_scale'; BEGIN; LOCK TABLE outbox IN ACCESS SHARE MODE";
-    sqlx::raw_sql(missing).execute(&mut holder).await.expect("held");
-    for signal in ["TERM", "INT"] {
-        let mut start = shell.command(&["serve"]);
-        let mut starting = start.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
-        let waits = "SELECT count(*) FROM pg_locks WHERE relation = 'outbox'::regclass AND NOT granted";
-        eventually("it waits for the lock", async || {
-            sqlx::query_scalar::<_, i64>(waits).fetch_one(&mut holder).await.expect("a number") > 0
+    for missing in
+        ["DELETE FROM schema_steps WHERE number = 8", "BEGIN; LOCK TABLE outbox IN SHARE UPDATE EXCLUSIVE MODE"]
+    {
+        sqlx::raw_sql(missing).execute(&mut holder).await.expect("done");
+    }
+    let mut waits = async |count: i64| {
+        let waiting = "SELECT count(*) FROM pg_locks WHERE relation = 'outbox'::regclass AND NOT granted";
+        eventually("the lock is waited for, or not", async || {
+            sqlx::query_scalar::<_, i64>(waiting).fetch_one(&mut holder).await.expect("a number") == count
         })
         .await;
+    };
+    for signal in ["TERM", "INT"] {
+        let mut start = shell.command(&["serve"]);
+        start.env("PORTCULLIS__SERVER__BIND", "127.0.0.1:0").env("PORTCULLIS__LOG__FILTER", "info");
+        let mut starting = start.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");
+        waits(1).await;
         Command::new("kill").args(["-s", signal, &starting.id().to_string()]).status().expect("kill can be run");
         eventually("it ends", async || starting.try_wait().expect("a child").is_some()).await;
         let ended = starting.wait_with_output().expect("its output");
         let said = String::from_utf8_lossy(&ended.stderr).into_owned();
         assert!(ended.status.success() && said.contains("stopped before it served anything"), "{said}");
+        waits(0).await;
     }
     let mut wait = shell.command(&["migrate", "--wait"]);
     let mut waiting = wait.stdout(Stdio::null()).stderr(Stdio::piped()).spawn().expect("it starts");

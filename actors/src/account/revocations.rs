@@ -84,6 +84,14 @@ impl Revoker {
             tracing::info!(applied, "applying revocations again before checks are served");
             last = page.into_iter().next_back();
         }
+        self.apply_pending_of(users).await
+    }
+
+    /// Applies all pending ones that are about these users.
+    ///
+    /// # Errors
+    /// A store that does not answer; some may have been applied.
+    pub async fn apply_pending_of(&self, users: &(dyn Fn(UserId) -> bool + Sync)) -> Result<(), StoreError> {
         let mut last = 0;
         loop {
             let pending = self.revocations.pending_after(last, BATCH).await?;

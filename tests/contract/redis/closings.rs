@@ -5,7 +5,7 @@ use portcullis_actors::account::Revoker;
 use portcullis_actors::clock::{Clock as _, SystemClock};
 use portcullis_actors::domain::{AppId, DeviceId, Digest, UserId};
 use portcullis_actors::error::Dependency;
-use portcullis_actors::stores::redis::{RedisServers, RedisSettings, RedisTokenStore, Users};
+use portcullis_actors::stores::redis::{Lost, RedisServers, RedisSettings, RedisTokenStore, Users};
 use portcullis_actors::stores::{Close, ClosingStore as _, NewSession, Opening, RevocationStore as _, SessionStore};
 use portcullis_testkit::gate::Gate;
 use portcullis_testkit::redis::Redis;
@@ -23,9 +23,10 @@ async fn connect(url: &str, timeout: Duration) -> (RedisTokenStore, Arc<Closings
 
 async fn connect_to(url: &str, timeout: Duration, closings: &Arc<Closings>) -> RedisTokenStore {
     let settings = RedisSettings { servers: RedisServers::One(url.to_owned()), pool_size: 8, timeout };
-    let replay = Arc::new(|store: RedisTokenStore, users: Users| -> futures_util::future::BoxFuture<'static, _> {
-        Box::pin(async move { store.close_again(&*users).await.map(drop) })
-    });
+    let replay =
+        Arc::new(|store: RedisTokenStore, users: Users, _: Lost| -> futures_util::future::BoxFuture<'static, _> {
+            Box::pin(async move { store.close_again(&*users).await.map(drop) })
+        });
     let connected = RedisTokenStore::connect(&settings, Arc::new(SystemClock), closings.clone(), replay).await;
     connected.unwrap_or_else(|error| panic!("{error}"))
 }
@@ -85,7 +86,9 @@ async fn what_a_replica_has_needs_no_row() {
     let (store, closings) = connect(&primary.url(), PATIENT).await;
     assert_eq!(primary.command(&["SCRIPT", "FLUSH"]).await.expect("Redis answers"), "+OK");
     // On a busy machine the replica may be late now and then.
+    let followed = store.follow_closings();
     eventually("all is confirmed", async || {
+        followed.look_at_replicas().await.expect("Redis answers");
         close_in_every_way(&store, |_| {}).await;
         noted(&closings).is_empty()
     })

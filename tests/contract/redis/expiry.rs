@@ -87,7 +87,7 @@ async fn codes_links_and_counters_end_when_they_are_over() {
     let backoff = Backoff { free: 0, first: second, longest: second, forget: day, max_tries: 9 };
     let waits = Waits { counter: Counter { account: Some(ADA), ..counter }, backoff };
     store.admit(&AttemptCharges { address: None, budget: None, waits }).await.expect("Redis answers");
-    assert_about(ends(&redis, &format!("pc:{{42}}:limit:test:{}", digest("x").to_text())).await, DAY);
+    assert_about(ends(&redis, &format!("pc:limit:{{42}}:test:{}", digest("x").to_text())).await, DAY);
     let keys = redis.command(&["DBSIZE"]).await.expect("Redis answers");
     assert_eq!(keys, ":4", "the keys looked at are all there are");
 }

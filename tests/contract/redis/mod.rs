@@ -3,6 +3,7 @@
 
 mod closings;
 mod cluster;
+mod cluster_failover;
 mod dump;
 mod expiry;
 mod faults;
@@ -19,7 +20,7 @@ use portcullis_actors::clock::{ShiftedClock, Timestamp};
 use portcullis_actors::derive::KeyId;
 use portcullis_actors::domain::{AppId, Digest, Phone, UserId};
 use portcullis_actors::error::StartError;
-use portcullis_actors::stores::redis::{BeforeServing, RedisServers, RedisSettings, RedisTokenStore};
+use portcullis_actors::stores::redis::{BeforeServing, Lost, RedisServers, RedisSettings, RedisTokenStore};
 use portcullis_actors::stores::{
     Forgiven, NewSession, Opening, PhoneRequest, ResetRequest, Revocation, RevocationStore, Session, SessionStore,
     StoreResult,
@@ -93,9 +94,14 @@ pub async fn try_connect_to(
 
 /// The hook of a server over these revocations.
 pub fn replay(revocations: Arc<Revocations>) -> BeforeServing {
-    Arc::new(move |store, users| {
+    Arc::new(move |store, users, lost| {
         let revoker = Revoker { revocations: revocations.clone(), sessions: Arc::new(store) };
-        Box::pin(async move { revoker.replay(Timestamp::default(), &*users).await })
+        Box::pin(async move {
+            match lost {
+                Lost::Nothing => revoker.apply_pending_of(&*users).await,
+                Lost::Unknown => revoker.replay(Timestamp::default(), &*users).await,
+            }
+        })
     })
 }
 

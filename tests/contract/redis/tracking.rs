@@ -135,7 +135,7 @@ async fn a_change_of_anything_but_sessions_empties_nothing() {
     let session = open(&store, ADA, "a").await;
     assert!(worker.find(ADA, session.id).await.expect("Redis answers").is_some());
     let before = redis.info("total_commands_processed").await;
-    for key in ["pc:{42}:phone", "pc:{42}:limit:password:x", "pc:limit:password:x", "else"] {
+    for key in ["pc:{42}:phone", "pc:limit:{42}:password:x", "pc:limit:password:x", "else"] {
         redis.command(&["SET", key, "x"]).await.expect("Redis answers");
     }
     // What comes after them on the connection has been received, so they have too.

@@ -3,7 +3,8 @@
 use super::super::{Close, NewSession, NotedDevice, Opening, PendingNote, Session, SessionStore, StoreResult};
 use super::caches::{LookUp, ThreadCache};
 use super::pool::{end_of_call, late};
-use super::routing::{PAUSE, Redirection};
+use super::redirection::Redirection;
+use super::routing::PAUSE;
 use super::shard::Shard;
 use super::slot::Slot;
 use super::{RedisTokenStore, cluster, record, role, sessions_key};

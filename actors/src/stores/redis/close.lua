@@ -1,7 +1,7 @@
 -- Closes sessions. Deleting comes first, so it works on a full store.
 --
 -- KEYS[1]  pc:{user}:sessions (see sessions.lua)
--- KEYS[2]  pc:{user}:closed (see closed.lua)
+-- KEYS[2]  pc:closed:{user} (see closed.lua)
 -- ARGV     2 one | others | app | all · 3 the digest, the digest to keep, the application, or nothing
 -- returns  {how many live sessions were closed, their digests and those that were closed in the last minutes}
 

@@ -1,7 +1,7 @@
 -- Put in front of the scripts that close sessions. What was closed is remembered for some minutes: whoever closes next learns
 -- of it. So a close that was not confirmed can be tried again, on any node, although there is nothing left to close.
 --
--- KEYS[2]  pc:{user}:closed, a sorted set that expires 10 minutes after its last change
+-- KEYS[2]  pc:closed:{user}, a sorted set that expires 10 minutes after its last change
 --   member  16 raw bytes, the digest of a session that was closed
 --   score   when, Unix seconds
 

@@ -6,7 +6,7 @@
 
 use super::super::{Closing, OVERLAP, REPLAYED, SessionStore as _, StoreResult};
 use super::pool::BoundedPool;
-use super::routing::Redirection;
+use super::redirection::Redirection;
 use super::slot::Slot;
 use super::{RedisTokenStore, closed_key, sessions_key};
 use crate::clock::Timestamp;

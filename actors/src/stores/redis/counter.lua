@@ -1,6 +1,6 @@
 -- Put in front of every script over counters. The functions take the position of a counter in KEYS.
 --
--- KEYS[i]  pc:limit:<scope>:<digest> or pc:{user}:limit:<scope>:<digest>, a string that expires when the counter is
+-- KEYS[i]  pc:limit:<scope>:<digest> or pc:limit:{user}:<scope>:<digest>, a string that expires when the counter is
 --          forgotten
 --   value  count:ends:wait, decimal; it is forgotten at `ends` and refuses until `wait`, both Unix ms
 

@@ -3,11 +3,13 @@
 //! | key | type | holds | expires |
 //! | --- | --- | --- | --- |
 //! | `pc:{42}:sessions` | hash | a user's sessions, `sessions.lua` | with the last session |
-//! | `pc:{42}:closed` | sorted set | which of them were closed lately, `closed.lua` | 10 minutes after the last one |
+//! | `pc:closed:{42}` | sorted set | which of them were closed lately, `closed.lua` | 10 minutes after the last one |
 //! | `pc:{42}:phone` | hash | a phone code, `phone_issue.lua` | with the code |
 //! | `pc:{42}:reset` | hash | a reset link, `reset_issue.lua` | with the link |
-//! | `pc:{42}:limit:<scope>:<digest>` | string | a counter of the account, `counter.lua` | when it no longer counts |
+//! | `pc:limit:{42}:<scope>:<digest>` | string | a counter of the account, `counter.lua` | when it no longer counts |
 //! | `pc:limit:<scope>:<digest>` | string | any other counter, `counter.lua` | when it no longer counts |
+//!
+//! Redis tells every node of a change of what begins with `pc:{` (`tracking`), so keys that change often begin otherwise.
 //!
 //! All keys of a user share the tag `{42}`, so a script touches one slot of a cluster, but for one pair: a sign-in is
 //! charged to its account and to its address in one step (`admit.lua`), and so is it forgiven (`open.lua`,
@@ -17,13 +19,13 @@
 //! | --- | --- |
 //! | `topology`, `slot`, `shard` | which primary has which keys, and the connections to a primary |
 //! | `sentinel`, `cluster` | where the primaries are, at the start and from then on |
-//! | `routing` | sends each call to the primary of its slot, and again where a cluster redirects it |
+//! | `routing`, `redirection` | sends each call to the primary of its slot, and again where a cluster redirects it |
 //! | `pool` | *changes*: scripts over a bounded pool of connections |
 //! | `confirmed`, `replicas`, `closings` | a change that closes sessions: the replicas confirm it, or it becomes a row in SQL and is applied again |
 //! | `tracking`, `caches`, `cached_sessions` | *checks*: one connection of this process for each primary, and a cache for each HTTP thread, which Redis invalidates over it |
 //! | `start`, `role` | whether a Redis can serve, and whether it is a primary now |
 //!
-//! Before a connection serves checks, [`BeforeServing`] runs, unless it leads to a process that has lost nothing since then.
+//! Before a new connection serves checks, [`BeforeServing`] runs.
 
 mod cached_sessions;
 mod caches;
@@ -34,6 +36,7 @@ mod confirmed;
 mod limits;
 mod pool;
 mod record;
+mod redirection;
 mod replicas;
 mod role;
 mod routing;
@@ -116,9 +119,19 @@ pub struct SentinelSettings {
 /// Whether a user is meant.
 pub type Users = Arc<dyn Fn(UserId) -> bool + Send + Sync>;
 
-/// Runs before checks of these users are served over a new connection. It applies again what this Redis may have lost, by
-/// a crash between the two sides or by a failover to a replica that lagged. If it fails, the connection does not serve.
-pub type BeforeServing = Arc<dyn Fn(RedisTokenStore, Users) -> BoxFuture<'static, StoreResult<()>> + Send + Sync>;
+/// What a Redis may have lost since closings were last applied to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lost {
+    /// It is the same process, with the same history of its data.
+    Nothing,
+    /// It has restarted, was promoted, or is new to this process.
+    Unknown,
+}
+
+/// Runs before checks of these users are served over a new connection. It applies what this Redis does not know: what it may
+/// have lost, by a crash between the two sides or by a failover to a replica that lagged, and what was revoked while it could
+/// not be reached. If it fails, the connection does not serve.
+pub type BeforeServing = Arc<dyn Fn(RedisTokenStore, Users, Lost) -> BoxFuture<'static, StoreResult<()>> + Send + Sync>;
 
 /// Sessions, challenges and counters in Redis. Cheap to clone. Its checks are not cached; for those see
 /// [`RedisTokenStore::for_worker`].
@@ -357,7 +370,7 @@ fn no_primary() -> StoreError {
 fn counter_key(counter: &Counter) -> String {
     let Counter { scope, subject, account } = counter;
     match account {
-        Some(user) => format!("pc:{{{user}}}:limit:{scope}:{}", subject.to_text()),
+        Some(user) => format!("pc:limit:{{{user}}}:{scope}:{}", subject.to_text()),
         None => format!("pc:limit:{scope}:{}", subject.to_text()),
     }
 }
@@ -367,7 +380,7 @@ fn sessions_key(user: UserId) -> String {
 }
 
 fn closed_key(user: UserId) -> String {
-    format!("pc:{{{user}}}:closed")
+    format!("pc:closed:{{{user}}}")
 }
 
 fn phone_key(user: UserId) -> String {

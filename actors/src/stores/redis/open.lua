@@ -2,7 +2,7 @@
 -- closes the oldest; sessions of pages and of applications are counted apart. Forgives the charges of the attempt, also if the epoch is too old: the password was right.
 --
 -- KEYS[1]  pc:{user}:sessions (see sessions.lua)
--- KEYS[2]  pc:{user}:closed (see closed.lua)
+-- KEYS[2]  pc:closed:{user} (see closed.lua)
 -- KEYS[3]  … counters (see counter.lua): first those to forget
 -- ARGV     2 digest · 3 app, 0 for pages · 4 device, 0 is none · 5 epoch · 6 idle life, s · 7 absolute life, s ·
 --          8 live sessions, at most · 9 how many of the counters to forget

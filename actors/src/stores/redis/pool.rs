@@ -2,9 +2,9 @@
 //! and not an unbounded number of waiting calls. Connections to a server that is no longer a primary are closed.
 
 use super::super::StoreResult;
+use super::redirection::Redirection;
 use super::replicas::Replicas;
 use super::role;
-use super::routing::Redirection;
 use super::scripts::Call;
 use crate::error::StoreError;
 use crate::metrics::{CallEnd, StoreMetrics};

@@ -3,13 +3,13 @@
 
 use super::super::StoreResult;
 use super::pool::{Asking, late};
+use super::redirection::Redirection;
 use super::scripts::Call;
 use super::shard::Shard;
 use super::slot::Slot;
 use super::{RedisTokenStore, cluster};
 use crate::error::StoreError;
-use deadpool::managed::PoolError;
-use redis::{Cmd, ErrorKind, FromRedisValue, RedisError, ServerErrorKind};
+use redis::{Cmd, FromRedisValue};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout_at};
@@ -17,39 +17,6 @@ use tokio::time::{Instant, sleep, timeout_at};
 /// Before a call is repeated that could not be redirected: keys of one script are on their way to another primary, or the
 /// nodes do not yet agree who has the slot.
 pub(super) const PAUSE: Duration = Duration::from_millis(5);
-
-/// What a cluster tells instead of running a call.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Redirection {
-    /// Another primary has the slot.
-    Moved,
-    /// The key is no more here, and the slot is on its way there: host, if it is another one, and port.
-    Ask(String),
-    /// Some of the keys are no more here.
-    TryAgain,
-    /// Another primary has taken the place of this one, whose pool is closed.
-    Replaced,
-}
-
-impl Redirection {
-    pub(super) fn of(error: &RedisError) -> Option<Self> {
-        match error.kind() {
-            ErrorKind::Server(ServerErrorKind::Moved) => Some(Self::Moved),
-            ErrorKind::Server(ServerErrorKind::Ask) => {
-                error.redirect_node().map(|(address, _)| Self::Ask(address.to_owned()))
-            }
-            ErrorKind::Server(ServerErrorKind::TryAgain) => Some(Self::TryAgain),
-            _ => None,
-        }
-    }
-
-    pub(super) fn behind(error: &StoreError) -> Option<Self> {
-        match error.source.downcast_ref() {
-            Some(PoolError::<RedisError>::Closed) => Some(Self::Replaced),
-            _ => error.source.downcast_ref().and_then(Self::of),
-        }
-    }
-}
 
 impl RedisTokenStore {
     /// Runs a script on the primary that has its keys.

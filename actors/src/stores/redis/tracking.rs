@@ -13,7 +13,7 @@
 use super::super::StoreResult;
 use super::pool::{connection_config, late};
 use super::shard::{Shard, TrackedConnection};
-use super::{Inner, RedisTokenStore, role, start};
+use super::{Inner, Lost, RedisTokenStore, role, start};
 use crate::error::StoreError;
 use redis::{PushInfo, PushKind, RedisError, RedisResult};
 use std::sync::{Arc, Weak};
@@ -91,13 +91,11 @@ pub(super) async fn maintain(store: Weak<Inner>, shard: Weak<Shard>) {
     }
 }
 
-/// Applies again what this primary may have lost. It has lost nothing if it is the same process with the same history as
-/// when that was done last.
+/// Applies what this primary does not know.
 async fn prepare(store: &RedisTokenStore, shard: &Arc<Shard>, history: Option<String>) -> StoreResult<()> {
-    if history.is_some() && shard.prepared() == history {
-        return Ok(());
-    }
-    (store.0.before_serving)(store.clone(), store.users_of(shard)).await?;
+    let is_known = history.is_some() && shard.prepared() == history;
+    let lost = if is_known { Lost::Nothing } else { Lost::Unknown };
+    (store.0.before_serving)(store.clone(), store.users_of(shard), lost).await?;
     shard.set_prepared(history);
     Ok(())
 }
