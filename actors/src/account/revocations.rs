@@ -135,17 +135,22 @@ impl FollowedRevocations {
     /// # Errors
     /// A store does not answer. The next call does the same again, except for what was applied.
     pub async fn apply(&mut self, now: Timestamp) -> Result<(), StoreError> {
-        let (mut seen, mut last, mut outcome) = (HashSet::new(), None, Ok(()));
+        let (mut seen, mut last, mut outcome, mut failed) = (HashSet::new(), None, Ok(()), HashSet::new());
         loop {
             let page = self.revoker.revocations.since(self.since, last.as_ref(), BATCH).await?;
             for revocation in &page {
                 seen.insert(revocation.id);
-                if self.applied.contains(&revocation.id) {
+                let part = self.revoker.sessions.part(revocation.user);
+                if self.applied.contains(&revocation.id) || failed.contains(&part) {
                     continue;
                 }
                 match self.revoker.revoke(revocation).await {
                     Ok(()) => drop(self.applied.insert(revocation.id)),
-                    refused => outcome = outcome.and(refused),
+                    // Each further one would wait for a time-out.
+                    refused => {
+                        failed.insert(part);
+                        outcome = outcome.and(refused);
+                    }
                 }
             }
             if page.len() < BATCH as usize {

@@ -251,7 +251,7 @@ async fn what_another_node_revokes_elsewhere_is_revoked_here() {
 
 #[tokio::test]
 async fn who_may_not_ask_gets_rows() {
-    for forbidden in ["-wait", "-role", "-wait -role -config -info"] {
+    for forbidden in ["-wait", "-role", "-config", "-wait -role -config -info"] {
         let (primary, _replica) = pair().await;
         let mut rule = vec!["ACL", "SETUSER", "fleet", "on", ">secret", "~*", "&*", "+@all"];
         rule.extend(forbidden.split(' '));
@@ -259,6 +259,25 @@ async fn who_may_not_ask_gets_rows() {
         let (store, closings) = connect(&format!("redis://fleet:secret@{}", primary.address()), PATIENT).await;
         close_in_every_way(&store, |closed| assert_eq!(noted(&closings), closed, "{forbidden}")).await;
     }
+}
+
+/// The rights that README names suffice.
+#[tokio::test]
+async fn who_has_the_rights_of_the_readme_needs_no_row_beside_a_replica() {
+    let (primary, _replica) = pair().await;
+    let rule = ["ACL", "SETUSER", "portcullis", "on", ">secret", "~pc:*", "+@all", "-@dangerous", "+info", "+role"];
+    let rule = [&rule[..], &["+config|get"]].concat();
+    assert_eq!(primary.command(&rule).await.expect("Redis answers"), "+OK");
+    let (store, closings) = connect(&format!("redis://portcullis:secret@{}", primary.address()), PATIENT).await;
+    let (worker, followed) = (store.for_worker(), store.follow_closings());
+    eventually("all is confirmed", async || {
+        followed.look_at_replicas().await.expect("Redis answers");
+        close_in_every_way(&store, |_| {}).await;
+        noted(&closings).is_empty()
+    })
+    .await;
+    worker.ping().await.expect("ready");
+    store.try_write().await.expect("it may write");
 }
 
 /// A replica that lags takes over. What it has not heard of is closed before the first check.

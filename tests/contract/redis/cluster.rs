@@ -261,3 +261,24 @@ async fn checks_that_race_with_sign_outs_are_never_stale_while_slots_move() {
     println!("{} checks raced with {ROUNDS} sign-outs during {moves} moves", checks.load(Ordering::Relaxed));
     assert!(moves > 10, "{moves}");
 }
+
+/// The rights that README names for a cluster suffice.
+#[tokio::test]
+async fn a_user_with_the_rights_of_the_readme_is_served() {
+    let cluster = RedisCluster::start(3).await;
+    let rule = ["ACL", "SETUSER", "portcullis", "on", ">secret", "~pc:*", "+@all", "-@dangerous", "+info", "+role"];
+    let rule = [&rule[..], &["+config|get", "+cluster|slots", "+cluster|nodes", "+cluster|info"]].concat();
+    for node in &cluster.nodes {
+        assert_eq!(node.command(&rule).await.expect("Redis answers"), "+OK");
+    }
+    let login = |url: String| url.replace("redis://", "redis://portcullis:secret@");
+    let servers = RedisServers::Cluster(cluster.urls().into_iter().map(login).collect());
+    let store = try_connect_to(servers, PATIENT, Arc::default()).await.unwrap_or_else(|error| panic!("{error}"));
+    let worker = store.for_worker();
+    for user in users(&cluster, 3).await {
+        open(&store, user, "a").await;
+        assert!(worker.find(user, digest("a")).await.expect("answered").is_some());
+        assert_eq!(store.close(user, Close::All).await.expect("closed"), 1);
+    }
+    worker.ping().await.expect("ready");
+}

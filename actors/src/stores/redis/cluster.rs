@@ -1,4 +1,4 @@
-//! Follows the primaries of a cluster and their slots.
+//! Follows the primaries of a Redis Cluster, and which of them has which hash slots.
 //!
 //! Every node tells its own view of the cluster. Of two views of a slot the one with the higher epoch is the newer one: a
 //! replica that takes over gets a higher epoch by a vote, and a primary that takes a slot over gives itself one. So a
@@ -28,7 +28,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(400);
 /// How long other nodes are waited for when one has answered. What they tell is heard with the next look.
 const OTHERS: Duration = Duration::from_millis(50);
 
-/// The slots of a primary, ends included, as a node sees it.
+/// A range of hash slots that a primary has, both ends included, as a node sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Claim {
     epoch: u64,
