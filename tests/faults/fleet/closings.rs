@@ -1,12 +1,13 @@
 //! An acknowledged sign-out is final: three nodes close sessions in every way under load, the only replica is held back, the
 //! primary is killed, and the replica takes over at its address. No closed token is accepted by any node, ever.
 
-use super::{APP, Fleet, PASSWORD, ask, check, settled, until_number};
+use super::{APP, Fleet, PASSWORD, ask, check, settled, sign_in, until_number};
 use portcullis_testkit::gate::Gate;
 use portcullis_testkit::postgres::shared_database;
 use portcullis_testkit::redis::Redis;
 use portcullis_testkit::server::Server;
 use portcullis_testkit::wait::{eventually, found_blocking};
+use sqlx::{Connection as _, PgConnection};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -203,7 +204,7 @@ async fn no_closed_token_comes_back_with_a_replica_that_lagged() {
         checks: AtomicUsize::default(),
         done: AtomicBool::default(),
     });
-    let stays = super::sign_in(&world.nodes[0], "stays", PASSWORD);
+    let stays = sign_in(&world.nodes[0], "stays", PASSWORD);
 
     let lines: Vec<&str> = lines.lines().collect();
     let queue: Vec<Person> = thread::scope(|scope| {
@@ -290,4 +291,36 @@ async fn no_closed_token_comes_back_with_a_replica_that_lagged() {
         world.checks.load(Ordering::SeqCst),
         closed.len() * 3,
     );
+}
+
+/// The first try closed the session, and neither the replica nor SQL could promise that it stays closed. The second one, on
+/// another node, finds nothing to close.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sign_out_that_failed_is_made_final_by_the_next_try() {
+    let (primary, database) = (Redis::start().await, shared_database().await);
+    let replica = primary.replica().await;
+    let fleet = Fleet::new(&primary.url(), database.url()).with("database.timeout_ms", "1000");
+    let user = fleet.user("ada");
+    let (a, b) = (fleet.start("a"), fleet.start("b"));
+    let mut lock = PgConnection::connect(database.url()).await.expect("connects");
+    let (rows, path) = ("SELECT count(*) FROM closings", format!("/tokens/{user}"));
+    let token = sign_in(&a, "ada", PASSWORD);
+    assert_eq!(settled(&b, &token), 200);
+    // The node expects that the replica confirms.
+    let mut before = -1;
+    eventually("no row is needed", async || {
+        let other = sign_in(&a, "ada", PASSWORD);
+        assert_eq!(ask(&a, "DELETE", &path, &other, "").status, 200);
+        let now = sqlx::query_scalar(rows).fetch_one(&mut lock).await.expect("a number");
+        std::mem::replace(&mut before, now) == now
+    })
+    .await;
+    replica.stall().await;
+    sqlx::raw_sql("BEGIN; LOCK TABLE closings IN EXCLUSIVE MODE").execute(&mut lock).await.expect("locked");
+    assert_eq!(ask(&a, "DELETE", &path, &token, "").status, 503, "nobody would remember it");
+    assert_eq!(check(&b, &token), 401, "it is closed for now");
+    sqlx::raw_sql("COMMIT").execute(&mut lock).await.expect("released");
+    assert_eq!(ask(&b, "DELETE", &path, &token, "").status, 401, "as before");
+    // Also of those that the replica has confirmed lately, to be sure.
+    assert!(until_number(database.url(), rows, |_| true).await > before, "now it is a row");
 }
